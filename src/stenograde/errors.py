@@ -1,0 +1,67 @@
+"""Every exception of the package, drawn as a tree; its branches are policies.
+
+::
+
+    StenogradeError
+    ├── StudyError                  this study cannot be graded as given: report why, go on with the next
+    │   ├── NoStudyError            there is nothing readable where a study was expected
+    │   ├── SeveralStudiesError     more than one study or patient where one was expected
+    │   ├── UnreadableInstanceError an instance cannot be parsed or its pixels cannot be decoded
+    │   ├── IrregularSlicesError    slices do not form a regular volume
+    │   └── MissingSeriesError      a series that the answer needs is absent
+    ├── BundleError                 the pieces of a bundle do not fit together: refuse to start
+    ├── ConfigError                 a setting is unknown, of the wrong type or out of range: refuse to start
+    ├── DatasetError                a data set is not laid out as expected: refuse to start
+    ├── DeliveryError               the other side did not take the result: retry, then alarm
+    └── MissingDependencyError      an optional package is needed: the message names the extra that brings it
+
+Anything else that is raised is a fault of ours.
+"""
+
+
+class StenogradeError(Exception):
+    """Root of all errors that stenograde raises on purpose."""
+
+
+class StudyError(StenogradeError):
+    """A study cannot be graded as given."""
+
+
+class NoStudyError(StudyError):
+    """Nothing readable lies where a study was expected."""
+
+
+class SeveralStudiesError(StudyError):
+    """More than one study or patient lies where one was expected."""
+
+
+class UnreadableInstanceError(StudyError):
+    """An instance cannot be parsed, or its pixels cannot be decoded."""
+
+
+class IrregularSlicesError(StudyError):
+    """Slices do not form a regular volume."""
+
+
+class MissingSeriesError(StudyError):
+    """A series that the answer needs is absent."""
+
+
+class BundleError(StenogradeError):
+    """The pieces of a bundle do not fit together."""
+
+
+class ConfigError(StenogradeError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class DatasetError(StenogradeError):
+    """A data set is not laid out as expected."""
+
+
+class DeliveryError(StenogradeError):
+    """The other side did not take the result."""
+
+
+class MissingDependencyError(StenogradeError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""

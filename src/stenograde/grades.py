@@ -1,0 +1,181 @@
+"""What we say about a study: StudyGrades with its cells, evidence, measurements and outlines.
+
+Nothing here knows a file format; :mod:`stenograde.report` writes it down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.study import Unused
+from stenograde.terms import Cell, Level, Role, Scheme, Severity, Structure
+
+Point = tuple[float, float, float]
+"""A position in patient space: x, y, z in LPS mm."""
+
+
+class Status(StrEnum):
+    """Whether a cell has a grade, and if not, of which kind the reason is."""
+
+    GRADED = "graded"
+    ABSTAINED = "abstained"
+    NOT_IMAGED = "not_imaged"
+    NOT_GRADED = "not_graded"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The pixel of an instance that a statement rests on."""
+
+    series_uid: str
+    sop_instance_uid: str
+    row: float
+    """Row, from 0, in pixels."""
+    column: float
+    """Column, from 0, in pixels."""
+    frame: int = 0
+    """Frame within the instance, from 0."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A value with its unit and the points it was taken between."""
+
+    name: str
+    level: Level | None
+    value: float
+    unit: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class CellGrade:
+    """Grade of one cell, or the reason why there is none.
+
+    Raises
+    ------
+    ValueError
+        If a graded cell lacks probabilities that sum to one, or a cell without a grade lacks a reason.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str = ""
+    probabilities: tuple[float, float, float] | None = None
+    """P(Normal/Mild), P(Moderate), P(Severe)."""
+    point: Point | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status is Status.GRADED:
+            if (
+                self.probabilities is None
+                or abs(sum(self.probabilities) - 1) > 1e-6
+                or min(self.probabilities) < 0
+            ):
+                msg = f"{self.cell.name}: probabilities must be three that sum to 1, got {self.probabilities}"
+                raise ValueError(msg)
+        elif not self.reason:
+            msg = f"{self.cell.name}: a cell that is {self.status} must say why, got no reason"
+            raise ValueError(msg)
+
+    @property
+    def severity(self) -> Severity | None:
+        """Most probable severity of a graded cell; None for any other."""
+        if self.status is not Status.GRADED or self.probabilities is None:
+            return None
+        return tuple(Severity)[int(np.argmax(self.probabilities))]
+
+
+@dataclass(frozen=True)
+class LevelPosition:
+    """Where a level lies; ``point`` is the canal centre at the disc, None when it was not imaged."""
+
+    level: Level
+    point: Point | None
+    imaged: bool
+    certain: bool
+    """False when the name of the level is in doubt (sacrum not seen, transitional vertebra)."""
+
+
+@dataclass(frozen=True)
+class SeriesUse:
+    """A series, its role, and why it has that role."""
+
+    uid: str
+    role: Role | None
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """Border of a structure on one slice, to be drawn."""
+
+    structure: Structure
+    name: str
+    """Such as ``L4`` or ``L4/L5``; empty for the canal."""
+    points: NDArray[np.float64]
+    """Shape (n, 3), LPS mm; a closed line."""
+
+
+@dataclass(frozen=True, eq=False)
+class CanalProfile:
+    """Anteroposterior canal diameter along the canal, from head to feet."""
+
+    distance_mm: NDArray[np.float64]
+    """Shape (n,): way along the centre line from its upper end, mm."""
+    diameter_mm: NDArray[np.float64]
+    """Shape (n,): anteroposterior diameter, mm; NaN where it could not be measured."""
+    centre: NDArray[np.float64]
+    """Shape (n, 3): centre line, LPS mm."""
+    levels: tuple[tuple[Level, float], ...]
+    """Each imaged level with its place along ``distance_mm``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """What the locator saw, for the report's pictures."""
+
+    mid: Evidence
+    """The mid-sagittal slice (row and column of the image centre of the canal)."""
+    outlines: tuple[Outline, ...]
+    profile: CanalProfile | None
+
+
+@dataclass(frozen=True)
+class BundleStamp:
+    """Which bundle graded."""
+
+    name: str
+    version: str
+    hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class StudyGrades:
+    """Everything we say about one study."""
+
+    study_uid: str
+    scheme: Scheme
+    bundle: BundleStamp
+    series: tuple[SeriesUse, ...]
+    levels: tuple[LevelPosition, ...]
+    cells: tuple[CellGrade, ...]
+    measurements: tuple[Measurement, ...]
+    unused: tuple[Unused, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+    anatomy: Anatomy | None = None
+
+    def __post_init__(self) -> None:
+        if tuple(grade.cell for grade in self.cells) != self.scheme.cells:
+            msg = f"study grades must cover the {len(self.scheme.cells)} cells of {self.scheme.name} in order"
+            raise ValueError(msg)
+
+    def of(self, cell: Cell) -> CellGrade:
+        """Grade of one cell."""
+        return self.cells[self.scheme.cells.index(cell)]
