@@ -1,0 +1,51 @@
+# make demo   grade a simulated study in a fresh environment (no torch)
+# make test   all tests            make check   style, types, layers
+# make clean  remove what the above made
+#
+# PYTHON=python3.12 chooses the interpreter, VENV=... the environment's folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+BUILD ?= build
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: help demo test check clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stenograde needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# stamps: install again only when the pins or the dependencies have changed
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[train,dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	@rm -rf $(BUILD)/demo
+	$(BIN)/stenograde phantom --patients 1 --seed 1 --out $(BUILD)/demo/phantom
+	$(BIN)/stenograde grade $(BUILD)/demo/phantom/train_images/*/ --out $(BUILD)/demo/report
+	@echo
+	@echo "open in a browser: $(abspath $(BUILD)/demo/report/report.html)"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@large=$$(git ls-files -z -- . ':!src/stenograde/bundles' | xargs -0 sh -c 'find "$$@" -maxdepth 0 -size +500k' sh) && \
+	  if [ -n "$$large" ]; then echo "no file may be over 500 kB (shipped bundles aside), got:"; echo "$$large"; exit 1; fi
+
+clean:
+	rm -rf $(VENV) $(BUILD) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info

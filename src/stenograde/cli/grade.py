@@ -1,0 +1,184 @@
+"""``stenograde grade``: studies in, grades.json and report.html out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, say_error, write_whole
+from stenograde.errors import StenogradeError, StudyError
+from stenograde.terms import Condition, Role
+
+if TYPE_CHECKING:
+    from stenograde.grades import StudyGrades
+    from stenograde.predict.bundle import Bundle
+    from stenograde.study import Study
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one study: its grades and their folder, or the line that says why there are none."""
+
+    name: str
+    grades: StudyGrades | None = None
+    folder: Path | None = None
+    line: str = ""
+    is_our_fault: bool = False
+
+
+def grade(
+    studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    study: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Grade all studies found, each in OUT/<study>.")
+    ] = False,
+    roles: Annotated[
+        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle to grade with.")] = None,
+) -> None:
+    """Grade studies and write grades.json and report.html for each.
+
+    One study is written directly into OUT, several into OUT/<study>. Exit code 0: all graded; 2: at least
+    one could not be graded as given; 1: a fault of ours.
+    """
+    from stenograde.dicom.series import read_roles
+    from stenograde.predict.bundle import default_bundle, load_bundle
+
+    folder = out_folder(out)
+    role_of = read_roles(roles) if roles else None
+    loaded = load_bundle(bundle) if bundle else default_bundle()
+    if len(studies) == 1 and not every:
+        graded = _grade_one(_read_one(studies[0], study, role_of), loaded, folder)
+        _print_one(graded, folder)
+        return
+    outcomes = _grade_many(studies, _reader(every, study, role_of), loaded, folder)
+    _print_table(outcomes)
+    raise typer.Exit(_exit_code(outcomes))
+
+
+def _read_one(path: Path, study_uid: str | None, roles: Mapping[str, Role] | None) -> Study:
+    from stenograde.dicom.read import read_study
+
+    return read_study(path, study_uid=study_uid, roles=roles)
+
+
+def _reader(
+    every: bool, study_uid: str | None, roles: Mapping[str, Role] | None
+) -> Callable[[Path], Sequence[Study]]:
+    from stenograde.dicom.read import read_studies
+
+    if every:
+        return lambda path: [s for s in read_studies(path, roles=roles) if study_uid in (None, s.uid)]
+    return lambda path: [_read_one(path, study_uid, roles)]
+
+
+def _grade_one(study: Study, bundle: Bundle, folder: Path) -> StudyGrades:
+    """Grade a study and write both files; nothing is written unless both could be made."""
+    from stenograde.predict.grade import grade_study
+    from stenograde.report.as_html import as_html
+    from stenograde.report.as_json import as_json
+
+    grades = grade_study(study, bundle)
+    page = as_html(grades, study)
+    numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    out_folder(folder)
+    write_whole(folder / "grades.json", numbers)
+    write_whole(folder / "report.html", page)
+    return grades
+
+
+def _grade_many(
+    paths: Sequence[Path], read: Callable[[Path], Sequence[Study]], bundle: Bundle, out: Path
+) -> list[_Outcome]:
+    from stenograde.cli.progress import progress_on_stderr
+
+    outcomes: list[_Outcome] = []
+    taken: set[str] = set()
+    with progress_on_stderr("grading studies", total=len(paths)) as advance:
+        for done, path in enumerate(paths, start=1):
+            outcomes.extend(_outcomes_of(path, read, bundle, out, taken))
+            advance(done)
+    return outcomes
+
+
+def _outcomes_of(
+    path: Path, read: Callable[[Path], Sequence[Study]], bundle: Bundle, out: Path, taken: set[str]
+) -> Iterator[_Outcome]:
+    """Yield what became of each study of one input; a study that fails does not stop the next."""
+    try:
+        found = read(path)
+    except Exception as exc:  # noqa: BLE001  said below, and the next study is graded
+        yield _failed(str(path), exc)
+        return
+    for study in found:
+        folder = out / safe_name(study.uid, taken)
+        try:
+            yield _Outcome(study.uid, _grade_one(study, bundle, folder), folder)
+        except Exception as exc:  # noqa: BLE001  said below, and the next study is graded
+            yield _failed(study.uid, exc)
+
+
+def _failed(name: str, error: Exception) -> _Outcome:
+    _log.debug("not graded: %s", name, exc_info=error)
+    ours = not isinstance(error, StenogradeError)
+    line = fault_line(error) if ours else one_line(error)
+    say_error(f"{name}: {line}")
+    if isinstance(error, StenogradeError) and not isinstance(error, StudyError):
+        # a bundle or a disk that does not work will not work for the next study either
+        raise error
+    return _Outcome(name, line=line, is_our_fault=ours)
+
+
+def _exit_code(outcomes: Sequence[_Outcome]) -> int:
+    if any(outcome.is_our_fault for outcome in outcomes):
+        return 1
+    return 0 if outcomes and all(outcome.grades for outcome in outcomes) else 2
+
+
+def _canal(grades: StudyGrades) -> str:
+    """Levels by canal severity, such as ``L4/L5 Severe, L3/L4 Moderate``; worst first."""
+    cells = [grades.of(cell) for cell in grades.scheme.of(Condition.SPINAL_CANAL_STENOSIS)]
+    known = [(cell.severity, cell.cell.level) for cell in cells if cell.severity is not None]
+    narrowed = sorted((pair for pair in known if pair[0].rank > 0), key=lambda pair: -pair[0].rank)
+    if not known:
+        return "no level graded"
+    if not narrowed:
+        return f"all {len(known)} graded levels Normal/Mild"
+    return ", ".join(f"{level.shown} {severity.shown}" for severity, level in narrowed)
+
+
+def _print_one(grades: StudyGrades, folder: Path) -> None:
+    print(f"study:  {grades.study_uid}")
+    print(f"canal:  {_canal(grades)}")
+    print(f"grades: {folder / 'grades.json'}")
+    print(f"report: {folder / 'report.html'}")
+    print("research use only: not a medical device")
+
+
+def _print_table(outcomes: Sequence[_Outcome]) -> None:
+    from rich.table import Table
+
+    from stenograde.cli.progress import console_for_tables
+
+    table = Table("study", "outcome", "spinal canal stenosis, or why not", "seconds", "folder")
+    for outcome in outcomes:
+        if outcome.grades is None:
+            table.add_row(
+                outcome.name, "fault" if outcome.is_our_fault else "not graded", outcome.line, "", ""
+            )
+        else:
+            seconds = f"{outcome.grades.seconds:.1f}"
+            table.add_row(outcome.name, "graded", _canal(outcome.grades), seconds, str(outcome.folder))
+    console_for_tables().print(table)
+    n_graded = sum(outcome.grades is not None for outcome in outcomes)
+    print(f"{n_graded} of {len(outcomes)} studies graded; research use only: not a medical device")

@@ -1,0 +1,71 @@
+"""``stenograde inspect``: what is in a study, which role each series has and why; no grading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stenograde.study import Series, Study, Volume
+
+
+def inspect(
+    study: Annotated[Path, typer.Argument(help="Folder, zip or DICOMDIR.")],
+    uid: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show all studies found.")] = False,
+    roles: Annotated[
+        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
+    ] = None,
+) -> None:
+    """Show a study's series, their roles and why, their geometry, and what was left out."""
+    from stenograde.cli.progress import console_for_tables
+    from stenograde.dicom.read import read_studies, read_study
+    from stenograde.dicom.series import read_roles
+
+    role_of = read_roles(roles) if roles else None
+    found = (
+        read_studies(study, roles=role_of) if every else (read_study(study, study_uid=uid, roles=role_of),)
+    )
+    console = console_for_tables()
+    for one in found:
+        _print_study(one, console)
+
+
+def _print_study(study: Study, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"study {study.uid}", title_justify="left")
+    for heading in ("series", "plane", "weighting", "role", "why", "volumes", "problems"):
+        table.add_column(heading, overflow="fold")
+    for series in study.series:
+        table.add_row(*_row(series))
+    console.print(table)
+    for warning in study.warnings:
+        console.print(f"tolerated: {warning}", soft_wrap=True)
+    if study.unused:
+        left_out = Table("left out", "why", title="not used", title_justify="left")
+        for unused in study.unused:
+            left_out.add_row(unused.what, unused.why)
+        console.print(left_out)
+
+
+def _row(series: Series) -> tuple[str, ...]:
+    return (
+        series.uid,
+        series.plane.value,
+        series.weighting.value if series.weighting else "unknown",
+        series.role.shown if series.role else "none",
+        series.why,
+        "\n".join(_geometry(volume) for volume in series.volumes),
+        "\n".join(series.problems),
+    )
+
+
+def _geometry(volume: Volume) -> str:
+    """Slices x rows x columns and spacing of a volume, such as ``18 x 462 x 448, 4.4 x 0.56 x 0.56 mm``."""
+    size = " x ".join(str(n) for n in volume.shape)
+    return f"{size}, {' x '.join(f'{spacing:.3g}' for spacing in volume.spacing_mm)} mm"

@@ -1,0 +1,136 @@
+"""What every command shares: error lines, a quiet log, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import stenograde
+from stenograde.errors import ConfigError
+
+
+def one_line(error: BaseException) -> str:
+    r"""Return an error's message and notes on one line.
+
+    Examples
+    --------
+    >>> one_line(ValueError("rows must be even,\n  got 3"))
+    'rows must be even, got 3'
+    """
+    parts = [str(error) or type(error).__name__, *getattr(error, "__notes__", ())]
+    return "; ".join(" ".join(part.split()) for part in parts)
+
+
+def fault_line(error: BaseException) -> str:
+    """Return one line for a fault of ours: its kind and place, but not its text, which may quote a header."""
+    home = str(Path(stenograde.__file__).parent)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(home)]
+    place = f" in {Path(frames[-1].filename).relative_to(home)} line {frames[-1].lineno}" if frames else ""
+    return (
+        f"a fault of ours: {type(error).__name__}{place}; please report it with the output of "
+        f"'stenograde env' ('stenograde --debug ...' shows the trace)"
+    )
+
+
+def say_error(line: str) -> None:
+    """Print one line on standard error."""
+    print(f"stenograde: {line}", file=sys.stderr)
+
+
+@contextmanager
+def quiet(*, debug: bool) -> Iterator[None]:
+    """Send the package's log to standard error when debugging, and nowhere otherwise; put all back after.
+
+    Logs and warnings of libraries are never shown, because they may quote a header: what matters of them is
+    in ``Study.warnings``, in our words.
+    """
+    root, ours = logging.getLogger(), logging.getLogger("stenograde")
+    before = (ours.level, ours.propagate, ours.handlers)
+    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    silence = logging.NullHandler()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        logging.captureWarnings(True)
+        root.addHandler(silence)
+        ours.handlers, ours.propagate = [handler], False
+        ours.setLevel(logging.DEBUG if debug else logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            root.removeHandler(silence)
+            level, ours.propagate, ours.handlers = before
+            ours.setLevel(level)
+
+
+def out_folder(path: Path) -> Path:
+    """Return a folder to write into, made if it is not there.
+
+    Raises
+    ------
+    ConfigError
+        If the path is a file or cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        msg = f"--out must be a folder, got the file {path}; name another one"
+        raise ConfigError(msg)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        msg = f"--out must be a folder that can be made, got {path} ({exc.strerror or exc})"
+        raise ConfigError(msg) from exc
+    return path
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place and move it there, so that it is never seen half written.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            # mkstemp makes files for the owner only; results get the permissions of any new file
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(name).chmod(0o666 & ~mask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
+        raise ConfigError(msg) from exc
+
+
+def safe_name(text: str, taken: set[str]) -> str:
+    """Return a folder name made of a study UID that is not yet taken, and take it.
+
+    Examples
+    --------
+    >>> taken = set()
+    >>> safe_name("1.2.826", taken), safe_name("1.2.826", taken), safe_name("../..", taken)
+    ('1.2.826', '1.2.826-2', 'study')
+    """
+    stem = re.sub(r"[^0-9A-Za-z.-]+", "_", text).strip("._")[:64] or "study"
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name

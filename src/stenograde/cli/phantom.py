@@ -1,0 +1,26 @@
+"""``stenograde phantom``: write a cohort of simulated patients as DICOM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def phantom(
+    patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients.")] = 0,
+) -> None:
+    """Write simulated lumbar MRI studies with known answers, in the folder layout of RSNA 2024."""
+    from stenograde.cli.output import out_folder
+    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.datasets.phantom import write_cohort
+
+    folder = out_folder(out)
+    with progress_on_stderr("writing patients", total=patients) as advance:
+        write_cohort(folder, patients=patients, seed=seed, progress=advance)
+    print(f"patients: {patients}")
+    print(f"studies:  {folder / 'train_images'}")
+    print(f"answers:  {folder / 'train.csv'}")

@@ -1,0 +1,139 @@
+"""Plain pictures and NIfTI volumes as arrays on our axes, and masks back onto the file's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.errors import UnreadableInstanceError
+from stenograde.study import Volume
+
+PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file's name is that of a plain picture."""
+    return path.name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def is_nifti(path: Path) -> bool:
+    """Say whether a file's name is that of a NIfTI volume."""
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
+def read_picture(path: Path) -> NDArray[np.float32]:
+    """Read a picture as grey values.
+
+    Returns
+    -------
+    picture : ndarray of shape (rows, columns), float32
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the file is missing or no picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            # 16-bit and float pictures keep their depth; colours become luminance
+            grey = image if image.mode in ("I", "I;16", "F", "L") else image.convert("L")
+            return np.asarray(grey, dtype=np.float32)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+        msg = f"picture must be a readable PNG, WebP or JPEG, got {path} ({_reason(exc)})"
+        raise UnreadableInstanceError(msg) from exc
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiVolume:
+    """A NIfTI file as one sagittal volume, with the way back to its own grid."""
+
+    volume: Volume
+    to_own_grid: Callable[[NDArray[Any]], NDArray[Any]]
+    """Takes an array of shape (slices, rows, columns) to the file's axes."""
+    own_affine: NDArray[np.float64]
+    """The file's affine: its axes to RAS mm."""
+
+
+def read_nifti(path: Path) -> NiftiVolume:
+    """Read a NIfTI volume and order its axes (slice, row, column), slices running from side to side.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the file is missing, no NIfTI, not three-dimensional or without a usable affine.
+    """
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+        own = np.asarray(image.affine, dtype=np.float64)
+    except Exception as exc:
+        # nibabel lets errors of gzip, zlib, numpy and its own pass; all of them mean: no readable volume
+        msg = f"volume must be a readable NIfTI file, got {path} ({_reason(exc)})"
+        raise UnreadableInstanceError(msg) from exc
+    data = data.reshape(data.shape[:3]) if data.ndim > 3 and set(data.shape[3:]) == {1} else data
+    if data.ndim != 3 or not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9:
+        msg = f"volume must have three axes and an invertible affine, got shape {data.shape} ({path})"
+        raise UnreadableInstanceError(msg)
+    return _as_sagittal(np.nan_to_num(data), own)
+
+
+def _as_sagittal(data: NDArray[np.float32], own: NDArray[np.float64]) -> NiftiVolume:
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ own
+    steps = lps[:3, :3] / np.linalg.norm(lps[:3, :3], axis=0)
+    slices = int(np.argmax(abs(steps[0])))
+    rows, columns = (axis for axis in range(3) if axis != slices)
+    order = (slices, rows, columns)
+    affine = np.eye(4)
+    affine[:3, :3] = lps[:3, order]
+    affine[:3, 3] = lps[:3, 3]
+    # slices grow along n = u x v, as everywhere in this package; u steps along a row, v along a column
+    is_reversed = float(np.cross(affine[:3, 2], affine[:3, 1]) @ affine[:3, 0]) < 0
+    ordered = data.transpose(order)
+    if is_reversed:
+        ordered = ordered[::-1]
+        affine[:3, 3] += affine[:3, 0] * (data.shape[slices] - 1)
+        affine[:3, 0] *= -1
+
+    def decoded(indices: Sequence[int]) -> NDArray[np.float32]:
+        return ordered[list(indices)]
+
+    def to_own_grid(array: NDArray[Any]) -> NDArray[Any]:
+        return (array[::-1] if is_reversed else array).transpose(np.argsort(order))
+
+    n_slices, n_rows, n_columns = ordered.shape
+    names = tuple(f"slice {index}" for index in range(n_slices))
+    return NiftiVolume(Volume(affine, (n_slices, n_rows, n_columns), names, decoded), to_own_grid, own)
+
+
+def nifti_bytes(mask: NDArray[np.uint8], affine: NDArray[np.float64]) -> bytes:
+    """Return a mask as the content of a compressed NIfTI file; ``affine`` takes its axes to RAS mm."""
+    import gzip
+
+    import nibabel
+
+    return gzip.compress(nibabel.Nifti1Image(np.ascontiguousarray(mask), affine).to_bytes(), mtime=0)
+
+
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture, shape (rows, columns) or (rows, columns, 3), as the content of a PNG file."""
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _reason(error: BaseException) -> str:
+    return error.strerror or "cannot be read" if isinstance(error, OSError) else type(error).__name__

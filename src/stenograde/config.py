@@ -1,0 +1,182 @@
+"""Strict builder: a TOML table becomes a frozen dataclass; an unknown name or a wrong type is an error.
+
+Nothing is guessed or converted silently: the only leniency is that a whole number may stand for a float.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from stenograde.errors import ConfigError
+
+Config = TypeVar("Config")
+
+_TOML_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, unreadable or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+        msg = f"configuration must be a readable TOML file, got {path} ({reason})"
+        raise ConfigError(msg) from exc
+
+
+def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> Config:
+    """Make a dataclass from a table.
+
+    Parameters
+    ----------
+    kind : dataclass
+        Its fields may be bool, int, float, str, Path, an Enum, a Literal, another dataclass, a tuple, a
+        mapping from str, or one of these or None.
+    table : Mapping
+        Settings by field name, as :func:`read_toml` gives them.
+    where : str
+        Dotted name of the table within its file, for messages.
+
+    Returns
+    -------
+    config : dataclass
+        Fields that the table does not name have their defaults.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or missing, a value has the wrong type, or the dataclass itself refuses it.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Crop:
+    ...     size_mm: float
+    >>> build(Crop, {"size_mm": 80}, where="levels.crop")
+    Crop(size_mm=80.0)
+    >>> build(Crop, {"sise_mm": 80}, where="levels.crop")
+    Traceback (most recent call last):
+    stenograde.errors.ConfigError: levels.crop has no setting 'sise_mm'; it has: size_mm
+    """
+    shown = where or "the configuration"
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
+    for name in table:
+        if name not in fields:
+            msg = f"{shown} has no setting {name!r}; it has: {', '.join(fields) or 'none'}"
+            raise ConfigError(msg)
+    missing = [name for name, field in fields.items() if name not in table and _is_required(field)]
+    if missing:
+        msg = f"{shown} must set {', '.join(missing)}, got {', '.join(table) or 'nothing'}"
+        raise ConfigError(msg)
+    hints = get_type_hints(kind)
+    values = {
+        name: _converted(hints[name], value, f"{where}.{name}" if where else name)
+        for name, value in table.items()
+    }
+    try:
+        return kind(**values)
+    except ValueError as exc:
+        msg = f"{shown}: {exc}"
+        raise ConfigError(msg) from exc
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    """Return a value as its field wants it; ``where`` is the setting's dotted name."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _one_of(hint, value, where)
+    if origin is Literal:
+        return _chosen(get_args(hint), value, where)
+    if origin is tuple:
+        return _tuple(get_args(hint), value, where)
+    if origin in (dict, Mapping):
+        return _mapping(get_args(hint), value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise _wrong(where, "a table", value)
+        return build(hint, value, where=where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(_chosen(tuple(member.value for member in hint), value, where))
+    return _plain(hint, value, where)
+
+
+def _plain(hint: Any, value: Any, where: str) -> Any:
+    if hint not in _TOML_NAMES:
+        msg = f"{where} is declared as {hint}, which no TOML value can become"
+        raise TypeError(msg)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # type(), not isinstance(): true is not a whole number
+    if type(value) is not hint:
+        raise _wrong(where, _TOML_NAMES[hint], value)
+    return value
+
+
+def _one_of(hint: Any, value: Any, where: str) -> Any:
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if value is None and len(kinds) < len(get_args(hint)):
+        return None
+    refused: list[ConfigError] = []
+    for kind in kinds:
+        try:
+            return _converted(kind, value, where)
+        except ConfigError as exc:
+            refused.append(exc)
+    if len(refused) == 1:
+        raise refused[0]
+    msg = f"{where} must suit one of {len(kinds)} forms, got {value!r}: {'; '.join(map(str, refused))}"
+    raise ConfigError(msg)
+
+
+def _chosen(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    for choice in choices:
+        if type(choice) is type(value) and choice == value:
+            return choice
+    raise _wrong(where, f"one of {', '.join(repr(choice) for choice in choices)}", value)
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise _wrong(where, "a list", value)
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise _wrong(where, f"a list of {len(kinds)} values", value)
+    return tuple(
+        _converted(kind, item, f"{where}[{place}]")
+        for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _mapping(kinds: tuple[Any, ...], value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(where, "a table", value)
+    return {name: _converted(kinds[1], item, f"{where}.{name}") for name, item in value.items()}
+
+
+def _wrong(where: str, rule: str, value: Any) -> ConfigError:
+    return ConfigError(f"{where} must be {rule}, got {value!r}")
