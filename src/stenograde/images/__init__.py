@@ -1,0 +1,1 @@
+"""Numpy pictures: intensity, resampling, orientation; no files."""

@@ -1,0 +1,1 @@
+"""From a study and a bundle to grades: NumPy and ONNX Runtime, no torch."""
