@@ -1,0 +1,62 @@
+"""StudyGrades: a grade has probabilities, anything else has a reason, and no cell is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
+from stenograde.terms import LUMBAR_MRI, Cell, Severity
+
+CELL = LUMBAR_MRI.cells[0]
+
+
+def make_grades(cells: Sequence[CellGrade]) -> StudyGrades:
+    stamp = BundleStamp("test", "0", "0")
+    return StudyGrades("1.2", LUMBAR_MRI, stamp, (), (), tuple(cells), (), (), (), 0.0)
+
+
+def without_grade(cell: Cell) -> CellGrade:
+    return CellGrade(cell, Status.NOT_GRADED, "a test")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "severity"),
+    [
+        ((0.7, 0.2, 0.1), Severity.NORMAL_MILD),
+        ((0.3, 0.4, 0.3), Severity.MODERATE),
+        ((0.0, 0.0, 1.0), Severity.SEVERE),
+    ],
+)
+def test_graded_cell_when_asked_then_its_severity_is_the_most_probable(
+    probabilities: tuple[float, float, float], severity: Severity
+) -> None:
+    assert CellGrade(CELL, Status.GRADED, probabilities=probabilities).severity is severity
+
+
+@pytest.mark.parametrize("status", [Status.ABSTAINED, Status.NOT_IMAGED, Status.NOT_GRADED])
+def test_cell_without_a_grade_when_asked_then_it_has_no_severity_but_a_reason(status: Status) -> None:
+    grade = CellGrade(CELL, status, "a reason", probabilities=(0.1, 0.1, 0.8))
+    assert grade.severity is None
+    with pytest.raises(ValueError, match=rf"^{CELL.name}: a cell that is {status} must say why"):
+        CellGrade(CELL, status)
+
+
+@pytest.mark.parametrize("probabilities", [None, (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), (-0.2, 0.6, 0.6)])
+def test_graded_cell_when_probabilities_do_not_sum_to_one_then_it_is_refused(
+    probabilities: tuple[float, float, float] | None,
+) -> None:
+    with pytest.raises(ValueError, match="probabilities must be three that sum to 1"):
+        CellGrade(CELL, Status.GRADED, probabilities=probabilities)
+
+
+def test_study_grades_when_all_cells_are_there_then_each_is_found() -> None:
+    grades = make_grades([without_grade(cell) for cell in LUMBAR_MRI.cells])
+    assert [grades.of(cell).cell for cell in LUMBAR_MRI.cells] == list(LUMBAR_MRI.cells)
+
+
+@pytest.mark.parametrize("order", [slice(1, None), slice(None, None, -1)])
+def test_study_grades_when_a_cell_is_missing_or_out_of_order_then_they_are_refused(order: slice) -> None:
+    with pytest.raises(ValueError, match=r"^study grades must cover the 25 cells of lumbar_mri in order$"):
+        make_grades([without_grade(cell) for cell in LUMBAR_MRI.cells[order]])
