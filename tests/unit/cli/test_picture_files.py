@@ -1,0 +1,127 @@
+"""Pictures and NIfTI volumes: axes in our order, masks back on the file's own grid."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import permutations, product
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from stenograde import geometry
+from stenograde.cli.picture_files import (
+    is_nifti,
+    is_picture,
+    nifti_bytes,
+    png_bytes,
+    read_nifti,
+    read_picture,
+)
+from stenograde.errors import UnreadableInstanceError
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "nifti"),
+    [("a.PNG", True, False), ("a.webp", True, False), ("a.nii.gz", False, True), ("a.dcm", False, False)],
+)
+def test_kind_of_file_when_named_then_the_ending_decides(name: str, picture: bool, nifti: bool) -> None:
+    assert (is_picture(Path(name)), is_nifti(Path(name))) == (picture, nifti)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("L", "webp"), ("RGB", "png"), ("LA", "png")])
+def test_picture_when_grey_or_coloured_then_it_is_read_as_grey_values(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    Image.fromarray(grey).convert(mode).save(path, lossless=True)
+    assert read_picture(path).dtype == np.float32
+    np.testing.assert_array_equal(read_picture(path), grey)
+
+
+def test_picture_when_it_has_16_bits_then_none_is_lost(tmp_path: Path) -> None:
+    values = np.array([[0, 1], [40000, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), values)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n0000"])
+def test_picture_when_it_cannot_be_read_then_it_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UnreadableInstanceError, match=r"^picture must be a readable PNG, .*got .*a\.png \("):
+        read_picture(tmp_path / "a.png")
+
+
+def oriented(order: tuple[int, ...], signs: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A small volume stored with its axes in any order and sense, each voxel with its own value."""
+    data = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
+    rotation = np.zeros((3, 3))
+    for column, (axis, sign) in enumerate(zip(order, signs, strict=True)):
+        rotation[axis, column] = sign * (4.0, 0.5, 0.7)[axis]
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = rotation, (11, -22, 33)
+    return data, affine
+
+
+@pytest.mark.parametrize(
+    ("order", "signs"), [*product(permutations(range(3)), [(1, 1, 1), (-1, 1, 1), (1, -1, 1), (-1, -1, -1)])]
+)
+def test_nifti_in_any_orientation_keeps_each_value_at_its_place(
+    tmp_path: Path, order: tuple[int, ...], signs: tuple[int, ...]
+) -> None:
+    data, affine = oriented(order, signs)
+    nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "a.nii")
+    nifti = read_nifti(tmp_path / "a.nii")
+    volume = nifti.volume
+    assert volume.spacing_mm[0] == 4.0, "slices run from side to side"
+    cosines = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(np.cross(cosines[:, 2], cosines[:, 1]), cosines[:, 0], atol=1e-6)
+    for index in np.ndindex(*data.shape):
+        ras = affine @ [*index, 1]
+        ours = geometry.to_index(volume.affine, [[-ras[0], -ras[1], ras[2]]])[0].round().astype(int)
+        assert volume.pixels[tuple(ours)] == data[index]
+    np.testing.assert_array_equal(nifti.to_own_grid(volume.pixels), data)
+
+
+def test_nifti_when_it_has_a_fourth_axis_of_one_then_that_is_dropped(tmp_path: Path) -> None:
+    data, affine = oriented((0, 1, 2), (1, 1, 1))
+    nibabel.save(nibabel.Nifti1Image(data[..., None], affine), tmp_path / "a.nii.gz")
+    assert read_nifti(tmp_path / "a.nii.gz").volume.shape == (2, 3, 4)
+
+
+def test_nifti_when_it_has_several_time_points_then_it_is_refused(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4, 2), np.float32), np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(
+        UnreadableInstanceError, match=r"^volume must have three axes .*got shape \(2, 3, 4, 2\)"
+    ):
+        read_nifti(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no volume", gzip.compress(b"no volume")])
+def test_nifti_when_it_cannot_be_read_then_it_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(
+        UnreadableInstanceError, match=r"^volume must be a readable NIfTI file, got .*a\.nii\.gz"
+    ):
+        read_nifti(tmp_path / "a.nii.gz")
+
+
+def test_mask_when_written_as_nifti_then_grid_and_affine_come_back(tmp_path: Path) -> None:
+    mask = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4
+    _, affine = oriented((2, 0, 1), (1, -1, 1))
+    (tmp_path / "mask.nii.gz").write_bytes(nifti_bytes(mask, affine))
+    back = nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asarray(back.dataobj), mask)
+    assert back.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(back.affine, affine)
+
+
+def test_mask_when_written_as_png_then_its_codes_come_back(tmp_path: Path) -> None:
+    mask = np.array([[0, 1], [2, 3]], np.uint8)
+    (tmp_path / "mask.png").write_bytes(png_bytes(mask))
+    np.testing.assert_array_equal(read_picture(tmp_path / "mask.png"), mask)
