@@ -31,7 +31,7 @@ def _build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.callback()(_options)
+    app.callback(no_args_is_help=True)(_options)
     app.command("grade")(grade.grade)
     app.command("locate")(locate.locate)
     app.command("inspect")(inspect.inspect)

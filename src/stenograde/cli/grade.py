@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, say_error, write_whole
-from stenograde.errors import StenogradeError, StudyError
+from stenograde.errors import ConfigError, StenogradeError, StudyError
 from stenograde.terms import Condition, Role
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def grade(
     from stenograde.dicom.series import read_roles
     from stenograde.predict.bundle import default_bundle, load_bundle
 
+    if every and study:
+        msg = f"--study and --all must not be given together, got --study {study}; leave one out"
+        raise ConfigError(msg)
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     loaded = load_bundle(bundle) if bundle else default_bundle()
@@ -61,7 +64,7 @@ def grade(
         graded = _grade_one(_read_one(studies[0], study, role_of), loaded, folder)
         _print_one(graded, folder)
         return
-    outcomes = _grade_many(studies, _reader(every, study, role_of), loaded, folder)
+    outcomes = _grade_many(studies, _reader(study, role_of, every=every), loaded, folder)
     _print_table(outcomes)
     raise typer.Exit(_exit_code(outcomes))
 
@@ -73,12 +76,12 @@ def _read_one(path: Path, study_uid: str | None, roles: Mapping[str, Role] | Non
 
 
 def _reader(
-    every: bool, study_uid: str | None, roles: Mapping[str, Role] | None
+    study_uid: str | None, roles: Mapping[str, Role] | None, *, every: bool
 ) -> Callable[[Path], Sequence[Study]]:
     from stenograde.dicom.read import read_studies
 
     if every:
-        return lambda path: [s for s in read_studies(path, roles=roles) if study_uid in (None, s.uid)]
+        return lambda path: read_studies(path, roles=roles)
     return lambda path: [_read_one(path, study_uid, roles)]
 
 

@@ -73,7 +73,7 @@ def read_nifti(path: Path) -> NiftiVolume:
     import nibabel
 
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         data = np.asarray(image.dataobj, dtype=np.float32)
         own = np.asarray(image.affine, dtype=np.float64)
     except Exception as exc:
@@ -121,7 +121,8 @@ def nifti_bytes(mask: NDArray[np.uint8], affine: NDArray[np.float64]) -> bytes:
 
     import nibabel
 
-    return gzip.compress(nibabel.Nifti1Image(np.ascontiguousarray(mask), affine).to_bytes(), mtime=0)
+    image: Any = nibabel.nifti1.Nifti1Image
+    return gzip.compress(image(np.ascontiguousarray(mask), affine).to_bytes(), mtime=0)
 
 
 def png_bytes(picture: NDArray[np.uint8]) -> bytes:

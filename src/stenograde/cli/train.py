@@ -14,7 +14,7 @@ def build() -> typer.Typer:
         no_args_is_help=True, rich_markup_mode=None, help="Fit a network; needs stenograde[train]."
     )
     app.command("locator")(locator)
-    app.callback()(_group)
+    app.callback(no_args_is_help=True)(_group)
     return app
 
 
