@@ -1,0 +1,1 @@
+"""Data sets, one file per set, in the terms of this package."""

@@ -1,0 +1,129 @@
+"""Where tissues are painted: points, the signal and the label they get, and the textures they carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from stenograde.datasets.phantom.anatomy import Anatomy, Row
+from stenograde.datasets.phantom.curve import STEP_MM, Grid, interpolate
+from stenograde.datasets.phantom.tissues import Tissue
+
+EDGE_MM = 0.7
+"""Width over which one tissue gives way to the next, mm: about a pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sample points in both frames, each array of shape (n,), float32, mm."""
+
+    s: Grid
+    left: Grid
+    behind: Grid
+    xyz: Grid
+    """Body frame, shape (3, n)."""
+    rows: Grid
+    """Dimensions at the points, shape (n_rows, n)."""
+    entry: NDArray[np.int32]
+    """Table entry nearest to each point."""
+
+    @classmethod
+    def of(cls, anatomy: Anatomy, xyz: Grid) -> Points:
+        """Find the spine coordinates of points in the body frame, shape (3, n)."""
+        s, left, behind = anatomy.curve.to_spine(xyz)
+        place = (s - np.float32(anatomy.curve.table_way_mm[0])) / np.float32(STEP_MM)
+        entry = np.clip(np.rint(place), 0, anatomy.tables.shape[1] - 1).astype(np.int32)
+        return cls(s, left, behind, xyz, interpolate(anatomy.tables, place), entry)
+
+    def take(self, where: NDArray[np.intp]) -> Points:
+        """Points at given indices."""
+        return Points(
+            self.s[where],
+            self.left[where],
+            self.behind[where],
+            self.xyz[:, where],
+            self.rows[:, where],
+            self.entry[where],
+        )
+
+    def row(self, row: Row) -> Grid:
+        """One dimension at each point."""
+        return self.rows[row]
+
+
+class Canvas:
+    """Signal and label of points, painted over tissue by tissue.
+
+    Parameters
+    ----------
+    n_points : int
+    signals : ndarray of shape (n_tissues,), float32
+        Signal of each tissue.
+    """
+
+    def __init__(self, n_points: int, signals: Grid) -> None:
+        self.signals = signals
+        self.signal = np.zeros(n_points, np.float32)
+        self.label = np.zeros(n_points, np.uint8)
+
+    def paint(
+        self, cover: Grid, tissue: Tissue, *, texture: Grid | None = None, code: int | NDArray[np.uint8] = 0
+    ) -> None:
+        """Lay a tissue over what is there.
+
+        Parameters
+        ----------
+        cover : ndarray of shape (n_points,), float32
+            Share of each point that the tissue takes, 0 to 1.
+        tissue : Tissue
+        texture : ndarray of shape (n_points,), optional
+            Factor on the signal.
+        code : int or ndarray of shape (n_points,)
+            Label that points get of which the tissue takes more than half.
+        """
+        value = self.signals[tissue] if texture is None else self.signals[tissue] * texture
+        self.signal += cover * (value - self.signal)
+        np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
+
+    def part(self, where: NDArray[np.intp]) -> Canvas:
+        """Copy of some points, to be painted apart and put back by :meth:`put`."""
+        part = Canvas(0, self.signals)
+        part.signal, part.label = self.signal[where], self.label[where]
+        return part
+
+    def put(self, where: NDArray[np.intp], part: Canvas) -> None:
+        """Put painted points back."""
+        self.signal[where], self.label[where] = part.signal, part.label
+
+
+def cover(distance_mm: Grid, edge_mm: float = EDGE_MM) -> Grid:
+    """Share of a point that lies inside a shape, from the signed distance (negative inside), mm."""
+    return np.clip(0.5 - distance_mm / np.float32(edge_mm), 0, 1)
+
+
+class Noise:
+    """Smooth random texture, the same at the same place; mean 0, standard deviation 1.
+
+    Parameters
+    ----------
+    seed : int
+    grain_mm : float
+        Size of a grain, mm.
+    """
+
+    _SIZE = 64
+
+    def __init__(self, seed: int, grain_mm: float) -> None:
+        white = np.random.default_rng(seed).standard_normal((self._SIZE,) * 3)
+        smooth = gaussian_filter(white, 1.0, mode="wrap")
+        self._values = (smooth / smooth.std()).astype(np.float32).ravel()
+        self._step = np.float32(1.0 / grain_mm)
+
+    def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
+        """Return the texture at points, each array of shape (n,), mm."""
+        size, step = self._SIZE, self._step
+        i, j, k = ((c * step).astype(np.int32) & (size - 1) for c in (x, y, z))
+        return self._values[(i * size + j) * size + k]

@@ -1,0 +1,169 @@
+"""The curve of a spine, and the coordinates that follow it.
+
+Body frame: x to the patient's left, y to the back, z to the head, mm, origin at the centre of L3. Every
+point has spine coordinates (s, l, a): ``s`` is the way along the curve through the vertebral bodies, from
+the L5/S1 disc up; ``l`` the way to the left of it; ``a`` the way behind it, in the plane that stands upright
+on the curve. A plane of constant ``s`` is a plane of the body, and (l, a) are its rectangular coordinates in
+mm, so that an area there is a true area.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
+
+Array = NDArray[np.float64]
+Grid = NDArray[np.floating[Any]]
+"""Values at sample points; float32 in practice, for speed."""
+
+STEP_MM = 0.25
+"""Distance between the entries of tables along the curve, mm."""
+
+_GRID_MM = 1.5
+_GRID_Y_MM = (-170.0, 140.0)
+_GRID_Z_MM = (-230.0, 240.0)
+
+
+@dataclass(frozen=True, eq=False)
+class SpineCurve:
+    """A curve in the sagittal plane with a lateral sway.
+
+    Parameters
+    ----------
+    way_mm : ndarray of shape (n,)
+        Ways along the curve at which the tilt is given, growing, mm.
+    tilt_rad : ndarray of shape (n,)
+        Angle of the curve (to the head) against z, positive to the back.
+    origin_way_mm : float
+        Way that lies at the origin of the body frame.
+    sway_mm : tuple of float
+        Amplitude (mm), wave length (mm) and phase (rad) of the lateral sway.
+    """
+
+    way_mm: Array
+    tilt_rad: Array
+    origin_way_mm: float
+    sway_mm: tuple[float, float, float] = (0.0, 300.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.way_mm.shape != self.tilt_rad.shape or np.any(np.diff(self.way_mm) <= 0):
+            msg = f"ways along a spine must grow and have one tilt each, got {self.way_mm.tolist()}"
+            raise ValueError(msg)
+
+    @cached_property
+    def table_way_mm(self) -> Array:
+        """Ways of the table's entries, every :data:`STEP_MM`."""
+        return np.arange(self.way_mm[0], self.way_mm[-1] + STEP_MM / 2, STEP_MM)
+
+    @cached_property
+    def _tilt(self) -> Array:
+        return np.asarray(PchipInterpolator(self.way_mm, self.tilt_rad)(self.table_way_mm))
+
+    @cached_property
+    def bend_per_mm(self) -> Array:
+        """Curvature at the table's entries, 1/mm; positive in lordosis."""
+        return np.gradient(self._tilt, STEP_MM)
+
+    @cached_property
+    def _line(self) -> Array:
+        steps = np.stack([np.sin(self._tilt), np.cos(self._tilt)], axis=1) * STEP_MM
+        line = np.zeros_like(steps)
+        line[1:] = np.cumsum((steps[1:] + steps[:-1]) / 2, axis=0)
+        return line - [np.interp(self.origin_way_mm, self.table_way_mm, line[:, k]) for k in (0, 1)]
+
+    @cached_property
+    def _ways(self) -> Grid:
+        y = np.arange(*_GRID_Y_MM, _GRID_MM)
+        z = np.arange(*_GRID_Z_MM, _GRID_MM)
+        points = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1).reshape(-1, 2)
+        nearest = cKDTree(self._line).query(points)[1]
+        tilt = self._tilt[nearest]
+        off = points - self._line[nearest]
+        behind = off[:, 0] * np.cos(tilt) - off[:, 1] * np.sin(tilt)
+        along = off[:, 0] * np.sin(tilt) + off[:, 1] * np.cos(tilt)
+        metric = np.maximum(1 - self.bend_per_mm[nearest] * behind, 0.2)
+        inside = np.clip(along / metric, -2 * STEP_MM, 2 * STEP_MM)
+        ways = self.table_way_mm[nearest] + inside
+        return ways.reshape(len(y), len(z)).astype(np.float32)
+
+    def sway(self, way_mm: Array) -> Array:
+        """Return the x of the curve at given ways, mm."""
+        amplitude, length, phase = self.sway_mm
+        return amplitude * np.sin(2 * np.pi * np.asarray(way_mm) / length + phase)
+
+    def to_body(self, sla: Array) -> Array:
+        """Map spine coordinates to the body frame.
+
+        Parameters
+        ----------
+        sla : ndarray of shape (n, 3)
+            Way along, to the left and behind, mm.
+
+        Returns
+        -------
+        xyz : ndarray of shape (n, 3), float64
+            Body frame, mm.
+        """
+        s, left, behind = np.asarray(sla, dtype=np.float64).T
+        tilt = np.interp(s, self.table_way_mm, self._tilt)
+        y = np.interp(s, self.table_way_mm, self._line[:, 0]) + behind * np.cos(tilt)
+        z = np.interp(s, self.table_way_mm, self._line[:, 1]) - behind * np.sin(tilt)
+        return np.stack([self.sway(s) + left, y, z], axis=1)
+
+    def to_spine(self, xyz: Grid) -> tuple[Grid, Grid, Grid]:
+        """Map the body frame to spine coordinates.
+
+        Parameters
+        ----------
+        xyz : ndarray of shape (3, n), float32
+            Body frame, mm.
+
+        Returns
+        -------
+        s, l, a : ndarray of shape (n,), float32
+            Way along, to the left and behind, mm; beyond the ends the way stays at the end.
+        """
+        y, z = xyz[1], xyz[2]
+        at = np.stack([(y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM])
+        s = map_coordinates(self._ways, at, order=1, mode="nearest", output=np.float32)
+        place = (s - np.float32(self.table_way_mm[0])) / np.float32(STEP_MM)
+        tables = np.stack(
+            [self._line[:, 0], self._line[:, 1], np.cos(self._tilt), np.sin(self._tilt), self._table_sway]
+        ).astype(np.float32)
+        line_y, line_z, cosine, sine, sway = interpolate(tables, place)
+        return s, xyz[0] - sway, (y - line_y) * cosine - (z - line_z) * sine
+
+    @cached_property
+    def _table_sway(self) -> Array:
+        return self.sway(self.table_way_mm)
+
+    def tilt_at(self, way_mm: float) -> float:
+        """Return the tilt at a way, rad."""
+        return float(np.interp(way_mm, self.table_way_mm, self._tilt))
+
+
+def interpolate(tables: Grid, place: Grid) -> Grid:
+    """Read several tables at fractional places.
+
+    Parameters
+    ----------
+    tables : ndarray of shape (n_tables, n_entries), float32
+    place : ndarray of shape (n,), float32
+        Fractional entry; clipped to the table.
+
+    Returns
+    -------
+    values : ndarray of shape (n_tables, n), float32
+    """
+    last = tables.shape[1] - 1
+    below = np.clip(place.astype(np.int32), 0, last - 1)
+    share = np.clip(place - below, 0, 1).astype(np.float32)
+    low = tables[:, below]
+    return low + (tables[:, below + 1] - low) * share

@@ -1,0 +1,185 @@
+"""A virtual patient: an anatomy at a place in the scanner, with the answers known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stenograde.datasets.phantom.anatomy import Anatomy, Row, draw_anatomy
+from stenograde.datasets.phantom.curve import Array
+from stenograde.datasets.phantom.population import Population, severity_of_area
+from stenograde.datasets.phantom.shapes import Scene
+from stenograde.grades import Point
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
+
+FORAMEN_LEFT_MM, FORAMEN_BEHIND_MM = 17.0, 6.0
+"""Where the middle of a foramen lies beside the midline and behind the vertebral body, mm."""
+
+
+@dataclass(frozen=True)
+class LevelTruth:
+    """What is true of one level; points are LPS mm."""
+
+    level: Level
+    disc_centre: Point
+    canal_centre: Point
+    """Centre of the dural sac at half the height of the disc."""
+    foramen: Mapping[Side, Point]
+    """Middle between the pedicles above and below, at the patient's side."""
+    subarticular: Mapping[Side, Point]
+    """Front corner of the canal beside the sac, at the height of the disc."""
+    sac_ap_mm: float
+    """Anteroposterior diameter of the dural sac in the midline at the disc."""
+    sac_area_mm2: float
+    """Area of the dural sac in the plane of the disc."""
+    canal: Severity
+    """Severity of canal stenosis, by :func:`severity_of_area`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Phantom:
+    """A virtual patient with known answers.
+
+    Foramina and lateral recesses are open at every level of this first phantom, whatever the canal.
+
+    Parameters
+    ----------
+    seed : int
+    anatomy : Anatomy
+    turn : ndarray of shape (3, 3)
+        Body frame to LPS; a mirrored patient's has determinant -1.
+    offset_mm : ndarray of shape (3,)
+        LPS position of the body frame's origin.
+    """
+
+    seed: int
+    anatomy: Anatomy
+    turn: Array
+    offset_mm: Array
+
+    def to_patient(self, sla: Array) -> Array:
+        """Map spine coordinates, shape (n, 3), to LPS mm, shape (n, 3)."""
+        return self.anatomy.curve.to_body(sla) @ self.turn.T + self.offset_mm
+
+    def mirrored(self) -> Phantom:
+        """Return the same patient with left and right exchanged."""
+        mirror = np.array([-1.0, 1.0, 1.0])
+        return Phantom(self.seed, self.anatomy, mirror[:, None] * self.turn, mirror * self.offset_mm)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The anatomy made ready for painting."""
+        return Scene(self.anatomy)
+
+    @cached_property
+    def levels(self) -> Mapping[Level, LevelTruth]:
+        """What is true at each level."""
+        return {level: self._truth(level) for level in LUMBAR_MRI.levels}
+
+    @cached_property
+    def vertebra_centres(self) -> Mapping[str, Point]:
+        """Centre of each vertebral body by name (S1 and up), LPS mm."""
+        return {
+            name: self._point(way, 0, 0)
+            for name, way in zip(self.anatomy.names, self.anatomy.centre_mm, strict=True)
+            if name == "S1" or not name.startswith("S")
+        }
+
+    def point(self, cell: Cell) -> Point:
+        """Where a cell lies, LPS mm."""
+        truth = self.levels[cell.level]
+        if cell.side is None:
+            return truth.canal_centre
+        foraminal = cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
+        return (truth.foramen if foraminal else truth.subarticular)[cell.side]
+
+    def severity(self, cell: Cell) -> Severity:
+        """Severity of a cell."""
+        return self.levels[cell.level].canal if cell.side is None else Severity.NORMAL_MILD
+
+    def _point(self, way: float, left: float, behind: float) -> Point:
+        x, y, z = self.to_patient(np.array([[way, left, behind]]))[0]
+        return float(x), float(y), float(z)
+
+    def _truth(self, level: Level) -> LevelTruth:
+        anatomy = self.anatomy
+        below = anatomy.disc_of(level)
+        disc = float(anatomy.disc_mm[below])
+        depth, width = anatomy.at(Row.SAC_DEPTH, disc), anatomy.at(Row.SAC_WIDTH, disc)
+        centre = anatomy.at(Row.SAC_CENTRE, disc)
+        pedicle = anatomy.centre_mm + 0.44 * anatomy.half_height_mm
+        room = float(pedicle[below : below + 2].mean())
+        hole = anatomy.at(Row.BODY_DEPTH, room) + FORAMEN_BEHIND_MM
+        recess = width + 0.5, centre - 0.55 * depth
+        signs = dict(zip(Side, (1.0, -1.0), strict=True))
+        if np.linalg.det(self.turn) < 0:
+            signs = {side: -sign for side, sign in signs.items()}
+        area = float(np.pi * depth * width)
+        return LevelTruth(
+            level=level,
+            disc_centre=self._point(disc, 0, 0),
+            canal_centre=self._point(disc, 0, centre),
+            foramen={side: self._point(room, sign * FORAMEN_LEFT_MM, hole) for side, sign in signs.items()},
+            subarticular={
+                side: self._point(disc, sign * recess[0], recess[1]) for side, sign in signs.items()
+            },
+            sac_ap_mm=2 * depth,
+            sac_area_mm2=area,
+            canal=severity_of_area(area),
+        )
+
+
+def make_patient(
+    seed: int, *, canals: Mapping[Level, Severity] | None = None, population: Population | None = None
+) -> Phantom:
+    """Make a virtual patient.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same patient.
+    canals : mapping, optional
+        Severity of canal stenosis at chosen levels; the others are drawn.
+    population : Population, optional
+        What the patient is drawn from.
+
+    Raises
+    ------
+    ValueError
+        If the seed is negative or a level is not lumbar.
+
+    Examples
+    --------
+    >>> patient = make_patient(7, canals={Level.L4_L5: Severity.SEVERE})
+    >>> patient.levels[Level.L4_L5].sac_area_mm2 < 75
+    True
+    """
+    if seed < 0:
+        msg = f"seed must be zero or more, got {seed}"
+        raise ValueError(msg)
+    strange = [level.shown for level in canals or {} if level not in LUMBAR_MRI.levels]
+    if strange:
+        msg = f"levels of a lumbar phantom must be L1/L2 to L5/S1, got {', '.join(strange)}"
+        raise ValueError(msg)
+    rng = np.random.default_rng(seed)
+    population = population or Population()
+    drawn = population.draw_canals(rng) | dict(canals or {})
+    anatomy = draw_anatomy(rng, drawn, population)
+    turn = rotation(np.deg2rad(rng.normal(0.0, 2.0, 3)))
+    return Phantom(seed, anatomy, turn, rng.normal(0.0, [6.0, 12.0, 12.0]))
+
+
+def rotation(angles_rad: Array) -> Array:
+    """Return the rotation by angles about x, then y, then z, shape (3, 3)."""
+    out = np.eye(3)
+    for axis, angle in enumerate(angles_rad):
+        cosine, sine = np.cos(angle), np.sin(angle)
+        turn = np.eye(3)
+        i, j = [(1, 2), (2, 0), (0, 1)][axis]
+        turn[i, i] = turn[j, j] = cosine
+        turn[i, j], turn[j, i] = -sine, sine
+        out = turn @ out
+    return out
