@@ -41,16 +41,22 @@ def _build() -> typer.Typer:
     return app
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log to standard error, with traces.")] = False,
 ) -> None:
     """Grade spinal stenosis on lumbar MRI studies. Research software: not a medical device."""
-    # main() reads --debug from the arguments, because it must know it when the command has failed
-    del debug
-    if version:
-        print(__version__)
-        raise typer.Exit
+    # both have done their work by now: --version when it was parsed, --debug in main()
+    del version, debug
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

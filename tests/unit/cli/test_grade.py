@@ -1,0 +1,182 @@
+"""What ``stenograde grade`` writes where, and what it says when a study cannot be graded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stenograde.cli import main
+from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
+from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
+from stenograde.study import Study
+from stenograde.terms import LUMBAR_MRI, Condition, Level
+
+PROBABILITIES = {Level.L3_L4: (0.1, 0.8, 0.1), Level.L4_L5: (0.0, 0.1, 0.9)}
+
+
+def grades_of(study: Study) -> StudyGrades:
+    cells = tuple(
+        CellGrade(cell, Status.GRADED, probabilities=PROBABILITIES.get(cell.level, (0.9, 0.1, 0.0)))
+        if cell.condition is Condition.SPINAL_CANAL_STENOSIS
+        else CellGrade(cell, Status.NOT_GRADED, "not graded by this bundle")
+        for cell in LUMBAR_MRI.cells
+    )
+    stamp = BundleStamp("test", "0", "0")
+    return StudyGrades(study.uid, LUMBAR_MRI, stamp, (), (), cells, (), (), (), 1.5)
+
+
+@pytest.fixture
+def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Run the command on inputs named after what reading or grading them does."""
+
+    def read_study(path: Path, **_: object) -> Study:
+        if path.name == "none":
+            msg = f"study must hold DICOM files, got none ({path.name})"
+            raise NoStudyError(msg)
+        if path.name == "fault":
+            raise ZeroDivisionError
+        return Study(path.name, ())
+
+    def grade_study(study: Study, _: object) -> StudyGrades:
+        if study.uid == "unreadable":
+            msg = "instance 1.2 must be decodable, got a truncated one"
+            raise UnreadableInstanceError(msg)
+        return grades_of(study)
+
+    def as_html(grades: StudyGrades, _: Study) -> str:
+        if grades.study_uid == "unshowable":
+            raise IndexError
+        return f"<title>{grades.study_uid}</title>"
+
+    monkeypatch.setattr("stenograde.dicom.read.read_study", read_study)
+    monkeypatch.setattr(
+        "stenograde.dicom.read.read_studies", lambda path, **_: (Study("1.1", ()), read_study(path))
+    )
+    monkeypatch.setattr("stenograde.predict.grade.grade_study", grade_study)
+    monkeypatch.setattr("stenograde.report.as_html.as_html", as_html)
+    monkeypatch.setattr("stenograde.predict.bundle.default_bundle", SimpleNamespace)
+    return lambda *arguments: main(["grade", *arguments, "--out", str(tmp_path / "out")])
+
+
+def written(tmp_path: Path) -> set[str]:
+    out = tmp_path / "out"
+    return {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+
+
+def test_one_study_when_graded_then_its_files_lie_directly_in_out(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grade("1.2.3") == 0
+    assert written(tmp_path) == {"grades.json", "report.html"}
+    assert json.loads((tmp_path / "out/grades.json").read_text(encoding="utf-8"))["study_uid"] == "1.2.3"
+    shown = capsys.readouterr()
+    assert "L4/L5 Severe, L3/L4 Moderate" in shown.out
+    assert str(tmp_path / "out" / "report.html") in shown.out
+    assert shown.err == ""
+
+
+def test_one_study_when_graded_again_then_its_files_are_replaced(
+    grade: Callable[..., int], tmp_path: Path
+) -> None:
+    assert grade("1.2.3") == 0
+    assert grade("4.5.6") == 0
+    assert "4.5.6" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert written(tmp_path) == {"grades.json", "report.html"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "line"),
+    [
+        ("none", 2, "stenograde: study must hold DICOM files, got none (none)\n"),
+        ("unreadable", 2, "stenograde: instance 1.2 must be decodable, got a truncated one\n"),
+        ("fault", 1, "stenograde: a fault of ours: ZeroDivisionError in cli/grade.py"),
+        ("unshowable", 1, "stenograde: a fault of ours: IndexError in cli/grade.py"),
+    ],
+)
+def test_one_study_when_it_fails_then_nothing_is_written_and_one_line_says_why(
+    name: str,
+    code: int,
+    line: str,
+    grade: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert grade(name) == code
+    shown = capsys.readouterr()
+    assert shown.err.startswith(line)
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+    assert written(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["1.2", "1.3"], 0),
+        (["1.2", "none", "1.3", "unreadable"], 2),
+        (["1.2", "none", "fault", "1.3"], 1),
+        (["none", "unreadable"], 2),
+    ],
+)
+def test_several_studies_when_some_fail_then_the_others_are_graded_in_their_own_folders(
+    names: list[str],
+    code: int,
+    grade: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert grade(*names) == code
+    good = [name for name in names if name.startswith("1.")]
+    assert written(tmp_path) == {f"{name}/{file}" for name in good for file in ("grades.json", "report.html")}
+    shown = capsys.readouterr()
+    assert f"{len(good)} of {len(names)} studies graded" in shown.out
+    assert shown.err.count("\n") == len(names) - len(good), "one line for each that failed"
+    for name in names:
+        assert name in shown.out
+
+
+def test_two_inputs_with_one_study_uid_when_graded_then_neither_overwrites_the_other(
+    grade: Callable[..., int], tmp_path: Path
+) -> None:
+    assert grade("a/1.2", "b/1.2") == 0
+    assert {path.split("/")[0] for path in written(tmp_path)} == {"1.2", "1.2-2"}
+
+
+def test_all_studies_of_a_folder_when_asked_for_then_each_has_its_own_folder(
+    grade: Callable[..., int], tmp_path: Path
+) -> None:
+    assert grade("1.2", "--all") == 0
+    assert {path.split("/")[0] for path in written(tmp_path)} == {"1.1", "1.2"}
+
+
+def test_a_study_and_all_when_both_asked_for_then_that_is_refused(
+    grade: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grade("1.2", "--all", "--study", "1.2") == 2
+    assert "--study and --all must not be given together" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_loaded_when_several_are_to_be_graded_then_none_is_tried(
+    grade: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(_: Any) -> None:
+        msg = "a bundle must be a folder with bundle.toml, got none"
+        raise BundleError(msg)
+
+    monkeypatch.setattr("stenograde.predict.bundle.load_bundle", load)
+    assert grade("1.2", "1.3", "--bundle", "none") == 2
+    assert capsys.readouterr().err == "stenograde: a bundle must be a folder with bundle.toml, got none\n"
+
+
+def test_out_when_it_is_a_file_then_it_is_refused_and_kept(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("kept", encoding="utf-8")
+    assert grade("1.2") == 2
+    assert capsys.readouterr().err.startswith("stenograde: --out must be a folder, got the file")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "kept"

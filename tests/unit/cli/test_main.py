@@ -1,0 +1,127 @@
+"""Exit codes and the one line on standard error, for each policy of the error tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stenograde import __version__
+from stenograde.cli import main
+from stenograde.errors import (
+    BundleError,
+    ConfigError,
+    DatasetError,
+    MissingDependencyError,
+    NoStudyError,
+    UnreadableInstanceError,
+)
+
+
+def test_version_when_asked_then_it_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_help_when_asked_then_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in ("grade", "locate", "inspect", "phantom", "train", "env"):
+        assert f"\n  {command} " in shown
+    assert "not a medical device" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["grade"],
+        ["grade", "a"],
+        ["no-such-command"],
+        ["grade", "a", "--out", "b", "--wrong"],
+        ["phantom", "--patients", "0", "--out", "b"],
+        ["locate", "a.png", "--out", "b", "--spacing-mm", "0.5"],
+    ],
+)
+def test_usage_when_it_is_wrong_then_the_exit_code_is_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NoStudyError, UnreadableInstanceError, BundleError, ConfigError, DatasetError, MissingDependencyError],
+)
+def test_an_error_on_purpose_when_raised_then_it_is_one_line_and_exit_code_2(
+    error: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        msg = "study must hold\n slices, got none"
+        raise error(msg)
+
+    monkeypatch.setattr("stenograde.dicom.read.read_study", refuse)
+    assert main(["inspect", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", "stenograde: study must hold slices, got none\n")
+
+
+def test_any_other_error_when_raised_then_it_is_our_fault_and_its_text_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        msg = "DOE^JANE"
+        raise KeyError(msg)
+
+    monkeypatch.setattr("stenograde.dicom.read.read_study", fail)
+    assert main(["inspect", str(tmp_path)]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("stenograde: a fault of ours: KeyError in cli/inspect.py line ")
+    assert shown.count("\n") == 1
+    assert "DOE" not in shown
+
+
+def test_a_fault_when_debugging_then_its_trace_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("stenograde.dicom.read.read_study", fail)
+    assert main(["--debug", "inspect", str(tmp_path)]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_env_when_asked_then_versions_and_bundle_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["env"]) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert shown["stenograde"] == __version__
+    assert {"python", "system", "numpy", "pydicom", "onnxruntime", "torch", "bundle"} <= set(shown)
+
+
+def test_phantom_when_written_then_studies_and_answers_are_where_it_says(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def write(out: Path, **settings: object) -> None:
+        asked.append((out, settings.pop("patients"), settings.pop("seed")))
+        settings["progress"](1)  # type: ignore[operator]
+
+    monkeypatch.setattr("stenograde.datasets.phantom.write_cohort", write)
+    out = tmp_path / "cohort"
+    assert main(["phantom", "--patients", "2", "--seed", "5", "--out", str(out)]) == 0
+    assert asked == [(out, 2, 5)]
+    assert str(out / "train_images") in capsys.readouterr().out
+
+
+def test_phantom_when_out_is_a_file_then_it_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text(json.dumps({}), encoding="utf-8")
+    assert main(["phantom", "--patients", "1", "--out", str(tmp_path / "a")]) == 2
+    assert "--out must be a folder, got the file" in capsys.readouterr().err
