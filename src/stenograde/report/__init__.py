@@ -1,0 +1,1 @@
+"""What we say about a study, in words and pictures: JSON, HTML, CSV and overlay pictures."""

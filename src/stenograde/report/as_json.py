@@ -1,0 +1,137 @@
+"""StudyGrades as the JSON document ``stenograde/grades/1``; its JSON Schema lies beside this file.
+
+Absent is not zero: what is unknown is ``null``. A number that is not finite is unknown, so that no reader
+ever meets NaN or Infinity, which JSON does not have (RFC 8259, section 6).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stenograde.grades import CellGrade, Evidence, LevelPosition, Measurement, Status, StudyGrades
+from stenograde.terms import Severity
+
+SCHEMA_ID = "stenograde/grades/1"
+"""Name and version of the document's form; it changes when a reader would have to change."""
+
+_MM_DIGITS = 3
+_PROBABILITY_DIGITS = 6
+_VALUE_DIGITS = 4
+
+
+def as_json(grades: StudyGrades) -> dict[str, Any]:
+    """Return the grades of one study as a document that :func:`json.dumps` can write.
+
+    Positions are rounded to 0.001 mm or pixel, probabilities to 1e-6, values to 1e-4 of their unit.
+
+    Returns
+    -------
+    document : dict
+        Valid against :func:`schema`; holds no NaN and no Infinity.
+    """
+    return {
+        "schema": SCHEMA_ID,
+        "study_uid": grades.study_uid,
+        "scheme": grades.scheme.name,
+        "bundle": {
+            "name": grades.bundle.name,
+            "version": grades.bundle.version,
+            "hash": grades.bundle.hash,
+        },
+        "series": [
+            {"uid": use.uid, "role": use.role.value if use.role else None, "why": use.why}
+            for use in grades.series
+        ],
+        "levels": [_level(position) for position in grades.levels],
+        "cells": [_cell(grade) for grade in grades.cells],
+        "measurements": [_measurement(measurement) for measurement in grades.measurements],
+        "unused": [{"what": unused.what, "why": unused.why} for unused in grades.unused],
+        "warnings": list(grades.warnings),
+        "seconds": _number(grades.seconds, 3) or 0.0,
+    }
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the document.
+
+    Examples
+    --------
+    >>> schema()["properties"]["schema"]
+    {'const': 'stenograde/grades/1'}
+    """
+    return json.loads(Path(__file__).with_name("grades.schema.json").read_text("utf-8"))
+
+
+def _level(position: LevelPosition) -> dict[str, Any]:
+    return {
+        "name": position.level.shown,
+        "point_lps_mm": _point(position.point),
+        "imaged": position.imaged,
+        "certain": position.certain,
+    }
+
+
+def _cell(grade: CellGrade) -> dict[str, Any]:
+    cell, severity = grade.cell, grade.severity
+    return {
+        "condition": cell.condition.value,
+        "level": cell.level.shown,
+        "side": cell.side.value if cell.side else None,
+        "point_lps_mm": _point(grade.point),
+        "status": grade.status.value,
+        "reason": grade.reason,
+        "severity": severity.value if severity else None,
+        "probability": _probability(grade),
+        "evidence": [item for item in map(_evidence, grade.evidence) if item],
+    }
+
+
+def _probability(grade: CellGrade) -> dict[str, float] | None:
+    """Return P of each severity; an abstained cell keeps what it would have said, if it has it."""
+    if grade.probabilities is None or grade.status not in (Status.GRADED, Status.ABSTAINED):
+        return None
+    values = [_number(value, _PROBABILITY_DIGITS) for value in grade.probabilities]
+    known = [value for value in values if value is not None]
+    if len(known) != len(Severity):
+        return None
+    return {severity.value: value for severity, value in zip(Severity, known, strict=True)}
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any] | None:
+    row, column = _number(evidence.row, _MM_DIGITS), _number(evidence.column, _MM_DIGITS)
+    if row is None or column is None:
+        return None
+    return {
+        "series_uid": evidence.series_uid,
+        "sop_instance_uid": evidence.sop_instance_uid,
+        "frame": evidence.frame,
+        "row": row,
+        "column": column,
+    }
+
+
+def _measurement(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "name": measurement.name,
+        "level": measurement.level.shown if measurement.level else None,
+        "value": _number(measurement.value, _VALUE_DIGITS),
+        "unit": measurement.unit,
+        "points": [point for point in map(_point, measurement.points) if point],
+    }
+
+
+def _point(point: Sequence[float] | None) -> list[float] | None:
+    if point is None:
+        return None
+    values = [_number(value, _MM_DIGITS) for value in point]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
+
+
+def _number(value: float, digits: int) -> float | None:
+    """Return the rounded number, never -0.0; None where it is not finite."""
+    return round(float(value), digits) + 0.0 if math.isfinite(value) else None

@@ -1,0 +1,175 @@
+"""Per level one card: the grade, the sagittal and axial pictures it rests on, and what was measured there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.grades import CellGrade, Evidence, LevelPosition, Measurement, Point, StudyGrades
+from stenograde.report.pictures import (
+    Box,
+    Drawn,
+    Picture,
+    ShownSlice,
+    bar_of,
+    encoded,
+    find_slice,
+    nearest_slice,
+    shifted,
+)
+from stenograde.report.words import is_ratio, value_of
+from stenograde.study import Study
+from stenograde.terms import Condition, Level, Plane, Role, Side
+
+CROP_MM = 60.0
+"""Width and height of a crop, mm."""
+
+_PIXELS_PER_MM = 6.0
+_NEAR_MM = 5.0
+"""A point this near to a slice's plane is drawn on it, mm."""
+
+_PLANES = ((Plane.SAGITTAL, Role.SAGITTAL_T2_STIR), (Plane.AXIAL, Role.AXIAL_T2))
+
+
+@dataclass(frozen=True)
+class LevelCard:
+    """What is shown of one level."""
+
+    level: Level
+    position: LevelPosition | None
+    grade: CellGrade | None
+    """The canal's; None where the scheme does not grade it."""
+    pictures: tuple[Picture, ...]
+    missing: tuple[str, ...]
+    """Why a picture is absent."""
+    measurements: tuple[Measurement, ...]
+
+
+def level_cards(grades: StudyGrades, study: Study) -> tuple[LevelCard, ...]:
+    """Return a card for each level of the scheme, from head to feet."""
+    positions = {position.level: position for position in grades.levels}
+    return tuple(_card(grades, study, level, positions.get(level)) for level in grades.scheme.levels)
+
+
+def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPosition | None) -> LevelCard:
+    cells = [grade for grade in grades.cells if grade.cell.level is level]
+    canal = next((g for g in cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS), None)
+    measured = tuple(item for item in grades.measurements if item.level is level)
+    pictures: list[Picture] = []
+    missing: list[str] = []
+    if position is None or position.imaged:
+        point = position.point if position else None
+        for plane, role in _PLANES:
+            picture = _picture(study, (plane, role), [canal, *cells] if canal else cells, point, measured)
+            if isinstance(picture, Picture):
+                pictures.append(picture)
+            else:
+                missing.append(picture)
+    return LevelCard(level, position, canal, tuple(pictures), tuple(missing), measured)
+
+
+def _picture(
+    study: Study,
+    wanted: tuple[Plane, Role],
+    cells: Sequence[CellGrade],
+    point: Point | None,
+    measured: Sequence[Measurement],
+) -> Picture | str:
+    """Return the picture of one plane; where there is none, the reason comes back in words."""
+    found = _shown_slice(study, wanted, cells, point)
+    if isinstance(found, str):
+        return found
+    shown, centre, basis = found
+    box = Box.around(float(centre[0]), float(centre[1]), CROP_MM, within=shown.size_mm)
+    plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
+    return Picture(
+        href=encoded(shown, box, _PIXELS_PER_MM),
+        width_mm=box.width,
+        height_mm=box.height,
+        letters=shown.letters(),
+        bar_mm=bar_of(box.width),
+        alt=f"{plane} picture at {level}, {box.width:.0f} mm wide; a ring marks the point.",
+        caption=f"{shown.where}: {basis}",
+        drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
+    )
+
+
+def _shown_slice(
+    study: Study, wanted: tuple[Plane, Role], cells: Sequence[CellGrade], point: Point | None
+) -> tuple[ShownSlice, NDArray[np.float64], str] | str:
+    """Return the slice to show, x and y (mm) of what it is about, and why this slice; or why there is none.
+
+    The slice is that of the cells' evidence, else the one nearest to the level's point.
+    """
+    plane, role = wanted
+    evidence = next(_evidence_in(study, plane, cells), None)
+    if evidence:
+        shown = find_slice(study, evidence)
+        if shown is None:
+            return f"The {plane.value} slice that the grade rests on cannot be shown."
+        return shown, shown.place_pixel(evidence.row, evidence.column), "the slice the grade rests on"
+    series = study.by_role(role)
+    if series is None:
+        return f"No {role.shown} series in this study."
+    shown = nearest_slice(series, point) if point else None
+    if shown is None or point is None:
+        return f"No {role.shown} slice passes through this level."
+    x, y, off_mm = shown.place(point)[0]
+    return shown, np.array([x, y]), f"the nearest slice, {abs(off_mm):.1f} mm from the level's point"
+
+
+def _evidence_in(study: Study, plane: Plane, cells: Sequence[CellGrade]) -> Iterator[Evidence]:
+    """Give the evidence that lies in a plane, the canal's first."""
+    planes = {series.uid: series.plane for series in study.series}
+    for grade in cells:
+        yield from (item for item in grade.evidence if planes.get(item.series_uid) is plane)
+
+
+def _mark(centre: NDArray[np.float64], box: Box) -> Drawn:
+    return Drawn("mark", ((float(centre[0] - box.x), float(centre[1] - box.y)),))
+
+
+def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> tuple[Drawn, ...]:
+    """Return the measurements that lie near the slice: a line for two points, an outline for more.
+
+    A ratio is not drawn: it is taken between the points of other measurements.
+    """
+    drawn = []
+    for measurement in measured:
+        if len(measurement.points) < 2 or is_ratio(measurement):
+            continue
+        placed = shown.place(measurement.points)
+        if np.abs(placed[:, 2]).max() > _NEAR_MM:
+            continue
+        points = shifted(placed, box)
+        if len(points) > 2:
+            drawn.append(Drawn("measured-area", points))
+            continue
+        (x0, y0), (x1, y1) = points
+        label_at = max(x0, x1) + 1.2, (y0 + y1) / 2
+        drawn.append(Drawn("measure", points, value_of(measurement), label_at, "start"))
+    return tuple(drawn)
+
+
+def _sides(shown: ShownSlice, box: Box, cells: Sequence[CellGrade]) -> tuple[Drawn, ...]:
+    """Return the points of sided cells that lie near an axial slice, named by the patient's side."""
+    if shown.series.plane is not Plane.AXIAL:
+        return ()
+    drawn = []
+    for grade in cells:
+        cell = grade.cell
+        if grade.point is None or cell.condition is not Condition.SUBARTICULAR_STENOSIS:
+            continue
+        placed = shown.place(grade.point)
+        x, y, off_mm = (float(value) for value in placed[0])
+        if abs(off_mm) <= _NEAR_MM and box.holds(x, y):
+            sense = -1.0 if cell.side is Side.RIGHT else 1.0
+            label_at = x - box.x + sense * 2.2, y - box.y + 1.3
+            label = cell.side.value[0].upper() if cell.side else ""
+            drawn.append(
+                Drawn("point", shifted(placed, box), label, label_at, "end" if sense < 0 else "start")
+            )
+    return tuple(drawn)

@@ -1,0 +1,261 @@
+"""Slices as they hang on a light box: turned, windowed, cut to a size in mm, with what to draw on them.
+
+A :class:`Picture` is drawn in millimetres: one unit of its drawing is 1 mm, so that a scale bar of 20 mm is a
+line of length 20, and a pixel that is not square needs no thought.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from stenograde import geometry
+from stenograde.errors import StudyError
+from stenograde.grades import Evidence
+from stenograde.images.orient import display_turn
+from stenograde.study import Series, Study, Volume
+
+WINDOW_PERCENTILES = (1.0, 99.6)
+"""Black and white of a slice, as percentiles of its intensities, %."""
+
+_WINDOW_STEP = 2
+"""Every so many-th row and column is enough for a percentile."""
+
+_JPEG_QUALITY = 88
+_OBLIQUE = 0.34
+"""Direction cosine from which a second letter is shown beside an edge (20 degrees off the axis)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownSlice:
+    """One slice, turned for display."""
+
+    series: Series
+    volume: Volume
+    index: int
+    """Place of the slice in its volume, from 0."""
+    pixels: NDArray[np.float32]
+    """Shape (rows, columns), as displayed."""
+    affine: NDArray[np.float64]
+    """(slice, row, column) index as displayed to LPS mm."""
+
+    @property
+    def size_mm(self) -> tuple[float, float]:
+        """Width and height."""
+        _, row_mm, column_mm = geometry.spacing_mm(self.affine)
+        return self.pixels.shape[1] * column_mm, self.pixels.shape[0] * row_mm
+
+    @property
+    def where(self) -> str:
+        """Series and slice in words."""
+        role = (
+            self.series.role.shown if self.series.role else f"{self.series.plane.value.capitalize()} series"
+        )
+        n_volumes = len(self.series.volumes)
+        stack = (
+            f", stack {self.series.volumes.index(self.volume) + 1} of {n_volumes}" if n_volumes > 1 else ""
+        )
+        return f"{role}{stack}, slice {self.index + 1} of {self.volume.shape[0]}"
+
+    def place(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Return where points lie in the displayed slice.
+
+        Parameters
+        ----------
+        points : array-like of shape (n, 3)
+            LPS mm.
+
+        Returns
+        -------
+        placed : ndarray of shape (n, 3), float64
+            x to the right and y downwards from the slice's upper left corner, then the distance to the
+            slice's plane; mm.
+        """
+        index = geometry.to_index(self.affine, np.reshape(np.asarray(points, np.float64), (-1, 3)))
+        _, row_mm, column_mm = geometry.spacing_mm(self.affine)
+        off_mm = (index[:, 0] - self.index) * _gap_mm(self.affine)
+        return np.column_stack([(index[:, 2] + 0.5) * column_mm, (index[:, 1] + 0.5) * row_mm, off_mm])
+
+    def place_pixel(self, row: float, column: float) -> NDArray[np.float64]:
+        """Return x and y of a pixel given as it is stored (row and column from 0); mm."""
+        return self.place(geometry.to_patient(self.volume.affine, [[self.index, row, column]]))[0, :2]
+
+    def letters(self) -> dict[str, str]:
+        """Return the patient directions at the four edges, such as ``{"left": "A", ...}``."""
+        right, down = (_letters(self.affine[:3, axis]) for axis in (2, 1))
+        return {"right": right, "left": _opposite(right), "bottom": down, "top": _opposite(down)}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a displayed slice, mm from its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @classmethod
+    def around(cls, x: float, y: float, size_mm: float, within: tuple[float, float]) -> Box:
+        """Return a square of ``size_mm`` about a point, shifted or shrunk to stay within (width, height)."""
+        width, height = min(size_mm, within[0]), min(size_mm, within[1])
+        return cls(
+            float(np.clip(x - width / 2, 0, within[0] - width)),
+            float(np.clip(y - height / 2, 0, within[1] - height)),
+            width,
+            height,
+        )
+
+    def holds(self, x: float, y: float) -> bool:
+        """Say whether a point lies within."""
+        return self.x <= x <= self.x + self.width and self.y <= y <= self.y + self.height
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A line or mark to draw over a picture; x and y are mm from the picture's upper left corner."""
+
+    kind: str
+    """CSS class: ``vertebra``, ``disc``, ``canal``, ``measure``, ``mark``, ``point`` or ``guide``."""
+    points: tuple[tuple[float, float], ...]
+    label: str = ""
+    label_at: tuple[float, float] = (0.0, 0.0)
+    anchor: str = "middle"
+
+    @property
+    def path(self) -> str:
+        """Points as an SVG ``points`` attribute."""
+        return " ".join(f"{x:.2f},{y:.2f}" for x, y in self.points)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A piece of a slice with what is drawn over it."""
+
+    href: str
+    """The raster, as a ``data:`` address."""
+    width_mm: float
+    height_mm: float
+    letters: dict[str, str]
+    bar_mm: int
+    alt: str
+    caption: str
+    drawn: tuple[Drawn, ...] = field(default=())
+
+
+def find_slice(study: Study, evidence: Evidence) -> ShownSlice | None:
+    """Return the slice that evidence lies on; None if it is not in the study or cannot be decoded."""
+    for series, volume in study.volumes():
+        if series.uid != evidence.series_uid:
+            continue
+        for index, key in enumerate(zip(volume.sop_instance_uids, volume.frames, strict=True)):
+            if key == (evidence.sop_instance_uid, evidence.frame):
+                return show_slice(series, volume, index)
+    return None
+
+
+def nearest_slice(series: Series, point: ArrayLike) -> ShownSlice | None:
+    """Return the slice of a series nearest to a point (LPS mm); None if the point lies outside all volumes.
+
+    Of several volumes that hold the point, the one in whose middle it lies is taken: slices angled disc by
+    disc overlap at their ends.
+    """
+    best: tuple[float, Volume, int] | None = None
+    for volume in series.volumes:
+        if not geometry.is_inside(volume.affine, volume.shape, point):
+            continue
+        place = float(geometry.to_index(volume.affine, np.reshape(point, (1, 3)))[0, 0])
+        middle_mm = abs(place - (volume.shape[0] - 1) / 2) * _gap_mm(volume.affine)
+        if best is None or middle_mm < best[0]:
+            best = middle_mm, volume, int(np.clip(round(place), 0, volume.shape[0] - 1))
+    return show_slice(series, best[1], best[2]) if best else None
+
+
+def show_slice(series: Series, volume: Volume, index: int) -> ShownSlice | None:
+    """Return a slice turned for display; None if it cannot be decoded."""
+    try:
+        pixels = volume.slices([index])[0]
+    except StudyError:
+        return None
+    turn = display_turn(volume.affine, series.plane)
+    affine = turn.affine(volume.affine, (volume.shape[1], volume.shape[2]))
+    return ShownSlice(series, volume, index, turn.apply(pixels), affine)
+
+
+def encoded(shown: ShownSlice, box: Box, pixels_per_mm: float) -> str:
+    """Return a piece of a slice as the ``data:`` address of a JPEG with square pixels."""
+    _, row_mm, column_mm = geometry.spacing_mm(shown.affine)
+    size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
+    edges = (
+        box.x / column_mm,
+        box.y / row_mm,
+        min((box.x + box.width) / column_mm, shown.pixels.shape[1]),
+        min((box.y + box.height) / row_mm, shown.pixels.shape[0]),
+    )
+    image = Image.fromarray(windowed(shown.pixels)).resize(size, Image.Resampling.BICUBIC, box=edges)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
+
+
+def windowed(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a slice in 8 bits, from black to white between robust percentiles of itself.
+
+    Examples
+    --------
+    >>> windowed(np.array([[0, 50], [100, 100]], np.float32)).dtype
+    dtype('uint8')
+    """
+    finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
+    low, high = np.percentile(finite[::_WINDOW_STEP, ::_WINDOW_STEP], WINDOW_PERCENTILES)
+    if high <= low:
+        low, high = float(finite.min()), float(finite.max())
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return (np.clip((finite - low) * scale, 0, 255) + 0.5).astype(np.uint8)
+
+
+def shifted(placed: NDArray[np.float64], box: Box) -> tuple[tuple[float, float], ...]:
+    """Return placed points as (x, y) from a box's upper left corner, mm."""
+    return tuple((float(x - box.x), float(y - box.y)) for x, y in placed[:, :2])
+
+
+def bar_of(width_mm: float) -> int:
+    """Return a round length for a scale bar, about a quarter of the width, mm.
+
+    Examples
+    --------
+    >>> bar_of(60.0), bar_of(130.0)
+    (20, 50)
+    """
+    return next((bar for bar in (50, 20, 10, 5) if bar <= width_mm * 0.4), 1)
+
+
+def _gap_mm(affine: NDArray[np.float64]) -> float:
+    """Return the distance between neighbouring slice planes, mm."""
+    normal = np.cross(affine[:3, 1], affine[:3, 2])
+    return float(abs(affine[:3, 0] @ normal) / np.linalg.norm(normal))
+
+
+def _letters(direction: NDArray[np.float64]) -> str:
+    """Return one or two letters of L, R, P, A, H, F that a direction points to, the nearer first."""
+    cosines = direction / np.linalg.norm(direction)
+    order = np.argsort(-np.abs(cosines), kind="stable")
+    named = [("LPH" if cosines[axis] > 0 else "RAF")[axis] for axis in order]
+    return named[0] + (named[1] if abs(cosines[order[1]]) > _OBLIQUE else "")
+
+
+def _opposite(letters: str) -> str:
+    return letters.translate(str.maketrans("LRPAHF", "RLAPFH"))
+
+
+def span(points: Sequence[NDArray[np.float64]]) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of placed points, mm."""
+    stacked = np.concatenate([np.asarray(item, np.float64).reshape(-1, 3) for item in points])
+    (left, top), (right, bottom) = stacked[:, :2].min(axis=0), stacked[:, :2].max(axis=0)
+    return float(left), float(top), float(right), float(bottom)

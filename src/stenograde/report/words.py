@@ -1,0 +1,156 @@
+"""The report's sentences, numbers and names, made from StudyGrades; no markup."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
+from stenograde.terms import Condition, Level, Severity, Side
+
+_SHORT = {
+    Condition.SPINAL_CANAL_STENOSIS: "canal stenosis",
+    Condition.NEURAL_FORAMINAL_NARROWING: "foraminal narrowing",
+    Condition.SUBARTICULAR_STENOSIS: "subarticular stenosis",
+}
+"""Conditions as they stand within a sentence."""
+
+_SPELLINGS = {"ap": "AP", "csf": "CSF", "mm2": "mm²", "mm^2": "mm²", "mm3": "mm³", "t1": "T1", "t2": "T2"}
+"""Words and units that are not written in small letters."""
+
+
+def impression(grades: StudyGrades) -> str:
+    """Return what was found, worst first, then what has no grade, in one or two sentences."""
+    conditions = list(dict.fromkeys(cell.condition for cell in grades.scheme.cells))
+    graded = {
+        condition: [grade for grade in grades.cells if grade.cell.condition is condition and grade.severity]
+        for condition in conditions
+    }
+    found = [_found(condition, cells) for condition, cells in graded.items() if cells]
+    ungraded = [_SHORT[condition] for condition, cells in graded.items() if not cells]
+    sentences = [*found, *_gaps(grades, [condition for condition, cells in graded.items() if cells])]
+    if ungraded:
+        sentences.append(f"{_sentence_case(joined(ungraded))} not graded.")
+    return " ".join(sentences)
+
+
+def level_doubt(grades: StudyGrades) -> str:
+    """Return what to know about the level names when they are in doubt, else an empty text."""
+    doubtful = [position.level.shown for position in grades.levels if not position.certain]
+    if not doubtful:
+        return ""
+    what = "all levels" if len(doubtful) == len(grades.levels) else joined(doubtful)
+    return f"The names of {what} are uncertain: count the vertebrae before relying on a level's name."
+
+
+def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:
+    name = _SHORT[condition]
+    clauses: list[str] = []
+    for severity in (Severity.SEVERE, Severity.MODERATE):
+        places = _places([grade for grade in cells if grade.severity is severity])
+        if places:
+            clauses.append(f"{severity.shown.lower()} {'' if clauses else f'{name} '}at {joined(places)}")
+    if not clauses:
+        n_levels = len({grade.cell.level for grade in cells})
+        where = "the one graded level" if n_levels == 1 else f"the {n_levels} graded levels"
+        clauses = [f"no moderate or severe {name} at {where}"]
+    return _sentence_case("; ".join(clauses)) + "."
+
+
+def _places(cells: Sequence[CellGrade]) -> list[str]:
+    """Return levels, with their sides where the condition has sides."""
+    sides: dict[Level, list[Side]] = {}
+    for grade in cells:
+        sides.setdefault(grade.cell.level, []).extend([grade.cell.side] if grade.cell.side else [])
+    return [
+        level.shown + {0: "", 1: f" {at[0].value if at else ''}"}.get(len(at), " both sides")
+        for level, at in sorted(sides.items())
+    ]
+
+
+def _gaps(grades: StudyGrades, conditions: Sequence[Condition]) -> list[str]:
+    """Say which cells of the graded conditions have no grade."""
+    sentences = []
+    for condition in conditions:
+        for status, words in (
+            (Status.NOT_IMAGED, "not imaged"),
+            (Status.ABSTAINED, "no grade given (abstained)"),
+        ):
+            cells = [
+                grade
+                for grade in grades.cells
+                if grade.cell.condition is condition and grade.status is status
+            ]
+            if cells:
+                sentences.append(f"{_sentence_case(_SHORT[condition])} at {joined(_places(cells))}: {words}.")
+    return sentences
+
+
+def joined(items: Iterable[str]) -> str:
+    """Join as people do.
+
+    Examples
+    --------
+    >>> joined(["L1/L2", "L2/L3", "L4/L5"])
+    'L1/L2, L2/L3 and L4/L5'
+    """
+    *first, last = list(items) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def percent(share: float) -> str:
+    """Return a probability in whole per cent, never rounded to impossible or certain.
+
+    Examples
+    --------
+    >>> percent(0.724), percent(0.0004), percent(0.9999)
+    ('72 %', '<1 %', '>99 %')
+    """
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1:
+        return ">99 %"
+    return f"{share * 100:.0f} %"
+
+
+def name_of(measurement: str) -> str:
+    """Return a measurement's stored name as people write it.
+
+    Examples
+    --------
+    >>> name_of("canal_ap_diameter")
+    'Canal AP diameter'
+    """
+    words = [_SPELLINGS.get(word, word) for word in measurement.split("_") if word]
+    return _sentence_case(" ".join(words))
+
+
+def value_of(measurement: Measurement) -> str:
+    """Return the value as text, with as many digits as the way of measuring deserves.
+
+    Examples
+    --------
+    >>> value_of(Measurement("canal_ap_diameter", None, 8.349, "mm", ()))
+    '8.3'
+    >>> value_of(Measurement("sac_area", None, 151.7, "mm2", ()))
+    '152'
+    """
+    if not math.isfinite(measurement.value):
+        return "not measured"
+    if abs(measurement.value) >= 100:
+        return f"{measurement.value:.0f}"
+    return f"{measurement.value:.2f}" if is_ratio(measurement) else f"{measurement.value:.1f}"
+
+
+def unit_of(measurement: Measurement) -> str:
+    """Return the unit as people write it; empty for a ratio."""
+    return "" if is_ratio(measurement) else _SPELLINGS.get(measurement.unit, measurement.unit)
+
+
+def is_ratio(measurement: Measurement) -> bool:
+    """Say whether a measurement has no unit."""
+    return measurement.unit in ("", "1", "ratio")
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,94 @@
+"""Hypothesis strategies for what stenograde says about a study."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+
+from stenograde.grades import (
+    BundleStamp,
+    CellGrade,
+    Evidence,
+    LevelPosition,
+    Measurement,
+    Point,
+    SeriesUse,
+    Status,
+    StudyGrades,
+)
+from stenograde.study import Unused
+from stenograde.terms import SCHEMES, Level, Role, Scheme
+
+any_text = st.text(max_size=40)
+"""Any text, markup and formulas included."""
+
+some_text = st.text(min_size=1, max_size=40)
+uids = st.from_regex(r"2\.25\.[1-9][0-9]{0,12}", fullmatch=True)
+numbers = st.floats(-1e4, 1e4)
+any_number = st.floats(allow_nan=True, allow_infinity=True)
+"""Numbers as a faulty measurement may give them."""
+
+points: st.SearchStrategy[Point] = st.tuples(numbers, numbers, numbers)
+evidence = st.builds(Evidence, uids, uids, numbers, numbers, st.integers(0, 40))
+stamps = st.builds(BundleStamp, some_text, some_text, some_text)
+series_uses = st.builds(SeriesUse, uids, st.none() | st.sampled_from(Role), any_text)
+unused = st.builds(Unused, any_text, any_text)
+
+
+@st.composite
+def probabilities(draw: st.DrawFn) -> tuple[float, float, float]:
+    """Three probabilities that sum to one."""
+    weights = draw(st.tuples(*[st.floats(0, 1)] * 3).filter(lambda three: sum(three) > 1e-3))
+    total = math.fsum(weights)
+    return weights[0] / total, weights[1] / total, weights[2] / total
+
+
+@st.composite
+def sayings(draw: st.DrawFn) -> dict[str, Any]:
+    """Any grade, or any reason for having none: what a cell grade says besides its cell."""
+    status = draw(st.sampled_from(Status))
+    graded = status is Status.GRADED
+    return {
+        "status": status,
+        "reason": draw(any_text if graded else some_text),
+        "probabilities": draw(probabilities() if graded else st.none() | probabilities()),
+        "point": draw(points | st.none()),
+        "evidence": tuple(draw(st.lists(evidence, max_size=2))),
+    }
+
+
+@st.composite
+def level_positions(draw: st.DrawFn, level: Level) -> LevelPosition:
+    """A level with its point, or one that was not imaged and has none."""
+    imaged = draw(st.booleans())
+    return LevelPosition(level, draw(points) if imaged else None, imaged, draw(st.booleans()))
+
+
+@st.composite
+def measurements(draw: st.DrawFn, scheme: Scheme) -> Measurement:
+    """A measurement at a level or of the whole; its value may not be finite."""
+    level = draw(st.none() | st.sampled_from(scheme.levels))
+    unit = draw(st.sampled_from(["mm", "mm2", "1"]))
+    between = tuple(draw(st.lists(points, max_size=3)))
+    return Measurement(draw(some_text), level, draw(any_number), unit, between)
+
+
+@st.composite
+def study_grades(draw: st.DrawFn) -> StudyGrades:
+    """Everything that may be said about a study, without pictures."""
+    scheme = draw(st.sampled_from(list(SCHEMES.values())))
+    said = draw(st.lists(sayings(), min_size=1, max_size=4))
+    return StudyGrades(
+        study_uid=draw(uids),
+        scheme=scheme,
+        bundle=draw(stamps),
+        series=tuple(draw(st.lists(series_uses, max_size=3))),
+        levels=tuple(draw(level_positions(level)) for level in scheme.levels),
+        cells=tuple(CellGrade(cell, **said[index % len(said)]) for index, cell in enumerate(scheme.cells)),
+        measurements=tuple(draw(st.lists(measurements(scheme), max_size=4))),
+        unused=tuple(draw(st.lists(unused, max_size=3))),
+        warnings=tuple(draw(st.lists(any_text, max_size=3))),
+        seconds=draw(st.floats(0, 1e4)),
+    )

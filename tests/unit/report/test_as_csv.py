@@ -1,0 +1,45 @@
+"""The tables hold one row per cell, make up no probability, and carry no formula."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+
+from tests.golden.report.example import NOT_YET, example_grades
+
+from stenograde.report.as_csv import COLUMNS, SUBMISSION_COLUMNS, as_csv, as_submission_csv
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_table_when_given_two_studies_then_it_has_fifty_rows_and_one_head() -> None:
+    text = as_csv([example_grades(), example_grades()])
+    assert text.splitlines()[0].split(",") == list(COLUMNS)
+    assert len(rows_of(text)) == 50
+
+
+def test_row_when_graded_then_it_holds_severity_and_probabilities() -> None:
+    row = rows_of(as_csv([example_grades()]))[3]
+    assert (row["level"], row["side"], row["severity"], row["severe"]) == ("L4/L5", "", "severe", "0.830000")
+
+
+def test_row_when_not_graded_then_its_probabilities_are_empty() -> None:
+    row = rows_of(as_csv([example_grades()]))[-1]
+    assert (row["status"], row["reason"], row["severity"], row["severe"]) == ("not_graded", NOT_YET, "", "")
+
+
+def test_row_when_a_reason_looks_like_a_formula_then_it_is_made_inert() -> None:
+    grades = example_grades()
+    last = dataclasses.replace(grades.cells[-1], reason='=HYPERLINK("x"),\n"quoted"')
+    row = rows_of(as_csv([dataclasses.replace(grades, cells=(*grades.cells[:-1], last))]))[-1]
+    assert row["reason"] == '\'=HYPERLINK("x"), "quoted"'
+
+
+def test_submission_holds_graded_cells_only() -> None:
+    text = as_submission_csv([example_grades()])
+    assert text.splitlines()[0].split(",") == list(SUBMISSION_COLUMNS)
+    assert [row["row_id"] for row in rows_of(text)][3] == "2.25.100_spinal_canal_stenosis_l4_l5"
+    assert len(rows_of(text)) == 5

@@ -1,0 +1,239 @@
+"""The report is one page that asks nothing of the network, hides nothing and runs no text as markup."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, example_study
+
+from stenograde.errors import UnreadableInstanceError
+from stenograde.grades import CellGrade, LevelPosition, SeriesUse, Status, StudyGrades
+from stenograde.report.as_html import as_html
+from stenograde.study import Series, Study, Unused
+from stenograde.terms import LUMBAR_MRI, Level
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, headings, table heads and words of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._within: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within.append(f"/{tag}")
+
+    def handle_data(self, data: str) -> None:
+        if self._within and self._within[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return as_html(example_grades(), example_study())
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def page_of(grades: StudyGrades, study: Study | None = None) -> Page:
+    return Page(as_html(grades, study or example_study()))
+
+
+def without(study: Study, uid: str) -> Study:
+    return dataclasses.replace(study, series=tuple(series for series in study.series if series.uid != uid))
+
+
+def not_imaged(grades: StudyGrades, level: Level) -> StudyGrades:
+    levels = tuple(
+        LevelPosition(level, None, imaged=False, certain=True) if position.level is level else position
+        for position in grades.levels
+    )
+    cells = tuple(
+        CellGrade(grade.cell, Status.NOT_IMAGED, "outside the imaged field")
+        if grade.cell.level is level
+        else grade
+        for grade in grades.cells
+    )
+    measured = tuple(item for item in grades.measurements if item.level is not level)
+    return dataclasses.replace(grades, levels=levels, cells=cells, measurements=measured)
+
+
+def test_page_asks_nothing_of_the_network_and_runs_no_script(html: str, page: Page) -> None:
+    addresses = [
+        value or ""
+        for _, attrs in page.elements
+        for name, value in attrs.items()
+        if name in ("href", "src", "srcset", "action", "data", "poster")
+    ]
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert not re.search(r"url\(|@import|<script|javascript:|\son\w+=", html)
+    policy = next(meta for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert policy["content"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_page_is_small_enough_to_send(html: str) -> None:
+    assert len(html) < 2_000_000
+
+
+def test_page_says_what_was_found_first_and_what_it_is_for(page: Page) -> None:
+    assert "Severe canal stenosis at L4/L5; moderate at L3/L4." in page.words
+    assert "Level names certain." in page.words
+    assert page.words.index("not a medical device") < page.words.index("Severe canal stenosis")
+
+
+def test_page_has_a_language_a_title_and_headings_in_order(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1
+    assert headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(headings, headings[1:], strict=False))
+    assert all(attrs.get("scope") in ("row", "col") for attrs in page.all("th"))
+
+
+def test_page_describes_every_picture_and_labels_resolve(page: Page) -> None:
+    drawings = page.all("svg")
+    assert all(attrs.get("aria-label") or attrs.get("aria-hidden") == "true" for attrs in drawings)
+    assert sum(attrs.get("role") == "img" for attrs in drawings) == 11
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {attrs["aria-labelledby"] for _, attrs in page.elements if "aria-labelledby" in attrs} <= set(ids)
+
+
+def test_page_gives_each_probability_as_text(page: Page) -> None:
+    assert "30 % 52 % 18 %" in page.words
+    assert ">99 % <1 % <1 %" in page.words
+
+
+def test_page_gives_the_reason_of_twenty_cells_once(page: Page) -> None:
+    assert page.words.count(example_grades().cells[-1].reason) == 1
+    assert page.words.count("not graded") >= 4
+
+
+def test_page_says_what_was_left_out_and_why(page: Page) -> None:
+    assert "not a DICOM file: README.txt" in page.words
+    assert "No Manufacturer in any instance." in page.words
+
+
+def test_page_when_texts_hold_markup_then_they_are_shown_not_run() -> None:
+    evil = "<script>alert(1)</script>"
+    grades = dataclasses.replace(
+        example_grades(),
+        study_uid=evil,
+        warnings=(evil,),
+        unused=(Unused(f'"{evil}', evil),),
+        series=(SeriesUse(evil, None, evil),),
+        cells=(CellGrade(LUMBAR_MRI.cells[0], Status.ABSTAINED, evil), *example_grades().cells[1:]),
+    )
+    page = page_of(grades)
+    assert not page.all("script")
+    assert page.words.count(evil) >= 7
+
+
+def test_page_when_level_names_are_in_doubt_then_it_says_so_at_the_top_and_at_each_level() -> None:
+    grades = example_grades()
+    levels = tuple(dataclasses.replace(position, certain=False) for position in grades.levels)
+    words = page_of(dataclasses.replace(grades, levels=levels)).words
+    assert "Level names certain" not in words
+    assert words.index("Level names uncertain.") < words.index("The spine at a glance")
+    assert words.count("name uncertain") == 5
+
+
+def test_page_when_nothing_was_located_then_the_middle_slice_is_shown_and_that_is_said() -> None:
+    grades = example_grades()
+    nowhere = dataclasses.replace(
+        grades,
+        anatomy=None,
+        measurements=(),
+        levels=(),
+        cells=tuple(CellGrade(grade.cell, Status.NOT_GRADED, "no anatomy") for grade in grades.cells),
+    )
+    page = page_of(nowhere)
+    assert "The anatomy was not located." in page.words
+    assert "not a located mid-line" in page.words
+    assert len(page.all("image")) == 1
+
+
+def test_page_when_the_study_has_no_slice_of_the_grades_then_there_is_no_picture() -> None:
+    page = page_of(example_grades(), Study("2.25.100", ()))
+    assert not page.all("image")
+    assert "No Axial T2 series in this study." in page.words
+    assert "The mid-sagittal slice cannot be shown." in page.words
+
+
+@pytest.mark.parametrize(("uid", "n_pictures"), [(AXIAL_UID, 6), (T1_UID, 10)])
+def test_page_when_a_series_is_absent_then_the_other_pictures_stay(uid: str, n_pictures: int) -> None:
+    assert len(page_of(example_grades(), without(example_study(), uid)).all("image")) == n_pictures
+
+
+def test_page_when_a_level_is_not_imaged_then_it_says_so_and_shows_no_picture() -> None:
+    page = page_of(not_imaged(example_grades(), Level.L5_S1))
+    assert "Canal stenosis at L5/S1: not imaged." in page.words
+    assert "This level lies outside the imaged field." in page.words
+    assert len(page.all("image")) == 8
+
+
+def test_page_when_a_profile_is_missing_or_empty_then_the_picture_stays() -> None:
+    grades = example_grades()
+    assert grades.anatomy
+    assert grades.anatomy.profile
+    bare = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=None))
+    assert "The canal profile could not be measured." in page_of(bare).words
+    unknown = np.full_like(grades.anatomy.profile.diameter_mm, np.nan)
+    profile = dataclasses.replace(grades.anatomy.profile, diameter_mm=unknown)
+    blank = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=profile))
+    labels = [attrs.get("aria-label") or "" for attrs in page_of(blank).all("svg")]
+    assert "Canal profile: no diameter could be measured." in labels
+
+
+def test_page_when_slices_cannot_be_decoded_then_it_is_written_without_them() -> None:
+    def source(indices: Sequence[int]) -> NDArray[np.float32]:
+        msg = "pixels must be decodable, got rubbish"
+        raise UnreadableInstanceError(msg)
+
+    study = example_study()
+    broken = tuple(
+        Series(
+            series.uid,
+            series.plane,
+            series.weighting,
+            series.role,
+            series.why,
+            tuple(dataclasses.replace(volume, source=source) for volume in series.volumes),
+        )
+        for series in study.series
+    )
+    page = page_of(example_grades(), dataclasses.replace(study, series=broken))
+    assert not page.all("image")
+    assert "The axial slice that the grade rests on cannot be shown." in page.words
+    assert "Severe canal stenosis at L4/L5" in page.words
+
+
+def test_page_when_many_files_were_left_out_for_one_reason_then_they_are_folded() -> None:
+    unused = tuple(Unused(f"file{index}", "zero bytes") for index in range(40))
+    page = page_of(dataclasses.replace(example_grades(), unused=unused))
+    assert "zero bytes: 40 items" in page.words
+    assert len(page.all("details")) == 1

@@ -1,0 +1,107 @@
+"""The document ``stenograde/grades/1`` holds what its schema says, and nothing that JSON cannot hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+from tests.golden.report.example import NOT_YET, example_grades
+
+from stenograde.grades import CellGrade, Evidence, Measurement, Status
+from stenograde.report.as_json import as_json, schema
+from stenograde.terms import LUMBAR_MRI, Level
+
+VALID = Draft202012Validator(schema())
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return as_json(example_grades())
+
+
+def test_schema_is_itself_valid() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_document_has_the_keys_of_its_version_in_order(document: dict[str, Any]) -> None:
+    VALID.validate(document)
+    assert list(document) == schema()["required"]
+    assert document["schema"] == "stenograde/grades/1"
+
+
+def test_cell_when_graded_then_it_carries_severity_probability_and_evidence(document: dict[str, Any]) -> None:
+    cell = document["cells"][3]
+    assert (cell["condition"], cell["level"], cell["side"]) == ("spinal_canal_stenosis", "L4/L5", None)
+    assert cell["severity"] == "severe"
+    assert cell["probability"] == {"normal_mild": 0.04, "moderate": 0.13, "severe": 0.83}
+    assert [item["series_uid"] for item in cell["evidence"]] == ["2.25.101", "2.25.103"]
+    assert set(cell["evidence"][0]) == {"series_uid", "sop_instance_uid", "frame", "row", "column"}
+
+
+def test_cell_when_not_graded_then_it_says_why_and_nothing_else(document: dict[str, Any]) -> None:
+    cell = document["cells"][5]
+    assert (cell["side"], cell["status"], cell["reason"]) == ("left", "not_graded", NOT_YET)
+    assert cell["severity"] is None
+    assert cell["probability"] is None
+    assert cell["point_lps_mm"] is not None
+
+
+def test_cell_when_abstained_then_it_keeps_the_probabilities_it_would_not_act_on() -> None:
+    grades = example_grades()
+    first = CellGrade(LUMBAR_MRI.cells[0], Status.ABSTAINED, "too close to call", (0.4, 0.3, 0.3))
+    cell = as_json(dataclasses.replace(grades, cells=(first, *grades.cells[1:])))["cells"][0]
+    assert cell["severity"] is None
+    assert cell["probability"]["normal_mild"] == 0.4
+
+
+def test_numbers_when_not_finite_then_they_are_null_or_left_out() -> None:
+    grades = example_grades()
+    nan, infinity = float("nan"), float("inf")
+    first = dataclasses.replace(
+        grades.cells[0], point=(nan, 0.0, 0.0), evidence=(Evidence("2.25.1", "2.25.2", nan, 3.0),)
+    )
+    broken = dataclasses.replace(
+        grades,
+        cells=(first, *grades.cells[1:]),
+        measurements=(
+            Measurement("canal_ratio", Level.L1_L2, nan, "1", ((0.0, infinity, 0.0), (1.0, 2.0, -0.0001))),
+        ),
+    )
+    document = as_json(broken)
+    VALID.validate(document)
+    assert json.dumps(document, allow_nan=False)
+    assert document["cells"][0]["point_lps_mm"] is None
+    assert document["cells"][0]["evidence"] == []
+    assert document["measurements"][0]["value"] is None
+    assert json.dumps(document["measurements"][0]["points"]) == "[[1.0, 2.0, 0.0]]"
+
+
+BROKEN = [
+    ("an unknown key", lambda d: d.update(patient_name="x"), "patient_name"),
+    ("a graded cell without severity", lambda d: d["cells"][0].update(severity=None), "None is not of type"),
+    ("a graded cell without probability", lambda d: d["cells"][0].update(probability=None), "None is not"),
+    ("no reason", lambda d: d["cells"][9].update(reason=""), "should be non-empty|too short"),
+    ("a canal with a side", lambda d: d["cells"][0].update(side="left"), "'left' is not of type 'null'"),
+    ("a foramen without a side", lambda d: d["cells"][9].update(side=None), "None is not of type 'string'"),
+    (
+        "an invented grade",
+        lambda d: d["cells"][9].update(severity="severe"),
+        "'severe' is not of type 'null'",
+    ),
+    ("a point of a level not imaged", lambda d: d["levels"][0].update(imaged=False), "is not of type 'null'"),
+    ("another version", lambda d: d.update(schema="stenograde/grades/2"), "was expected"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "match"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_schema_when_a_document_breaks_a_rule_then_it_is_refused(
+    document: dict[str, Any], spoil: Any, match: str
+) -> None:
+    spoiled = deepcopy(document)
+    spoil(spoiled)
+    with pytest.raises(ValidationError, match=match):
+        VALID.validate(spoiled)

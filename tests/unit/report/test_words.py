@@ -1,0 +1,106 @@
+"""The report's sentences say what the grades say, worst first."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+from tests.golden.report.example import example_grades
+
+from stenograde.grades import CellGrade, LevelPosition, Measurement, Status, StudyGrades
+from stenograde.report import words
+from stenograde.terms import CERVICAL_XRAY, LUMBAR_MRI, Cell, Condition, Level, Severity, Side
+
+SHARES = {
+    Severity.NORMAL_MILD: (0.9, 0.05, 0.05),
+    Severity.MODERATE: (0.1, 0.8, 0.1),
+    Severity.SEVERE: (0.0, 0.1, 0.9),
+}
+
+
+def graded(severities: dict[Cell, Severity | Status]) -> StudyGrades:
+    """Grades in which the given cells say so, and every other cell is not graded."""
+    cells = []
+    for cell in LUMBAR_MRI.cells:
+        said = severities.get(cell, Status.NOT_GRADED)
+        if isinstance(said, Severity):
+            cells.append(CellGrade(cell, Status.GRADED, probabilities=SHARES[said]))
+        else:
+            cells.append(CellGrade(cell, said, "for a reason"))
+    return dataclasses.replace(example_grades(), cells=tuple(cells))
+
+
+def canal(*said: Severity | Status) -> dict[Cell, Severity | Status]:
+    return dict(zip(LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS), said, strict=True))
+
+
+N, M, S = Severity
+
+
+def test_impression_names_severe_then_moderate_then_what_is_not_graded() -> None:
+    assert words.impression(graded(canal(N, S, M, S, M))) == (
+        "Severe canal stenosis at L2/L3 and L4/L5; moderate at L3/L4 and L5/S1. "
+        "Foraminal narrowing and subarticular stenosis not graded."
+    )
+
+
+def test_impression_when_nothing_is_narrow_then_it_says_at_how_many_levels() -> None:
+    assert words.impression(graded(canal(N, N, N, N, N))).startswith(
+        "No moderate or severe canal stenosis at the 5 graded levels."
+    )
+
+
+def test_impression_when_levels_have_no_grade_then_it_says_which_and_why() -> None:
+    text = words.impression(graded(canal(Status.NOT_IMAGED, Status.NOT_IMAGED, M, Status.ABSTAINED, N)))
+    assert text.startswith("Moderate canal stenosis at L3/L4. Canal stenosis at L1/L2 and L2/L3: not imaged.")
+    assert "Canal stenosis at L4/L5: no grade given (abstained)." in text
+
+
+def test_impression_when_nothing_at_all_is_graded_then_it_says_so() -> None:
+    assert words.impression(graded({})) == (
+        "Canal stenosis, foraminal narrowing and subarticular stenosis not graded."
+    )
+
+
+def test_impression_when_a_condition_has_sides_then_it_names_them() -> None:
+    foramen = Condition.NEURAL_FORAMINAL_NARROWING
+    cells = {
+        Cell(foramen, Level.L4_L5, Side.LEFT): S,
+        Cell(foramen, Level.L5_S1, Side.LEFT): M,
+        Cell(foramen, Level.L5_S1, Side.RIGHT): M,
+    }
+    assert words.impression(graded(cells)).startswith(
+        "Severe foraminal narrowing at L4/L5 left; moderate at L5/S1 both sides."
+    )
+
+
+def test_impression_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> None:
+    cells = tuple(CellGrade(cell, Status.GRADED, probabilities=SHARES[N]) for cell in CERVICAL_XRAY.cells)
+    grades = dataclasses.replace(example_grades(), scheme=CERVICAL_XRAY, cells=cells)
+    assert words.impression(grades) == "No moderate or severe foraminal narrowing at the 6 graded levels."
+
+
+@pytest.mark.parametrize(
+    ("n_doubtful", "says"), [(0, ""), (1, "The names of L1/L2 are"), (5, "The names of all levels are")]
+)
+def test_level_doubt_names_the_levels(n_doubtful: int, says: str) -> None:
+    levels = tuple(
+        LevelPosition(level, (0.0, 0.0, 0.0), imaged=True, certain=index >= n_doubtful)
+        for index, level in enumerate(LUMBAR_MRI.levels)
+    )
+    assert words.level_doubt(dataclasses.replace(example_grades(), levels=levels)).startswith(says)
+
+
+def test_value_when_not_finite_then_it_is_called_not_measured() -> None:
+    assert words.value_of(Measurement("disc_height", None, math.nan, "mm", ())) == "not measured"
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("mm2", "mm²"), ("mm", "mm"), ("1", ""), ("ratio", "")])
+def test_unit_is_written_as_people_do(unit: str, shown: str) -> None:
+    assert words.unit_of(Measurement("x", None, 1.0, unit, ())) == shown
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, "0 %"), (1.0, "100 %"), (0.5, "50 %"), (0.009, "<1 %")])
+def test_percent_never_rounds_to_certainty(share: float, shown: str) -> None:
+    assert words.percent(share) == shown
