@@ -38,7 +38,7 @@ def inspect(
 def _print_study(study: Study, console: Console) -> None:
     from rich.table import Table
 
-    table = Table(title=f"study {study.uid}", title_justify="left")
+    table = Table(title=f"study {study.uid}", title_justify="left", show_lines=True)
     for heading in ("series", "plane", "weighting", "role", "why", "volumes", "problems"):
         table.add_column(heading, overflow="fold")
     for series in study.series:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stenograde.errors import ConfigError
+
 
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
@@ -19,6 +21,10 @@ def phantom(
     from stenograde.datasets.phantom import write_cohort
 
     folder = out_folder(out)
+    images = folder / "train_images"
+    if images.exists() and any(images.iterdir()):
+        msg = f"--out must not hold a cohort already, got {images}; name another folder"
+        raise ConfigError(msg)
     with progress_on_stderr("writing patients", total=patients) as advance:
         write_cohort(folder, patients=patients, seed=seed, progress=advance)
     print(f"patients: {patients}")

@@ -125,3 +125,11 @@ def test_phantom_when_out_is_a_file_then_it_is_refused(
     (tmp_path / "a").write_text(json.dumps({}), encoding="utf-8")
     assert main(["phantom", "--patients", "1", "--out", str(tmp_path / "a")]) == 2
     assert "--out must be a folder, got the file" in capsys.readouterr().err
+
+
+def test_phantom_when_a_cohort_is_there_already_then_it_is_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "train_images" / "1").mkdir(parents=True)
+    assert main(["phantom", "--patients", "1", "--out", str(tmp_path)]) == 2
+    assert "--out must not hold a cohort already, got " in capsys.readouterr().err

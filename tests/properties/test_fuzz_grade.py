@@ -1,0 +1,148 @@
+"""Whatever happens to the bytes of a study, grading ends in words and never uses what cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stenograde.cli import main
+from stenograde.datasets.phantom import FileOptions, Protocol, write_cohort
+from stenograde.datasets.phantom.dicom_files import Codec
+from stenograde.report.as_json import schema
+
+SMALL = Protocol(
+    sagittal_matrix=192,
+    sagittal_slices=5,
+    axial_matrix=64,
+    axial_slices_per_level=2,
+    layers=1,
+    thickness_mm=5,
+)
+"""Few and small slices, so that grading one takes a fraction of a second."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A change to the bytes of one file; place and length are shares of the file's length."""
+
+    file: int
+    kind: str
+    place: float
+    length: int
+    filling: bytes
+
+    def apply(self, data: bytes) -> bytes:
+        # half of all damage goes to the header, which is a small part of the file
+        reach = len(data) if self.place >= 0.5 else min(len(data), 2500)
+        start = int(self.place % 0.5 * 2 * reach)
+        stop = start + self.length
+        if self.kind == "truncate":
+            return data[:start]
+        if self.kind == "delete":
+            return data[:start] + data[stop:]
+        if self.kind == "insert":
+            return data[:start] + self.filling + data[start:]
+        if self.kind == "overwrite":
+            return data[:start] + self.filling + data[start + len(self.filling) :]
+        flipped = bytes(byte ^ 0xFF for byte in data[start:stop])
+        return data[:start] + flipped + data[stop:]
+
+
+damages = st.builds(
+    Damage,
+    file=st.integers(0, 1000),
+    kind=st.sampled_from(["flip", "truncate", "delete", "insert", "overwrite"]),
+    place=st.floats(0, 1, exclude_max=True),
+    length=st.integers(1, 64),
+    filling=st.binary(min_size=1, max_size=16),
+)
+
+
+@pytest.fixture(scope="module", params=[Codec.EXPLICIT, Codec.RLE], ids=str)
+def small_study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("small")
+    cohort = write_cohort(root, patients=1, seed=3, protocol=SMALL, options=FileOptions(codec=request.param))
+    return cohort.studies[0].folder
+
+
+def readable_instances(study: Path) -> set[str]:
+    """SOPInstanceUIDs of the files whose header and pixels an independent reader can read."""
+    uids = set()
+    for path in study.rglob("*.dcm"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with contextlib.suppress(Exception):
+                ds = pydicom.dcmread(path)
+                if ds.pixel_array.size:
+                    uids.add(str(ds.SOPInstanceUID))
+    return uids
+
+
+def grade(study: Path, out: Path) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        code = main(["grade", str(study), "--out", str(out)])
+    return code, stdout.getvalue(), stderr.getvalue()
+
+
+def test_small_study_when_undamaged_then_it_is_graded(small_study: Path, tmp_path: Path) -> None:
+    """Otherwise the test below would pass by refusing everything."""
+    code, _, stderr = grade(small_study, tmp_path)
+    assert (code, stderr) == (0, "")
+    grades = json.loads((tmp_path / "grades.json").read_text(encoding="utf-8"))
+    assert [cell["status"] for cell in grades["cells"][:5]] == ["graded"] * 5
+    assert grades["unused"] == []
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(st.lists(damages, min_size=1, max_size=6))
+def test_grade_when_bytes_are_damaged_then_it_ends_in_words_and_uses_only_what_can_be_read(
+    small_study: Path, damage: list[Damage]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        study, out = Path(folder) / "study", Path(folder) / "out"
+        shutil.copytree(small_study, study)
+        files = sorted(study.rglob("*.dcm"))
+        for one in damage:
+            path = files[one.file % len(files)]
+            path.write_bytes(one.apply(path.read_bytes()))
+        code, _, stderr = grade(study, out)
+        assert code in (0, 2), stderr
+        assert "Traceback" not in stderr
+        if code == 2:
+            assert stderr.startswith("stenograde: ")
+            assert stderr.count("\n") == 1
+            assert not (out / "grades.json").exists()
+            return
+        assert stderr == ""
+        grades = json.loads((out / "grades.json").read_text(encoding="utf-8"))
+        jsonschema.validate(grades, schema())
+        rested_on = {item["sop_instance_uid"] for cell in grades["cells"] for item in cell["evidence"]}
+        assert rested_on <= readable_instances(study)
+        left_out = " ".join(item["what"] for item in grades["unused"])
+        for path in files:
+            if is_no_dicom(path):
+                assert path.relative_to(study).as_posix() in left_out
+
+
+def is_no_dicom(path: Path) -> bool:
+    """Whether not even an independent reader's tolerant parser finds an instance."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return "SOPInstanceUID" not in pydicom.dcmread(path)
+        except Exception:  # noqa: BLE001  broken bytes raise anything in a foreign parser
+            return True
