@@ -82,6 +82,11 @@ class Anatomy:
         """Number of sacral segments, which come first."""
         return sum(name.startswith("S") for name in self.names)
 
+    @property
+    def pedicle_way_mm(self) -> Array:
+        """Way of the middle of each pedicle, shape (n_vertebrae,)."""
+        return self.centre_mm + 0.44 * self.half_height_mm
+
     def disc_of(self, level: Level) -> int:
         """Index of the vertebra under a level's disc."""
         return self.names.index(_UPPER[level]) - 1
@@ -264,14 +269,14 @@ def _canal(out: Array, s: Array, layout: _Layout) -> None:
     )
     out[Row.SAC_WEDGE] = _smooth(s, nodes, np.array([0, 0, 0, 0.1, 0.3, 0.34, 0.3, 0.15, 0.05, 0, 0]))
     gap = _smooth(s, nodes, np.array([2.0, 2, 4, 4, 4.8, 4.2, 2.2, 1.8, 1.6, 1.6, 1.6]))
-    fat = _smooth(s, nodes, np.array([6.0, 6, 6, 5, 3.5, 3, 2.2, 1.8, 1.5, 1.4, 1.4]))
+    fat = _smooth(s, nodes, np.array([2.0, 2, 2.5, 3, 3.5, 3, 2.2, 1.8, 1.5, 1.4, 1.4]))
     for k in range(_S1, len(SEGMENTS) - 1):
         near = np.exp(-(((s - layout.disc[k] + 2) / 11) ** 2))
-        fat += near * (2.6 if k <= _S1 + 5 else 1.0)
+        fat += near * (3.2 if k <= _S1 + 5 else 1.0)
         gap -= 0.7 * np.exp(-(((s - layout.disc[k]) / 7) ** 2))
     wall = out[Row.BODY_DEPTH]
     out[Row.SAC_CENTRE] = wall + gap + out[Row.SAC_DEPTH]
-    out[Row.ROOF] = out[Row.SAC_CENTRE] + np.maximum(out[Row.SAC_DEPTH], 3.0) + fat
+    out[Row.ROOF] = out[Row.SAC_CENTRE] + np.maximum(out[Row.SAC_DEPTH], 2.0) + fat
     out[Row.CANAL_WIDTH] = _smooth(
         s, nodes, np.array([7.0, 9, 11, 12, 13.5, 13.5, 13.2, 12.2, 11.6, 11.2, 10.5]) * size
     )

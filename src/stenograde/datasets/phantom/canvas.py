@@ -104,6 +104,24 @@ def cover(distance_mm: Grid, edge_mm: float = EDGE_MM) -> Grid:
     return np.clip(0.5 - distance_mm / np.float32(edge_mm), 0, 1)
 
 
+def box(extents: tuple[Grid, ...], round_mm: float) -> Grid:
+    """Signed distance to a box with round edges.
+
+    Parameters
+    ----------
+    extents : tuple of ndarray of shape (n,)
+        Along each axis: signed distance to the box's faces, mm.
+    round_mm : float
+        Radius of the edges, mm.
+    """
+    outside = np.maximum(extents[0] + round_mm, 0) ** 2
+    inside = extents[0]
+    for extent in extents[1:]:
+        outside = outside + np.maximum(extent + round_mm, 0) ** 2
+        inside = np.maximum(inside, extent)
+    return np.sqrt(outside) + np.minimum(inside + round_mm, 0) - round_mm
+
+
 class Noise:
     """Smooth random texture, the same at the same place; mean 0, standard deviation 1.
 
@@ -112,15 +130,17 @@ class Noise:
     seed : int
     grain_mm : float
         Size of a grain, mm.
+    smooth : float
+        Cells per grain: more look smoother and repeat sooner.
     """
 
     _SIZE = 64
 
-    def __init__(self, seed: int, grain_mm: float) -> None:
+    def __init__(self, seed: int, grain_mm: float, smooth: float = 2.5) -> None:
         white = np.random.default_rng(seed).standard_normal((self._SIZE,) * 3)
-        smooth = gaussian_filter(white, 1.0, mode="wrap")
+        smooth = gaussian_filter(white, smooth, mode="wrap")
         self._values = (smooth / smooth.std()).astype(np.float32).ravel()
-        self._step = np.float32(1.0 / grain_mm)
+        self._step = np.float32(smooth / grain_mm)
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""

@@ -11,7 +11,7 @@ import numpy as np
 from stenograde.datasets.phantom.anatomy import Anatomy, Row, draw_anatomy
 from stenograde.datasets.phantom.curve import Array
 from stenograde.datasets.phantom.population import Population, severity_of_area
-from stenograde.datasets.phantom.shapes import Scene
+from stenograde.datasets.phantom.scene import Scene
 from stenograde.grades import Point
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
@@ -110,8 +110,7 @@ class Phantom:
         disc = float(anatomy.disc_mm[below])
         depth, width = anatomy.at(Row.SAC_DEPTH, disc), anatomy.at(Row.SAC_WIDTH, disc)
         centre = anatomy.at(Row.SAC_CENTRE, disc)
-        pedicle = anatomy.centre_mm + 0.44 * anatomy.half_height_mm
-        room = float(pedicle[below : below + 2].mean())
+        room = float(anatomy.pedicle_way_mm[below : below + 2].mean())
         hole = anatomy.at(Row.BODY_DEPTH, room) + FORAMEN_BEHIND_MM
         recess = width + 0.5, centre - 0.55 * depth
         signs = dict(zip(Side, (1.0, -1.0), strict=True))

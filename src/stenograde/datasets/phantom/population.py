@@ -70,22 +70,22 @@ SEGMENTS = (
     Segment("S4", 16.0, 5.0, 12.0, 1.0, 28.0, 4.0, 8.0),
     Segment("S3", 19.0, 6.5, 15.0, 1.4, 6.0, 6.0, 9.0),
     Segment("S2", 23.0, 8.5, 19.0, 2.2, -4.0, 8.0, 10.0),
-    Segment("S1", 29.0, 12.5, 25.0, 9.5, -2.0, 10.0, 11.0),
-    Segment("L5", 27.0, 17.3, 24.3, 10.5, 19.0, 23.0, 8.0),
-    Segment("L4", 28.0, 17.6, 23.3, 10.2, 32.0, 29.0, 6.2),
-    Segment("L3", 28.5, 17.5, 22.3, 9.2, 42.0, 31.0, 5.0),
-    Segment("L2", 28.0, 17.2, 21.5, 8.0, 49.0, 30.0, 4.4),
-    Segment("L1", 26.5, 16.8, 20.8, 6.8, 53.0, 28.0, 4.3),
-    Segment("T12", 25.0, 16.0, 20.0, 5.6, 53.0, 26.0, 4.2),
-    Segment("T11", 23.5, 15.4, 18.5, 5.0, 50.0, 26.0, 4.2),
-    Segment("T10", 22.0, 14.8, 17.0, 4.6, 46.0, 28.0, 3.8),
-    Segment("T9", 21.0, 14.4, 16.0, 4.4, 41.0, 30.0, 3.6),
+    Segment("S1", 29.0, 12.5, 25.0, 8.6, -2.0, 10.0, 11.0),
+    Segment("L5", 27.0, 17.3, 24.3, 9.8, 17.0, 23.0, 8.0),
+    Segment("L4", 28.0, 17.6, 23.3, 9.4, 28.0, 29.0, 6.2),
+    Segment("L3", 28.5, 17.5, 22.3, 8.6, 36.0, 31.0, 5.0),
+    Segment("L2", 28.0, 17.2, 21.5, 7.6, 42.0, 30.0, 4.4),
+    Segment("L1", 26.5, 16.8, 20.8, 6.4, 46.0, 28.0, 4.3),
+    Segment("T12", 25.0, 16.0, 20.0, 5.4, 47.0, 26.0, 4.2),
+    Segment("T11", 23.5, 15.4, 18.5, 4.8, 46.0, 26.0, 4.2),
+    Segment("T10", 22.0, 14.8, 17.0, 4.4, 43.0, 28.0, 3.8),
+    Segment("T9", 21.0, 14.4, 16.0, 4.2, 40.0, 30.0, 3.6),
 )
 """The spine of the phantom, from below.
 
 Lumbar bodies and pedicles are rounded from Panjabi et al., Spine 1992;17:299 (bodies made about 10 % larger,
-as living adults on MR are), tilts add up to a lordosis L1 to S1 near 55° (Vialle et al., J Bone Joint
-Surg Am 2005;87:260); disc heights, sacrum and thoracic rows are rounded to look right and are no data.
+as living adults on MR are), tilts add up to a lordosis L1 to S1 near 46° (lying; Vialle et al., J Bone
+Joint Surg Am 2005;87:260 measured 60 ± 10° standing); disc heights, sacrum and thoracic rows are rounded to look right and are no data.
 """
 
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}

@@ -1,0 +1,106 @@
+"""The column of vertebral bodies and discs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.datasets.phantom.anatomy import Row
+from stenograde.datasets.phantom.canvas import Canvas, Points, cover
+from stenograde.datasets.phantom.curve import Grid
+from stenograde.datasets.phantom.scene import Scene
+from stenograde.datasets.phantom.tissues import Tissue
+from stenograde.terms import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class _Where:
+    """How points lie to the column, each array of shape (n,)."""
+
+    owner: NDArray[np.int8]
+    """Vertebra whose territory it is."""
+    way: Grid
+    """Way above that vertebra's centre, mm."""
+    radius: Grid
+    """Distance from the curve, share of the column's radius."""
+    rim: Grid
+    """Signed distance to the column's side, mm."""
+    plate: Grid
+    """Signed distance to the end plates, mm; positive in a disc."""
+
+
+def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint vertebral bodies, discs and the longitudinal ligaments.
+
+    Parameters
+    ----------
+    scene : Scene
+    points : Points
+    canvas : Canvas
+        Painted in place.
+    """
+    front = np.flatnonzero(points.behind < points.row(Row.BODY_DEPTH) + 12)
+    close, part = points.take(front), canvas.part(front)
+    where = _locate(scene, close)
+    _paint_discs(scene, close, part, where)
+    _paint_bodies(scene, close, part, where)
+    canvas.put(front, part)
+
+
+def _locate(scene: Scene, points: Points) -> _Where:
+    anatomy = scene.anatomy
+    owner = scene.of_body[points.entry]
+    across = np.abs(points.left) / points.row(Row.BODY_WIDTH)
+    along = np.abs(points.behind) / points.row(Row.BODY_DEPTH)
+    radius = np.sqrt(np.sqrt(across**4 + along**4 + across**2 * along**2)) + np.float32(1e-4)
+    way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
+    rise = np.abs(way * (1 - 0.75 * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
+    hollow = np.where(owner < anatomy.n_sacral - 1, 0.3, 1.7) * np.clip(1 - radius**2, 0, 1)
+    uneven = 0.3 * scene.coarse.at(points.left, points.behind, points.s)
+    return _Where(
+        owner=owner,
+        way=way,
+        radius=radius,
+        rim=np.hypot(points.left, points.behind) * (1 - 1 / radius),
+        plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven,
+    )
+
+
+def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:
+    lumbar = where.owner >= scene.anatomy.n_sacral
+    body = np.maximum(where.rim, where.plate)
+    corner = np.maximum(where.rim + 3, 0) * np.maximum(where.plate + 3, 0) / 12
+    body = body + corner
+    code = np.where(lumbar, Structure.VERTEBRA.code, 0).astype(np.uint8)
+    canvas.paint(cover(body - 0.3), Tissue.CORTEX, code=code)
+    noise = 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
+    marrow = cover(body + 0.5)
+    canvas.paint(marrow, Tissue.MARROW, texture=1 + noise, code=code)
+    tunnel = np.hypot(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
+    canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)
+
+
+def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:
+    anatomy = scene.anatomy
+    last = len(anatomy.names) - 1
+    below = np.clip(np.where(where.way > 0, where.owner, where.owner - 1), 0, last)
+    off = points.s - scene.per_vertebra(anatomy.disc_mm, below)
+    half = scene.per_vertebra(anatomy.half_disc_mm, below)
+    bulge = points.row(Row.BULGE) * np.exp(-((points.left / 11) ** 2)) * np.clip(points.behind / 6, 0, 1)
+    bulge += 0.8 * np.clip(-points.behind / 6, 0, 1)
+    disc = np.maximum(where.rim - bulge, np.where(where.rim < 0, -where.plate, np.abs(off) - half - 1.5))
+    real = below >= anatomy.n_sacral - 1
+    code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
+    bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, np.abs(points.left) - 15)
+    canvas.paint(0.8 * cover(bands), Tissue.LIGAMENT)
+    grain = 1 + 0.12 * scene.fine.at(*points.xyz)
+    canvas.paint(cover(disc), Tissue.ANNULUS, texture=grain, code=code)
+    high = off * (1 - points.row(Row.BEND) * points.behind) / (0.8 * half)
+    lens = (np.hypot(where.radius / 0.74, high) - 1) * half
+    core = cover(lens, 2.5) * real * (where.plate > 0)
+    canvas.paint(core, Tissue.DRY_NUCLEUS, texture=grain, code=code)
+    cleft = 1 - 0.35 * np.exp(-((off / 1.2) ** 2))
+    wet = scene.per_vertebra(anatomy.hydration, below)
+    canvas.paint(core * wet, Tissue.WET_NUCLEUS, texture=grain * cleft, code=code)

@@ -1,0 +1,47 @@
+"""Paints a patient at points, from the skin inwards; what is painted later covers what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.datasets.phantom.arch import paint_arch
+from stenograde.datasets.phantom.canal import paint_canal
+from stenograde.datasets.phantom.canvas import Canvas, Points
+from stenograde.datasets.phantom.column import paint_column
+from stenograde.datasets.phantom.curve import Grid
+from stenograde.datasets.phantom.scene import Scene
+from stenograde.datasets.phantom.soft_tissue import paint_soft_tissue
+
+_LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -24.0, 78.0
+"""How far from the curve the spine reaches, mm; beyond lies soft tissue only."""
+
+
+def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
+    """Paint the whole patient at points.
+
+    Parameters
+    ----------
+    scene : Scene
+    xyz : ndarray of shape (3, n), float32
+        Body frame, mm.
+    signals : ndarray of shape (n_tissues,), float32
+        Signal of each tissue.
+
+    Returns
+    -------
+    canvas : Canvas
+        Signal and label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
+    """
+    points = Points.of(scene.anatomy, xyz)
+    canvas = Canvas(xyz.shape[1], signals)
+    paint_soft_tissue(scene, points, canvas)
+    near = np.flatnonzero(
+        (np.abs(points.left) < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
+    )
+    if near.size:
+        close, part = points.take(near), canvas.part(near)
+        paint_canal(scene, close, part)
+        paint_arch(scene, close, part)
+        paint_column(scene, close, part)
+        canvas.put(near, part)
+    return canvas

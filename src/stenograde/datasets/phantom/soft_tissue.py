@@ -1,0 +1,77 @@
+"""Skin, fat, muscle, vessels and belly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.datasets.phantom.anatomy import Row
+from stenograde.datasets.phantom.canvas import Canvas, Points, box, cover
+from stenograde.datasets.phantom.curve import Grid
+from stenograde.datasets.phantom.scene import Scene
+from stenograde.datasets.phantom.tissues import Tissue
+
+
+def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint what lies around the spine; the body first, the air behind it last.
+
+    Parameters
+    ----------
+    scene : Scene
+    points : Points
+    canvas : Canvas
+        Painted in place.
+    """
+    skin = scene.skin(points)
+    x, y, z = points.xyz
+    canvas.paint(cover(skin), Tissue.FAT, texture=1 - 0.10 * np.abs(scene.medium.at(x, y, z * 2)))
+    front = np.flatnonzero(points.behind < 30)
+    part = canvas.part(front)
+    _paint_front(scene, points.take(front), part)
+    canvas.put(front, part)
+    back = np.flatnonzero((points.behind > 5) & (skin < 1))
+    part = canvas.part(back)
+    _paint_back(scene, points.take(back), part, skin[back])
+    canvas.put(back, part)
+    canvas.paint(cover(np.abs(skin + 1.0) - 1.0), Tissue.SKIN)
+    canvas.paint(cover(-skin), Tissue.AIR)
+
+
+def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
+    """Paint the muscles of the back with their fat, and their fascia."""
+    x, y, z = points.xyz
+    left, behind, depth = np.abs(points.left), points.behind, points.row(Row.BODY_DEPTH)
+    grain = scene.coarse.at(x, y, z)
+    fascia = skin + scene.anatomy.back_fat_mm * points.row(Row.TAPER) + 2
+    bellies = box((fascia, depth + 8 - behind, left - 70), 12.0)
+    streak = scene.medium.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
+    lean = 2.0 - 3.2 * points.row(Row.INFILTRATION) + 0.015 * (left - 20)
+    fat = np.clip((streak - lean) * 0.9, 0, 0.85)
+    seam = left - 25 - 0.25 * (behind - 30) - 1.5 * grain
+    fat = np.maximum(fat, 0.5 * np.exp(-((seam / 1.6) ** 2)))
+    canvas.paint(cover(bellies, 1.5) * (1 - fat), Tissue.MUSCLE, texture=1 + 0.08 * streak)
+    canvas.paint(0.8 * cover(np.abs(fascia) - 0.5) * (left < 62), Tissue.LIGAMENT)
+
+
+def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the belly, psoas and the great vessels."""
+    anatomy = scene.anatomy
+    x, y, z = points.xyz
+    s, behind, depth = points.s, points.behind, points.row(Row.BODY_DEPTH)
+    left = np.abs(points.left)
+    grain, small = scene.coarse.at(x, y * 0.7, z * 0.7), scene.medium.at(x, y, z)
+    belly = cover(behind + depth + 14 - 0.2 * np.minimum(left, 40), 8.0)
+    canvas.paint(belly * np.clip(0.35 + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=1 + 0.2 * small)
+    canvas.paint(belly * np.clip(2 * grain - 3, 0, 1), Tissue.AIR)
+    at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
+    low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
+    radius = 21 * low**0.8
+    centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
+    psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
+    canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
+    split = np.clip(at["L4"] - 6 - s, 0, 60)
+    aorta, cava, aorta_radius, cava_radius = scene.vessels
+    for side, home, size in ((1.0, aorta, aorta_radius), (-1.0, cava, cava_radius)):
+        deep = -depth - size - 4 - 0.05 * split
+        tube = np.hypot(points.left - home - side * 0.38 * split, behind - deep) - (size - 0.05 * split)
+        canvas.paint(0.7 * cover(tube - 1.0), Tissue.MUSCLE)
+        canvas.paint(cover(tube, 1.5), Tissue.FLOWING_BLOOD, texture=1 + small)
