@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stenograde.errors import MissingDependencyError
+
 
 def build() -> typer.Typer:
     """Return the group of training commands."""
-    app = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="Fit a network; needs stenograde[train]."
-    )
+    app = typer.Typer(rich_markup_mode=None)
     app.command("locator")(locator)
+    # a callback keeps the group's name in the command even while it has one member only
     app.callback(no_args_is_help=True)(_group)
     return app
 
 
 def _group() -> None:
-    """Fit a network and write it as a bundle; needs stenograde[train]."""
+    """Fit a network and write it as a bundle; needs the extra 'train'."""
 
 
 def locator(
     data: Annotated[
         Path, typer.Option("--data", help="Folder that holds spider_t2space_masks and its like.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the bundle to write; resumed if it is there.")
-    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; training goes on where it was.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
 ) -> None:
-    """Train the network that finds vertebrae, discs and canal on sagittal slices."""
+    """Train the network that finds vertebrae, discs and canal on sagittal slices.
+
+    Prints one line per epoch on standard error. Fold scores end up in the bundle's card.
+    """
     from stenograde.cli.output import out_folder
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
-    from stenograde.train.locator import LocatorTraining, train_locator
 
+    try:
+        from stenograde.train.locator import LocatorTraining, train_locator
+    except ModuleNotFoundError as exc:
+        if exc.name and exc.name.startswith("stenograde"):
+            raise
+        msg = (
+            f"training needs the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
+        )
+        raise MissingDependencyError(msg) from exc
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
-    train_locator(data, out_folder(out), settings)
+    train_locator(data, out_folder(out), settings, report=_say_epoch)
     print(f"bundle: {out}")
+
+
+def _say_epoch(what: str, done: int, epochs: int, loss: float) -> None:
+    print(f"{what}: epoch {done} of {epochs}, loss {loss:.4f}", file=sys.stderr, flush=True)

@@ -1,0 +1,70 @@
+"""``stenograde train``: settings are checked before anything is loaded, and a missing torch is said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from stenograde.cli import main
+
+pytest.importorskip("torch", reason="training needs torch")
+
+
+def test_locator_when_settings_are_given_then_training_gets_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def train(data: Path, out: Path, settings: object, *, report: object) -> None:
+        asked.append((data, out, settings.folds, settings.first.epochs))  # type: ignore[attr-defined]
+        report("all", 1, 2, 0.5)  # type: ignore[operator]
+
+    monkeypatch.setattr("stenograde.train.locator.train_locator", train)
+    (tmp_path / "a.toml").write_text("folds = 3\n[first]\nepochs = 2\n", encoding="utf-8")
+    arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
+    assert main(["train", "locator", *arguments]) == 0
+    assert asked == [(Path("d"), tmp_path / "b", 3, 2)]
+    shown = capsys.readouterr()
+    assert shown.err == "all: epoch 1 of 2, loss 0.5000\n"
+    assert shown.out == f"bundle: {tmp_path / 'b'}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("fold = 3", "the configuration has no setting 'fold'; it has: net, augment, first, "),
+        ("folds = 1", "the configuration: folds must be 0 (none) or at least 2, got 1"),
+        ("[first]\nepochs = 'many'", "first.epochs must be a whole number, got 'many'"),
+    ],
+)
+def test_locator_when_a_setting_is_wrong_then_nothing_is_made(
+    text: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(text, encoding="utf-8")
+    arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
+    assert main(["train", "locator", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"stenograde: {line}")
+    assert not (tmp_path / "b").exists()
+
+
+def test_locator_when_data_are_not_there_then_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "locator", "--data", str(tmp_path), "--out", str(tmp_path / "b")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "spider_t2space_masks" in shown
+
+
+def test_locator_when_torch_is_missing_then_the_extra_that_brings_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "stenograde.train.locator", raising=False)
+    assert main(["train", "locator", "--data", "d", "--out", str(tmp_path / "b")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(
+        "stenograde: training needs the package torch, which is not installed; pip install"
+    )
