@@ -1,0 +1,1 @@
+"""Reads DICOM studies; the only home of pydicom (the PACS side and the phantom apart)."""

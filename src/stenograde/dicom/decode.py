@@ -1,0 +1,227 @@
+"""Decodes pixels: one transfer syntax, one codec; slices are decoded when asked for, in threads.
+
+The codecs were chosen by measurement (``docs/decisions/0004-decoding.md``). What they cannot decode is handed
+to pydicom with whatever plugins are installed; what that cannot decode is an error that names the syntax.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.dicom import elements
+from stenograde.dicom.frames import Frame
+from stenograde.dicom.instances import Instance, PixelLayout, n_native_bytes
+from stenograde.errors import UnreadableInstanceError
+
+Pixels = NDArray[Any]
+
+
+def _rle(frame: bytes, layout: PixelLayout) -> Pixels:
+    dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
+    return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
+
+
+def _jpeg(frame: bytes, _layout: PixelLayout) -> Pixels:
+    return imagecodecs.jpeg8_decode(frame)
+
+
+def _jpeg_lossless(frame: bytes, _layout: PixelLayout) -> Pixels:
+    try:
+        return imagecodecs.jpeg8_decode(frame)
+    except imagecodecs.Jpeg8Error:
+        # a second decoder: the first refuses some selection values and precisions
+        return imagecodecs.jpegsof3_decode(frame)
+
+
+def _jpeg_ls(frame: bytes, _layout: PixelLayout) -> Pixels:
+    return imagecodecs.jpegls_decode(frame)
+
+
+def _jpeg_2000(frame: bytes, _layout: PixelLayout) -> Pixels:
+    return imagecodecs.jpeg2k_decode(frame)
+
+
+def _high_throughput(frame: bytes, _layout: PixelLayout) -> Pixels:
+    return imagecodecs.htj2k_decode(frame)
+
+
+_CODECS: Final[dict[str, Callable[[bytes, PixelLayout], Pixels]]] = {
+    elements.RLE: _rle,
+    "1.2.840.10008.1.2.4.50": _jpeg,
+    "1.2.840.10008.1.2.4.51": _jpeg,
+    "1.2.840.10008.1.2.4.57": _jpeg_lossless,
+    "1.2.840.10008.1.2.4.70": _jpeg_lossless,
+    "1.2.840.10008.1.2.4.80": _jpeg_ls,
+    "1.2.840.10008.1.2.4.81": _jpeg_ls,
+    "1.2.840.10008.1.2.4.90": _jpeg_2000,
+    "1.2.840.10008.1.2.4.91": _jpeg_2000,
+    "1.2.840.10008.1.2.4.201": _high_throughput,
+    "1.2.840.10008.1.2.4.202": _high_throughput,
+    "1.2.840.10008.1.2.4.203": _high_throughput,
+}
+"""Codec by transfer syntax UID (PS3.6 table A-1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSource:
+    """Decodes the slices of one volume on demand; a :class:`stenograde.study.SliceSource`."""
+
+    frames: tuple[Frame, ...]
+
+    def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return slices, shape (n, rows, columns), float32, in the stored units, in the given order.
+
+        Raises
+        ------
+        UnreadableInstanceError
+            If a slice cannot be decoded.
+        """
+        layout = self.frames[0].instance.layout
+        assert layout is not None
+        slices = np.empty((len(indices), layout.rows, layout.columns), np.float32)
+        jobs = [(self.frames[index], slices[place]) for place, index in enumerate(indices)]
+        n_threads = min(len(os.sched_getaffinity(0)), len(jobs) // 2)
+        if n_threads < 2:
+            _decode_all(jobs)
+            return slices
+        with ThreadPoolExecutor(n_threads) as pool:
+            # a list, so that an error in a thread is raised here
+            list(pool.map(_decode_all, [jobs[start::n_threads] for start in range(n_threads)]))
+        return slices
+
+
+def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32]]]) -> None:
+    for frame, place in jobs:
+        _to_units(stored_pixels(frame.instance, frame.index), frame, place)
+
+
+def _to_units(stored: Pixels, frame: Frame, place: NDArray[np.float32]) -> None:
+    """Write stored values as the values they stand for (PS3.3 C.11.1.1.2), brighter being greater."""
+    layout = frame.instance.layout
+    assert layout is not None
+    if layout.photometric == "MONOCHROME1":
+        # the lowest value is shown white: turn the range of stored values over
+        highest = -1 if layout.is_signed else (1 << layout.bits_stored) - 1
+        stored = highest - stored.astype(np.int64)
+    if frame.slope == 1 and frame.intercept == 0:
+        np.copyto(place, stored, casting="unsafe")
+        return
+    np.multiply(stored, np.float32(frame.slope), out=place, dtype=np.float32, casting="unsafe")
+    place += np.float32(frame.intercept)
+
+
+def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
+    """Decode one frame to its stored values, before any rescaling.
+
+    Parameters
+    ----------
+    instance : Instance
+    frame : int
+        Frame within the instance, from 0.
+
+    Returns
+    -------
+    stored : ndarray of shape (rows, columns), integer
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the pixels cannot be decoded.
+    """
+    layout = instance.layout
+    if layout is None:
+        msg = f"{instance.file.name} must hold pixel data, got none"
+        raise UnreadableInstanceError(msg)
+    if not layout.is_walked:
+        return _decoded_by_pydicom(instance, frame, "")
+    if layout.syntax in elements.NATIVE:
+        return _native(instance, layout, frame)
+    codec = _CODECS.get(layout.syntax)
+    if codec is None:
+        return _decoded_by_pydicom(instance, frame, "")
+    try:
+        decoded = codec(_encoded(instance, layout, frame), layout)
+    except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+        return _decoded_by_pydicom(instance, frame, str(exc))
+    if decoded.size != layout.rows * layout.columns:
+        msg = (
+            f"{instance.file.name} must decode to {layout.rows} x {layout.columns} pixels, "
+            f"got {' x '.join(map(str, decoded.shape))}"
+        )
+        raise UnreadableInstanceError(msg)
+    return _as_signed(decoded.reshape(layout.rows, layout.columns), layout)
+
+
+def _native(instance: Instance, layout: PixelLayout, frame: int) -> Pixels:
+    n_bytes = n_native_bytes(layout) // layout.n_frames
+    offset = layout.offset + frame * n_bytes
+    if layout.syntax == elements.DEFLATED:
+        data = instance.file.whole()
+        raw = elements.inflate(data[elements.deflated_start(data) :])[offset : offset + n_bytes]
+    else:
+        raw = instance.file.part(offset, n_bytes)
+    if len(raw) < n_bytes:
+        msg = (
+            f"{instance.file.name} must hold {n_bytes} bytes per slice, got {len(raw)}; the file has changed"
+        )
+        raise UnreadableInstanceError(msg)
+    order = ">" if instance.is_big_endian else "<"
+    stored = np.frombuffer(raw, f"{order}u{layout.bits_allocated // 8}")
+    return _as_signed(stored.reshape(layout.rows, layout.columns), layout)
+
+
+def _as_signed(stored: Pixels, layout: PixelLayout) -> Pixels:
+    """Drop the bits above BitsStored, and read two's complement where pixels are signed (PS3.5 8.1.1)."""
+    bits = stored.dtype.itemsize * 8
+    unused = max(bits - layout.bits_stored, 0)
+    if layout.is_signed:
+        if stored.dtype.kind == "u":
+            stored = stored.view(stored.dtype.str.replace("u", "i"))
+        return (stored << unused) >> unused if unused else stored
+    if unused and int(stored.max()) >> layout.bits_stored:
+        return stored & ((1 << layout.bits_stored) - 1)
+    return stored
+
+
+def _encoded(instance: Instance, layout: PixelLayout, frame: int) -> bytes:
+    """Return the encoded bytes of one frame (PS3.5 A.4)."""
+    fragments = layout.fragments[1:]
+    if layout.n_frames == 1:
+        wanted = fragments
+    elif len(fragments) == layout.n_frames:
+        wanted = fragments[frame : frame + 1]
+    else:
+        wanted = _fragments_by_table(instance, layout, frame)
+    if not wanted:
+        msg = f"frame {frame + 1} has no fragment"
+        raise ValueError(msg)
+    parts = [instance.file.part(offset, length) for offset, length in wanted]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _fragments_by_table(instance: Instance, layout: PixelLayout, frame: int) -> tuple[tuple[int, int], ...]:
+    """Fragments of a frame by the basic offset table."""
+    table = np.frombuffer(instance.file.part(*layout.fragments[0]), "<u4").astype(np.int64)
+    if len(table) != layout.n_frames:
+        msg = f"{len(layout.fragments) - 1} fragments of {layout.n_frames} frames have no offset table"
+        raise ValueError(msg)
+    # offsets count from the item tag of the first fragment, 8 bytes before its value
+    first = layout.fragments[1][0] - 8
+    start = first + int(table[frame])
+    stop = first + int(table[frame + 1]) if frame + 1 < layout.n_frames else 1 << 62
+    return tuple(fragment for fragment in layout.fragments[1:] if start <= fragment[0] - 8 < stop)
+
+
+def _decoded_by_pydicom(instance: Instance, frame: int, why: str) -> Pixels:
+    # pydicom is loaded only when it is needed: it costs a quarter of a second
+    from stenograde.dicom.tolerant import decode_tolerantly  # noqa: PLC0415
+
+    return decode_tolerantly(instance, frame, why)
