@@ -1,4 +1,4 @@
-"""The arches of the vertebrae: pedicles, laminae, articular, spinous and transverse processes; sacral wings."""
+"""Arches of the vertebrae: pedicles, laminae, articular, spinous and transverse processes; sacral wings."""
 
 from __future__ import annotations
 

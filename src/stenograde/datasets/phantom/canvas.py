@@ -138,8 +138,8 @@ class Noise:
 
     def __init__(self, seed: int, grain_mm: float, smooth: float = 2.5) -> None:
         white = np.random.default_rng(seed).standard_normal((self._SIZE,) * 3)
-        smooth = gaussian_filter(white, smooth, mode="wrap")
-        self._values = (smooth / smooth.std()).astype(np.float32).ravel()
+        grains = gaussian_filter(white, smooth, mode="wrap")
+        self._values = (grains / grains.std()).astype(np.float32).ravel()
         self._step = np.float32(smooth / grain_mm)
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:

@@ -84,8 +84,9 @@ SEGMENTS = (
 """The spine of the phantom, from below.
 
 Lumbar bodies and pedicles are rounded from Panjabi et al., Spine 1992;17:299 (bodies made about 10 % larger,
-as living adults on MR are), tilts add up to a lordosis L1 to S1 near 46° (lying; Vialle et al., J Bone
-Joint Surg Am 2005;87:260 measured 60 ± 10° standing); disc heights, sacrum and thoracic rows are rounded to look right and are no data.
+as living adults on MR are). Tilts add up to a lordosis L1 to S1 near 46°, as in people who lie; Vialle et
+al., J Bone Joint Surg Am 2005;87:260 measured 60 ± 10° in people who stand. Disc heights, sacrum and thoracic
+rows are rounded to look right and are no data.
 """
 
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}

@@ -12,8 +12,8 @@ from stenograde.datasets.phantom.acquisition import SeriesPlan, SlicePlane
 from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canvas import Points
 from stenograde.datasets.phantom.curve import Array, Grid
-from stenograde.datasets.phantom.patient import Phantom
 from stenograde.datasets.phantom.paint import paint
+from stenograde.datasets.phantom.patient import Phantom
 from stenograde.datasets.phantom.tissues import Tissue
 from stenograde.terms import Role
 
