@@ -39,7 +39,6 @@ class Span:
 class SidedRow:
     """One row of the table of sided conditions."""
 
-    condition: Condition
     side: Side | None
     spans: tuple[Span, ...]
 
@@ -74,7 +73,8 @@ def as_html(grades: StudyGrades, study: Study) -> str:
     page = _environment().get_template("report.html")
     return page.render(
         grades=grades,
-        impression=words.impression(grades),
+        findings=words.findings(grades),
+        gaps=words.gaps(grades),
         doubt=words.level_doubt(grades),
         canal=[g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS],
         diameters=_diameters(grades),
@@ -107,15 +107,15 @@ def _environment() -> Environment:
     return environment
 
 
-def _sided_rows(grades: StudyGrades) -> tuple[list[SidedRow], list[str]]:
-    """Return the rows of all conditions but the canal's, and the reasons that their footnotes give."""
+def _sided_rows(grades: StudyGrades) -> tuple[dict[Condition, list[SidedRow]], list[str]]:
+    """Return the rows of each condition but the canal's, and the reasons that their footnotes give."""
     notes: list[str] = []
-    rows = []
+    rows: dict[Condition, list[SidedRow]] = {}
     others = [grade for grade in grades.cells if grade.cell.condition is not Condition.SPINAL_CANAL_STENOSIS]
     for (condition, side), cells in groupby(
         others, key=lambda grade: (grade.cell.condition, grade.cell.side)
     ):
-        rows.append(SidedRow(condition, side, tuple(_spans(list(cells), notes))))
+        rows.setdefault(condition, []).append(SidedRow(side, tuple(_spans(list(cells), notes))))
     return rows, notes
 
 
@@ -137,9 +137,9 @@ def _sameness(index: int, grade: CellGrade) -> tuple[Status, str, int]:
 
 
 def _diameters(grades: StudyGrades) -> dict[Level, str]:
-    """Return the canal diameter at each level where it was measured, with its unit."""
+    """Return the canal diameter at each level where it was measured, mm."""
     return {
-        item.level: f"{words.value_of(item)} {words.unit_of(item)}"
+        item.level: words.value_of(item)
         for item in grades.measurements
         if item.name == _DIAMETER and item.level is not None
     }

@@ -149,8 +149,8 @@ def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> t
             drawn.append(Drawn("measured-area", points))
             continue
         (x0, y0), (x1, y1) = points
-        label_at = max(x0, x1) + 1.2, (y0 + y1) / 2
-        drawn.append(Drawn("measure", points, value_of(measurement), label_at, "start"))
+        label = value_of(measurement) if shown.series.plane is Plane.SAGITTAL else ""
+        drawn.append(Drawn("measure", points, label, (max(x0, x1) + 1.2, (y0 + y1) / 2), "start"))
     return tuple(drawn)
 
 

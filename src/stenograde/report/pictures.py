@@ -21,7 +21,7 @@ from stenograde.grades import Evidence
 from stenograde.images.orient import display_turn
 from stenograde.study import Series, Study, Volume
 
-WINDOW_PERCENTILES = (1.0, 99.6)
+WINDOW_PERCENTILES = (1.0, 99.4)
 """Black and white of a slice, as percentiles of its intensities, %."""
 
 _WINDOW_STEP = 2
@@ -122,7 +122,8 @@ class Drawn:
     """A line or mark to draw over a picture; x and y are mm from the picture's upper left corner."""
 
     kind: str
-    """CSS class: ``vertebra``, ``disc``, ``canal``, ``measure``, ``mark``, ``point`` or ``guide``."""
+    """CSS class: ``vertebra``, ``disc``, ``canal``, ``measure``, ``measured-area``, ``mark``,
+    ``centre``, ``point`` or ``guide``."""
     points: tuple[tuple[float, float], ...]
     label: str = ""
     label_at: tuple[float, float] = (0.0, 0.0)

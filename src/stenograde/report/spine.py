@@ -34,10 +34,11 @@ For orientation only: they were set for the canal on CT and radiographs. Source:
 _MARGIN_MM = (22.0, 10.0, 26.0, 12.0)
 """Kept around the outlines: left, top, right, bottom."""
 
+_SMALLEST_WIDTH_MM = 100.0
 _PIXELS_PER_MM = 4.0
-_PLOT_WIDTH_MM = 64.0
+_PLOT_WIDTH_MM = 66.0
 _PLOT_LEFT_MM = 3.0
-_PLOT_RIGHT_MM = 16.0
+_PLOT_RIGHT_MM = 18.0
 _SMALLEST_RANGE_MM = 20.0
 _WAY_TICK_MM = 20.0
 
@@ -90,8 +91,7 @@ def spine_of(grades: StudyGrades, study: Study) -> Spine:
         )
         return _without_anatomy(study, note)
     box = _spine_box(shown, anatomy, grades.levels)
-    levels = _level_marks(shown, box, grades.levels)
-    drawn = (*_outlines(shown, box, anatomy), *levels)
+    drawn = (*_outlines(shown, box, anatomy), *_level_marks(shown, box, grades.levels, anatomy))
     imaged = ", ".join(position.level.shown for position in grades.levels if position.imaged)
     picture = Picture(
         href=encoded(shown, box, _PIXELS_PER_MM),
@@ -138,6 +138,8 @@ def _spine_box(shown: ShownSlice, anatomy: Anatomy, levels: Sequence[LevelPositi
     if not placed:
         return Box(0.0, 0.0, width, height)
     left, top, right, bottom = span(placed)
+    lacking = max(0.0, _SMALLEST_WIDTH_MM - (right - left) - _MARGIN_MM[0] - _MARGIN_MM[2]) / 2
+    left, right = left - lacking, right + lacking
     left, top = max(0.0, left - _MARGIN_MM[0]), max(0.0, top - _MARGIN_MM[1])
     right, bottom = min(width, right + _MARGIN_MM[2]), min(height, bottom + _MARGIN_MM[3])
     return Box(left, top, right - left, bottom - top)
@@ -163,16 +165,28 @@ def _outlines(shown: ShownSlice, box: Box, anatomy: Anatomy) -> tuple[Drawn, ...
     return tuple(drawn)
 
 
-def _level_marks(shown: ShownSlice, box: Box, levels: Sequence[LevelPosition]) -> tuple[Drawn, ...]:
-    """Return the canal point of each level with a guide to the right edge, where the plot goes on."""
+def _level_marks(
+    shown: ShownSlice, box: Box, levels: Sequence[LevelPosition], anatomy: Anatomy
+) -> tuple[Drawn, ...]:
+    """Return the canal centre of each level with a guide to the right edge, where the plot goes on.
+
+    A level's name stands in front of its disc, or behind the canal where the disc has no outline.
+    """
+    fronts = {}
+    for outline in anatomy.outlines:
+        if outline.structure is Structure.DISC and len(outline.points):
+            left, top, _, bottom = span([shown.place(outline.points)])
+            fronts[outline.name] = left - box.x, (top + bottom) / 2 - box.y
     drawn = []
     for position in levels:
         if position.point is None:
             continue
         (at,) = shifted(shown.place(position.point), box)
+        front = fronts.get(position.level.shown)
         name = position.level.shown + ("" if position.certain else " ?")
+        label_at = (front[0] - 2.0, front[1]) if front else (at[0] + 4.0, at[1])
         drawn.append(Drawn("guide", (at, (box.width, at[1]))))
-        drawn.append(Drawn("mark", (at,), name, (box.width - 2.0, at[1] - 1.6), "end"))
+        drawn.append(Drawn("centre", (at,), name, label_at, "end" if front else "start"))
     return tuple(drawn)
 
 

@@ -19,19 +19,28 @@ _SPELLINGS = {"ap": "AP", "csf": "CSF", "mm2": "mm²", "mm^2": "mm²", "mm3": "m
 """Words and units that are not written in small letters."""
 
 
-def impression(grades: StudyGrades) -> str:
-    """Return what was found, worst first, then what has no grade, in one or two sentences."""
-    conditions = list(dict.fromkeys(cell.condition for cell in grades.scheme.cells))
-    graded = {
-        condition: [grade for grade in grades.cells if grade.cell.condition is condition and grade.severity]
-        for condition in conditions
-    }
-    found = [_found(condition, cells) for condition, cells in graded.items() if cells]
-    ungraded = [_SHORT[condition] for condition, cells in graded.items() if not cells]
-    sentences = [*found, *_gaps(grades, [condition for condition, cells in graded.items() if cells])]
+def findings(grades: StudyGrades) -> str:
+    """Return what was found, worst first, one sentence per condition; empty when nothing was graded."""
+    return " ".join(_found(condition, cells) for condition, cells in _by_condition(grades).items() if cells)
+
+
+def gaps(grades: StudyGrades) -> str:
+    """Return what has no grade: cells of a graded condition by their level, else whole conditions."""
+    conditions = _by_condition(grades)
+    sentences = _gaps(grades, [condition for condition, cells in conditions.items() if cells])
+    ungraded = [_SHORT[condition] for condition, cells in conditions.items() if not cells]
     if ungraded:
         sentences.append(f"{_sentence_case(joined(ungraded))} not graded.")
     return " ".join(sentences)
+
+
+def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
+    """Return the graded cells of each condition of the scheme."""
+    conditions = dict.fromkeys(cell.condition for cell in grades.scheme.cells)
+    return {
+        condition: [grade for grade in grades.cells if grade.cell.condition is condition and grade.severity]
+        for condition in conditions
+    }
 
 
 def level_doubt(grades: StudyGrades) -> str:

@@ -1,4 +1,4 @@
-"""Write the frozen documents again: ``python -m tests.golden.report.regenerate``; the diff shows what moved."""
+"""Write the frozen documents again, by ``python -m tests.golden.report.regenerate``."""
 
 from __future__ import annotations
 

@@ -38,47 +38,51 @@ def canal(*said: Severity | Status) -> dict[Cell, Severity | Status]:
 N, M, S = Severity
 
 
-def test_impression_names_severe_then_moderate_then_what_is_not_graded() -> None:
-    assert words.impression(graded(canal(N, S, M, S, M))) == (
-        "Severe canal stenosis at L2/L3 and L4/L5; moderate at L3/L4 and L5/S1. "
-        "Foraminal narrowing and subarticular stenosis not graded."
+def test_summary_names_severe_then_moderate_then_what_is_not_graded() -> None:
+    grades = graded(canal(N, S, M, S, M))
+    assert words.findings(grades) == (
+        "Severe canal stenosis at L2/L3 and L4/L5; moderate at L3/L4 and L5/S1."
     )
+    assert words.gaps(grades) == "Foraminal narrowing and subarticular stenosis not graded."
 
 
-def test_impression_when_nothing_is_narrow_then_it_says_at_how_many_levels() -> None:
-    assert words.impression(graded(canal(N, N, N, N, N))).startswith(
+def test_summary_when_nothing_is_narrow_then_it_says_at_how_many_levels() -> None:
+    assert words.findings(graded(canal(N, N, N, N, N))) == (
         "No moderate or severe canal stenosis at the 5 graded levels."
     )
 
 
-def test_impression_when_levels_have_no_grade_then_it_says_which_and_why() -> None:
-    text = words.impression(graded(canal(Status.NOT_IMAGED, Status.NOT_IMAGED, M, Status.ABSTAINED, N)))
-    assert text.startswith("Moderate canal stenosis at L3/L4. Canal stenosis at L1/L2 and L2/L3: not imaged.")
-    assert "Canal stenosis at L4/L5: no grade given (abstained)." in text
+def test_summary_when_levels_have_no_grade_then_it_says_which_and_why() -> None:
+    grades = graded(canal(Status.NOT_IMAGED, Status.NOT_IMAGED, M, Status.ABSTAINED, N))
+    assert words.findings(grades) == "Moderate canal stenosis at L3/L4."
+    assert words.gaps(grades).startswith(
+        "Canal stenosis at L1/L2 and L2/L3: not imaged. Canal stenosis at L4/L5: no grade given (abstained)."
+    )
 
 
-def test_impression_when_nothing_at_all_is_graded_then_it_says_so() -> None:
-    assert words.impression(graded({})) == (
+def test_summary_when_nothing_at_all_is_graded_then_it_says_so() -> None:
+    assert words.findings(graded({})) == ""
+    assert words.gaps(graded({})) == (
         "Canal stenosis, foraminal narrowing and subarticular stenosis not graded."
     )
 
 
-def test_impression_when_a_condition_has_sides_then_it_names_them() -> None:
+def test_summary_when_a_condition_has_sides_then_it_names_them() -> None:
     foramen = Condition.NEURAL_FORAMINAL_NARROWING
     cells = {
         Cell(foramen, Level.L4_L5, Side.LEFT): S,
         Cell(foramen, Level.L5_S1, Side.LEFT): M,
         Cell(foramen, Level.L5_S1, Side.RIGHT): M,
     }
-    assert words.impression(graded(cells)).startswith(
+    assert words.findings(graded(cells)) == (
         "Severe foraminal narrowing at L4/L5 left; moderate at L5/S1 both sides."
     )
 
 
-def test_impression_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> None:
+def test_summary_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> None:
     cells = tuple(CellGrade(cell, Status.GRADED, probabilities=SHARES[N]) for cell in CERVICAL_XRAY.cells)
     grades = dataclasses.replace(example_grades(), scheme=CERVICAL_XRAY, cells=cells)
-    assert words.impression(grades) == "No moderate or severe foraminal narrowing at the 6 graded levels."
+    assert words.findings(grades) == "No moderate or severe foraminal narrowing at the 6 graded levels."
 
 
 @pytest.mark.parametrize(
