@@ -25,6 +25,7 @@ class Row(IntEnum):
     SAC_CENTRE = auto()  # a of the dural sac's centre
     SAC_DEPTH = auto()  # half anteroposterior depth of the sac
     SAC_WIDTH = auto()  # half width of the sac
+    CROWD = auto()  # how tightly the roots fill the sac, 0 to 1
     SAC_WEDGE = auto()  # how much narrower behind than in front, share
     ROOF = auto()  # a of the bony canal's roof in the midline
     CANAL_WIDTH = auto()  # half width of the bony canal
@@ -298,6 +299,7 @@ def _narrow(out: Array, s: Array, disc: float, area: float, share_front: float) 
     out[Row.SAC_WIDTH] *= 1 - (1 - ratio**0.34) * near
     out[Row.SAC_CENTRE] += lost * near * (2 * share_front - 1)
     out[Row.SAC_WEDGE] += 0.12 * tight * near
+    out[Row.CROWD] = np.maximum(out[Row.CROWD], min(1.4 * tight, 1) * near)
     out[Row.LIGAMENT] += 2 * max(lost, 0) * (1 - share_front) * near
     out[Row.BULGE] = np.maximum(
         out[Row.BULGE], 2 * max(lost, 0) * share_front * np.exp(-(((s - disc) / 7.0) ** 4))

@@ -15,6 +15,10 @@ ROOF_SLOPE = 0.42
 """How much the canal's roof comes forward per mm beside the midline."""
 
 
+_ROOTLETS = 0.55
+"""Share of the sac that roots too thin to draw take where it is tightest."""
+
+
 def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint epidural fat, ligaments, the dural sac with what is in it, and the exiting roots.
 
@@ -61,13 +65,15 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
     canvas.paint(0.8 * cover(sac - 0.45), Tissue.LIGAMENT)
     flow = 1 - 0.06 * np.abs(scene.coarse.at(points.left, points.behind, points.s * 0.5))
     canvas.paint(cover(sac), Tissue.CSF, texture=flow, code=code)
+    edge, crowd = cover(sac + 0.3), points.row(Row.CROWD)
+    canvas.paint(_ROOTLETS * crowd**2 * edge, Tissue.ROOT, code=code)
     depth, width = points.row(Row.SAC_DEPTH), points.row(Row.SAC_WIDTH)
     wedge, centre = points.row(Row.SAC_WEDGE), points.row(Row.SAC_CENTRE)
-    edge = cover(sac + 0.3)
     for root in scene.roots:
         sway = 0.10 * np.sin(points.s / 21 + 9 * root.across)
-        behind = centre + (root.behind + 0.5 * sway) * depth
-        left = (root.across + sway) * width * (1 - wedge * root.behind)
+        high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
+        side = root.across + sway + crowd * (root.tight_across - root.across)
+        behind, left = centre + high * depth, side * width * (1 - wedge * high)
         strand = np.hypot(points.left - left, points.behind - behind) - root.radius_mm
         alive = (points.s > root.end_mm) & (points.s < root.begin_mm)
         canvas.paint(cover(strand) * alive * edge, Tissue.ROOT, code=code)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
-from stenograde.datasets.phantom.curve import STEP_MM, Grid, interpolate
+from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.tissues import Tissue
 
 EDGE_MM = 0.7
@@ -25,33 +25,25 @@ class Points:
     behind: Grid
     xyz: Grid
     """Body frame, shape (3, n)."""
-    rows: Grid
-    """Dimensions at the points, shape (n_rows, n)."""
     entry: NDArray[np.int32]
     """Table entry nearest to each point."""
+    tables: Grid
+    """Dimensions along the curve: :attr:`Anatomy.tables`."""
 
     @classmethod
     def of(cls, anatomy: Anatomy, xyz: Grid) -> Points:
         """Find the spine coordinates of points in the body frame, shape (3, n)."""
         s, left, behind = anatomy.curve.to_spine(xyz)
-        place = (s - np.float32(anatomy.curve.table_way_mm[0])) / np.float32(STEP_MM)
-        entry = np.clip(np.rint(place), 0, anatomy.tables.shape[1] - 1).astype(np.int32)
-        return cls(s, left, behind, xyz, interpolate(anatomy.tables, place), entry)
+        return cls(s, left, behind, xyz, anatomy.curve.entry(s), anatomy.tables)
 
     def take(self, where: NDArray[np.intp]) -> Points:
         """Points at given indices."""
-        return Points(
-            self.s[where],
-            self.left[where],
-            self.behind[where],
-            self.xyz[:, where],
-            self.rows[:, where],
-            self.entry[where],
-        )
+        s, left, behind = (part[where] for part in (self.s, self.left, self.behind))
+        return Points(s, left, behind, self.xyz[:, where], self.entry[where], self.tables)
 
     def row(self, row: Row) -> Grid:
         """One dimension at each point."""
-        return self.rows[row]
+        return self.tables[row][self.entry]
 
 
 class Canvas:
@@ -132,18 +124,19 @@ class Noise:
         Size of a grain, mm.
     smooth : float
         Cells per grain: more look smoother and repeat sooner.
+    size : int
+        Cells along each axis, a power of two; the texture repeats after them.
     """
 
-    _SIZE = 64
-
-    def __init__(self, seed: int, grain_mm: float, smooth: float = 2.5) -> None:
-        white = np.random.default_rng(seed).standard_normal((self._SIZE,) * 3)
+    def __init__(self, seed: int, grain_mm: float, *, smooth: float = 2.5, size: int = 64) -> None:
+        white = np.random.default_rng(seed).standard_normal((size,) * 3)
+        self._size = size
         grains = gaussian_filter(white, smooth, mode="wrap")
         self._values = (grains / grains.std()).astype(np.float32).ravel()
         self._step = np.float32(smooth / grain_mm)
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
-        size, step = self._SIZE, self._step
+        size, step = self._size, self._step
         i, j, k = ((c * step).astype(np.int32) & (size - 1) for c in (x, y, z))
         return self._values[(i * size + j) * size + k]

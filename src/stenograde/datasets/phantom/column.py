@@ -90,7 +90,9 @@ def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) ->
     half = scene.per_vertebra(anatomy.half_disc_mm, below)
     bulge = points.row(Row.BULGE) * np.exp(-((points.left / 11) ** 2)) * np.clip(points.behind / 6, 0, 1)
     bulge += 0.8 * np.clip(-points.behind / 6, 0, 1)
-    disc = np.maximum(where.rim - bulge, np.where(where.rim < 0, -where.plate, np.abs(off) - half - 1.5))
+    bulge = np.maximum(bulge, 0.1)
+    lip = (np.hypot(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
+    disc = np.where(where.rim < 0, np.maximum(where.rim - bulge, -where.plate), lip)
     real = below >= anatomy.n_sacral - 1
     code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
     bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, np.abs(points.left) - 15)

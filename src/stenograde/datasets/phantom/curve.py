@@ -133,37 +133,20 @@ class SpineCurve:
         y, z = xyz[1], xyz[2]
         at = np.stack([(y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM])
         s = map_coordinates(self._ways, at, order=1, mode="nearest", output=np.float32)
-        place = (s - np.float32(self.table_way_mm[0])) / np.float32(STEP_MM)
-        tables = np.stack(
-            [self._line[:, 0], self._line[:, 1], np.cos(self._tilt), np.sin(self._tilt), self._table_sway]
-        ).astype(np.float32)
-        line_y, line_z, cosine, sine, sway = interpolate(tables, place)
+        at_entry = self.entry(s)
+        line_y, line_z, cosine, sine, sway = (table[at_entry] for table in self._tables)
         return s, xyz[0] - sway, (y - line_y) * cosine - (z - line_z) * sine
 
+    def entry(self, way_mm: Grid) -> NDArray[np.int32]:
+        """Return the table entry nearest to each way, shape (n,)."""
+        place = (way_mm - np.float32(self.table_way_mm[0])) * np.float32(1 / STEP_MM)
+        return np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1).astype(np.int32)
+
     @cached_property
-    def _table_sway(self) -> Array:
-        return self.sway(self.table_way_mm)
+    def _tables(self) -> tuple[Grid, ...]:
+        tables = self._line[:, 0], self._line[:, 1], np.cos(self._tilt), np.sin(self._tilt)
+        return tuple(table.astype(np.float32) for table in (*tables, self.sway(self.table_way_mm)))
 
     def tilt_at(self, way_mm: float) -> float:
         """Return the tilt at a way, rad."""
         return float(np.interp(way_mm, self.table_way_mm, self._tilt))
-
-
-def interpolate(tables: Grid, place: Grid) -> Grid:
-    """Read several tables at fractional places.
-
-    Parameters
-    ----------
-    tables : ndarray of shape (n_tables, n_entries), float32
-    place : ndarray of shape (n,), float32
-        Fractional entry; clipped to the table.
-
-    Returns
-    -------
-    values : ndarray of shape (n_tables, n), float32
-    """
-    last = tables.shape[1] - 1
-    below = np.clip(place.astype(np.int32), 0, last - 1)
-    share = np.clip(place - below, 0, 1).astype(np.float32)
-    low = tables[:, below]
-    return low + (tables[:, below + 1] - low) * share

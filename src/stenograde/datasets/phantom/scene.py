@@ -22,6 +22,10 @@ class Root:
     """Place behind the sac's centre, share of its depth."""
     across: float
     """Place to the left of it, share of its width."""
+    tight_behind: float
+    """Place behind where the sac is tight and its roots fill it."""
+    tight_across: float
+    """Place to the left there."""
     radius_mm: float
     begin_mm: float
     """Way at which it leaves the cord."""
@@ -37,7 +41,7 @@ class Scene:
         seed = anatomy.texture_seed
         self.fine = Noise(seed, 0.9)
         self.medium = Noise(seed + 1, 2.2)
-        self.coarse = Noise(seed + 2, 7.0, 4.0)
+        self.coarse = Noise(seed + 2, 7.0, smooth=6.0, size=128)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)
@@ -72,14 +76,31 @@ class Scene:
         return y - (profile - x * x / 480 - 3 * np.exp(-((x / 13) ** 2)))
 
 
+_ROOTS_PER_SIDE = {"L1": 1, "L2": 2, "L3": 2, "L4": 2, "L5": 2, "S1": 2, "S2": 2, "S3": 2, "S4": 1}
+"""Strands drawn for each nerve: a front and a back root, the thin ones left out."""
+
+_GOLDEN_ANGLE = 2.39996
+
+
 def _draw_roots(rng: np.random.Generator, anatomy: Anatomy) -> tuple[Root, ...]:
     at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
-    ends = [at[name] - 8 for name in ("L1", "L2", "L3", "L4", "L5")] + [at["S1"], at["S1"] - 8, at["S2"] + 5]
+    strands = [(name, side) for side in (-1, 1) for name, n in _ROOTS_PER_SIDE.items() for _ in range(n)]
+    places = rng.permutation(len(strands)).tolist()
     roots = []
-    for rank, end in enumerate(ends):
-        for side in (-1, 1):
-            for _ in range(2 if rank < 6 else 1):
-                across = side * (0.12 + 0.66 * (1 - rank / len(ends))) * float(rng.uniform(0.8, 1.1))
-                behind = max(0.9 - across**2, 0.02) ** 0.5 * float(rng.uniform(0.1, 0.9))
-                roots.append(Root(behind, across, float(rng.uniform(0.7, 0.95)), at["L1"] + 14, end))
+    for k, (name, side) in enumerate(strands):
+        rank = list(_ROOTS_PER_SIDE).index(name) / len(_ROOTS_PER_SIDE)
+        across = side * (0.08 + 0.70 * (1 - rank)) * float(rng.uniform(0.8, 1.1))
+        behind = max(0.9 - across**2, 0.02) ** 0.5 * float(rng.uniform(0.1, 0.95))
+        out, turn = ((places[k] + 0.5) / len(strands)) ** 0.5 * 0.92, k * _GOLDEN_ANGLE
+        roots.append(
+            Root(
+                behind=behind,
+                across=across,
+                tight_behind=out * float(np.sin(turn)),
+                tight_across=out * float(np.cos(turn)),
+                radius_mm=float(rng.uniform(0.65, 0.95)) * (1 if rank < 0.75 else 0.8),
+                begin_mm=at["L1"] + 14,
+                end_mm=at[name] - (8 if name.startswith("L") else 0) if rank < 0.7 else at["S2"] + 4,
+            )
+        )
     return tuple(roots)

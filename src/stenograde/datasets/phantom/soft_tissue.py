@@ -44,7 +44,8 @@ def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> Non
     fascia = skin + scene.anatomy.back_fat_mm * points.row(Row.TAPER) + 2
     bellies = box((fascia, depth + 8 - behind, left - 70), 12.0)
     streak = scene.medium.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
-    lean = 2.0 - 3.2 * points.row(Row.INFILTRATION) + 0.015 * (left - 20)
+    near = 0.7 * np.exp(-((left / 12) ** 2))
+    lean = 2.0 - (3.2 + near) * points.row(Row.INFILTRATION) - near + 0.015 * (left - 20)
     fat = np.clip((streak - lean) * 0.9, 0, 0.85)
     seam = left - 25 - 0.25 * (behind - 30) - 1.5 * grain
     fat = np.maximum(fat, 0.5 * np.exp(-((seam / 1.6) ** 2)))
@@ -64,7 +65,7 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.paint(belly * np.clip(2 * grain - 3, 0, 1), Tissue.AIR)
     at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
     low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
-    radius = 21 * low**0.8
+    radius = 21 * np.sqrt(low)
     centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
     psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
     canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)

@@ -1,0 +1,55 @@
+"""Whatever the patient: coordinates turn back into themselves, every point is imaged, answers agree."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stenograde import geometry
+from stenograde.datasets.phantom import Protocol, make_patient
+from stenograde.datasets.phantom.acquisition import plan_study
+from stenograde.datasets.phantom.population import severity_of_area
+from stenograde.terms import LUMBAR_MRI, Condition, Role
+
+_seeds = st.integers(min_value=0, max_value=2**32 - 1)
+
+
+@settings(max_examples=12)
+@given(seed=_seeds)
+def test_spine_coordinates_turn_back_into_themselves(seed: int) -> None:
+    curve = make_patient(seed).anatomy.curve
+    rng = np.random.default_rng(seed)
+    sla = np.stack([rng.uniform(-20, 200, 200), rng.uniform(-30, 30, 200), rng.uniform(-20, 45, 200)], axis=1)
+    s, left, behind = curve.to_spine(curve.to_body(sla).T.astype(np.float32))
+    np.testing.assert_allclose(np.stack([s, left, behind], axis=1), sla, atol=0.1)
+
+
+@settings(max_examples=12)
+@given(seed=_seeds)
+def test_every_point_lies_in_a_slice_of_its_series(seed: int) -> None:
+    patient, protocol = make_patient(seed), Protocol()
+    plans = {plan.role: plan for plan in plan_study(patient, protocol)}
+    roles = {
+        Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
+        Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
+        Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
+    }
+    for cell in LUMBAR_MRI.cells:
+        point = np.array(patient.point(cell))
+        plan = plans[roles[cell.condition]]
+        number, _, _ = plan.nearest(point)
+        assert abs(plan.planes[number].index(point)[0]) <= protocol.step_mm / 2 + 1e-6
+
+
+@settings(max_examples=12)
+@given(seed=_seeds)
+def test_levels_follow_one_another_and_agree_with_their_severity(seed: int) -> None:
+    patient = make_patient(seed)
+    truths = [patient.levels[level] for level in LUMBAR_MRI.levels]
+    heights = [truth.disc_centre[2] for truth in truths]
+    assert heights == sorted(heights, reverse=True)
+    for truth in truths:
+        assert severity_of_area(truth.sac_area_mm2) is truth.canal
+        assert 2 < truth.sac_ap_mm < 22
+        assert 12 < geometry.distance_mm(truth.disc_centre, truth.canal_centre) < 40
