@@ -68,7 +68,7 @@ def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPositi
                 pictures.append(picture)
             else:
                 missing.append(picture)
-    return LevelCard(level, position, canal, tuple(pictures), tuple(missing), measured)
+    return LevelCard(level, position, canal, tuple(pictures), tuple(dict.fromkeys(missing)), measured)
 
 
 def _picture(
@@ -114,8 +114,10 @@ def _shown_slice(
     series = study.by_role(role)
     if series is None:
         return f"No {role.shown} series in this study."
-    shown = nearest_slice(series, point) if point else None
-    if shown is None or point is None:
+    if point is None:
+        return "Where this level lies is not known."
+    shown = nearest_slice(series, point)
+    if shown is None:
         return f"No {role.shown} slice passes through this level."
     x, y, off_mm = shown.place(point)[0]
     return shown, np.array([x, y]), f"the nearest slice, {abs(off_mm):.1f} mm from the level's point"

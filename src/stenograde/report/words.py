@@ -44,12 +44,12 @@ def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
 
 
 def level_doubt(grades: StudyGrades) -> str:
-    """Return what to know about the level names when they are in doubt, else an empty text."""
+    """Return which level names are in doubt, and what to do then; empty when none is."""
     doubtful = [position.level.shown for position in grades.levels if not position.certain]
     if not doubtful:
         return ""
     what = "all levels" if len(doubtful) == len(grades.levels) else joined(doubtful)
-    return f"The names of {what} are uncertain: count the vertebrae before relying on a level's name."
+    return f"{what}. Count the vertebrae before relying on the name of a level."
 
 
 def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:

@@ -159,7 +159,7 @@ def test_page_when_level_names_are_in_doubt_then_it_says_so_at_the_top_and_at_ea
     levels = tuple(dataclasses.replace(position, certain=False) for position in grades.levels)
     words = page_of(dataclasses.replace(grades, levels=levels)).words
     assert "Level names certain" not in words
-    assert words.index("Level names uncertain.") < words.index("The spine at a glance")
+    assert words.index("Level names uncertain: all levels.") < words.index("The spine at a glance")
     assert words.count("Name of the level uncertain.") == 5
 
 

@@ -86,7 +86,7 @@ def test_summary_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("n_doubtful", "says"), [(0, ""), (1, "The names of L1/L2 are"), (5, "The names of all levels are")]
+    ("n_doubtful", "says"), [(0, ""), (1, "L1/L2. Count"), (2, "L1/L2 and L2/L3. "), (5, "all levels. ")]
 )
 def test_level_doubt_names_the_levels(n_doubtful: int, says: str) -> None:
     levels = tuple(
