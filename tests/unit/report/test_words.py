@@ -86,14 +86,15 @@ def test_summary_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("n_doubtful", "says"), [(0, ""), (1, "L1/L2. Count"), (2, "L1/L2 and L2/L3. "), (5, "all levels. ")]
+    ("n_doubtful", "names"), [(0, None), (1, "L1/L2"), (2, "L1/L2 and L2/L3"), (5, "all levels")]
 )
-def test_level_doubt_names_the_levels(n_doubtful: int, says: str) -> None:
+def test_level_doubt_names_the_levels(n_doubtful: int, names: str | None) -> None:
     levels = tuple(
         LevelPosition(level, (0.0, 0.0, 0.0), imaged=True, certain=index >= n_doubtful)
         for index, level in enumerate(LUMBAR_MRI.levels)
     )
-    assert words.level_doubt(dataclasses.replace(example_grades(), levels=levels)).startswith(says)
+    doubt = words.level_doubt(dataclasses.replace(example_grades(), levels=levels))
+    assert doubt == (f"{names}. Count the vertebrae before relying on the name of a level." if names else "")
 
 
 def test_value_when_not_finite_then_it_is_called_not_measured() -> None:
