@@ -183,7 +183,7 @@ def _open_area(rng: np.random.Generator, level: Level, population: Population) -
 
 
 def _curve(rng: np.random.Generator, centre: Array, top: Array, population: Population) -> SpineCurve:
-    slope = float(np.clip(rng.normal(*population.sacral_slope_deg), 25, 52))
+    slope = float(np.clip(rng.normal(*population.sacral_slope_deg), 28, 52))
     factor = float(np.clip(rng.normal(*population.lordosis), 0.8, 1.2))
     tilt = np.array([segment.tilt_deg for segment in SEGMENTS])
     tilt[_S1 + 1 :] *= factor * (slope + 14) / 52
@@ -212,7 +212,7 @@ def _tables(rng: np.random.Generator, curve: SpineCurve, layout: _Layout, areas:
     nodes = layout.centre[[0, _S1, _S1 + 2, _S1 + 4, -1]]
     fatty = np.array([0.6, 0.5, 0.3, 0.16, 0.1]) * rng.uniform(0.5, 1.3)
     out[Row.INFILTRATION] = _smooth(s, nodes, fatty)
-    out[Row.TAPER] = _smooth(s, nodes, np.array([1.5, 1.3, 0.95, 0.8, 0.7]))
+    out[Row.TAPER] = _smooth(s, nodes, np.array([1.3, 1.2, 0.95, 0.8, 0.7]))
     return out.astype(np.float32)
 
 

@@ -102,8 +102,9 @@ def _upper_arch(scene: Scene, points: Points, joint: tuple[Grid, Grid]) -> Grid:
     )
     process = box((np.abs(left - 32) - 15, np.abs(back - 11) - 3, np.abs(rise) - 5), 2.4)
     free = np.minimum.reduce([pedicle, upper, pillar, process])
-    reach = 24 * np.clip(half / 14, 0, 1)
-    wing = box((np.abs(left - 27) - reach, np.abs(back - 1) - 11, np.abs(way) - half - 2), 5.0)
+    reach = 20 * np.clip(half / 14, 0, 1)
+    aside = np.abs(left - points.row(Row.CANAL_WIDTH) - 1 - reach) - reach
+    wing = box((aside, np.abs(back - 1) - 11, np.abs(way) - half - 2), 5.0)
     hole = np.hypot(left - 17, (way + half) * 1.1) - 4.5
     fused = np.minimum(np.maximum(wing, -hole), np.where(owner == n_sacral - 1, upper, _NOWHERE))
     return np.where(owner < n_sacral, fused, free)

@@ -75,7 +75,7 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
         side = root.across + sway + crowd * (root.tight_across - root.across)
         behind, left = centre + high * depth, side * width * (1 - wedge * high)
         strand = np.hypot(points.left - left, points.behind - behind) - root.radius_mm
-        alive = (points.s > root.end_mm) & (points.s < root.begin_mm)
+        alive = np.clip(np.minimum(points.s - root.end_mm, root.begin_mm - points.s) / 8, 0, 1)
         canvas.paint(cover(strand) * alive * edge, Tissue.ROOT, code=code)
     cord = points.row(Row.CORD)
     tube = np.hypot(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord

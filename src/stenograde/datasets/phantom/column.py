@@ -58,13 +58,15 @@ def _locate(scene: Scene, points: Points) -> _Where:
     way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
     rise = np.abs(way * (1 - 0.75 * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
     hollow = np.where(owner < anatomy.n_sacral - 1, 0.3, 1.7) * np.clip(1 - radius**2, 0, 1)
+    fused = (owner < anatomy.n_sacral - 1) | ((owner == anatomy.n_sacral - 1) & (way < 0))
+    bridge = np.where(fused, np.clip((radius - 0.55) * 8, 0, 4), 0)
     uneven = 0.3 * scene.coarse.at(points.left, points.behind, points.s)
     return _Where(
         owner=owner,
         way=way,
         radius=radius,
         rim=np.hypot(points.left, points.behind) * (1 - 1 / radius),
-        plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven,
+        plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven - bridge,
     )
 
 
@@ -74,9 +76,10 @@ def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -
     corner = np.maximum(where.rim + 3, 0) * np.maximum(where.plate + 3, 0) / 12
     body = body + corner
     code = np.where(lumbar, Structure.VERTEBRA.code, 0).astype(np.uint8)
-    canvas.paint(cover(body - 0.3), Tissue.CORTEX, code=code)
+    shell = np.where(where.rim > where.plate, 0.30, 0.45)  # walls are thinner than end plates
+    canvas.paint(cover(body - 0.2), Tissue.CORTEX, code=code)
     noise = 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
-    marrow = cover(body + 0.5)
+    marrow = cover(body + shell)
     canvas.paint(marrow, Tissue.MARROW, texture=1 + noise, code=code)
     tunnel = np.hypot(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
     canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)

@@ -103,7 +103,7 @@ class Population:
         If a share or a spread is out of range.
     """
 
-    sacral_slope_deg: tuple[float, float] = (38.0, 6.0)
+    sacral_slope_deg: tuple[float, float] = (39.0, 5.0)
     """Mean and standard deviation of the slope of S1's end plate (Vialle et al. 2005: 41 ± 8), degrees."""
     lordosis: tuple[float, float] = (1.0, 0.1)
     """Mean and standard deviation of the factor on the tilts of the lumbar bodies."""

@@ -45,7 +45,7 @@ class Receiver:
         reference = float(signals[Tissue.MARROW])
         return cls(
             reach_mm=float(rng.uniform(55, 110)),
-            floor=float(rng.uniform(0.2, 0.4)),
+            floor=float(rng.uniform(0.3, 0.5)),
             band=0.0 if axial else float(rng.choice([0.0, 0.75, 0.93], p=[0.3, 0.35, 0.35])),
             noise=reference / float(rng.uniform(22, 45)),
             scale=float(rng.uniform(330, 520)) / reference,
