@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stenograde.cli.output import out_folder, write_whole
-from stenograde.errors import ConfigError, StudyError
+from stenograde.errors import ConfigError
 from stenograde.terms import LUMBAR_MRI, Side
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _in_nifti(path: Path, bundle: Bundle) -> _Located:
     nifti = read_nifti(path)
     stack = mark_volume(nifti.volume, bundle)
     mask = nifti_bytes(nifti.to_own_grid(stack.masks()), nifti.own_affine)
-    return _of_volume(nifti.volume, stack, mask, str(path))
+    return _of_volume(nifti.volume, stack, mask)
 
 
 def _in_study(path: Path, study_uid: str | None, roles: Path | None, bundle: Bundle) -> _Located:
@@ -118,30 +118,30 @@ def _in_study(path: Path, study_uid: str | None, roles: Path | None, bundle: Bun
     volume = max(series.volumes, key=lambda one: one.shape[0])
     stack = mark_volume(volume, bundle)
     mask = nifti_bytes(stack.masks(), to_ras(volume.affine))
-    return _of_volume(volume, stack, mask, f"sagittal series {series.uid}")
+    return _of_volume(volume, stack, mask)
 
 
-def _of_volume(volume: Volume, stack: MarkedStack, mask: bytes, what: str) -> _Located:
+def _of_volume(volume: Volume, stack: MarkedStack, mask: bytes) -> _Located:
     from stenograde.levels.points import find_levels
 
     points = find_levels(stack.marked)
-    if points is None:
-        msg = f"{what} must show the lumbar canal and discs on sagittal slices, got no such structure"
-        raise StudyError(msg)
     return _Located("mask.nii.gz", mask, _levels(points), _overlay(volume, stack, points))
 
 
-def _levels(points: LevelPoints) -> dict[str, Any]:
-    """Return the content of levels.json: the five lumbar levels, then any disc seen above them."""
+def _levels(points: LevelPoints | None) -> dict[str, Any]:
+    """Return the content of levels.json: any disc seen above the lumbar levels, then these five."""
     import numpy as np
 
-    by_level = points.levels
+    by_level = points.levels if points else {}
     levels = [
         _level(by_level[level], certain=points.chain.certain)
-        if level in by_level
+        if points and level in by_level
         else {"name": level.shown, "imaged": False, "certain": False}
         for level in LUMBAR_MRI.levels
     ]
+    if points is None:
+        doubts = ["neither canal nor discs were found"]
+        return {"schema": SCHEMA_ID, "space": "lps_mm", "levels": levels, "doubts": doubts}
     lumbar = {level.shown for level in LUMBAR_MRI.levels}
     above = [
         {
@@ -156,7 +156,7 @@ def _levels(points: LevelPoints) -> dict[str, Any]:
     return {
         "schema": SCHEMA_ID,
         "space": "lps_mm",
-        "levels": [*levels, *above],
+        "levels": [*reversed(above), *levels],
         "doubts": list(points.doubts),
     }
 
@@ -181,26 +181,29 @@ def _rounded(xyz: Any) -> list[float]:
     return [round(float(value), 3) for value in xyz]
 
 
-def _overlay(volume: Volume, stack: MarkedStack, points: LevelPoints) -> bytes:
+def _overlay(volume: Volume, stack: MarkedStack, points: LevelPoints | None) -> bytes:
     """Return the slice that most of the mid-sagittal surface lies on, with what was found there."""
     import numpy as np
 
     from stenograde.geometry import spacing_mm, to_index
     from stenograde.report.overlay import overlay_png
 
-    middle = round(float(np.median(points.surface.slice_of_row)))
-    _, rows, columns = volume.shape
+    slices, rows, columns = volume.shape
+    middle = round(float(np.median(points.surface.slice_of_row))) if points else slices // 2
     affine = stack.turn.affine(volume.affine, (rows, columns))
-    discs = points.chain.discs
-    centres = points.surface.to_patient(np.array([disc.centre for disc in discs]))
+    discs = points.chain.discs if points else ()
+    named = []
+    if points and discs:
+        centres = points.surface.to_patient(np.array([disc.centre for disc in discs]))
+        named = [
+            (float(row), float(column), disc.name)
+            for disc, (_, row, column) in zip(discs, to_index(affine, centres), strict=True)
+        ]
     _, rows_mm, columns_mm = spacing_mm(affine)
     return overlay_png(
         stack.turn.apply(volume.slices([middle]))[0],
         stack.marks.masks()[middle],
-        [
-            (float(row), float(column), disc.name)
-            for disc, (_, row, column) in zip(discs, to_index(affine, centres), strict=True)
-        ],
+        named,
         spacing_mm=(rows_mm, columns_mm),
     )
 
