@@ -104,7 +104,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=words.percent, name_of=words.name_of, value_of=words.value_of, unit_of=words.unit_of
+        percent=words.percent,
+        name_of=words.name_of,
+        value_of=words.value_of,
+        unit_of=words.unit_of,
+        sentence=words.sentence,
     )
     return environment
 

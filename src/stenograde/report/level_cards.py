@@ -105,12 +105,13 @@ def _shown_slice(
     The slice is that of the cells' evidence, else the one nearest to the level's point.
     """
     plane, role = wanted
-    evidence = next(_evidence_in(study, plane, cells), None)
-    if evidence:
+    grade, evidence = next(_evidence_in(study, plane, cells), (None, None))
+    if grade and evidence:
         shown = find_slice(study, evidence)
+        basis = "the grade rests on this slice" if grade.severity else "the slice through this level"
         if shown is None:
-            return f"The {plane.value} slice that the grade rests on cannot be shown."
-        return shown, shown.place_pixel(evidence.row, evidence.column), "the slice the grade rests on"
+            return f"Cannot be shown: {basis} ({plane.value})."
+        return shown, shown.place_pixel(evidence.row, evidence.column), basis
     series = study.by_role(role)
     if series is None:
         return f"No {role.shown} series in this study."
@@ -123,11 +124,13 @@ def _shown_slice(
     return shown, np.array([x, y]), f"the nearest slice, {abs(off_mm):.1f} mm from the level's point"
 
 
-def _evidence_in(study: Study, plane: Plane, cells: Sequence[CellGrade]) -> Iterator[Evidence]:
-    """Give the evidence that lies in a plane, the canal's first."""
+def _evidence_in(
+    study: Study, plane: Plane, cells: Sequence[CellGrade]
+) -> Iterator[tuple[CellGrade, Evidence]]:
+    """Give the evidence that lies in a plane, with its cell, in the order of the cells."""
     planes = {series.uid: series.plane for series in study.series}
     for grade in cells:
-        yield from (item for item in grade.evidence if planes.get(item.series_uid) is plane)
+        yield from ((grade, item) for item in grade.evidence if planes.get(item.series_uid) is plane)
 
 
 def _mark(centre: NDArray[np.float64], box: Box) -> Drawn:

@@ -31,14 +31,18 @@ For orientation only: they were set for the canal on CT and radiographs. Source:
 2009, doi:10.1016/j.spinee.2009.03.005 (12 mm relative, 10 mm absolute).
 """
 
-_MARGIN_MM = (22.0, 10.0, 26.0, 12.0)
+_MARGIN_MM = (30.0, 10.0, 26.0, 12.0)
 """Kept around the outlines: left, top, right, bottom."""
 
 _SMALLEST_WIDTH_MM = 100.0
 _PIXELS_PER_MM = 4.0
-_PLOT_WIDTH_MM = 66.0
 _PLOT_LEFT_MM = 3.0
-_PLOT_RIGHT_MM = 18.0
+_LETTERS_ACROSS = 44.0
+"""Width of picture and plot together, in heights of a letter."""
+
+_NAME_LETTERS = 4.8
+"""Room for a level's name right of the plot, in heights of a letter."""
+
 _SMALLEST_RANGE_MM = 20.0
 _WAY_TICK_MM = 20.0
 
@@ -74,11 +78,13 @@ class ProfilePlot:
 
 @dataclass(frozen=True)
 class Spine:
-    """Picture and plot; either may be missing, and then ``note`` says why."""
+    """Picture and plot, drawn to one scale; either may be missing, and then ``note`` says why."""
 
     picture: Picture | None
     plot: ProfilePlot | None
     note: str
+    letter_mm: float = 4.2
+    """Height of the letters on both, mm of the picture, so that they read alike at any field of view."""
 
 
 def spine_of(grades: StudyGrades, study: Study) -> Spine:
@@ -103,9 +109,10 @@ def spine_of(grades: StudyGrades, study: Study) -> Spine:
         caption=shown.where,
         drawn=drawn,
     )
+    letter_mm = (box.width + _plot_width(box)) / _LETTERS_ACROSS
     if anatomy.profile is None:
-        return Spine(picture, None, "The canal profile could not be measured.")
-    return Spine(picture, _plot(anatomy.profile, shown, box, grades.levels), "")
+        return Spine(picture, None, "The canal profile could not be measured.", letter_mm)
+    return Spine(picture, _plot(anatomy.profile, shown, box, grades.levels), "", letter_mm)
 
 
 def _without_anatomy(study: Study, note: str) -> Spine:
@@ -127,7 +134,12 @@ def _without_anatomy(study: Study, note: str) -> Spine:
         alt="Middle slice of the sagittal series; no anatomy is marked.",
         caption=f"{shown.where} (the middle of the series, not a located mid-line)",
     )
-    return Spine(picture, None, note)
+    return Spine(picture, None, note, box.width / _LETTERS_ACROSS)
+
+
+def _plot_width(box: Box) -> float:
+    """Return the plot's width, mm: wide enough to read beside a small field, not to crowd out a large one."""
+    return 40.0 + 0.25 * box.width
 
 
 def _spine_box(shown: ShownSlice, anatomy: Anatomy, levels: Sequence[LevelPosition]) -> Box:
@@ -198,7 +210,8 @@ def _plot(
     known = np.isfinite(profile.diameter_mm)
     largest = float(profile.diameter_mm[known].max()) if known.any() else 0.0
     range_mm = max(_SMALLEST_RANGE_MM, 5.0 * np.ceil(largest / 5.0))
-    right = _PLOT_WIDTH_MM - _PLOT_RIGHT_MM
+    width = _plot_width(box)
+    right = width - _NAME_LETTERS * (box.width + width) / _LETTERS_ACROSS
 
     def across(diameter_mm: float) -> float:
         return _PLOT_LEFT_MM + diameter_mm / range_mm * (right - _PLOT_LEFT_MM)
@@ -213,7 +226,7 @@ def _plot(
         x = across(profile.diameter_mm[at]) if known[at] else None
         levels.append(PlotLevel(level.shown + (" ?" if level in doubtful else ""), y, x))
     return ProfilePlot(
-        width=_PLOT_WIDTH_MM,
+        width=width,
         height=box.height,
         left=_PLOT_LEFT_MM,
         right=right,

@@ -30,7 +30,7 @@ def gaps(grades: StudyGrades) -> str:
     sentences = _gaps(grades, [condition for condition, cells in conditions.items() if cells])
     ungraded = [_SHORT[condition] for condition, cells in conditions.items() if not cells]
     if ungraded:
-        sentences.append(f"{_sentence_case(joined(ungraded))} not graded.")
+        sentences.append(sentence(f"{joined(ungraded)} not graded"))
     return " ".join(sentences)
 
 
@@ -63,7 +63,7 @@ def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:
         n_levels = len({grade.cell.level for grade in cells})
         where = "the one graded level" if n_levels == 1 else f"the {n_levels} graded levels"
         clauses = [f"no moderate or severe {name} at {where}"]
-    return _sentence_case("; ".join(clauses)) + "."
+    return sentence("; ".join(clauses))
 
 
 def _places(cells: Sequence[CellGrade]) -> list[str]:
@@ -91,7 +91,7 @@ def _gaps(grades: StudyGrades, conditions: Sequence[Condition]) -> list[str]:
                 if grade.cell.condition is condition and grade.status is status
             ]
             if cells:
-                sentences.append(f"{_sentence_case(_SHORT[condition])} at {joined(_places(cells))}: {words}.")
+                sentences.append(sentence(f"{_SHORT[condition]} at {joined(_places(cells))}: {words}"))
     return sentences
 
 
@@ -131,7 +131,7 @@ def name_of(measurement: str) -> str:
     'Canal AP diameter'
     """
     words = [_SPELLINGS.get(word, word) for word in measurement.split("_") if word]
-    return _sentence_case(" ".join(words))
+    return sentence(" ".join(words), stop="")
 
 
 def value_of(measurement: Measurement) -> str:
@@ -161,5 +161,14 @@ def is_ratio(measurement: Measurement) -> bool:
     return measurement.unit in ("", "1", "ratio")
 
 
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def sentence(text: str, stop: str = ".") -> str:
+    """Return a phrase as a sentence.
+
+    Examples
+    --------
+    >>> sentence("the sacrum was not seen")
+    'The sacrum was not seen.'
+    """
+    stripped = text.strip()
+    end = "" if not stripped or stripped.endswith((".", "!", "?")) else stop
+    return stripped[:1].upper() + stripped[1:] + end
