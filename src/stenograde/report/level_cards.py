@@ -140,9 +140,10 @@ def _mark(centre: NDArray[np.float64], box: Box) -> Drawn:
 def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> tuple[Drawn, ...]:
     """Return the measurements that lie near the slice: a line for two points, an outline for more.
 
-    A ratio is not drawn: it is taken between the points of other measurements.
+    A ratio is not drawn: it is taken between the points of other measurements. A value is written only where
+    it covers no other; all of them stand beside the picture.
     """
-    drawn = []
+    drawn: list[Drawn] = []
     for measurement in measured:
         if len(measurement.points) < 2 or is_ratio(measurement):
             continue
@@ -154,8 +155,10 @@ def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> t
             drawn.append(Drawn("measured-area", points))
             continue
         (x0, y0), (x1, y1) = points
-        label = value_of(measurement) if shown.series.plane is Plane.SAGITTAL else ""
-        drawn.append(Drawn("measure", points, label, (max(x0, x1) + 1.2, (y0 + y1) / 2), "start"))
+        at = max(x0, x1) + 1.2, (y0 + y1) / 2
+        is_free = all(abs(at[0] - x) > 8 or abs(at[1] - y) > 3 for x, y in (item.label_at for item in drawn))
+        label = value_of(measurement) if is_free and shown.series.plane is Plane.SAGITTAL else ""
+        drawn.append(Drawn("measure", points, label, at, "start"))
     return tuple(drawn)
 
 
