@@ -15,7 +15,7 @@ from stenograde.terms import LUMBAR_MRI, Condition, Role
 _seeds = st.integers(min_value=0, max_value=2**32 - 1)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=_seeds)
 def test_spine_coordinates_turn_back_into_themselves(seed: int) -> None:
     curve = make_patient(seed).anatomy.curve
@@ -25,7 +25,7 @@ def test_spine_coordinates_turn_back_into_themselves(seed: int) -> None:
     np.testing.assert_allclose(np.stack([s, left, behind], axis=1), sla, atol=0.1)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=_seeds)
 def test_every_point_lies_in_a_slice_of_its_series(seed: int) -> None:
     patient, protocol = make_patient(seed), Protocol()
@@ -42,7 +42,7 @@ def test_every_point_lies_in_a_slice_of_its_series(seed: int) -> None:
         assert abs(plan.planes[number].index(point)[0]) <= protocol.step_mm / 2 + 1e-6
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=_seeds)
 def test_levels_follow_one_another_and_agree_with_their_severity(seed: int) -> None:
     patient = make_patient(seed)

@@ -1,18 +1,27 @@
 """The lumbar phantom: anatomy with known answers, MR physics, real DICOM."""
 
-from stenograde.datasets.phantom.acquisition import Protocol
-from stenograde.datasets.phantom.cohort import Cohort, write_cohort
-from stenograde.datasets.phantom.dicom_files import FileOptions
+from stenograde.datasets.phantom.acquisition import Protocol, plan_study
+from stenograde.datasets.phantom.cohort import Cohort, WrittenStudy, write_cohort, write_study
+from stenograde.datasets.phantom.dicom_files import Codec, FileOptions, StudyIds
 from stenograde.datasets.phantom.patient import LevelTruth, Phantom, make_patient
-from stenograde.datasets.phantom.population import Population
+from stenograde.datasets.phantom.population import Population, severity_of_area
+from stenograde.datasets.phantom.render import label_series, render_series
 
 __all__ = [
+    "Codec",
     "Cohort",
     "FileOptions",
     "LevelTruth",
     "Phantom",
     "Population",
     "Protocol",
+    "StudyIds",
+    "WrittenStudy",
+    "label_series",
     "make_patient",
+    "plan_study",
+    "render_series",
+    "severity_of_area",
     "write_cohort",
+    "write_study",
 ]

@@ -73,7 +73,7 @@ def _lower_arch(scene: Scene, points: Points, joint: tuple[Grid, Grid]) -> Grid:
         (left - 2.4 - 2.6 * tip**3, np.abs(back - 1 - length / 2) - length / 2 - 1, np.abs(drop) - tall), 3.0
     )
     sheet = back + ROOF_SLOPE * left - 3.4 + 0.22 * (way + 0.6 * half)
-    high = np.where(sacral, 1.2, 0.62) * half
+    high = np.where(sacral, 1.2 * half, 0.62 * half)
     lamina = box((left - 15, np.abs(sheet) - 3.2, np.abs(way + 0.62 * half) - high), 2.0)
     across, along = joint
     lower = box(

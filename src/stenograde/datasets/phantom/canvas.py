@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from stenograde.datasets.phantom.tissues import Tissue
 
 EDGE_MM = 0.7
 """Width over which one tissue gives way to the next, mm: about a pixel."""
+
+_AHEAD = 64
+"""Repeats by which a texture starts ahead, so that no cell number is negative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +118,21 @@ def box(extents: tuple[Grid, ...], round_mm: float) -> Grid:
     return np.sqrt(outside) + np.minimum(inside + round_mm, 0) - round_mm
 
 
+@lru_cache(maxsize=4)
+def _grains(smooth: float, size: int) -> Grid:
+    """Smoothed white noise that wraps round, flat, mean 0, standard deviation 1; the same for everybody."""
+    white = np.random.default_rng(0).standard_normal((size,) * 3, dtype=np.float32)
+    grains = gaussian_filter(white, smooth, mode="wrap")
+    return (grains / grains.std()).astype(np.float32).ravel()
+
+
 class Noise:
     """Smooth random texture, the same at the same place; mean 0, standard deviation 1.
 
     Parameters
     ----------
     seed : int
+        Chooses a place in a texture that repeats.
     grain_mm : float
         Size of a grain, mm.
     smooth : float
@@ -129,14 +142,15 @@ class Noise:
     """
 
     def __init__(self, seed: int, grain_mm: float, *, smooth: float = 2.5, size: int = 64) -> None:
-        white = np.random.default_rng(seed).standard_normal((size,) * 3)
-        self._size = size
-        grains = gaussian_filter(white, smooth, mode="wrap")
-        self._values = (grains / grains.std()).astype(np.float32).ravel()
+        self._values, self._size = _grains(smooth, size), size
         self._step = np.float32(smooth / grain_mm)
+        self._start = np.random.default_rng(seed).integers(size, size=3) + _AHEAD * size
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
         size, step = self._size, self._step
-        i, j, k = ((c * step).astype(np.int32) & (size - 1) for c in (x, y, z))
+        i, j, k = (
+            (c * step + np.float32(start)).astype(np.int32) & (size - 1)
+            for c, start in zip((x, y, z), self._start, strict=True)
+        )
         return self._values[(i * size + j) * size + k]

@@ -57,7 +57,8 @@ def _locate(scene: Scene, points: Points) -> _Where:
     radius = np.sqrt(np.sqrt(across**4 + along**4 + across**2 * along**2)) + np.float32(1e-4)
     way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
     rise = np.abs(way * (1 - 0.75 * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
-    hollow = np.where(owner < anatomy.n_sacral - 1, 0.3, 1.7) * np.clip(1 - radius**2, 0, 1)
+    dish = np.clip(1 - radius**2, 0, 1)
+    hollow = np.where(owner < anatomy.n_sacral - 1, 0.3 * dish, 1.7 * dish)
     fused = (owner < anatomy.n_sacral - 1) | ((owner == anatomy.n_sacral - 1) & (way < 0))
     bridge = np.where(fused, np.clip((radius - 0.55) * 8, 0, 4), 0)
     uneven = 0.3 * scene.coarse.at(points.left, points.behind, points.s)
@@ -76,7 +77,7 @@ def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -
     corner = np.maximum(where.rim + 3, 0) * np.maximum(where.plate + 3, 0) / 12
     body = body + corner
     code = np.where(lumbar, Structure.VERTEBRA.code, 0).astype(np.uint8)
-    shell = np.where(where.rim > where.plate, 0.30, 0.45)  # walls are thinner than end plates
+    shell = 0.45 - np.float32(0.15) * (where.rim > where.plate)  # walls are thinner than end plates
     canvas.paint(cover(body - 0.2), Tissue.CORTEX, code=code)
     noise = 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
     marrow = cover(body + shell)

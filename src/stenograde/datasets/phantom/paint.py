@@ -15,6 +15,9 @@ from stenograde.datasets.phantom.soft_tissue import paint_soft_tissue
 _LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -24.0, 78.0
 """How far from the curve the spine reaches, mm; beyond lies soft tissue only."""
 
+_SKIN_MM = 2.0
+"""How far behind the skin points are looked at, mm; beyond is air."""
+
 
 def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
     """Paint the whole patient at points.
@@ -32,9 +35,18 @@ def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
     canvas : Canvas
         Signal and label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
     """
-    points = Points.of(scene.anatomy, xyz)
     canvas = Canvas(xyz.shape[1], signals)
-    paint_soft_tissue(scene, points, canvas)
+    skin = scene.skin(xyz)
+    inside = np.flatnonzero(skin < _SKIN_MM)
+    if inside.size:
+        points, part = Points.of(scene.anatomy, xyz[:, inside]), canvas.part(inside)
+        paint_soft_tissue(scene, points, part, skin[inside])
+        _paint_spine(scene, points, part)
+        canvas.put(inside, part)
+    return canvas
+
+
+def _paint_spine(scene: Scene, points: Points, canvas: Canvas) -> None:
     near = np.flatnonzero(
         (np.abs(points.left) < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
     )
@@ -44,4 +56,3 @@ def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
         paint_arch(scene, close, part)
         paint_column(scene, close, part)
         canvas.put(near, part)
-    return canvas

@@ -131,7 +131,7 @@ def _signal(phantom: Phantom, plane: SlicePlane, signals: Grid, layers: int) -> 
 def _gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
     """Gain of the coil over a slice, from a coarse grid of points; 1 near the spine."""
     points = Points.of(phantom.anatomy, _points(phantom, plane, step=_COIL_STEP))
-    deep = np.maximum(-phantom.scene.skin(points), 0)
+    deep = np.maximum(-phantom.scene.skin(points.xyz), 0)
     gain = receiver.floor + (1 - receiver.floor) * np.exp(-((deep / receiver.reach_mm) ** 1.3))
     gain *= np.exp(-(((points.xyz[2] + 30) / 190) ** 4))
     front = (-points.behind - points.row(Row.BODY_DEPTH) - 12) / 4

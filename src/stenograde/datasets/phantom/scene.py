@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
-from stenograde.datasets.phantom.canvas import Noise, Points
+from stenograde.datasets.phantom.canvas import Noise
 from stenograde.datasets.phantom.curve import Array, Grid
+
+_BACK_STEP_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Scene:
         seed = anatomy.texture_seed
         self.fine = Noise(seed, 0.9)
         self.medium = Noise(seed + 1, 2.2, smooth=5.0, size=128)
-        self.coarse = Noise(seed + 2, 7.0, smooth=6.0, size=128)
+        self.coarse = Noise(seed + 2, 7.0, smooth=5.0, size=128)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)
@@ -58,21 +60,26 @@ class Scene:
         return values.astype(np.float32)[owner]
 
     @cached_property
-    def back(self) -> tuple[Array, Array]:
+    def back(self) -> tuple[Grid, Grid]:
         """Height z and the y of the skin of the back there, both of shape (n,), mm."""
         anatomy, s = self.anatomy, self.anatomy.curve.table_way_mm
         deep = anatomy.tables[Row.ROOF] + np.interp(s, anatomy.centre_mm, anatomy.spinous_mm) + 5
         fat = anatomy.back_fat_mm * anatomy.tables[Row.TAPER]
         tips = anatomy.curve.to_body(np.stack([s, 0 * s, deep], axis=1))
         order = np.argsort(tips[:, 2])
-        z = np.arange(-260.0, 260.0, 2.0)
+        z = np.arange(-260.0, 260.0, _BACK_STEP_MM)
         y = np.interp(z, tips[order, 2], (tips[:, 1] + fat)[order])
-        return z, gaussian_filter1d(y, 14.0, mode="nearest")
+        smooth = gaussian_filter1d(y, 28.0 / _BACK_STEP_MM, mode="nearest")
+        return z.astype(np.float32), smooth.astype(np.float32)
 
-    def skin(self, points: Points) -> Grid:
-        """Signed distance to the skin of the back, mm."""
-        x, y, z = points.xyz
-        profile = np.interp(z, *self.back).astype(np.float32)
+    def skin(self, xyz: Grid) -> Grid:
+        """Signed distance to the skin of the back at points in the body frame, shape (3, n), mm."""
+        x, y, z = xyz
+        heights, backs = self.back
+        place = np.clip((z - heights[0]) / _BACK_STEP_MM, 0, len(heights) - 1.001).astype(np.float32)
+        below = place.astype(np.int32)
+        low = backs[below]
+        profile = low + (backs[below + 1] - low) * (place - np.floor(place))
         return y - (profile - x * x / 480 - 3 * np.exp(-((x / 13) ** 2)))
 
 

@@ -11,7 +11,7 @@ from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
 
 
-def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas) -> None:
+def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
     """Paint what lies around the spine; the body first, the air behind it last.
 
     Parameters
@@ -20,11 +20,13 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas) -> None:
     points : Points
     canvas : Canvas
         Painted in place.
+    skin : ndarray of shape (n,)
+        Signed distance to the skin of the back, mm.
     """
-    skin = scene.skin(points)
     x, y, z = points.xyz
     canvas.paint(cover(skin), Tissue.FAT, texture=1 - 0.10 * np.abs(scene.medium.at(x, y, z * 2)))
-    front = np.flatnonzero(points.behind < 30)
+    _paint_belly(scene, points, canvas)
+    front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
     part = canvas.part(front)
     _paint_front(scene, points.take(front), part)
     canvas.put(front, part)
@@ -53,16 +55,26 @@ def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> Non
     canvas.paint(0.8 * cover(np.abs(fascia) - 0.5) * (left < 62), Tissue.LIGAMENT)
 
 
+def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint bowel and gas."""
+    far = np.flatnonzero(points.behind < 4 - points.row(Row.BODY_DEPTH))
+    close, part = points.take(far), canvas.part(far)
+    x, y, z = close.xyz
+    grain = scene.coarse.at(x, y * 0.7, z * 0.7)
+    left = np.minimum(np.abs(close.left), 40)
+    belly = cover(close.behind + close.row(Row.BODY_DEPTH) + 14 - 0.2 * left, 8.0)
+    content = 1 + 0.2 * scene.medium.at(x, y, z)
+    part.paint(belly * np.clip(0.35 + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
+    part.paint(belly * np.clip(2 * grain - 3, 0, 1), Tissue.AIR)
+    canvas.put(far, part)
+
+
 def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint the belly, psoas and the great vessels."""
+    """Paint psoas and the great vessels."""
     anatomy = scene.anatomy
-    x, y, z = points.xyz
     s, behind, depth = points.s, points.behind, points.row(Row.BODY_DEPTH)
     left = np.abs(points.left)
-    grain, small = scene.coarse.at(x, y * 0.7, z * 0.7), scene.medium.at(x, y, z)
-    belly = cover(behind + depth + 14 - 0.2 * np.minimum(left, 40), 8.0)
-    canvas.paint(belly * np.clip(0.35 + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=1 + 0.2 * small)
-    canvas.paint(belly * np.clip(2 * grain - 3, 0, 1), Tissue.AIR)
+    grain, small = scene.coarse.at(*points.xyz), scene.medium.at(*points.xyz)
     at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
     low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
     radius = 21 * np.sqrt(low)

@@ -26,6 +26,11 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return write_cohort(tmp_path_factory.mktemp("cohort"), patients=2, seed=9, protocol=_SMALL)
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return write_cohort(tmp_path_factory.mktemp("plain"), patients=1, seed=2, protocol=_TINY)
+
+
 def _table(cohort: Cohort, name: str) -> list[dict[str, str]]:
     with (cohort.root / name).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -107,11 +112,8 @@ def test_axial_stacks_are_angled_disc_by_disc(cohort: Cohort) -> None:
 
 
 @pytest.mark.parametrize("codec", [codec for codec in Codec if codec is not Codec.EXPLICIT])
-def test_every_codec_keeps_the_pixels(tmp_path: Path, codec: Codec) -> None:
-    plain = write_cohort(tmp_path / "plain", patients=1, seed=2, protocol=_TINY)
-    coded = write_cohort(
-        tmp_path / "coded", patients=1, seed=2, protocol=_TINY, options=FileOptions(codec=codec)
-    )
+def test_every_codec_keeps_the_pixels(tmp_path: Path, plain: Cohort, codec: Codec) -> None:
+    coded = write_cohort(tmp_path, patients=1, seed=2, protocol=_TINY, options=FileOptions(codec=codec))
     path = sorted(plain.studies[0].folder.rglob("*.dcm"))[-1]
     other = coded.root / path.relative_to(plain.root)
     ours, theirs = pydicom.dcmread(path), pydicom.dcmread(other)
