@@ -29,6 +29,7 @@ class Row(IntEnum):
     SAC_WEDGE = auto()  # how much narrower behind than in front, share
     ROOF = auto()  # a of the bony canal's roof in the midline
     CANAL_WIDTH = auto()  # half width of the bony canal
+    FORAMEN = auto()  # how far behind the midline wall of the body the middle of a foramen lies
     LIGAMENT = auto()  # thickness of the ligamentum flavum
     BULGE = auto()  # how far the disc stands out behind
     BEND = auto()  # curvature, 1/mm
@@ -281,6 +282,8 @@ def _canal(out: Array, s: Array, layout: _Layout) -> None:
     out[Row.CANAL_WIDTH] = _smooth(
         s, nodes, np.array([7.0, 9, 11, 12, 13.5, 13.5, 13.2, 12.2, 11.6, 11.2, 10.5]) * size
     )
+    low = [at[name] for name in ("S1", "L5", "L4", "L3", "L1")]
+    out[Row.FORAMEN] = _smooth(s, np.array(low), np.array([0.5, 2.0, 4.0, 5.5, 6.0]))
     tip = at["L1"] - 10
     cord = np.array([0, 1.2, 2.6, 4.2, 4.8, 4.3]) * size
     out[Row.CORD] = _smooth(s, np.array([tip, tip + 5, tip + 14, tip + 30, tip + 50, at["T9"]]), cord)

@@ -89,7 +89,7 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     left = np.abs(points.left)
     under = anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 4.8
     way = scene.per_vertebra(under, owner) - 0.45 * (left - 13)
-    deep = points.row(Row.BODY_DEPTH) + 6.5 - 0.30 * (left - 13)
+    deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
     thick = 2.2 + 1.3 * np.exp(-(((left - 17) / 4) ** 2))
     root = np.hypot((points.s - way) / 1.25, points.behind - deep) - thick
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)

@@ -15,8 +15,8 @@ from stenograde.datasets.phantom.scene import Scene
 from stenograde.grades import Point
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
-FORAMEN_LEFT_MM, FORAMEN_BEHIND_MM = 17.0, 6.0
-"""Where the middle of a foramen lies beside the midline and behind the vertebral body, mm."""
+FORAMEN_LEFT_MM = 17.5
+"""How far beside the midline the middle of a foramen lies, mm."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Phantom:
         depth, width = anatomy.at(Row.SAC_DEPTH, disc), anatomy.at(Row.SAC_WIDTH, disc)
         centre = anatomy.at(Row.SAC_CENTRE, disc)
         room = float(anatomy.pedicle_way_mm[below : below + 2].mean())
-        hole = anatomy.at(Row.BODY_DEPTH, room) + FORAMEN_BEHIND_MM
+        hole = anatomy.at(Row.BODY_DEPTH, room) + anatomy.at(Row.FORAMEN, room)
         recess = width + 0.5, centre - 0.55 * depth
         signs = dict(zip(Side, (1.0, -1.0), strict=True))
         if np.linalg.det(self.turn) < 0:
