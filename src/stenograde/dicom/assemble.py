@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from stenograde.dicom.frames import Frame, frames_of
 from stenograde.dicom.instances import Instance
+from stenograde.dicom.looking import look_at_axial, look_at_sagittal
 from stenograde.dicom.repeats import Part, separate
 from stenograde.dicom.roles import Candidate
 from stenograde.dicom.screening import reason_by_image_type, tolerated
@@ -23,14 +24,10 @@ from stenograde.dicom.series import (
     plane_of,
     role_override,
 )
-from stenograde.dicom.volumes import Stacked, stack
+from stenograde.dicom.volumes import stack
 from stenograde.errors import IrregularSlicesError, UnreadableInstanceError
-from stenograde.images.contrast import FluidSignal, fluid_signal
 from stenograde.study import Unused
-from stenograde.terms import Role, Weighting
-
-MAX_LOOKED_AT = 5
-"""Slices that are decoded to judge the brightness of fluid where the header is silent."""
+from stenograde.terms import Plane, Role, Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +80,7 @@ def _candidate(uid: str, part: Part, override: Role | None, problems: Sequence[s
         stacked = stack(part.frames)
     except IrregularSlicesError as exc:
         return Unused(what, str(exc))
-    found = [*problems, *stacked.problems]
-    if override is None and needs_picture(facts):
-        try:
-            facts = replace(facts, fluid=look(stacked))
-        except UnreadableInstanceError as exc:
-            return Unused(what, str(exc))
-        verdict = classify(facts)
-        assert isinstance(verdict, Verdict)  # the picture decides the weighting only
-    if override is None and (doubt := contradiction(facts, verdict)):
-        found.append(doubt)
-    return Candidate(
+    candidate = Candidate(
         uid=uid,
         facts=facts,
         verdict=verdict,
@@ -102,25 +89,52 @@ def _candidate(uid: str, part: Part, override: Role | None, problems: Sequence[s
         override=override,
         is_enhanced=is_enhanced(facts),
         body_part=part.frames[0].instance.text("BodyPartExamined"),
-        problems=tuple(found),
+        problems=(*problems, *stacked.problems),
     )
+    if override is not None:
+        return candidate
+    if verdict.plane is Plane.SAGITTAL and needs_picture(facts):
+        try:
+            facts = replace(facts, fluid=look_at_sagittal(stacked.volumes))
+        except UnreadableInstanceError as exc:
+            return Unused(what, str(exc))
+    return _judged(candidate, facts)
 
 
-def look(stacked: Stacked) -> FluidSignal:
-    """Judge the brightness of fluid from a few slices in the middle of the largest volumes.
+def settle_axial(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Judge axial candidates whose header is silent by sagittal ones whose weighting is known.
 
     Raises
     ------
     UnreadableInstanceError
         If a slice cannot be decoded.
     """
-    largest = sorted(stacked.volumes, key=lambda volume: -volume.shape[0])[:MAX_LOOKED_AT]
-    per_volume = max(MAX_LOOKED_AT // len(largest), 1)
-    pictures = []
-    for volume in largest:
-        n, middle = min(per_volume, volume.shape[0]), volume.shape[0] // 2
-        pictures += list(volume.slices(range(middle - n // 2, middle - n // 2 + n)))
-    return fluid_signal(pictures)
+    sagittal = [one for one in candidates if one.verdict.plane is Plane.SAGITTAL]
+    bright = [one for one in sagittal if one.verdict.weighting in {Weighting.T2, Weighting.STIR}]
+    dark = [one for one in sagittal if one.verdict.weighting is Weighting.T1]
+    if not bright or not dark:
+        return list(candidates)
+    references = [
+        max((volume for one in ones for volume in one.volumes), key=lambda volume: volume.shape[0])
+        for ones in (bright, dark)
+    ]
+    settled = []
+    for one in candidates:
+        if one.override is None and one.verdict.plane is Plane.AXIAL and needs_picture(one.facts):
+            facts = replace(one.facts, fluid=look_at_axial(one.volumes, *references))
+            settled.append(_judged(one, facts))
+        else:
+            settled.append(one)
+    return settled
+
+
+def _judged(candidate: Candidate, facts: SeriesFacts) -> Candidate:
+    """Return the candidate with the verdict that its facts, the picture included, lead to."""
+    verdict = classify(facts)
+    assert isinstance(verdict, Verdict)  # the picture decides the weighting only
+    doubt = contradiction(facts, verdict)
+    problems = (*candidate.problems, doubt) if doubt else candidate.problems
+    return replace(candidate, facts=facts, verdict=verdict, problems=problems)
 
 
 def _counted(notes: Iterable[str]) -> list[str]:

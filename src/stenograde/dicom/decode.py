@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stenograde.dicom import elements
 from stenograde.dicom.frames import Frame
 from stenograde.dicom.instances import Instance, PixelLayout, n_native_bytes
+from stenograde.dicom.soundness import UnsoundFrameError, check_frame
 from stenograde.errors import UnreadableInstanceError
 
 Pixels = NDArray[Any]
@@ -148,7 +149,12 @@ def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
     if codec is None:
         return _decoded_by_pydicom(instance, frame, "")
     try:
-        decoded = codec(_encoded(instance, layout, frame), layout)
+        encoded = _encoded(instance, layout, frame)
+        check_frame(encoded, layout)
+        decoded = codec(encoded, layout)
+    except UnsoundFrameError as exc:
+        msg = f"{instance.file.name} must have pixels that can be decoded, got damaged ones ({exc})"
+        raise UnreadableInstanceError(msg) from exc
     except (RuntimeError, ValueError, TypeError, IndexError) as exc:
         return _decoded_by_pydicom(instance, frame, str(exc))
     if decoded.size != layout.rows * layout.columns:

@@ -118,14 +118,17 @@ def find_files(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]
         msg = f"study must be a folder, a zip, a DICOMDIR or DICOM files, got {root}, which does not exist"
         raise NoStudyError(msg)
     if root.is_dir():
-        files = tuple(sorted(_walk(os.fspath(root), ""), key=lambda file: file.name))
+        files = tuple(sorted(_walk(os.fspath(root), ""), key=_in_order))
     elif zipfile.is_zipfile(root):
         files = _zipped(root)
     elif _is_dicomdir(root):
         # pydicom is loaded only when it is needed: it costs a quarter of a second
         from stenograde.dicom.tolerant import files_of_dicomdir  # noqa: PLC0415
 
-        files = tuple(_file(root.parent, name) for name in files_of_dicomdir(root))
+        # file IDs are upper case; file systems that copied the medium often made them lower case
+        there = {file.name.upper(): file for file in _walk(os.fspath(root.parent), "")}
+        listed = files_of_dicomdir(root)
+        files = tuple(there.get(name.upper()) or _file(root.parent, name) for name in listed)
     else:
         files = (StudyFile(os.fspath(root), root.name),)
     if not files:
@@ -153,7 +156,7 @@ def _listed(paths: Sequence[Path]) -> tuple[StudyFile, ...]:
             absolute = path.absolute()
             file = StudyFile(os.fspath(absolute), absolute.relative_to(root).as_posix())
             files[file.path] = file
-    return tuple(sorted(files.values(), key=lambda file: file.name))
+    return tuple(sorted(files.values(), key=_in_order))
 
 
 def _walk(folder: str, prefix: str, above: frozenset[str] = frozenset()) -> Iterator[StudyFile]:
@@ -181,6 +184,11 @@ def _zipped(root: Path) -> tuple[StudyFile, ...]:
         msg = f"zip must be whole, got {root} ({exc})"
         raise NoStudyError(msg) from exc
     return tuple(StudyFile(os.fspath(root), member, member) for member in sorted(set(members)))
+
+
+def _in_order(file: StudyFile) -> list[str]:
+    """Sort folder by folder, so that ``t2`` comes before ``t2 copy``."""
+    return file.name.split("/")
 
 
 def _is_dicomdir(path: Path) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stenograde.dicom.assemble import assemble_series
+from stenograde.dicom.assemble import assemble_series, settle_axial
 from stenograde.dicom.files import StudyFile, find_files
 from stenograde.dicom.instances import Instance, read_instance
 from stenograde.dicom.roles import Candidate, choose_roles
@@ -157,8 +157,8 @@ def _study(uid: str, pile: _Pile, strays: Sequence[Unused], roles: Mapping[str, 
         candidates += found.candidates
         unused += found.unused
     if not candidates:
-        raise NoStudyError(_nothing_usable(uid, {}, unused))
-    return Study(uid, choose_roles(candidates), tuple(unused), tuple(_warnings(by_series)))
+        raise NoStudyError(_nothing_usable(f"study {uid}", {}, unused))
+    return Study(uid, choose_roles(settle_axial(candidates)), tuple(unused), tuple(_warnings(by_series)))
 
 
 def _warnings(by_series: Mapping[str, Sequence[Instance]]) -> list[str]:

@@ -224,11 +224,14 @@ def _by_picture(facts: SeriesFacts) -> tuple[Weighting, str] | None:
     if facts.fluid is None or facts.fluid.is_bright is None:
         return None
     said = described_weighting(facts.description)
-    how = f"P {max(facts.fluid.p_bright, 1 - facts.fluid.p_bright):.2f}"
+    sure = f"P {max(facts.fluid.p_bright, 1 - facts.fluid.p_bright):.2f}"
     if facts.fluid.is_bright:
         weighting = Weighting.STIR if said is Weighting.STIR else Weighting.T2
-        return weighting, f"{weighting}: the picture shows fluid bright ({how}), the header tells no times"
-    return Weighting.T1, f"T1: the picture shows fluid dark ({how}), the header tells no times"
+        return (
+            weighting,
+            f"{weighting}: fluid is bright {facts.fluid.how} ({sure}); the header tells no times",
+        )
+    return Weighting.T1, f"T1: fluid is dark {facts.fluid.how} ({sure}); the header tells no times"
 
 
 def _by_description(facts: SeriesFacts) -> tuple[Weighting, str] | None:

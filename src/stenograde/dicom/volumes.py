@@ -142,7 +142,11 @@ def _regular_blocks(group: list[Frame]) -> tuple[list[list[Frame]], list[str]]:
         )
         return [ordered], [found]
     blocks = _split(ordered, steps)
-    if len(ordered) > 3 and sum(len(block) for block in blocks if len(block) > 2) * 2 < len(ordered):
+    if (
+        not missing
+        and len(ordered) > 3
+        and sum(len(block) for block in blocks if len(block) > 2) * 2 < len(ordered)
+    ):
         by_number = sorted(group, key=lambda frame: frame.number)
         blocks = _split(by_number, np.diff([frame.position_mm for frame in by_number], axis=0))
         if sum(len(block) for block in blocks if len(block) > 2) * 2 < len(ordered):
