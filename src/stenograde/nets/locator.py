@@ -8,8 +8,8 @@ output is unfolded again, so borders are drawn on the fine grid at the cost of t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from stenograde.terms import Structure
@@ -61,9 +61,7 @@ class Locator(nn.Module):
             _double_conv(before, width) for before, width in zip((4, *widths), widths, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
-        self.lift = nn.ModuleList(
-            nn.Conv2d(below, width, 1) for width, below in zip(widths, widths[1:], strict=False)
-        )
+        self.lift = nn.ModuleList(nn.Conv2d(below, width, 1) for width, below in pairwise(widths))
         self.decoder = nn.ModuleList(_double_conv(width, width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], 4 * (N_CLASSES + N_HEAT_MAPS), 1)
         self.unfold = nn.PixelShuffle(2)

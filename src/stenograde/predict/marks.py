@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from stenograde.images.resample import grid_size, resample
 from stenograde.images.standardise import standardise
@@ -16,6 +17,9 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(n, 1, rows, columns) standardised pictures to (n, classes + heat maps, rows, columns) logits."""
 
 N_CLASSES = len(Structure) + 1
+
+JOINED_MM = 5.0
+"""Structures nearer than this belong together; what is joined to no spine is dropped, mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +38,13 @@ class Marks:
     size_px: tuple[int, int]
     """Rows and columns of the pictures."""
 
+    def fine(self) -> NDArray[np.float32]:
+        """Probabilities on the pictures' own grid, shape (n, classes, rows, columns)."""
+        return resample(self.probabilities, (self.grid_mm, self.grid_mm), self.spacing_mm, self.size_px)
+
     def masks(self) -> NDArray[np.uint8]:
         """Masks on the pictures' own grid, shape (n, rows, columns), values of :attr:`Structure.code`."""
-        grid = (self.grid_mm, self.grid_mm)
-        fine = resample(self.probabilities, grid, self.spacing_mm, self.size_px)
-        return np.argmax(fine, axis=1).astype(np.uint8)
+        return np.argmax(self.fine(), axis=1).astype(np.uint8)
 
     def to_picture(self, grid_points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (row, column) on the grid to (row, column) in the pictures; shape (m, 2)."""
@@ -82,4 +88,20 @@ def mark(
     exponents = np.exp(logits[:, :N_CLASSES] - logits[:, :N_CLASSES].max(axis=1, keepdims=True))
     probabilities = exponents / exponents.sum(axis=1, keepdims=True)
     heat = 1 / (1 + np.exp(-np.clip(logits[:, N_CLASSES:], -30, 30)))
+    outside = ~_spine(np.argmax(probabilities, axis=1), grid_mm)
+    probabilities[np.broadcast_to(outside[:, None], probabilities.shape)] = 0
+    probabilities[:, 0][outside] = 1
+    heat[np.broadcast_to(outside[:, None], heat.shape)] = 0
     return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns))
+
+
+def _spine(classes: NDArray[np.int64], grid_mm: float) -> NDArray[np.bool_]:
+    """Where the largest connected group of structures lies, with a rim; shape (n, rows, columns)."""
+    reach = max(1, round(JOINED_MM / 2 / grid_mm))
+    marked = classes > 0
+    near = np.stack([ndimage.uniform_filter(one.astype(np.float32), 2 * reach + 1) > 1e-3 for one in marked])
+    labels, n = ndimage.label(near, structure=np.ones((3, 3, 3)))
+    if n <= 1:
+        return near
+    sizes = ndimage.sum_labels(marked, labels, range(1, n + 1))
+    return labels == int(np.argmax(sizes)) + 1

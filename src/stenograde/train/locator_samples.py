@@ -39,7 +39,7 @@ class _Prepared:
 
 
 def disc_instances(mask: NDArray[np.uint8], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
-    """Number the discs of a mask from the lowest (1) upwards; pieces of one disc share a number.
+    """Give each disc of a mask a number, from the lowest (1) upwards; pieces of one disc share a number.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ class LocatorSamples(Dataset[dict[str, Tensor]]):
 def heat_maps(instances: NDArray[np.uint8], grid_mm: float) -> NDArray[np.float32]:
     """Return peaks at disc centres, then at the lumbosacral disc's; shape (2, rows, columns), float32."""
     rows, columns = instances.shape
-    y, x = np.arange(rows)[:, None], np.arange(columns)[None]
+    areas = np.bincount(instances.ravel(), minlength=256) * grid_mm**2
+    discs = [disc for disc in range(1, 256) if areas[disc] >= MIN_DISC_MM2]
+    centres = ndimage.center_of_mass(np.ones_like(instances), instances, discs)
     heat = np.zeros((N_HEAT_MAPS, rows, columns), np.float32)
-    for disc in np.unique(instances[instances > 0]):
-        where = np.argwhere(instances == disc)
-        if len(where) * grid_mm**2 < MIN_DISC_MM2:
-            continue
-        row, column = where.mean(axis=0)
-        peak = np.exp(-((y - row) ** 2 + (x - column) ** 2) * grid_mm**2 / (2 * HEAT_SIGMA_MM**2))
+    for disc, (row, column) in zip(discs, centres, strict=True):
+        down = np.exp(-((np.arange(rows) - row) ** 2) * grid_mm**2 / (2 * HEAT_SIGMA_MM**2))
+        across = np.exp(-((np.arange(columns) - column) ** 2) * grid_mm**2 / (2 * HEAT_SIGMA_MM**2))
+        peak = np.outer(down, across).astype(np.float32)
         heat[0] = np.maximum(heat[0], peak)
         if disc == 1:
             heat[1] = peak

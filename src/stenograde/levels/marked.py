@@ -1,0 +1,118 @@
+"""A sagittal volume with what a locator says about it, and the curved mid-sagittal surface through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stenograde import geometry
+from stenograde.terms import Structure
+
+MID_SMOOTH_MM = 18.0
+"""How far along the spine the mid-sagittal surface is smoothed, mm."""
+
+MID_REACH_MM = 22.0
+"""Canal further than this beside the canal's middle slice is not believed, mm."""
+
+MIN_CANAL_MM2 = 150.0
+"""Less canal than this on every slice, and there is no spine to be found, mm²."""
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedVolume:
+    """Class probabilities and heat maps on a sagittal grid, head up, front to the left.
+
+    Parameters
+    ----------
+    affine : ndarray of shape (4, 4), float64
+        Grid (slice, row, column) to LPS mm.
+    probabilities : ndarray of shape (slices, classes, rows, columns), float32
+    heat : ndarray of shape (slices, 2, rows, columns), float32
+        Centres of all discs, then of the lumbosacral disc.
+    """
+
+    affine: NDArray[np.float64]
+    probabilities: NDArray[np.float32]
+    heat: NDArray[np.float32]
+
+    @property
+    def grid_mm(self) -> float:
+        """Row and column spacing of the grid, mm."""
+        return geometry.spacing_mm(self.affine)[1]
+
+    @property
+    def slice_mm(self) -> float:
+        """Distance between slices, mm."""
+        return geometry.spacing_mm(self.affine)[0]
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(slices, rows, columns)."""
+        slices, _, rows, columns = self.probabilities.shape
+        return slices, rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class MidSurface:
+    """The mid-sagittal surface: for each row of the grid the slice, in fractions, through the canal's middle.
+
+    ``structures`` (classes, rows, columns) and ``heat`` (2, rows, columns) are the marks averaged around it.
+    """
+
+    marked: MarkedVolume
+    slice_of_row: NDArray[np.float64]
+    """Shape (rows,)."""
+    structures: NDArray[np.float32]
+    heat: NDArray[np.float32]
+
+    def to_patient(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map (row, column) on the surface, shape (n, 2), to LPS mm, shape (n, 3)."""
+        points = np.atleast_2d(points)
+        rows = np.arange(len(self.slice_of_row))
+        slices = np.interp(points[:, 0], rows, self.slice_of_row)
+        return geometry.to_patient(self.marked.affine, np.column_stack([slices, points]))
+
+    def sample(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the values of slices of shape (slices, rows, columns) on the surface, (rows, columns)."""
+        return _on_surface(slices[:, None], self.slice_of_row)[0]
+
+
+def mid_surface(marked: MarkedVolume) -> MidSurface | None:
+    """Find the mid-sagittal surface from where the canal lies; None when there is no canal to follow."""
+    canal = marked.probabilities[:, Structure.CANAL.code]
+    width = np.where(canal > 0.5, canal, 0).sum(axis=2)  # (slices, rows), px
+    area_mm2 = width.sum(axis=1) * marked.grid_mm**2
+    if area_mm2.max(initial=0) < MIN_CANAL_MM2:
+        return None
+    slices = np.arange(marked.size[0])
+    weight = area_mm2**2
+    middle = float((weight * slices).sum() / weight.sum())
+    middle = float(slices[np.argmax(np.where(np.abs(slices - middle) < 1.5, area_mm2, -1))])
+    near = np.abs(slices - middle) * marked.slice_mm <= MID_REACH_MM
+    by_row = (width * near[:, None]) ** 2
+    sigma = MID_SMOOTH_MM / marked.grid_mm
+    total = ndimage.gaussian_filter1d(by_row.sum(axis=0), sigma, mode="constant")
+    moment = ndimage.gaussian_filter1d((by_row * slices[:, None]).sum(axis=0), sigma, mode="constant")
+    known = total > 1e-3 * total.max()
+    rows = np.arange(marked.size[1])
+    slice_of_row = np.interp(rows, rows[known], moment[known] / total[known])
+    step = min(1.0, 5.0 / marked.slice_mm)
+    around = [np.clip(slice_of_row + offset, 0, marked.size[0] - 1) for offset in (-step, 0.0, step)]
+    shares = (0.25, 0.5, 0.25)
+    structures = sum(s * _on_surface(marked.probabilities, at) for s, at in zip(shares, around, strict=True))
+    heat = np.max([_on_surface(marked.heat, at) for at in around], axis=0)
+    return MidSurface(marked, slice_of_row, np.asarray(structures, np.float32), heat.astype(np.float32))
+
+
+def _on_surface(slices: NDArray[np.float32], slice_of_row: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Interpolate (slices, channels, rows, columns) between slices, row by row; (channels, rows, columns)."""
+    below = np.clip(np.floor(slice_of_row).astype(int), 0, len(slices) - 1)
+    above = np.minimum(below + 1, len(slices) - 1)
+    share = (slice_of_row - below)[None, :, None].astype(np.float32)
+    rows = np.arange(len(slice_of_row))
+    low = slices[below, :, rows].swapaxes(0, 1)
+    high = slices[above, :, rows].swapaxes(0, 1)
+    return low * (1 - share) + high * share

@@ -1,0 +1,77 @@
+"""Borders of vertebrae, discs and canal on one slice, named, in patient space, to be drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import approximate_polygon, find_contours
+
+from stenograde import geometry
+from stenograde.grades import Outline
+from stenograde.levels.points import LevelPoints
+from stenograde.terms import Structure
+
+MIN_AREA_MM2 = {Structure.VERTEBRA: 120.0, Structure.DISC: 40.0, Structure.CANAL: 40.0}
+"""Smaller pieces are not drawn, mm²."""
+
+_SIMPLER_PX = 0.4
+
+
+def outlines_of(points: LevelPoints, slice_index: int) -> tuple[Outline, ...]:
+    """Outline the structures on one slice of the grid.
+
+    Vertebrae are named ``L5``, ``L4``… and discs ``L4/L5``… after the nearest disc of the chain; posterior
+    elements and pieces that belong to no named level have an empty name.
+
+    Parameters
+    ----------
+    points : LevelPoints
+    slice_index : int
+        Slice of ``points.surface.marked``.
+    """
+    marked = points.surface.marked
+    found = []
+    for structure in Structure:
+        p = marked.probabilities[slice_index, structure.code]
+        for line in find_contours(np.pad(p, 1), 0.5):
+            border = line - 1
+            if abs(_signed_area(border)) * marked.grid_mm**2 < MIN_AREA_MM2[structure]:
+                continue
+            name = "" if structure is Structure.CANAL else _name(points, structure, border.mean(axis=0))
+            simple = approximate_polygon(border, _SIMPLER_PX)
+            at = np.column_stack([np.full(len(simple), float(slice_index)), simple])
+            found.append(Outline(structure, name, geometry.to_patient(marked.affine, at)))
+    return tuple(found)
+
+
+def vertebra_names(points: LevelPoints) -> tuple[str, ...]:
+    """Names of the vertebrae above each disc of the chain, from the lowest disc upwards.
+
+    Examples
+    --------
+    A chain of the discs L5/S1 and L4/L5 gives ``("L5", "L4")``.
+    """
+    return tuple(disc.name.split("/")[0] for disc in points.chain.discs)
+
+
+def _name(points: LevelPoints, structure: Structure, centre: NDArray[np.float64]) -> str:
+    discs = points.chain.discs
+    centres = np.array([disc.centre for disc in discs])
+    grid = points.surface.marked.grid_mm
+    if structure is Structure.DISC:
+        away = np.linalg.norm(centres - centre, axis=1) * grid
+        nearest = int(np.argmin(away))
+        return discs[nearest].name if away[nearest] < 12 else ""
+    names = vertebra_names(points)
+    bodies = [
+        ((below + above) / 2, name) for below, above, name in zip(centres, centres[1:], names, strict=False)
+    ]
+    if len(centres) > 1:
+        bodies.append((centres[-1] + (centres[-1] - centres[-2]) / 2, names[-1]))
+    away = np.array([np.linalg.norm(body - centre) * grid for body, _ in bodies])
+    return bodies[int(np.argmin(away))][1] if away.size and away.min() < 12 else ""
+
+
+def _signed_area(line: NDArray[np.float64]) -> float:
+    rows, columns = line[:, 0], line[:, 1]
+    return float(rows @ np.roll(columns, 1) - columns @ np.roll(rows, 1)) / 2

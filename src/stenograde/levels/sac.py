@@ -1,0 +1,182 @@
+"""The dural sac on axial T2 slices: outlined where its border can be followed, with its area in mm²."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stenograde import geometry
+from stenograde.grades import Measurement, Point
+from stenograde.levels.points import LevelPoint, LevelPoints, as_point
+from stenograde.levels.slices import Seen, slice_through
+from stenograde.study import Series
+from stenograde.terms import LUMBAR_MRI
+
+GRID_MM = 0.4
+"""Pixel spacing of the patch that the sac is looked for in, mm."""
+
+HALF_WIDTH_MM = 14.0
+"""The sac lies within this distance of the canal's centre, from side to side, mm."""
+
+SMOOTH_MM = 0.8
+"""Fluid and roots are merged at this scale, mm."""
+
+THRESHOLD = 0.4
+"""The sac's border: this share of the way from the dark surroundings to its signal."""
+
+FLUID_CAP = 0.6
+"""Signal above this share of the patch's range is free fluid, beside which roots would seem dark."""
+
+DARK_RUN_MM = 1.0
+"""A ray from the middle has left the sac where it stays below the threshold for so long, mm."""
+
+N_RAYS = 72
+"""Rays from the middle, evenly around."""
+
+LEAK_RAYS = 15
+"""Rays are compared with this many around them; where a root sleeve or fat lets one run on, it is cut."""
+
+LEAK = 1.15
+"""A ray may be so much longer than the median around it."""
+
+MIN_CLOSED = 0.7
+"""Share of rays that must find a border."""
+
+AREA_MM2 = (15.0, 450.0)
+"""Areas outside this range are not believed; a normal sac has about 150 to 250 mm² (Schonstrom et al.,
+doi:10.1002/jor.1100070116)."""
+
+MIN_CONTRAST = 0.15
+"""The sac must be brighter than its surroundings by this share of the patch's range."""
+
+MAX_TILT_DEG = 25.0
+"""Slices more oblique to the canal show no cross-section of it."""
+
+MAX_AWAY_MM = 3.0
+"""The slice must lie so near the level's middle, mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Patch:
+    """Axial picture around the canal, rows to the back, columns to the left, with the way back to patient space."""
+
+    picture: NDArray[np.float64]
+    corner: NDArray[np.float64]
+    back: NDArray[np.float64]
+    left: NDArray[np.float64]
+
+    def to_patient(self, line: NDArray[np.float64]) -> tuple[Point, ...]:
+        at = self.corner + (line[:, :1] * self.back + line[:, 1:] * self.left) * GRID_MM
+        return tuple(as_point(p) for p in at)
+
+
+def measure_sac(
+    axial: Series, points: LevelPoints, measurements: tuple[Measurement, ...]
+) -> tuple[Measurement, ...]:
+    """Measure the dural sac's area at each level where an axial slice lies across it.
+
+    Parameters
+    ----------
+    axial : Series
+        Axial T2.
+    points : LevelPoints
+    measurements : tuple of Measurement
+        With ``canal_ap_diameter`` of the levels, whose walls bound the sac.
+
+    Returns
+    -------
+    areas : tuple of Measurement
+        ``dural_sac_area`` with the points of its outline; levels where it could not be followed are left out.
+    """
+    walls = {m.level: m.points for m in measurements if m.name == "canal_ap_diameter"}
+    found = []
+    for level in LUMBAR_MRI.levels:
+        if level not in points.levels or level not in walls:
+            continue
+        point = points.levels[level]
+        centre = as_point(np.mean(walls[level], axis=0))
+        seen = slice_through(axial, centre, point.up)
+        if seen is None or seen.away_mm > MAX_AWAY_MM or _tilt_deg(seen, point) > MAX_TILT_DEG:
+            continue
+        front, back = (float((np.asarray(w) - np.asarray(centre)) @ point.back) for w in walls[level])
+        patch = _patch(seen, centre, point)
+        outline = _outline(patch.picture, front, back)
+        if outline is not None:
+            line, area_mm2 = outline
+            found.append(Measurement("dural_sac_area", level, area_mm2, "mm²", patch.to_patient(line)))
+    return tuple(found)
+
+
+def _tilt_deg(seen: Seen, point: LevelPoint) -> float:
+    normal = np.cross(seen.volume.affine[:3, 1], seen.volume.affine[:3, 2])
+    return float(
+        np.degrees(np.arccos(min(1.0, abs(float(normal @ point.up)) / float(np.linalg.norm(normal)))))
+    )
+
+
+def _patch(seen: Seen, centre: Point, point: LevelPoint) -> _Patch:
+    """Sample the slice around the canal's centre on a grid along the level's own axes."""
+    affine = seen.volume.affine
+    normal = np.cross(affine[:3, 1], affine[:3, 2])
+    normal = normal / np.linalg.norm(normal)
+    left = point.left - normal * float(point.left @ normal)
+    left = left / np.linalg.norm(left)
+    back = point.back - normal * float(point.back @ normal) - left * float(point.back @ left)
+    back = back / np.linalg.norm(back)
+    half = round((HALF_WIDTH_MM + 6) / GRID_MM)
+    steps = np.arange(-half, half + 1) * GRID_MM
+    on_plane = geometry.to_patient(affine, [[seen.slice, seen.row, seen.column]])[0]
+    grid = on_plane + steps[:, None, None] * back + steps[None, :, None] * left
+    index = geometry.to_index(affine, grid.reshape(-1, 3))
+    pixels = seen.volume.slices([seen.slice])[0]
+    values = ndimage.map_coordinates(pixels, index[:, 1:].T, order=1, mode="nearest")
+    return _Patch(values.reshape(grid.shape[:2]).astype(np.float64), grid[0, 0], back, left)
+
+
+def _outline(
+    picture: NDArray[np.float64], front_mm: float, back_mm: float
+) -> tuple[NDArray[np.float64], float] | None:
+    """Border (n, 2) and area in mm² of the bright region around the patch's middle; None when unclear."""
+    smooth = ndimage.gaussian_filter(picture, SMOOTH_MM / GRID_MM)
+    middle = picture.shape[0] // 2
+    down, across = (np.indices(picture.shape) - middle) * GRID_MM
+    depth = max(1.5, (back_mm - front_mm) / 3)
+    core = (across / 3.5) ** 2 + ((down - (front_mm + back_mm) / 2) / depth) ** 2 <= 1
+    signal, dark = float(np.median(smooth[core])), float(np.percentile(smooth, 15))
+    low, high = np.percentile(picture, (2, 98))
+    if signal - dark < MIN_CONTRAST * (high - low):
+        return None
+    start = np.array([(front_mm + back_mm) / 2, 0.0]) / GRID_MM + middle
+    believed = min(signal - dark, FLUID_CAP * (high - dark))
+    radius_mm, closed = _radii(smooth, start, dark + THRESHOLD * believed)
+    if closed < MIN_CLOSED:
+        return None
+    around = np.median(
+        np.stack([np.roll(radius_mm, k) for k in range(-(LEAK_RAYS // 2), LEAK_RAYS // 2 + 1)]), axis=0
+    )
+    radius_mm = np.minimum(radius_mm, LEAK * around)
+    area_mm2 = float(0.5 * np.sin(2 * np.pi / N_RAYS) * (radius_mm @ np.roll(radius_mm, 1)))
+    if not AREA_MM2[0] <= area_mm2 <= AREA_MM2[1]:
+        return None
+    return start + _directions() * radius_mm[:, None] / GRID_MM, area_mm2
+
+
+def _directions() -> NDArray[np.float64]:
+    angles = np.arange(N_RAYS) * 2 * np.pi / N_RAYS
+    return np.column_stack([np.sin(angles), np.cos(angles)])
+
+
+def _radii(
+    smooth: NDArray[np.float64], start: NDArray[np.float64], threshold: float
+) -> tuple[NDArray[np.float64], float]:
+    """Way along each ray to where it stays dark, mm, shape (rays,), and the share of rays that get there."""
+    way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 2)
+    at = start + _directions()[:, None] * way[None, :, None] / GRID_MM
+    dark = ndimage.map_coordinates(smooth, at.transpose(2, 0, 1), order=1, mode="nearest") < threshold
+    run = max(1, round(DARK_RUN_MM / (GRID_MM / 2)))
+    stays = np.asarray(np.stack([dark[:, k : dark.shape[1] - run + k + 1] for k in range(run)]).all(axis=0))
+    found = stays.any(axis=1)
+    return np.where(found, way[np.argmax(stays, axis=1)], HALF_WIDTH_MM), float(found.mean())

@@ -1,0 +1,163 @@
+"""A bundle: weights, their configuration and a card in one folder; every hash and shape is checked on loading.
+
+Nothing is unpickled: networks are ONNX graphs, run by ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.config import build, read_toml
+from stenograde.errors import BundleError
+from stenograde.grades import BundleStamp
+from stenograde.levels.canal_model import CanalModel
+from stenograde.terms import SCHEMES, Scheme
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+BUNDLE_FILE = "bundle.toml"
+"""Name of the table in a bundle's folder."""
+
+DEFAULT = "lumbar-mri"
+"""Folder of the shipped bundle under ``stenograde/bundles``."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of a bundle and the hash it must have."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LocatorEntry:
+    """The locator of a bundle."""
+
+    onnx: WeightFile
+    weights: WeightFile
+    """Safetensors, for more training."""
+    widths: tuple[int, ...]
+    grid_mm: float
+    """Pixel spacing the network works on, mm."""
+    stride: int
+    """Rows and columns given to the network are multiples of this."""
+
+
+@dataclass(frozen=True)
+class BundleTable:
+    """What ``bundle.toml`` holds."""
+
+    name: str
+    version: str
+    scheme: str
+    locator: LocatorEntry
+    canal: CanalModel = field(default_factory=CanalModel)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A checked bundle.
+
+    Parameters
+    ----------
+    table : BundleTable
+    folder : Path
+    """
+
+    table: BundleTable
+    folder: Path
+    hash: str
+    """SHA-256 of ``bundle.toml``, which holds the hashes of all other files."""
+
+    @property
+    def stamp(self) -> BundleStamp:
+        """Name, version and hash, for reports."""
+        return BundleStamp(self.table.name, self.table.version, self.hash)
+
+    @property
+    def scheme(self) -> Scheme:
+        """The cells that this bundle grades."""
+        return SCHEMES[self.table.scheme]
+
+    @property
+    def card(self) -> str:
+        """Text of the card."""
+        return (self.folder / "card.md").read_text(encoding="utf-8")
+
+    @cached_property
+    def _locator(self) -> onnxruntime.InferenceSession:
+        import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.log_severity_level = 3
+        path = self.folder / self.table.locator.onnx.file
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def locate(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the locator.
+
+        Parameters
+        ----------
+        slices : ndarray of shape (n, 1, rows, columns), float32
+            Standardised, on the grid of ``table.locator``.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, classes + heat maps, rows, columns), float32
+        """
+        return self._locator.run(None, {"slices": slices})[0]
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Load a bundle from its folder.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing, altered, or does not fit the others.
+    ConfigError
+        If ``bundle.toml`` is no bundle table.
+    """
+    folder = Path(path)
+    description = folder / BUNDLE_FILE
+    if not description.is_file():
+        msg = f"a bundle must be a folder with {BUNDLE_FILE}, got {folder}; make one with 'stenograde train locator'"
+        raise BundleError(msg)
+    table = build(BundleTable, read_toml(description), where=BUNDLE_FILE)
+    if table.scheme not in SCHEMES:
+        msg = f"{BUNDLE_FILE}: scheme must be one of {', '.join(SCHEMES)}, got {table.scheme!r}"
+        raise BundleError(msg)
+    for entry in (table.locator.onnx, table.locator.weights):
+        _check(folder, entry)
+    return Bundle(table, folder, hashlib.sha256(description.read_bytes()).hexdigest())
+
+
+def default_bundle() -> Bundle:
+    """Load the bundle that ships with the package."""
+    with as_file(files("stenograde") / "bundles" / DEFAULT) as folder:
+        return load_bundle(folder)
+
+
+def _check(folder: Path, entry: WeightFile) -> None:
+    path = folder / entry.file
+    if Path(entry.file).name != entry.file or not path.is_file():
+        msg = (
+            f"bundle file {entry.file!r} must lie in {folder.name}, got nothing there; copy the whole folder"
+        )
+        raise BundleError(msg)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != entry.sha256:
+        msg = f"{entry.file} must have SHA-256 {entry.sha256[:12]}…, got {found[:12]}…; copy the bundle again"
+        raise BundleError(msg)

@@ -1,0 +1,171 @@
+"""A study and a bundle to grades with evidence, measurements and reasons; nothing is invented.
+
+This bundle grades spinal canal stenosis from measurements. The other cells say ``not_graded``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from stenograde.grades import (
+    Anatomy,
+    CellGrade,
+    Evidence,
+    Measurement,
+    Point,
+    SeriesUse,
+    Status,
+    StudyGrades,
+)
+from stenograde.levels.measure import canal_profile, measure_canal
+from stenograde.levels.outlines import outlines_of
+from stenograde.levels.points import LevelPoint, LevelPoints
+from stenograde.levels.sac import measure_sac
+from stenograde.levels.slices import slice_through
+from stenograde.predict.bundle import Bundle
+from stenograde.predict.locate import LocatedStudy, locate_study
+from stenograde.study import Study
+from stenograde.terms import Cell, Condition, Role, Side, Weighting
+
+NOT_GRADED = {
+    Condition.NEURAL_FORAMINAL_NARROWING: "this bundle does not grade the neural foramina",
+    Condition.SUBARTICULAR_STENOSIS: "this bundle does not grade the subarticular zones",
+}
+"""Why the cells of a condition have no grade."""
+
+SEEN_IN = {
+    Condition.SPINAL_CANAL_STENOSIS: (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1, Role.AXIAL_T2),
+    Condition.NEURAL_FORAMINAL_NARROWING: (Role.SAGITTAL_T1, Role.SAGITTAL_T2_STIR),
+    Condition.SUBARTICULAR_STENOSIS: (Role.AXIAL_T2,),
+}
+"""Roles of the series that show a condition, best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Findings:
+    """What cells are graded from."""
+
+    study: Study
+    points: LevelPoints
+    measurements: tuple[Measurement, ...]
+
+
+def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
+    """Grade a study.
+
+    Parameters
+    ----------
+    study : Study
+    bundle : Bundle
+        Holds every setting; there are no others.
+
+    Returns
+    -------
+    grades : StudyGrades
+        Every cell of the bundle's scheme, graded or with the reason why not.
+
+    Raises
+    ------
+    MissingSeriesError
+        If the study has no sagittal series with a role.
+    StudyError
+        If no spine can be seen in it.
+    UnreadableInstanceError
+        If a slice that is needed cannot be decoded.
+    """
+    start = time.perf_counter()
+    located = locate_study(study, bundle)
+    points = located.points
+    fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
+    measurements = measure_canal(points, located.stack.intensities() if fluid_bright else None)
+    warnings = [*study.warnings, *located.warnings]
+    axial = study.by_role(Role.AXIAL_T2)
+    if axial is not None:
+        measurements += measure_sac(axial, points, measurements)
+    else:
+        warnings.append("there is no axial T2 series; the canal is graded from the sagittal series alone")
+    found = _Findings(study, points, measurements)
+    cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
+    return StudyGrades(
+        study_uid=study.uid,
+        scheme=bundle.scheme,
+        bundle=bundle.stamp,
+        series=tuple(SeriesUse(one.uid, one.role, one.why) for one in study.series),
+        levels=points.positions(),
+        cells=cells,
+        measurements=measurements,
+        unused=study.unused,
+        warnings=tuple(dict.fromkeys(warnings)),
+        anatomy=_anatomy(located),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
+    level = found.points.levels.get(cell.level)
+    if level is None:
+        reason = f"{cell.level.shown} lies outside the imaged field or could not be found"
+        return CellGrade(cell, Status.NOT_IMAGED, reason)
+    point = _point_of(cell, level)
+    evidence = _evidence(cell, found, point, level)
+    if cell.condition in NOT_GRADED:
+        return CellGrade(cell, Status.NOT_GRADED, NOT_GRADED[cell.condition], point=point, evidence=evidence)
+    return _grade_canal(cell, found, bundle, point, evidence)
+
+
+def _grade_canal(
+    cell: Cell, found: _Findings, bundle: Bundle, point: Point, evidence: tuple[Evidence, ...]
+) -> CellGrade:
+    model = bundle.table.canal
+    level = found.points.levels[cell.level]
+    of_level = tuple(m for m in found.measurements if m.level is cell.level)
+    narrowing = model.narrowing(of_level)
+    if level.disc.guessed:
+        reason = "the disc was not seen; its place is taken from its neighbours"
+        return CellGrade(cell, Status.ABSTAINED, reason, point=point, evidence=evidence)
+    if narrowing is None:
+        reason = "the canal's walls could not be followed at the disc and at a vertebra beside it"
+        return CellGrade(cell, Status.ABSTAINED, reason, point=point, evidence=evidence)
+    return CellGrade(
+        cell,
+        Status.GRADED,
+        probabilities=model.probabilities(narrowing),
+        point=point,
+        evidence=evidence,
+    )
+
+
+def _point_of(cell: Cell, level: LevelPoint) -> Point:
+    if cell.side is None:
+        return level.canal_centre
+    sides: dict[Side, Point] = (
+        level.foramina if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
+    )
+    return sides[cell.side]
+
+
+def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> tuple[Evidence, ...]:
+    evidence = []
+    for role in SEEN_IN[cell.condition]:
+        series = found.study.by_role(role)
+        if series is None:
+            continue
+        seen = slice_through(series, point, level.up if role is Role.AXIAL_T2 else None)
+        if seen is not None:
+            evidence.append(seen.evidence(series))
+    return tuple(evidence)
+
+
+def _anatomy(located: LocatedStudy) -> Anatomy | None:
+    points = located.points
+    line = points.canal.centre
+    middle = points.surface.to_patient(line[len(line) // 2])[0]
+    seen = slice_through(located.series, (float(middle[0]), float(middle[1]), float(middle[2])))
+    if seen is None:
+        return None
+    slices = np.arange(points.surface.marked.size[0])
+    on_grid = int(slices[np.argmin(np.abs(slices - np.median(points.surface.slice_of_row)))])
+    return Anatomy(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))

@@ -1,0 +1,205 @@
+"""Find the anatomy of a study, a volume or a picture with the locator of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.errors import MissingSeriesError, StudyError
+from stenograde.images.orient import Turn, display_turn
+from stenograde.images.resample import resample
+from stenograde.levels.discs import find_discs
+from stenograde.levels.marked import MarkedVolume, mid_surface
+from stenograde.levels.midline import with_second_midline
+from stenograde.levels.points import LevelPoints, find_levels
+from stenograde.predict.bundle import Bundle
+from stenograde.predict.marks import Marks, mark
+from stenograde.study import Series, Study, Volume
+from stenograde.terms import Plane, Role
+
+MOVED_MM = 6.0
+"""Midlines of two series that differ by more are told to the reader, mm."""
+
+LOCATED_IN = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)
+"""Roles that the anatomy is looked for in, best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedStack:
+    """Marks of one sagittal volume, and how its slices were turned for the locator."""
+
+    marks: Marks
+    turn: Turn
+    marked: MarkedVolume
+    pictures: NDArray[np.float32]
+    """The turned slices, shape (slices, rows, columns)."""
+
+    def intensities(self) -> NDArray[np.float32]:
+        """Slices on the locator's grid, as :func:`stenograde.levels.measure.measure_canal` takes them."""
+        grid = (self.marks.grid_mm, self.marks.grid_mm)
+        return resample(self.pictures, self.marks.spacing_mm, grid, self.marked.size[1:])
+
+    def masks(self) -> NDArray[np.uint8]:
+        """Masks on the volume's own grid and in its own orientation, shape (slices, rows, columns)."""
+        return np.ascontiguousarray(self.turn.undo(self.marks.masks()))
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedPicture:
+    """Marks of one sagittal picture."""
+
+    mask: NDArray[np.uint8]
+    """Shape (rows, columns), values of ``Structure.code``."""
+    points: tuple[tuple[str, float, float], ...]
+    """Disc names with row and column of their centres, px."""
+    doubts: tuple[str, ...]
+
+
+def locating_series(study: Study) -> Series:
+    """Return the sagittal series that the anatomy is looked for in.
+
+    Raises
+    ------
+    MissingSeriesError
+        If the study has no sagittal series with a role.
+    """
+    for role in LOCATED_IN:
+        series = study.by_role(role)
+        if series is not None:
+            return series
+    found = ", ".join(sorted({f"{s.plane} {s.weighting or 'of unknown weighting'}" for s in study.series}))
+    msg = (
+        f"a study must have a sagittal T2, STIR or T1 series to find the levels in, got {found or 'no series'}; "
+        "name the series with --roles if one was not recognised"
+    )
+    raise MissingSeriesError(msg)
+
+
+def mark_volume(volume: Volume, bundle: Bundle) -> MarkedStack:
+    """Run the locator over a sagittal volume.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice cannot be decoded.
+    """
+    turn = display_turn(volume.affine, Plane.SAGITTAL)
+    pictures = np.ascontiguousarray(turn.apply(volume.pixels))
+    affine = turn.affine(volume.affine, volume.shape[1:])
+    rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
+    entry = bundle.table.locator
+    marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
+    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat)
+    return MarkedStack(marks, turn, marked, pictures)
+
+
+def mark_picture(
+    picture: NDArray[np.float32], spacing_mm: tuple[float, float], bundle: Bundle
+) -> MarkedPicture:
+    """Run the locator over one sagittal picture, head up, front to the left.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (rows, columns), float32
+    spacing_mm : tuple of float
+        Between rows, between columns, mm.
+    bundle : Bundle
+    """
+    entry = bundle.table.locator
+    marks = mark(picture[None], spacing_mm, bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
+    affine = np.diag([4.0, entry.grid_mm, entry.grid_mm, 1.0])
+    surface = mid_surface(MarkedVolume(affine, marks.probabilities, marks.heat))
+    if surface is None:
+        return MarkedPicture(marks.masks()[0], (), ("no canal was found",))
+    chain = find_discs(surface)
+    centres = marks.to_picture(np.array([disc.centre for disc in chain.discs]).reshape(-1, 2))
+    points = tuple(
+        (disc.name, float(row), float(column))
+        for disc, (row, column) in zip(chain.discs, centres, strict=True)
+    )
+    return MarkedPicture(marks.masks()[0], points, chain.doubts)
+
+
+def locate_volume(volume: Volume, bundle: Bundle) -> LevelPoints | None:
+    """Find the levels of one sagittal volume; None when no canal or no disc can be seen."""
+    return find_levels(mark_volume(volume, bundle).marked)
+
+
+@dataclass(frozen=True, eq=False)
+class LocatedStudy:
+    """The levels of a study, and the series and stack that they were found in."""
+
+    series: Series
+    stack: MarkedStack
+    points: LevelPoints
+    warnings: tuple[str, ...]
+
+
+def locate_levels(study: Study, bundle: Bundle) -> LevelPoints:
+    """Find the levels of a study in its best sagittal series.
+
+    Parameters
+    ----------
+    study : Study
+    bundle : Bundle
+
+    Returns
+    -------
+    points : LevelPoints
+        In patient space; carry them into other series with :func:`stenograde.geometry.to_index`.
+
+    Raises
+    ------
+    MissingSeriesError
+        If the study has no sagittal series with a role.
+    StudyError
+        If no spine can be seen in it.
+    UnreadableInstanceError
+        If a slice cannot be decoded.
+    """
+    return locate_study(study, bundle).points
+
+
+def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
+    """Find the levels of a study, as :func:`locate_levels`, and keep what they were found from.
+
+    Where there is a sagittal T1 series beside the T2, its own mid-sagittal surface is found, too: patients
+    move between series, and with slices four millimetres apart two looks at the midline are better than one.
+    """
+    series = locating_series(study)
+    stack = mark_volume(_largest(series), bundle)
+    points = find_levels(stack.marked)
+    if points is None:
+        msg = (
+            f"sagittal series {series.uid} must show the lumbar canal and discs, got no such structure; "
+            "check with 'stenograde inspect' that it is a lumbar MR series"
+        )
+        raise StudyError(msg)
+    second = study.by_role(Role.SAGITTAL_T1)
+    warnings = [f"level names are uncertain: {doubt}" for doubt in points.doubts]
+    if second is not None and second is not series:
+        surface = mid_surface(mark_volume(_largest(second), bundle).marked)
+        if surface is not None:
+            points, moved_mm = with_second_midline(points, surface)
+            if moved_mm > MOVED_MM:
+                warnings.append(
+                    f"the midline differs by {moved_mm:.0f} mm between the sagittal series; the patient may have moved"
+                )
+    return LocatedStudy(series, stack, points, tuple(warnings))
+
+
+def _largest(series: Series) -> Volume:
+    return max(series.volumes, key=lambda one: one.shape[0])
+
+
+def _grid_affine(affine: NDArray[np.float64], grid_mm: float) -> NDArray[np.float64]:
+    """Affine of the locator's grid: same outer edge, other pixel spacing."""
+    grid = affine.copy()
+    for axis in (1, 2):
+        step = np.linalg.norm(affine[:3, axis])
+        unit = affine[:3, axis] / step
+        grid[:3, axis] = unit * grid_mm
+        grid[:3, 3] += unit * (grid_mm - step) / 2
+    return grid

@@ -1,0 +1,185 @@
+"""Train the locator on SPIDER slices: patient-disjoint folds for the scores, then one net on all for the bundle.
+
+Each net is fitted twice: first on slices with masks alone, then once more with the mid-sagittal slices that
+have none, marked by the first net (self-training, Xie et al., doi:10.1109/CVPR42600.2020.01070). The marks for
+a fold come from a net that never saw the fold's test patients, and those patients' slices are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stenograde.datasets.spider import (
+    UNKNOWN,
+    SpiderSlice,
+    read_level_slices,
+    read_midsagittal_slices,
+    read_space_slices,
+)
+from stenograde.nets.locator import Locator, LocatorConfig
+from stenograde.predict.marks import mark
+from stenograde.terms import Structure
+from stenograde.train.augment import AugmentConfig
+from stenograde.train.export import export_locator
+from stenograde.train.locator_bundle import write_bundle
+from stenograde.train.locator_samples import LocatorSamples, loss_of
+from stenograde.train.loop import FitConfig, fit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LocatorTraining:
+    """How the locator is trained."""
+
+    net: LocatorConfig = field(default_factory=lambda: LocatorConfig(widths=(24, 48, 96, 144, 192)))
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    first: FitConfig = field(default_factory=lambda: FitConfig(epochs=28))
+    """On slices with masks."""
+    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=16, seed=8))
+    """With slices marked by the first net."""
+    folds: int = 4
+    fold_seed: int = 0
+    own_marks_weight: float = 0.5
+    """How much a slice marked by the first net counts."""
+    own_marks_certain: float = 0.7
+    """Pixels marked with less probability are unknown."""
+
+    def __post_init__(self) -> None:
+        if self.folds == 1 or self.folds < 0:
+            msg = f"folds must be 0 (none) or at least 2, got {self.folds}"
+            raise ValueError(msg)
+
+
+Report = Callable[[str, int, int, float], None]
+"""Called with (what is fitted, epochs done, epochs in all, mean loss)."""
+
+
+def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Report | None = None) -> Path:
+    """Train, score by fold, and write a bundle; started again with the same ``out`` it goes on.
+
+    Parameters
+    ----------
+    data : Path
+        Holds ``spider_t2space_masks`` and, if at hand, ``spider_level_masks`` and ``spider_midsagittal``.
+    out : Path
+        Becomes the bundle; checkpoints and fold scores lie in ``out/training``.
+    config : LocatorTraining
+    report : callable, optional
+
+    Returns
+    -------
+    out : Path
+
+    Raises
+    ------
+    DatasetError
+        If the data are not laid out as expected.
+    """
+    space, coloured = read_space_slices(data), read_level_slices(data)
+    unmarked = read_midsagittal_slices(data)
+    work = out / "training"
+    work.mkdir(parents=True, exist_ok=True)
+    # whose patients the coloured slices show is unknown, so they are left out of the folds
+    net = _fit_twice([*space, *coloured], list(unmarked), config, work / "all", report)
+    scores = []
+    for number, held_out in enumerate(patient_folds(space, config.folds, config.fold_seed), start=1):
+        result = work / f"fold-{number}.json"
+        if not result.is_file():
+            kept = [s for s in space if s.patient not in held_out]
+            others = [s for s in unmarked if s.patient not in held_out]
+            of_fold = _fit_twice(kept, others, config, work / f"fold-{number}", report)
+            tested = [s for s in space if s.patient in held_out]
+            result.write_text(json.dumps({s.name: dice_of(of_fold, config.net, s) for s in tested}, indent=1))
+        scores.append(json.loads(result.read_text()))
+    entry = export_locator(net, config.net, out)
+    write_bundle(out, entry, asdict(config), scores)
+    return out
+
+
+def patient_folds(slices: Sequence[SpiderSlice], folds: int, seed: int) -> list[set[str]]:
+    """Return the test patients of each fold; every patient is in exactly one."""
+    patients = sorted({one.patient for one in slices})
+    np.random.default_rng(seed).shuffle(patients)
+    return [set(patients[number::folds]) for number in range(folds)]
+
+
+def dice_of(net: Locator, config: LocatorConfig, one: SpiderSlice) -> dict[str, float]:
+    """Dice overlap of each structure on the slice's own grid."""
+    mask = mark_slice(net, config, one)[0]
+    assert one.mask is not None
+    scores = {}
+    for structure in Structure:
+        ours, theirs = mask == structure.code, one.mask == structure.code
+        total = int(ours.sum() + theirs.sum())
+        scores[structure.value] = 2 * int((ours & theirs).sum()) / total if total else 1.0
+    return scores
+
+
+def mark_slice(
+    net: Locator, config: LocatorConfig, one: SpiderSlice
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Mark a slice with a net; mask and its probability, each (rows, columns) on the slice's own grid."""
+
+    @torch.inference_mode()
+    def run(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(net(torch.from_numpy(slices)).float().numpy())
+
+    marks = mark(one.picture[None], one.spacing_mm, run, grid_mm=config.spacing_mm, stride=config.stride)
+    fine = marks.fine()[0]
+    return np.argmax(fine, axis=0).astype(np.uint8), fine.max(axis=0)
+
+
+def _fit_twice(
+    marked: Sequence[SpiderSlice],
+    unmarked: Sequence[SpiderSlice],
+    config: LocatorTraining,
+    work: Path,
+    report: Report | None,
+) -> Locator:
+    net = _fit_once(marked, [1.0] * len(marked), config, config.first, work.with_suffix(".first"), report)
+    if not unmarked:
+        return net
+    own = [_with_own_mark(net, one, config) for one in unmarked]
+    weights = [1.0] * len(marked) + [config.own_marks_weight] * len(own)
+    return _fit_once(
+        [*marked, *own], weights, config, config.second, work.with_suffix(".second"), report, net
+    )
+
+
+def _fit_once(
+    slices: Sequence[SpiderSlice],
+    weights: Sequence[float],
+    config: LocatorTraining,
+    how: FitConfig,
+    work: Path,
+    report: Report | None,
+    start: Locator | None = None,
+) -> Locator:
+    samples = LocatorSamples(slices, weights, config.augment, grid_mm=config.net.spacing_mm, seed=how.seed)
+    torch.manual_seed(how.seed)
+    net = Locator(config.net)
+    if start is not None:
+        net.load_state_dict(start.state_dict())
+
+    def progress(done: int, loss: float) -> None:
+        if report:
+            report(work.name, done, how.epochs, loss)
+
+    fitted = fit(net, samples, loss_of, how, checkpoint=work.with_name(f"{work.name}.pt"), progress=progress)
+    assert isinstance(fitted, Locator)
+    return fitted.to("cpu")
+
+
+def _with_own_mark(net: Locator, one: SpiderSlice, config: LocatorTraining) -> SpiderSlice:
+    mask, certainty = mark_slice(net, config.net, one)
+    mask[certainty < config.own_marks_certain] = UNKNOWN
+    return replace(one, mask=mask)
