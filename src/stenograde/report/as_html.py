@@ -15,12 +15,9 @@ from stenograde.grades import CellGrade, Status, StudyGrades
 from stenograde.report import words
 from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.level_cards import CROP_MM, level_cards
-from stenograde.report.spine import REFERENCE_MM, spine_of
+from stenograde.report.spine import DIAMETER, REFERENCE_MM, spine_of
 from stenograde.study import Study, Unused
 from stenograde.terms import Condition, Level, Severity, Side
-
-_DIAMETER = "canal_ap_diameter"
-"""Name of the measurement that stands beside the canal's grades."""
 
 _FEW = 6
 """So many left-out items with one reason are listed openly; more are folded away."""
@@ -147,7 +144,7 @@ def _diameters(grades: StudyGrades) -> dict[Level, str]:
     return {
         item.level: words.value_of(item)
         for item in grades.measurements
-        if item.name == _DIAMETER and item.level is not None
+        if item.name == DIAMETER and item.level is not None
     }
 
 

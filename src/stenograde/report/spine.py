@@ -31,6 +31,9 @@ For orientation only: they were set for the canal on CT and radiographs. Source:
 2009, doi:10.1016/j.spinee.2009.03.005 (12 mm relative, 10 mm absolute).
 """
 
+DIAMETER = "canal_ap_diameter"
+"""Name of the measurement that stands beside the canal's grades and is marked on the profile."""
+
 _MARGIN_MM = (30.0, 10.0, 26.0, 12.0)
 """Kept around the outlines: left, top, right, bottom."""
 
@@ -49,11 +52,12 @@ _WAY_TICK_MM = 20.0
 
 @dataclass(frozen=True)
 class PlotLevel:
-    """A level on the plot: its name, its height, and the place of the canal there, if measured."""
+    """A level on the plot: its name, its height, and where on the curve it was measured, if it was."""
 
     name: str
     y: float
-    x: float | None
+    measured: tuple[float, float] | None
+    """x and y of the diameter that the tables give: the narrowest near the disc, not always at its height."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def spine_of(grades: StudyGrades, study: Study) -> Spine:
     letter_mm = (box.width + _plot_width(box)) / _LETTERS_ACROSS
     if anatomy.profile is None:
         return Spine(picture, None, "The canal profile could not be measured.", letter_mm)
-    return Spine(picture, _plot(anatomy.profile, shown, box, grades.levels), "", letter_mm)
+    return Spine(picture, _plot(anatomy.profile, shown, box, grades), "", letter_mm)
 
 
 def _without_anatomy(study: Study, note: str) -> Spine:
@@ -202,9 +206,7 @@ def _level_marks(
     return tuple(drawn)
 
 
-def _plot(
-    profile: CanalProfile, shown: ShownSlice, box: Box, positions: Sequence[LevelPosition]
-) -> ProfilePlot:
+def _plot(profile: CanalProfile, shown: ShownSlice, box: Box, grades: StudyGrades) -> ProfilePlot:
     """Return the profile at the heights at which it was measured on the picture."""
     heights = shown.place(profile.centre)[:, 1] - box.y
     known = np.isfinite(profile.diameter_mm)
@@ -218,13 +220,16 @@ def _plot(
 
     stretches = _stretches(known)
     curves = [[(across(profile.diameter_mm[i]), heights[i]) for i in stretch] for stretch in stretches]
-    doubtful = {position.level for position in positions if not position.certain}
+    doubtful = {position.level for position in grades.levels if not position.certain}
+    measured = {
+        item.level: (across(item.value), float(shown.place(item.points)[:, 1].mean()) - box.y)
+        for item in grades.measurements
+        if item.name == DIAMETER and item.points and np.isfinite(item.value)
+    }
     levels = []
     for level, way in profile.levels:
         y = float(np.interp(way, profile.distance_mm, heights))
-        at = int(np.argmin(np.abs(profile.distance_mm - way)))
-        x = across(profile.diameter_mm[at]) if known[at] else None
-        levels.append(PlotLevel(level.shown + (" ?" if level in doubtful else ""), y, x))
+        levels.append(PlotLevel(level.shown + (" ?" if level in doubtful else ""), y, measured.get(level)))
     return ProfilePlot(
         width=width,
         height=box.height,
