@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
-from stenograde.terms import Plane, Role, Weighting
+from stenograde.terms import Plane, Role, Unused, Weighting
 
 
 class SliceSource(Protocol):
@@ -24,17 +24,6 @@ class SliceSource(Protocol):
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Return slices, shape (n, rows, columns), float32, rescaled to the stored units, in given order."""
         ...
-
-
-@dataclass(frozen=True)
-class Unused:
-    """A file or series that was left out, and why."""
-
-    what: str
-    """File (path relative to the study), or ``series`` and its UID."""
-
-    why: str
-    """Reason, as a phrase."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +73,7 @@ class Volume:
         return geometry.spacing_mm(self.affine)
 
     def slices(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """Return decoded slices, shape (n, rows, columns), float32; each is decoded once.
+        """Return decoded slices, shape (n, rows, columns), float32, read-only; each is decoded once.
 
         Raises
         ------
@@ -93,12 +82,18 @@ class Volume:
         """
         missing = [index for index in dict.fromkeys(indices) if index not in self._decoded]
         if missing:
-            self._decoded.update(zip(missing, self.source(missing), strict=True))
-        return np.stack([self._decoded[index] for index in indices])
+            decoded = self.source(missing)
+            decoded.flags.writeable = False
+            self._decoded.update(zip(missing, decoded, strict=True))
+            if missing == list(indices):
+                return decoded  # without a copy: gathering a whole study again costs as much as reading it
+        gathered = np.stack([self._decoded[index] for index in indices])
+        gathered.flags.writeable = False
+        return gathered
 
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
-        """All slices, shape (slices, rows, columns), float32.
+        """All slices, shape (slices, rows, columns), float32, read-only.
 
         Raises
         ------

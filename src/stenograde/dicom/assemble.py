@@ -26,8 +26,7 @@ from stenograde.dicom.series import (
 )
 from stenograde.dicom.volumes import stack
 from stenograde.errors import IrregularSlicesError, UnreadableInstanceError
-from stenograde.study import Unused
-from stenograde.terms import Plane, Role, Weighting
+from stenograde.terms import Plane, Role, Unused, Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,8 @@ def assemble_series(uid: str, instances: Sequence[Instance], roles: Mapping[str,
                 unused.append(Unused(f"{instance.file.name} frame {frame.index + 1}", reason))
             else:
                 frames.append(frame)
-    override = role_override(roles, uid, frozenset(instance.file.folder for instance in instances))
+    folders = frozenset(instance.file.folder for instance in instances) if roles else frozenset()
+    override = role_override(roles, uid, folders)
     problems = _counted(note for frame in frames if frame.index == 0 for note in tolerated(frame.instance))
     candidates = []
     parts = separate(frames) if frames else []

@@ -32,10 +32,9 @@ class StudyFile:
     @property
     def folder(self) -> str:
         """Name of the folder that holds it; for a member at the top of a zip, the zip's name."""
-        inside = self.member.rpartition("/")[0] if self.member is not None else ""
-        return inside.rpartition("/")[2] or (
-            Path(self.path).stem if self.member is not None else Path(self.path).parent.name
-        )
+        if self.member is None:
+            return os.path.basename(os.path.dirname(self.path))  # noqa: PTH119, PTH120 (a Path is dear here)
+        return self.member.rpartition("/")[0].rpartition("/")[2] or Path(self.path).stem
 
     def head(self, n_bytes: int) -> tuple[bytes, int]:
         """Return the first bytes, and the length of the whole file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stenograde import geometry
 from stenograde.dicom.instances import Instance
@@ -88,6 +89,19 @@ def frames_of(instance: Instance) -> tuple[Frame, ...]:
     )
 
 
+@lru_cache(maxsize=256)
+def normal_of(orientation: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return n = u × v; cached, since the slices of a volume share it.
+
+    Raises
+    ------
+    ValueError
+        If the cosines are not two orthogonal unit vectors.
+    """
+    x, y, z = geometry.slice_normal(orientation)
+    return float(x), float(y), float(z)
+
+
 def checked_frame(frame: Frame) -> Frame:
     """Return the frame when its geometry is complete and sound.
 
@@ -105,7 +119,7 @@ def checked_frame(frame: Frame) -> Frame:
             msg = f"{keyword} must be {n} numbers, got {len(values) or 'none'}"
             raise UnreadableInstanceError(msg)
     try:
-        geometry.slice_normal(frame.orientation)
+        normal_of(frame.orientation)
     except ValueError as exc:
         raise UnreadableInstanceError(str(exc)) from exc
     if min(frame.spacing_mm) <= 0:

@@ -17,8 +17,8 @@ from stenograde.dicom.instances import Instance, read_instance
 from stenograde.dicom.roles import Candidate, choose_roles
 from stenograde.dicom.screening import reason_to_leave_out
 from stenograde.errors import NoStudyError, SeveralStudiesError, UnreadableInstanceError
-from stenograde.study import Study, Unused
-from stenograde.terms import Role
+from stenograde.study import Study
+from stenograde.terms import Role, Unused
 
 StudyPath = str | Path | Sequence[str | Path]
 

@@ -84,14 +84,18 @@ def _separate(
 
 
 def _repeats(frames: list[Frame]) -> bool:
+    if len({_position(frame) for frame in frames}) == len(frames):
+        return False
     return len({_where(frame) for frame in frames}) < len(frames)
 
 
+def _position(frame: Frame) -> Hashable:
+    x, y, z = frame.position_mm
+    return round(x, 2), round(y, 2), round(z, 2)
+
+
 def _where(frame: Frame) -> Hashable:
-    return (
-        tuple(round(value, 2) for value in frame.position_mm),
-        tuple(round(value, 3) for value in frame.orientation),
-    )
+    return _position(frame), tuple(round(value, 3) for value in frame.orientation)
 
 
 def _joined(first: str, second: str) -> str:

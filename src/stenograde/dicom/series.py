@@ -15,8 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from stenograde import geometry
-from stenograde.dicom.frames import Frame
+from stenograde.dicom.frames import Frame, normal_of
 from stenograde.errors import ConfigError
 from stenograde.images.contrast import FluidSignal
 from stenograde.terms import Plane, Role, Weighting
@@ -112,13 +111,12 @@ def gather(uid: str, frames: Sequence[Frame], fluid: FluidSignal | None = None) 
     instance = first.instance
     orientations: dict[tuple[float, ...], int] = {}
     for frame in frames:
-        rounded = tuple(round(cosine, 3) for cosine in frame.orientation)
-        orientations[rounded] = orientations.get(rounded, 0) + 1
-    normals = tuple(geometry.slice_normal(orientation) for orientation in orientations)
+        orientations[frame.orientation] = orientations.get(frame.orientation, 0) + 1
+    normals = tuple(map(normal_of, orientations))
     contrast = first.contrast
     return SeriesFacts(
         uid=uid,
-        normals=tuple((float(x), float(y), float(z)) for x, y, z in normals),
+        normals=normals,
         n_slices=tuple(orientations.values()),
         description=next(filter(None, map(instance.text, _NAMES)), ""),
         scanning_sequence=instance.texts("ScanningSequence"),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.dicom.decode import FrameSource
-from stenograde.dicom.frames import Frame
+from stenograde.dicom.frames import Frame, normal_of
 from stenograde.errors import IrregularSlicesError
 from stenograde.study import Volume
 
@@ -72,7 +72,7 @@ def stack(frames: Sequence[Frame]) -> Stacked:
     """
     groups = _parallel_groups(frames)
     problems = []
-    matrices = Counter(_matrix(frame)[:2] for frame in frames)
+    matrices = Counter(_matrix(frame) for frame in frames)
     if len(matrices) > 1:
         counts = ", ".join(f"{n} of {rows} x {columns}" for (rows, columns), n in sorted(matrices.items()))
         problems.append(f"mixed matrices: slices {counts}; each matrix is a volume of its own")
@@ -90,29 +90,22 @@ def stack(frames: Sequence[Frame]) -> Stacked:
 
 def location(frame: Frame) -> float:
     """Slice location s = n·p of a frame, mm."""
-    return geometry.slice_location(frame.position_mm, frame.orientation)
+    return sum(n * p for n, p in zip(normal_of(frame.orientation), frame.position_mm, strict=True))
 
 
-def _matrix(frame: Frame) -> tuple[int, int, tuple[float, float]]:
+def _matrix(frame: Frame) -> tuple[int, int]:
     layout = frame.instance.layout
     assert layout is not None
-    return layout.rows, layout.columns, frame.spacing_mm
+    return layout.rows, layout.columns
 
 
 def _parallel_groups(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group frames that share matrix, pixel spacing and orientation."""
     groups: list[list[Frame]] = []
     for frame in frames:
-        rows, columns, spacing = _matrix(frame)
+        rows, columns = _matrix(frame)
         for group in groups:
-            first = group[0]
-            if (
-                frame.orientation == first.orientation
-                or max(abs(a - b) for a, b in zip(frame.orientation, first.orientation, strict=True))
-                <= PARALLEL_TOLERANCE
-            ) and (
-                (rows, columns) == _matrix(first)[:2] and np.allclose(spacing, first.spacing_mm, rtol=1e-3)
-            ):
+            if (rows, columns) == _matrix(group[0]) and _is_parallel(frame, group[0]):
                 group.append(frame)
                 break
         else:
@@ -120,9 +113,18 @@ def _parallel_groups(frames: Sequence[Frame]) -> list[list[Frame]]:
     return groups
 
 
+def _is_parallel(frame: Frame, other: Frame) -> bool:
+    """Whether two frames share orientation and pixel spacing."""
+    if frame.orientation != other.orientation:
+        off = max(abs(a - b) for a, b in zip(frame.orientation, other.orientation, strict=True))
+        if off > PARALLEL_TOLERANCE:
+            return False
+    return all(abs(a - b) <= 1e-3 * b for a, b in zip(frame.spacing_mm, other.spacing_mm, strict=True))
+
+
 def _regular_blocks(group: list[Frame]) -> tuple[list[list[Frame]], list[str]]:
     """Split parallel slices wherever their grid breaks."""
-    normal = geometry.slice_normal(group[0].orientation)
+    normal = np.asarray(normal_of(group[0].orientation))
     ordered = sorted(group, key=lambda frame: float(normal @ np.asarray(frame.position_mm)))
     if len(ordered) < 3:
         return [ordered], []
@@ -218,7 +220,7 @@ def _repeats(steps: Array, place: int) -> bool:
 def _volume(block: list[Frame]) -> tuple[Volume, list[str]]:
     """Make one volume of slices on a regular grid."""
     problems = []
-    normal = geometry.slice_normal(block[0].orientation)
+    normal = np.asarray(normal_of(block[0].orientation))
     block = sorted(block, key=lambda frame: float(normal @ np.asarray(frame.position_mm)))
     positions = np.array([frame.position_mm for frame in block])
     n = len(block)

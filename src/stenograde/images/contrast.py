@@ -38,6 +38,9 @@ NEIGHBOURHOOD_MM: Final = 18.0
 CERTAIN: Final = 0.9
 """Probability from which the picture decides."""
 
+CERTAIN_SHARE: Final = 0.6
+"""Share of the pictures, the most certain ones, whose mean decides."""
+
 FLUID_CONTRAST: Final = (1.2, -0.2)
 """Fluid is where local contrast is above the first in the bright series, below the second in the dark one."""
 
@@ -130,11 +133,12 @@ def fluid_signal(pictures: Sequence[Picture], spacing_mm: tuple[float, float]) -
     Returns
     -------
     signal : FluidSignal
-        Of the mean logit over the pictures.
+        Of the mean logit over the most certain pictures: beside the canal, a picture tells little.
     """
     net = _net()
     logits = [net.logit(local_contrast(thumbnail(picture, spacing_mm), PIXEL_MM)) for picture in pictures]
-    return FluidSignal(_sigmoid(float(np.mean(logits))))
+    n_certain = max(round(CERTAIN_SHARE * len(logits)), 1)
+    return FluidSignal(_sigmoid(float(np.mean(sorted(logits, key=abs)[-n_certain:]))))
 
 
 def fluid_by_reference(
