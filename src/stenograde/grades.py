@@ -11,8 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.study import Unused
-from stenograde.terms import Cell, Level, Role, Scheme, Severity, Structure
+from stenograde.terms import Cell, Level, Role, Scheme, Severity, Structure, Unused
 
 Point = tuple[float, float, float]
 """A position in patient space: x, y, z in LPS mm."""

@@ -267,3 +267,14 @@ CERVICAL_XRAY = Scheme(
 
 SCHEMES = {scheme.name: scheme for scheme in (LUMBAR_MRI, CERVICAL_XRAY)}
 """Schemes by name."""
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A file or series that was left out, and why."""
+
+    what: str
+    """File (path relative to the study), or ``series`` and its UID."""
+
+    why: str
+    """Reason, as a phrase."""

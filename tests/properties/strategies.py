@@ -18,8 +18,7 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
-from stenograde.study import Unused
-from stenograde.terms import SCHEMES, Level, Role, Scheme
+from stenograde.terms import SCHEMES, Level, Role, Scheme, Unused
 
 any_text = st.text(max_size=40)
 """Any text, markup and formulas included."""

@@ -53,8 +53,9 @@ class CanalModel:
         default_factory=lambda: Scale(
             12.0,
             10.0,
-            1.0,
-            "anteroposterior diameter < 12 and < 10 mm: Steurer et al., 10.1186/1471-2474-12-175",
+            0.5,
+            "anteroposterior diameter < 12 and < 10 mm: Steurer et al., 10.1186/1471-2474-12-175 (of the bony "
+            "canal; ours is that of its contents, hence half the weight)",
         )
     )
     ratio: Scale = field(

@@ -16,8 +16,8 @@ from stenograde.report import words
 from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.level_cards import CROP_MM, level_cards
 from stenograde.report.spine import DIAMETER, REFERENCE_MM, spine_of
-from stenograde.study import Study, Unused
-from stenograde.terms import Condition, Level, Severity, Side
+from stenograde.study import Study
+from stenograde.terms import Condition, Level, Severity, Side, Unused
 
 _FEW = 6
 """So many left-out items with one reason are listed openly; more are folded away."""

@@ -42,6 +42,7 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     weights, graph = folder / "locator.safetensors", folder / "locator.onnx"
     save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
+    weights.chmod(0o644)  # safetensors writes for the owner alone
     stride = config.stride
     torch.onnx.export(
         net,

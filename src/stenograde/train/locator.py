@@ -46,7 +46,7 @@ class LocatorTraining:
     """On slices with masks."""
     second: FitConfig = field(default_factory=lambda: FitConfig(epochs=16, seed=8))
     """With slices marked by the first net."""
-    folds: int = 4
+    folds: int = 3
     fold_seed: int = 0
     own_marks_weight: float = 0.5
     """How much a slice marked by the first net counts."""

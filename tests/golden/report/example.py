@@ -20,8 +20,8 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
-from stenograde.study import Series, Study, Unused, Volume
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role, Side, Structure, Weighting
+from stenograde.study import Series, Study, Volume
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role, Side, Structure, Unused, Weighting
 
 STUDY_UID = "2.25.100"
 T2_UID, T1_UID, AXIAL_UID = "2.25.101", "2.25.102", "2.25.103"

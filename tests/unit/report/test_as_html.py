@@ -16,8 +16,8 @@ from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, examp
 from stenograde.errors import UnreadableInstanceError
 from stenograde.grades import CellGrade, LevelPosition, SeriesUse, Status, StudyGrades
 from stenograde.report.as_html import as_html
-from stenograde.study import Series, Study, Unused
-from stenograde.terms import LUMBAR_MRI, Level
+from stenograde.study import Series, Study
+from stenograde.terms import LUMBAR_MRI, Level, Unused
 
 
 class Page(HTMLParser):
