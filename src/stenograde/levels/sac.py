@@ -97,11 +97,12 @@ def measure_sac(
         if level not in points.levels or level not in walls:
             continue
         point = points.levels[level]
-        centre = as_point(np.mean(walls[level], axis=0))
-        seen = slice_through(axial, centre, point.up)
+        centre = np.mean(walls[level], axis=0)
+        # the slice that the report shows for this level, though the narrowest place may lie beside it
+        seen = slice_through(axial, point.canal_centre, point.up)
         if seen is None or seen.away_mm > MAX_AWAY_MM or _tilt_deg(seen, point) > MAX_TILT_DEG:
             continue
-        front, back = (float((np.asarray(w) - np.asarray(centre)) @ point.back) for w in walls[level])
+        front, back = (float((np.asarray(w) - centre) @ point.back) for w in walls[level])
         patch = _patch(seen, centre, point)
         outline = _outline(patch.picture, front, back)
         if outline is not None:
@@ -117,8 +118,8 @@ def _tilt_deg(seen: Seen, point: LevelPoint) -> float:
     )
 
 
-def _patch(seen: Seen, centre: Point, point: LevelPoint) -> _Patch:
-    """Sample the slice around the canal's centre on a grid along the level's own axes."""
+def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint) -> _Patch:
+    """Sample the slice around where the canal passes it, on a grid along the level's own axes."""
     affine = seen.volume.affine
     normal = np.cross(affine[:3, 1], affine[:3, 2])
     normal = normal / np.linalg.norm(normal)
@@ -128,7 +129,8 @@ def _patch(seen: Seen, centre: Point, point: LevelPoint) -> _Patch:
     back = back / np.linalg.norm(back)
     half = round((HALF_WIDTH_MM + 6) / GRID_MM)
     steps = np.arange(-half, half + 1) * GRID_MM
-    on_plane = geometry.to_patient(affine, [[seen.slice, seen.row, seen.column]])[0]
+    on_slice = geometry.to_patient(affine, [[seen.slice, seen.row, seen.column]])[0]
+    on_plane = centre + point.up * float((on_slice - centre) @ normal) / float(point.up @ normal)
     grid = on_plane + steps[:, None, None] * back + steps[None, :, None] * left
     index = geometry.to_index(affine, grid.reshape(-1, 3))
     pixels = seen.volume.slices([seen.slice])[0]
