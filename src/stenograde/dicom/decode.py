@@ -7,9 +7,11 @@ to pydicom with whatever plugins are installed; what that cannot decode is an er
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import imagecodecs
@@ -26,8 +28,22 @@ Pixels = NDArray[Any]
 
 
 def _rle(frame: bytes, layout: PixelLayout) -> Pixels:
-    dtype = np.dtype(f"<u{layout.bits_allocated // 8}")
-    return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype), dtype)
+    """Decode run lengths, one segment per byte of a pixel, the highest first (PS3.5 G.2).
+
+    Each segment is decoded by itself, because the decoder of whole frames fills a segment that ends too soon
+    with the next one or with nothing, and says no word.
+    """
+    n_segments, *starts = struct.unpack_from("<16I", frame)
+    n_pixels = layout.rows * layout.columns
+    bounds = [*starts[:n_segments], len(frame)]
+    planes = np.empty((n_pixels, n_segments), np.uint8)
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        segment = imagecodecs.packbits_decode(frame[start:stop])
+        if len(segment) < n_pixels:
+            msg = f"RLE segment {number + 1} holds {len(segment)} of {n_pixels} bytes"
+            raise ValueError(msg)
+        planes[:, n_segments - 1 - number] = np.frombuffer(segment, np.uint8, n_pixels)
+    return planes.view(f"<u{n_segments}")
 
 
 def _jpeg(frame: bytes, _layout: PixelLayout) -> Pixels:
