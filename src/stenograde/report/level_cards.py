@@ -20,7 +20,7 @@ from stenograde.report.pictures import (
     nearest_slice,
     shifted,
 )
-from stenograde.report.words import is_ratio, value_of
+from stenograde.report.words import is_ratio, name_of, value_of
 from stenograde.study import Study
 from stenograde.terms import Condition, Level, Plane, Role, Side
 
@@ -30,6 +30,9 @@ CROP_MM = 60.0
 _PIXELS_PER_MM = 6.0
 _NEAR_MM = 5.0
 """A point this near to a slice's plane is drawn on it, mm."""
+
+_FLAT_MM = 2.0
+"""An outline lies in a slice's plane when its points lie this near to one parallel plane, mm."""
 
 _PLANES = ((Plane.SAGITTAL, Role.SAGITTAL_T2_STIR), (Plane.AXIAL, Role.AXIAL_T2))
 
@@ -92,7 +95,7 @@ def _picture(
         letters=shown.letters(),
         bar_mm=bar_of(box.width),
         alt=f"{plane} picture at {level}, {box.width:.0f} mm wide; a ring marks the point.",
-        caption=f"{shown.where}: {basis}",
+        caption=f"{shown.where}: {basis}{_elsewhere(shown, measured)}",
         drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
     )
 
@@ -152,7 +155,8 @@ def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> t
             continue
         points = shifted(placed, box)
         if len(points) > 2:
-            drawn.append(Drawn("measured-area", points))
+            if np.ptp(placed[:, 2]) <= _FLAT_MM:
+                drawn.append(Drawn("measured-area", points))
             continue
         (x0, y0), (x1, y1) = points
         at = max(x0, x1) + 1.2, (y0 + y1) / 2
@@ -160,6 +164,17 @@ def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> t
         label = value_of(measurement) if is_free and shown.series.plane is Plane.SAGITTAL else ""
         drawn.append(Drawn("measure", points, label, at, "start"))
     return tuple(drawn)
+
+
+def _elsewhere(shown: ShownSlice, measured: Sequence[Measurement]) -> str:
+    """Say which outlines in the slice's plane were taken too far from it to be drawn on it."""
+    far = []
+    for measurement in measured:
+        if shown.series.plane is Plane.AXIAL and len(measurement.points) > 2:
+            off_mm = float(np.abs(shown.place(measurement.points)[:, 2]).min())
+            if off_mm > _NEAR_MM:
+                far.append(f"; {name_of(measurement.name).lower()} was outlined {off_mm:.0f} mm away")
+    return "".join(far)
 
 
 def _sides(shown: ShownSlice, box: Box, cells: Sequence[CellGrade]) -> tuple[Drawn, ...]:

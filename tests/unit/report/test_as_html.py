@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, example_study
 
 from stenograde.errors import UnreadableInstanceError
-from stenograde.grades import CellGrade, LevelPosition, SeriesUse, Status, StudyGrades
+from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
 from stenograde.terms import LUMBAR_MRI, Level, Unused
@@ -231,6 +231,18 @@ def test_page_when_slices_cannot_be_decoded_then_it_is_written_without_them() ->
     assert not page.all("image")
     assert "Cannot be shown: the grade rests on this slice (axial)." in page.words
     assert "Severe canal stenosis at L4/L5" in page.words
+
+
+def test_page_when_an_outline_was_taken_on_another_slice_then_it_is_not_drawn_but_said() -> None:
+    grades = example_grades()
+    x, y, z = grades.levels[3].point or (0.0, 0.0, 0.0)
+    sac = Measurement("dural_sac_area", Level.L4_L5, 61.4, "mm2", ((x, y, z), (x + 5, y, z), (x, y + 5, z)))
+    near = page_of(dataclasses.replace(grades, measurements=(sac,)))
+    assert [attrs["class"] for attrs in near.all("polygon")].count("measured-area") == 1
+    far = dataclasses.replace(sac, points=tuple((x, y, z - 12.0) for x, y, z in sac.points))
+    page = page_of(dataclasses.replace(grades, measurements=(far,)))
+    assert "measured-area" not in [attrs["class"] for attrs in page.all("polygon")]
+    assert re.search(r"dural sac area was outlined 1\d mm away", page.words)
 
 
 def test_page_when_many_files_were_left_out_for_one_reason_then_they_are_folded() -> None:
