@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -104,7 +104,8 @@ class FrameSource:
         layout = self.frames[0].instance.layout
         assert layout is not None
         slices = np.empty((len(indices), layout.rows, layout.columns), np.float32)
-        jobs = [(self.frames[index], slices[place]) for place, index in enumerate(indices)]
+        frames = _at_hand([self.frames[index] for index in indices])
+        jobs = list(zip(frames, slices, strict=True))
         n_threads = min(len(os.sched_getaffinity(0)), len(jobs) // 2)
         if n_threads < 2:
             _decode_all(jobs)
@@ -113,6 +114,27 @@ class FrameSource:
             # a list, so that an error in a thread is raised here
             list(pool.map(_decode_all, [jobs[start::n_threads] for start in range(n_threads)]))
         return slices
+
+
+def _at_hand(frames: list[Frame]) -> list[Frame]:
+    """Unpack a multi-frame file once, not once for each of its frames."""
+    unpacked: dict[int, Instance] = {}
+    for frame in frames:
+        instance, layout = frame.instance, frame.instance.layout
+        assert layout is not None
+        if layout.n_frames == 1 or not layout.is_walked or id(instance) in unpacked:
+            continue
+        if layout.syntax == elements.DEFLATED:
+            data = instance.file.whole()
+            inflated = elements.inflate(data[elements.deflated_start(data) :])
+            plain = replace(layout, syntax=elements.EXPLICIT_LITTLE)
+            unpacked[id(instance)] = replace(
+                instance, file=replace(instance.file, data=inflated), layout=plain
+            )
+        elif instance.file.member is not None:
+            file = replace(instance.file, data=instance.file.whole())
+            unpacked[id(instance)] = replace(instance, file=file)
+    return [replace(frame, instance=unpacked.get(id(frame.instance), frame.instance)) for frame in frames]
 
 
 def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32]]]) -> None:

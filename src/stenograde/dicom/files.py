@@ -9,7 +9,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.errors import NoStudyError, UnreadableInstanceError
@@ -28,6 +28,8 @@ class StudyFile:
     """Path relative to the study, for people."""
     member: str | None = None
     """Name within the zip."""
+    data: bytes | None = field(default=None, repr=False)
+    """The bytes, when they are at hand already."""
 
     @property
     def folder(self) -> str:
@@ -44,7 +46,7 @@ class StudyFile:
         UnreadableInstanceError
             If the file cannot be read or unpacked.
         """
-        if self.member is not None:
+        if self.member is not None or self.data is not None:
             data = self.whole()
             return data, len(data)
         try:
@@ -62,7 +64,7 @@ class StudyFile:
         UnreadableInstanceError
             If the file cannot be read or unpacked.
         """
-        if self.member is not None:
+        if self.member is not None or self.data is not None:
             return self.whole()[offset : offset + length]
         try:
             with open(self.path, "rb", buffering=0) as stream:  # noqa: PTH123
@@ -80,6 +82,8 @@ class StudyFile:
         UnreadableInstanceError
             If the file cannot be read or unpacked.
         """
+        if self.data is not None:
+            return self.data
         if self.member is None:
             return self.head(-1)[0]
         try:

@@ -269,10 +269,11 @@ def check_stored_locations(frames: Sequence[Frame]) -> list[str]:
         )
     if stored:
         there, ours = np.array(stored).T
-        off = min(float(np.abs(there - ours).max()), float(np.abs(there + ours).max()))
+        # of the two signs that makers use, the one that leaves the least to explain
+        differences = min(there - ours, there + ours, key=lambda one: (float(np.ptp(one)), abs(one[0])))
+        off = float(np.abs(differences).max())
         if off > POSITION_TOLERANCE_MM:
-            shift = min(np.ptp(there - ours), np.ptp(there + ours))
-            how = "by a constant " if shift <= POSITION_TOLERANCE_MM else "by up to "
+            how = "by a constant " if np.ptp(differences) <= POSITION_TOLERANCE_MM else "by up to "
             problems.append(f"stored SliceLocation disagrees with n·p {how}{off:.1f} mm; n·p is used")
     return problems
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde import geometry
 from stenograde.errors import MissingSeriesError, StudyError
 from stenograde.images.orient import Turn, display_turn
 from stenograde.images.resample import resample
@@ -21,6 +22,9 @@ from stenograde.terms import Plane, Role
 
 MOVED_MM = 6.0
 """Midlines of two series that differ by more are told to the reader, mm."""
+
+MIDLINE_REACH_MM = 16.0
+"""A second series' midline is looked for this far beside the first's: the canal's half width and some motion, mm."""
 
 LOCATED_IN = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)
 """Roles that the anatomy is looked for in, best first."""
@@ -77,8 +81,15 @@ def locating_series(study: Study) -> Series:
     raise MissingSeriesError(msg)
 
 
-def mark_volume(volume: Volume, bundle: Bundle) -> MarkedStack:
-    """Run the locator over a sagittal volume.
+def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> MarkedStack:
+    """Run the locator over a sagittal volume, or over a run of its slices.
+
+    Parameters
+    ----------
+    volume : Volume
+    bundle : Bundle
+    part : range, optional
+        Slices to mark, step 1; only these are decoded. All when absent.
 
     Raises
     ------
@@ -86,8 +97,10 @@ def mark_volume(volume: Volume, bundle: Bundle) -> MarkedStack:
         If a slice cannot be decoded.
     """
     turn = display_turn(volume.affine, Plane.SAGITTAL)
-    pictures = np.ascontiguousarray(turn.apply(volume.pixels))
+    part = part if part is not None else range(volume.shape[0])
+    pictures = np.ascontiguousarray(turn.apply(volume.slices(part)))
     affine = turn.affine(volume.affine, volume.shape[1:])
+    affine[:3, 3] += affine[:3, 0] * part.start
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
     marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
@@ -180,7 +193,8 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     second = study.by_role(Role.SAGITTAL_T1)
     warnings = [f"level names are uncertain: {doubt}" for doubt in points.doubts]
     if second is not None and second is not series:
-        surface = mid_surface(mark_volume(_largest(second), bundle).marked)
+        volume = _largest(second)
+        surface = mid_surface(mark_volume(volume, bundle, _around(points, volume)).marked)
         if surface is not None:
             points, moved_mm = with_second_midline(points, surface)
             if moved_mm > MOVED_MM:
@@ -188,6 +202,15 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
                     f"the midline differs by {moved_mm:.0f} mm between the sagittal series; the patient may have moved"
                 )
     return LocatedStudy(series, stack, points, tuple(warnings))
+
+
+def _around(points: LevelPoints, volume: Volume) -> range:
+    """Slices of a sagittal volume that can hold the midline."""
+    centres = points.surface.to_patient(points.canal.centre)
+    slices = geometry.to_index(volume.affine, centres)[:, 0]
+    reach = MIDLINE_REACH_MM / volume.spacing_mm[0]
+    start = int(np.clip(np.floor(slices.min() - reach), 0, volume.shape[0] - 1))
+    return range(start, int(np.clip(np.ceil(slices.max() + reach), start, volume.shape[0] - 1)) + 1)
 
 
 def _largest(series: Series) -> Volume:

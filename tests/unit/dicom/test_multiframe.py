@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 from tests.dicom_files import SAGITTAL, mr_dataset, picture, save
 
+from stenograde.dicom.files import StudyFile
 from stenograde.dicom.read import read_study
 from stenograde.errors import NoStudyError
 from stenograde.terms import Role, Weighting
@@ -71,6 +80,22 @@ def test_frames_become_slices_with_their_own_position_and_rescale(tmp_path, synt
     for index in range(6):
         expected = picture(seed=100 + index).astype(np.float32) * (index + 1) + 1
         np.testing.assert_array_equal(volume.slices([index])[0], expected)
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, RLELossless])
+def test_a_multi_frame_file_is_unpacked_once_for_all_its_frames(tmp_path, syntax, monkeypatch):
+    save(enhanced(), tmp_path / "study" / "volume", syntax)
+    volume = (
+        read_study(shutil.make_archive(str(tmp_path / "zip"), "zip", tmp_path / "study")).series[0].volumes[0]
+    )
+    unpacked = []
+    whole = StudyFile.whole
+    monkeypatch.setattr(StudyFile, "whole", lambda file: unpacked.append(file.data is None) or whole(file))
+
+    pixels = volume.pixels
+
+    assert sum(unpacked) == 1
+    np.testing.assert_array_equal(pixels[3], picture(seed=103).astype(np.float32) * 4 + 1)
 
 
 def test_echoes_of_one_instance_are_told_apart(tmp_path):
