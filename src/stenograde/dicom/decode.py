@@ -134,6 +134,8 @@ def _at_hand(frames: list[Frame]) -> list[Frame]:
         elif instance.file.member is not None:
             file = replace(instance.file, data=instance.file.whole())
             unpacked[id(instance)] = replace(instance, file=file)
+    if not unpacked:
+        return frames
     return [replace(frame, instance=unpacked.get(id(frame.instance), frame.instance)) for frame in frames]
 
 
