@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -27,6 +26,7 @@ from pydicom.uid import (
 
 from stenograde.datasets.phantom.acquisition import SeriesPlan, SlicePlane
 from stenograde.datasets.phantom.render import FULL_SCALE
+from stenograde.errors import MissingDependencyError
 from stenograde.terms import Plane, Role
 
 _DATE, _TIME = "20200101", "120000"
@@ -262,6 +262,11 @@ def _write(ds: Dataset, path: Path, codec: Codec) -> None:
 
 def _compress_by_gdcm(path: Path) -> None:
     """Rewrite a file as JPEG lossless, which pydicom cannot encode."""
+    try:
+        import gdcm  # noqa: PLC0415  needed for one transfer syntax only
+    except ImportError as exc:
+        msg = "JPEG lossless phantoms need python-gdcm, which is not installed; pip install python-gdcm"
+        raise MissingDependencyError(msg) from exc
     reader = gdcm.ImageReader()
     reader.SetFileName(str(path))
     change = gdcm.ImageChangeTransferSyntax()
