@@ -25,6 +25,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from stenograde.study import Study
+from stenograde.terms import Role
+
 ROOT = "1.2.826.0.1.3680043.8.498"
 STUDY = f"{ROOT}.1"
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -177,3 +180,17 @@ def write_study(folder: Path) -> Path:
     write_series(folder / "t2", series=2, SeriesDescription="T2 sag", **T2)
     write_series(folder / "ax", series=3, orientation=AXIAL, SeriesDescription="T2 ax", **T2)
     return folder
+
+
+EXPECTED_ROLES = {"1": Role.SAGITTAL_T1, "2": Role.SAGITTAL_T2_STIR, "3": Role.AXIAL_T2}
+"""Roles of the series of :func:`write_study`, by the last part of their UIDs."""
+
+
+def reasons(study: Study) -> dict[str, str]:
+    """What was left out of a study, with the reason."""
+    return {unused.what: unused.why for unused in study.unused}
+
+
+def roles_of(study: Study) -> dict[str, Role | None]:
+    """Role of each series, by the last part of its UID."""
+    return {series.uid.rpartition(".")[2]: series.role for series in study.series}
