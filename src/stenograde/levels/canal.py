@@ -17,6 +17,12 @@ STATION_MM = 0.5
 REACH_MM = 16.0
 """How far from the centre line the canal's walls are looked for, mm."""
 
+MIN_DEPTH_MM = 1.5
+"""Rows with less canal than this do not belong to it, mm."""
+
+END_MM = 3.0
+"""Diameters this near to where the canal leaves the picture are not measured: its walls are cut there, mm."""
+
 _SMOOTH_MM = 6.0
 _RAY_MM = 0.2
 _FIELD = 0.5  # probability at the wall
@@ -54,6 +60,8 @@ def canal_line(surface: MidSurface) -> CanalLine | None:
     for _ in range(2):
         centre, tangent = _stations(line, grid)
         front, back = _walls(canal, centre, tangent, grid)
+        cut = _cut_by_border(centre, canal.shape, grid)
+        front[cut], back[cut] = np.nan, np.nan
         known = np.isfinite(front)
         if known.sum() * STATION_MM < 40:
             return None
@@ -74,6 +82,12 @@ def canal_line(surface: MidSurface) -> CanalLine | None:
     )
 
 
+def _cut_by_border(centre: NDArray[np.float64], size: tuple[int, ...], grid: float) -> NDArray[np.bool_]:
+    """Stations so near the picture's border that the walls may be cut, shape (n,)."""
+    border = np.minimum(centre, np.asarray(size) - 1 - centre).min(axis=1) * grid
+    return np.asarray(border < END_MM)
+
+
 def _first_guess(canal: NDArray[np.float32], grid: float) -> NDArray[np.float64] | None:
     """Middle of the largest run of canal, row by row; shape (rows, 2)."""
     labels, n = ndimage.label(canal > _FIELD)
@@ -82,7 +96,7 @@ def _first_guess(canal: NDArray[np.float32], grid: float) -> NDArray[np.float64]
     sizes = ndimage.sum_labels(canal, labels, range(1, n + 1))
     keep = np.isin(labels, np.flatnonzero(sizes > 0.04 * sizes.max()) + 1)
     mass = np.where(keep, canal, 0).sum(axis=1)
-    rows = np.flatnonzero(mass > 1.5 / grid)
+    rows = np.flatnonzero(mass > MIN_DEPTH_MM / grid)
     if len(rows) * grid < 40:
         return None
     columns = (np.where(keep, canal, 0)[rows] * np.arange(canal.shape[1])).sum(axis=1) / mass[rows]

@@ -42,12 +42,12 @@ LEAK_RAYS = 15
 LEAK = 1.15
 """A ray may be so much longer than the median around it."""
 
-MIN_CLOSED = 0.7
+MIN_CLOSED = 0.85
 """Share of rays that must find a border."""
 
-AREA_MM2 = (15.0, 450.0)
-"""Areas outside this range are not believed; a normal sac has about 150 to 250 mm² (Schonstrom et al.,
-doi:10.1002/jor.1100070116)."""
+AREA_MM2 = (15.0, 330.0)
+"""Areas outside this range are not believed; a normal sac has about 150 mm², deviation 54
+(Lim et al. 2017, as the phantom's population)."""
 
 MIN_CONTRAST = 0.15
 """The sac must be brighter than its surroundings by this share of the patch's range."""
