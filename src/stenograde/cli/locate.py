@@ -85,7 +85,7 @@ def _in_picture(path: Path, spacing_mm: tuple[float, float] | None, bundle: Bund
     marked = mark_picture(picture, spacing_mm, bundle)
     levels = [
         {"name": name, "certain": not marked.doubts, "row": round(row, 2), "column": round(column, 2)}
-        for name, row, column in marked.points
+        for name, row, column in reversed(marked.points)
     ]
     points = [(row, column, name) for name, row, column in marked.points]
     return _Located(
