@@ -1,0 +1,176 @@
+"""Discs are found where they were made, named upward from the sacrum, and doubts are said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.spine_marks import DISC_HEIGHT_MM, DISC_LENGTH_MM, DISC_ROWS_MM, GRID_MM, Spine
+
+from stenograde.levels.discs import DiscChain, find_discs
+from stenograde.levels.marked import MarkedVolume, mid_surface
+from stenograde.terms import Structure
+
+NAMES = ["L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1"]
+
+
+def chain_of(spine: Spine) -> DiscChain:
+    return find_discs(mid_surface(spine.marked()))
+
+
+def with_heat_at(spine: Spine, row_mm: float, column_mm: float, heat: float) -> MarkedVolume:
+    """Marks with one more peak of heat on all slices."""
+    marked = spine.marked()
+    rows, columns = np.indices(marked.size[1:]) * GRID_MM
+    peak = heat * np.exp(-((rows - row_mm) ** 2 + (columns - column_mm) ** 2) / (2 * 3.5**2))
+    heats = marked.heat.copy()
+    heats[:, 0] = np.maximum(heats[:, 0], peak)
+    return MarkedVolume(marked.affine, marked.probabilities, heats)
+
+
+def without_disc(marked: MarkedVolume) -> np.ndarray:
+    probabilities = marked.probabilities.copy()
+    probabilities[:, 0] += probabilities[:, Structure.DISC.code]
+    probabilities[:, Structure.DISC.code] = 0
+    return probabilities
+
+
+def test_every_disc_has_its_name_place_and_size():
+    spine = Spine()
+    chain = chain_of(spine)
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.certain
+    for disc in chain.discs:
+        np.testing.assert_allclose(np.array(disc.centre) * GRID_MM, spine.disc_middle(disc.name), atol=0.5)
+        np.testing.assert_allclose(np.array(disc.margin) * GRID_MM, spine.disc_margin(disc.name), atol=2.0)
+        assert np.dot(disc.axis, spine.disc_axis(disc.name)) > np.cos(np.deg2rad(2)), "tilted as it was made"
+        assert disc.height_mm == pytest.approx(DISC_HEIGHT_MM, abs=0.5)
+        assert disc.length_mm == pytest.approx(DISC_LENGTH_MM, abs=2.0)
+        assert disc.sacral_heat > 0.8 or disc.name != "L5/S1"
+        assert not disc.guessed
+
+
+def test_a_disc_without_heat_is_found_again_by_its_outline():
+    spine = Spine(heat={"L3/L4": 0.0})
+    chain = chain_of(spine)
+    disc = chain.discs[2]
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert not disc.guessed
+    assert chain.certain
+    np.testing.assert_allclose(np.array(disc.centre) * GRID_MM, spine.disc_middle("L3/L4"), atol=0.5)
+
+
+def test_a_disc_with_neither_heat_nor_outline_is_guessed_and_said():
+    spine = Spine(heat={"L3/L4": 0.0}, unmarked=("L3/L4",))
+    chain = chain_of(spine)
+    disc = chain.discs[2]
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert [one.name for one in chain.discs if one.guessed] == ["L3/L4"]
+    assert chain.doubts == ("L3/L4 was not seen and is placed between its neighbours",)
+    assert not chain.certain
+    away = np.linalg.norm(np.array(disc.centre) * GRID_MM - spine.disc_middle("L3/L4"))
+    assert away < 6.0
+    assert np.isnan(disc.height_mm)
+    assert np.isnan(disc.length_mm)
+
+
+def test_two_neighbours_that_are_not_seen_are_both_placed():
+    absent = ("L3/L4", "L2/L3")
+    spine = Spine(heat=dict.fromkeys(absent, 0.0), unmarked=absent)
+    chain = chain_of(spine)
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert {disc.name for disc in chain.discs if disc.guessed} == set(absent)
+
+
+@pytest.mark.parametrize("heat", [0.5, 0.89])
+def test_a_second_peak_on_the_same_disc_is_no_second_disc(heat):
+    spine = Spine()
+    row, column = spine.disc_middle("L3/L4") + np.array([1.0, -10.0])
+    chain = find_discs(mid_surface(with_heat_at(spine, row, column, heat)))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.certain
+
+
+def test_of_two_peaks_too_near_each_other_the_hotter_stays():
+    spine = Spine(heat={"L3/L4": 0.5})
+    row, column = spine.disc_middle("L3/L4")
+    marked = with_heat_at(spine, row - 9, column - 9, 0.85)
+    unmarked = MarkedVolume(marked.affine, without_disc(marked), marked.heat)
+    chain = find_discs(mid_surface(unmarked))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    np.testing.assert_allclose(np.array(chain.discs[2].centre) * GRID_MM, (row - 9, column - 9), atol=1.5)
+
+
+def test_a_peak_on_a_single_pixel_of_disc_still_makes_a_disc():
+    spine = Spine()
+    marked = spine.marked()
+    probabilities = without_disc(marked)
+    for name in DISC_ROWS_MM:
+        row, column = np.rint(spine.disc_middle(name) / GRID_MM).astype(int)
+        probabilities[:, :, row, column] = 0
+        probabilities[:, Structure.DISC.code, row, column] = 1
+    chain = find_discs(mid_surface(MarkedVolume(marked.affine, probabilities, marked.heat)))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert all(np.isnan(disc.height_mm) for disc in chain.discs)
+
+
+def test_without_any_peak_there_is_no_chain():
+    chain = chain_of(Spine(heat=dict.fromkeys(DISC_ROWS_MM, 0.0)))
+
+    assert chain.discs == ()
+    assert chain.doubts == ("no disc was found",)
+
+
+def test_when_the_sacrum_is_not_recognised_the_lowest_disc_counts_and_it_is_said():
+    chain = chain_of(Spine(sacral={}))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.doubts == ("the sacrum was not recognised; the lowest disc is taken for L5/S1",)
+    assert not chain.certain
+
+
+def test_two_lumbosacral_candidates_are_said():
+    chain = chain_of(Spine(sacral={"L5/S1": 0.9, "L4/L5": 0.7}))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.doubts == ("two discs look like the lumbosacral one; a transitional vertebra is possible",)
+
+
+def test_a_faint_second_candidate_is_no_doubt():
+    assert chain_of(Spine(sacral={"L5/S1": 0.9, "L4/L5": 0.3})).certain
+
+
+def test_an_image_that_ends_at_the_lowest_disc_is_said():
+    chain = chain_of(Spine(cut_below_mm=200.0))
+
+    assert chain.discs[0].name == "L5/S1"
+    assert chain.doubts == ("the image ends at the lowest disc, so the sacrum was not seen",)
+
+
+def test_an_image_that_ends_above_the_sacrum_has_uncertain_names():
+    chain = chain_of(Spine(cut_below_mm=175.0))
+
+    assert "the sacrum was not recognised; the lowest disc is taken for L5/S1" in chain.doubts
+    assert "the image ends at the lowest disc, so the sacrum was not seen" in chain.doubts
+
+
+def test_a_full_disc_below_the_lumbosacral_one_may_be_a_lumbarised_sacrum():
+    chain = chain_of(Spine(sacral={"L4/L5": 0.9}))
+
+    assert [disc.name for disc in chain.discs] == NAMES[:5]
+    assert chain.discs[0].centre[0] * GRID_MM == pytest.approx(
+        Spine().disc_middle("L4/L5")[0], abs=0.5
+    ), "names begin at the lumbosacral disc"
+    assert chain.doubts == ("a well-formed disc lies below L5/S1; S1 may be lumbarised",)
+
+
+def test_a_short_lowest_disc_may_be_a_sacralised_vertebra():
+    chain = chain_of(Spine(lengths={"L5/S1": 16.0}))
+
+    assert chain.doubts == ("the lowest disc is much shorter than those above; L5 may be sacralised",)

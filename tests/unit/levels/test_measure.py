@@ -1,0 +1,172 @@
+"""Measurements are those of the spine that was made, and each lies between the points it names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.spine_marks import CANAL_MM, DISC_HEIGHT_MM, DISC_ROWS_MM, GRID_MM, Spine
+
+from stenograde import geometry
+from stenograde.grades import Measurement
+from stenograde.levels.marked import MarkedVolume
+from stenograde.levels.measure import canal_profile, measure_canal
+from stenograde.levels.points import LevelPoints, find_levels
+from stenograde.terms import LUMBAR_MRI, Level, Structure
+
+TOLERANCE_MM = 0.4
+WITHOUT_SIGNAL = [
+    "canal_ap_diameter",
+    "canal_ap_diameter_above",
+    "canal_ap_diameter_below",
+    "canal_ap_ratio",
+    "disc_height",
+]
+
+
+def by_name(measurements: tuple[Measurement, ...], level: Level) -> dict[str, Measurement]:
+    return {one.name: one for one in measurements if one.level is level}
+
+
+def fluid(points: LevelPoints, dimmed: dict[str, float]) -> np.ndarray:
+    """Pictures whose canal is bright, but dimmed around discs to a share of its signal."""
+    marked = points.surface.marked
+    rows_mm = np.arange(marked.size[1]) * GRID_MM
+    signal = np.full(rows_mm.shape, 300.0)
+    for name, share in dimmed.items():
+        signal[np.abs(rows_mm - DISC_ROWS_MM[name]) < 8] *= share
+    canal = marked.probabilities[:, Structure.CANAL.code] > 0.1
+    return np.where(canal, signal[:, None], 0.0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def measured(narrow_points) -> tuple[Measurement, ...]:
+    return measure_canal(narrow_points, None)
+
+
+def test_every_level_has_every_measurement_but_the_signal(measured):
+    for level in LUMBAR_MRI.levels:
+        assert list(by_name(measured, level)) == WITHOUT_SIGNAL
+
+
+def test_diameters_are_those_that_were_made(measured, narrow):
+    for level in LUMBAR_MRI.levels:
+        found = by_name(measured, level)
+        made = narrow.diameters.get(level.shown, CANAL_MM)
+        assert found["canal_ap_diameter"].value == pytest.approx(made, abs=TOLERANCE_MM)
+        assert found["canal_ap_diameter"].unit == "mm"
+        for beside in ("above", "below"):
+            assert found[f"canal_ap_diameter_{beside}"].value == pytest.approx(CANAL_MM, abs=TOLERANCE_MM)
+        assert found["canal_ap_ratio"].value == pytest.approx(made / CANAL_MM, abs=0.03)
+        assert found["disc_height"].value == pytest.approx(DISC_HEIGHT_MM, abs=0.5)
+
+
+def test_points_of_a_length_lie_that_far_apart(measured):
+    for one in measured:
+        if one.unit == "mm":
+            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, abs=0.02), one.name
+
+
+def test_in_a_scoliosis_points_lie_hardly_further_apart_than_the_value():
+    points = find_levels(Spine(scoliosis_mm=8.0).marked())
+
+    for one in measure_canal(points, None):
+        if one.unit == "mm":
+            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, rel=0.05), one.name
+
+
+def test_a_ratio_has_the_points_of_its_diameter(measured):
+    found = by_name(measured, Level.L4_L5)
+
+    assert found["canal_ap_ratio"].points == found["canal_ap_diameter"].points
+    assert found["canal_ap_ratio"].unit == "1"
+
+
+def test_the_front_wall_comes_first_and_the_disc_is_measured_from_above(measured):
+    for one in measured:
+        if one.name == "disc_height":
+            assert one.points[0][2] > one.points[1][2]
+        else:
+            assert one.points[0][1] < one.points[1][1]
+
+
+def test_neighbours_are_measured_at_mid_vertebral_heights(measured, narrow_points):
+    found = by_name(measured, Level.L3_L4)
+    heights = {
+        name: geometry.to_index(narrow_points.surface.marked.affine, np.mean(found[name].points, axis=0)[None])[0, 1]
+        * GRID_MM
+        for name in ("canal_ap_diameter_above", "canal_ap_diameter_below")
+    }
+
+    assert heights["canal_ap_diameter_above"] == pytest.approx(
+        (DISC_ROWS_MM["L3/L4"] + DISC_ROWS_MM["L2/L3"]) / 2, abs=5
+    )
+    assert heights["canal_ap_diameter_below"] == pytest.approx(
+        (DISC_ROWS_MM["L3/L4"] + DISC_ROWS_MM["L4/L5"]) / 2, abs=5
+    )
+
+
+def test_what_lies_beyond_the_image_is_left_out():
+    points = find_levels(Spine(cut_below_mm=206.0).marked())
+    found = by_name(measure_canal(points, None), Level.L5_S1)
+
+    assert "canal_ap_diameter" in found
+    assert "canal_ap_diameter_below" not in found
+    assert found["canal_ap_ratio"].value == pytest.approx(1.0, abs=0.03)
+
+
+def test_where_no_wall_is_seen_nothing_is_measured(narrow):
+    marked = narrow.marked()
+    probabilities = marked.probabilities.copy()
+    rows = np.s_[round((DISC_ROWS_MM["L3/L4"] - 12) / GRID_MM) : round((DISC_ROWS_MM["L3/L4"] + 12) / GRID_MM)]
+    probabilities[:, Structure.CANAL.code, rows] = 0
+    points = find_levels(MarkedVolume(marked.affine, probabilities, marked.heat))
+    measured = measure_canal(points, None)
+
+    assert "canal_ap_diameter" not in by_name(measured, Level.L3_L4)
+    assert "canal_ap_ratio" not in by_name(measured, Level.L3_L4)
+    assert "canal_ap_ratio" in by_name(measured, Level.L4_L5)
+
+
+def test_a_guessed_disc_has_no_height():
+    points = find_levels(Spine(heat={"L3/L4": 0.0}, unmarked=("L3/L4",)).marked())
+    found = by_name(measure_canal(points, None), Level.L3_L4)
+
+    assert "disc_height" not in found
+    assert "canal_ap_diameter" in found
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
+def test_signal_ratio_is_that_of_the_dimmed_canal(narrow_points, share):
+    measured = measure_canal(narrow_points, fluid(narrow_points, {"L4/L5": share}))
+
+    assert by_name(measured, Level.L4_L5)["csf_signal_ratio"].value == pytest.approx(share, abs=0.05)
+    assert by_name(measured, Level.L2_L3)["csf_signal_ratio"].value == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 500.0), (7.5, 0.0), (0.02, -3.0)])
+def test_signal_ratio_ignores_scale_and_offset_of_the_intensities(narrow_points, scale, offset):
+    picture = fluid(narrow_points, {"L4/L5": 0.4, "L3/L4": 0.7})
+    first = measure_canal(narrow_points, picture)
+    second = measure_canal(narrow_points, picture * np.float32(scale) + np.float32(offset))
+
+    for one, other in zip(first, second, strict=True):
+        assert (one.name, one.level) == (other.name, other.level)
+        assert other.value == pytest.approx(one.value, abs=1e-3)
+
+
+def test_a_picture_without_signal_has_no_signal_ratio(narrow_points):
+    nothing = np.full(narrow_points.surface.marked.size, 40.0, np.float32)
+
+    assert all(one.name != "csf_signal_ratio" for one in measure_canal(narrow_points, nothing))
+
+
+def test_profile_shows_the_narrow_places_at_their_levels(narrow_points, narrow):
+    profile = canal_profile(narrow_points)
+
+    assert [level for level, _ in profile.levels] == list(LUMBAR_MRI.levels)
+    assert (np.diff([way for _, way in profile.levels]) > 25).all(), "from head to feet"
+    for level, way in profile.levels:
+        near = np.abs(profile.distance_mm - way) < 5
+        made = narrow.diameters.get(level.shown, CANAL_MM)
+        assert np.nanmin(profile.diameter_mm[near]) == pytest.approx(made, abs=TOLERANCE_MM)
+    assert len(profile.centre) == len(profile.distance_mm) == len(profile.diameter_mm)
