@@ -31,6 +31,9 @@ BELOW_SACRAL_MM = 12.0
 USUAL_BACK_MM = 18.0
 """From a disc's centre to its posterior margin where the disc itself was not outlined, mm."""
 
+MIN_OUTLINE_PX = 4
+"""A disc of fewer pixels has no direction: it counts as not outlined."""
+
 MARGIN_MM = 3.0
 """Depth of the posterior rim whose middle is the margin, mm."""
 
@@ -105,12 +108,12 @@ def _disc_at(surface: MidSurface, peak: tuple[float, float], heat: float, *, gue
     labels, n = ndimage.label(window > 0.4)
     at = (round(peak[0]) - top, round(peak[1]) - left)
     number = _piece_near(labels, at, reach=round(4 / grid)) if n else 0
+    rows, columns = np.nonzero(labels == number)
     sacral = float(_near(surface.heat[1], peak, 8 / grid).max(initial=0))
-    if number == 0:
+    if number == 0 or len(rows) < MIN_OUTLINE_PX:
         nothing = float("nan")
         margin = (peak[0], peak[1] + USUAL_BACK_MM / grid)
         return Disc("", peak, (0.0, 1.0), nothing, nothing, margin, heat, sacral, guessed)
-    rows, columns = np.nonzero(labels == number)
     points = np.column_stack([rows + top, columns + left]).astype(np.float64)
     weights = window[rows, columns].astype(np.float64)
     centre = (points * weights[:, None]).sum(axis=0) / weights.sum()
@@ -159,7 +162,7 @@ def _apart_mm(a: Disc, b: Disc, grid: float) -> float:
 
 
 def _without_twins(chain: list[Disc], grid: float) -> list[Disc]:
-    """Keep the better of two discs that lie too near each other, and drop what lies far from the chain."""
+    """Keep the better of two discs that lie too near each other."""
     kept: list[Disc] = []
     for disc in chain:
         if kept and _apart_mm(kept[-1], disc, grid) < MIN_APART_MM:

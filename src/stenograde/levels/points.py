@@ -156,9 +156,13 @@ def disc_centre(disc: Disc, surface: MidSurface) -> Point:
     height = disc.height_mm if np.isfinite(disc.height_mm) else 8.0
     window = (np.abs(along) < 30) & (np.abs(across) < height / 2 + 5)
     mid_slice = np.interp(middle[0], np.arange(len(surface.slice_of_row)), surface.slice_of_row)
-    near = np.abs(np.arange(marked.size[0]) - mid_slice) * marked.slice_mm <= DISC_REACH_MM
+    away = np.abs(np.arange(marked.size[0]) - mid_slice)
+    # as far to one side as to the other, the outermost slice in part: or the centre would jump by half a slice
+    reach = min(DISC_REACH_MM / marked.slice_mm, mid_slice, marked.size[0] - 1 - mid_slice)
+    share = np.clip(0.5 + reach - away, 0, 1)
+    near = share > 0
     p = marked.probabilities[near][:, Structure.DISC.code][:, window]
-    weight = np.where(p > 0.4, p, 0).astype(np.float64)
+    weight = np.where(p > 0.4, p, 0) * share[near, None]
     on_surface = as_point(surface.to_patient(middle)[0])
     if weight.sum() * grid**2 < MIN_DISC_MM2:
         return on_surface
