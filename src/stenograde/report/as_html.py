@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import stenograde
 from stenograde.grades import CellGrade, Status, StudyGrades
 from stenograde.report import words
 from stenograde.report.as_json import SCHEMA_ID
@@ -85,7 +85,7 @@ def as_html(grades: StudyGrades, study: Study) -> str:
         references=REFERENCE_MM,
         crop_mm=CROP_MM,
         severities=tuple(Severity),
-        version=stenograde.__version__,
+        version=metadata.version("stenograde"),
         schema_id=SCHEMA_ID,
         few=_FEW,
     )
