@@ -199,7 +199,8 @@ def _probabilities(spine: Spine) -> NDArray[np.float32]:
             flat[rows] = np.maximum(flat[rows], slab)
     disc = np.minimum(flat * wide, 1 - canal)
     gap = CANAL_MM / 2 + 1
-    body = np.clip(0.5 + front_mm - gap, 0, 1) * np.clip(gap + DISC_LENGTH_MM - front_mm, 0, 1)
+    # vertebrae less deep than discs, so that no bone bridges a disc that is tilted
+    body = np.clip(0.5 + front_mm - gap - 3, 0, 1) * np.clip(gap + DISC_LENGTH_MM - 6 - front_mm, 0, 1)
     vertebra = np.minimum(body * wide, 1 - canal - disc)
     background = 1 - canal - disc - vertebra
     classes = {Structure.VERTEBRA: vertebra, Structure.DISC: disc, Structure.CANAL: canal}
