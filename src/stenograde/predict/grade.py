@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
+from stenograde import geometry
 from stenograde.grades import (
     Anatomy,
     CellGrade,
@@ -22,7 +21,7 @@ from stenograde.grades import (
 )
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
-from stenograde.levels.points import LevelPoint, LevelPoints
+from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
@@ -155,17 +154,22 @@ def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> 
             continue
         seen = slice_through(series, point, level.up if role is Role.AXIAL_T2 else None)
         if seen is not None:
+            # decoded here, so that nothing ever rests on a slice that cannot be read
+            seen.volume.slices([seen.slice])
             evidence.append(seen.evidence(series))
     return tuple(evidence)
 
 
 def _anatomy(located: LocatedStudy) -> Anatomy | None:
+    """Outlines of the one slice that the middle of the canal lies on, and that slice as evidence."""
     points = located.points
     line = points.canal.centre
-    middle = points.surface.to_patient(line[len(line) // 2])[0]
-    seen = slice_through(located.series, (float(middle[0]), float(middle[1]), float(middle[2])))
+    middle = as_point(points.surface.to_patient(line[len(line) // 2])[0])
+    seen = slice_through(located.series, middle)
     if seen is None:
         return None
-    slices = np.arange(points.surface.marked.size[0])
-    on_grid = int(slices[np.argmin(np.abs(slices - np.median(points.surface.slice_of_row)))])
+    marked = points.surface.marked
+    on_slice = geometry.to_patient(seen.volume.affine, [[seen.slice, seen.row, seen.column]])
+    on_grid = round(float(geometry.to_index(marked.affine, on_slice)[0, 0]))
+    on_grid = min(max(on_grid, 0), marked.size[0] - 1)
     return Anatomy(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))
