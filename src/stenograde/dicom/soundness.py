@@ -24,6 +24,7 @@ _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {
 """Second bytes of JPEG markers that give the size (ITU-T T.81, B.2.2; ITU-T T.87, C.2.2)."""
 
 _START_OF_SCAN: Final = 0xDA
+_END_OF_IMAGE: Final = b"\xff\xd9"
 _JPEG: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81))
 _JPEG_2000: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203))
 
@@ -55,6 +56,10 @@ def check_frame(frame: bytes, layout: PixelLayout) -> None:
         return
     if layout.syntax in _JPEG:
         size = _jpeg_size(frame)
+        if not frame.rstrip(b"\0\xff").endswith(_END_OF_IMAGE):
+            # the decoder would make up the missing part
+            msg = "its JPEG pixels have no end marker"
+            raise UnsoundFrameError(msg)
     elif layout.syntax in _JPEG_2000:
         size = _jpeg_2000_size(frame)
     else:

@@ -17,7 +17,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from tests.dicom_files import LOSSLESS, NATIVE, mr_dataset, picture, save, write_series
+from tests.dicom_files import LOSSLESS, NATIVE, encoded, mr_dataset, picture, save, write_series
 
 from stenograde.dicom.decode import stored_pixels
 from stenograde.dicom.files import StudyFile
@@ -160,4 +160,21 @@ def test_spoilt_pixels_are_an_error_and_no_picture(tmp_path, syntax):
     with pytest.raises(
         UnreadableInstanceError, match=r"slice must (have pixels that can be decoded|decode to)"
     ):
+        ours(path)
+
+
+@pytest.mark.parametrize("syntax", [*LOSSLESS, JPEGBaseline8Bit, JPEGExtended12Bit], ids=keyword_of)
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_cut_pixels_are_an_error_and_never_filled_up(tmp_path, syntax, share):
+    """The fragment is whole, but the picture in it is not: some decoders make up the rest."""
+    pixels = picture(64, 64, top=255).astype(np.uint8) if syntax == JPEGBaseline8Bit else picture(64, 64)
+    ds = mr_dataset(pixels)
+    frame = encoded(pixels, syntax, ds.BitsStored)
+    path = save(ds, tmp_path / "slice", syntax)
+    data = path.read_bytes()
+    kept = frame[: int(len(frame) * share) // 2 * 2]
+    start = data.index(frame[:32]) - 8
+    path.write_bytes(data[:start] + b"\xfe\xff\x00\xe0" + len(kept).to_bytes(4, "little") + kept)
+
+    with pytest.raises(UnreadableInstanceError, match="slice must"):
         ours(path)
