@@ -86,7 +86,10 @@ def test_a_gap_in_the_canal_has_no_diameter_but_the_line_goes_on():
 
     assert np.isnan(line.diameter_mm[(height > 105) & (height < 115)]).all()
     assert np.isfinite(line.centre).all()
-    for wide in (line.diameter_mm[(height > 40) & (height < 90)], line.diameter_mm[(height > 130) & (height < 200)]):
+    for wide in (
+        line.diameter_mm[(height > 40) & (height < 90)],
+        line.diameter_mm[(height > 130) & (height < 200)],
+    ):
         assert np.abs(wide - CANAL_MM).max() < TOLERANCE_MM
 
 

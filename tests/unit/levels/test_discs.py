@@ -164,9 +164,9 @@ def test_a_full_disc_below_the_lumbosacral_one_may_be_a_lumbarised_sacrum():
     chain = chain_of(Spine(sacral={"L4/L5": 0.9}))
 
     assert [disc.name for disc in chain.discs] == NAMES[:5]
-    assert chain.discs[0].centre[0] * GRID_MM == pytest.approx(
-        Spine().disc_middle("L4/L5")[0], abs=0.5
-    ), "names begin at the lumbosacral disc"
+    assert chain.discs[0].centre[0] * GRID_MM == pytest.approx(Spine().disc_middle("L4/L5")[0], abs=0.5), (
+        "names begin at the lumbosacral disc"
+    )
     assert chain.doubts == ("a well-formed disc lies below L5/S1; S1 may be lumbarised",)
 
 

@@ -92,7 +92,9 @@ def test_the_front_wall_comes_first_and_the_disc_is_measured_from_above(measured
 def test_neighbours_are_measured_at_mid_vertebral_heights(measured, narrow_points):
     found = by_name(measured, Level.L3_L4)
     heights = {
-        name: geometry.to_index(narrow_points.surface.marked.affine, np.mean(found[name].points, axis=0)[None])[0, 1]
+        name: geometry.to_index(
+            narrow_points.surface.marked.affine, np.mean(found[name].points, axis=0)[None]
+        )[0, 1]
         * GRID_MM
         for name in ("canal_ap_diameter_above", "canal_ap_diameter_below")
     }
@@ -117,7 +119,9 @@ def test_what_lies_beyond_the_image_is_left_out():
 def test_where_no_wall_is_seen_nothing_is_measured(narrow):
     marked = narrow.marked()
     probabilities = marked.probabilities.copy()
-    rows = np.s_[round((DISC_ROWS_MM["L3/L4"] - 12) / GRID_MM) : round((DISC_ROWS_MM["L3/L4"] + 12) / GRID_MM)]
+    rows = np.s_[
+        round((DISC_ROWS_MM["L3/L4"] - 12) / GRID_MM) : round((DISC_ROWS_MM["L3/L4"] + 12) / GRID_MM)
+    ]
     probabilities[:, Structure.CANAL.code, rows] = 0
     points = find_levels(MarkedVolume(marked.affine, probabilities, marked.heat))
     measured = measure_canal(points, None)

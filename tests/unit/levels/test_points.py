@@ -53,7 +53,10 @@ def test_centres_lie_where_they_were_made(spine, canal_mm, disc_mm):
     assert tuple(sorted(points.levels)) == LUMBAR_MRI.levels
     assert points.doubts == ()
     for level, point in points.levels.items():
-        canal, disc = behind_disc(spine, level, affine), spine.to_patient(spine.disc_middle(level.shown), affine)
+        canal, disc = (
+            behind_disc(spine, level, affine),
+            spine.to_patient(spine.disc_middle(level.shown), affine),
+        )
         assert geometry.distance_mm(point.canal_centre, canal) < canal_mm
         assert geometry.distance_mm(point.disc_centre, disc[0]) < disc_mm
         assert point.disc_centre == points.disc_centres[level.shown]

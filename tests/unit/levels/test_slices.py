@@ -18,7 +18,9 @@ def axial(
 ) -> Volume:
     """Stack of 21 by 31 pixels of 2 mm, tilted about x."""
     affine = np.eye(4)
-    affine[:3, :3] = turned((tilt_deg, 0, 0)) @ np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) @ np.diag([step_mm, 2, 2])
+    affine[:3, :3] = (
+        turned((tilt_deg, 0, 0)) @ np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]]) @ np.diag([step_mm, 2, 2])
+    )
     affine[:3, 3] = np.asarray(middle) - affine[:3, :3] @ [(n - 1) / 2, 10, 15]
     return volume_of(np.zeros((n, 21, 31)), affine, root)
 

@@ -1,0 +1,122 @@
+"""Marks come on the locator's grid and go back to the pictures' own, whatever their size and spacing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stenograde.images.resample import grid_size
+from stenograde.predict.marks import N_CLASSES, Marks, mark
+from stenograde.terms import Structure
+
+
+def bright_is_canal(slices: np.ndarray) -> np.ndarray:
+    """Logits that call canal, and hot, what is brighter than the mean."""
+    logits = np.full((len(slices), N_CLASSES + 2, *slices.shape[2:]), -10.0, np.float32)
+    bright = slices[:, 0] > 1.0
+    logits[:, 0][~bright] = 10
+    logits[:, Structure.CANAL.code][bright] = 10
+    logits[:, N_CLASSES:] = np.where(bright, 5.0, -5.0)[:, None]
+    return logits
+
+
+def square(size: tuple[int, int], spacing: tuple[float, float], n: int = 2) -> np.ndarray:
+    """Pictures with a bright square from 12 to 30 mm down and 15 to 27 mm across."""
+    rows, columns = ((np.arange(k) + 0.5) * mm for k, mm in zip(size, spacing, strict=True))
+    inside = ((rows > 12) & (rows < 30))[:, None] & ((columns > 15) & (columns < 27))[None]
+    return np.repeat(np.where(inside, 200.0, 10.0)[None].astype(np.float32), n, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing"),
+    [((96, 96), (0.6, 0.6)), ((101, 77), (0.5, 0.8)), ((64, 121), (0.9, 0.37)), ((45, 39), (1.3, 1.1))],
+)
+def test_masks_lie_on_the_pictures_grid_where_the_structure_is(size, spacing):
+    pictures = square(size, spacing)
+    marks = mark(pictures, spacing, bright_is_canal, grid_mm=0.6, stride=32)
+
+    masks = marks.masks()
+    assert masks.shape == pictures.shape
+    assert masks.dtype == np.uint8
+    truth = np.where(pictures > 100, Structure.CANAL.code, 0)
+    assert (masks != truth).mean() < 0.03
+    inside = np.argwhere(masks[0] == Structure.CANAL.code)
+    centre_mm = (inside.mean(axis=0) + 0.5) * spacing
+    np.testing.assert_allclose(centre_mm, (21, 21), atol=0.7)
+
+
+@pytest.mark.parametrize(("size", "stride"), [((50, 61), 32), ((32, 64), 32), ((1, 1), 16), ((33, 31), 8)])
+def test_the_locator_is_given_whole_strides_and_marks_lose_the_padding(size, stride):
+    given = []
+
+    def run(slices: np.ndarray) -> np.ndarray:
+        given.append(slices.shape)
+        assert slices.dtype == np.float32
+        return bright_is_canal(slices)
+
+    spacing = (0.7, 0.45)
+    marks = mark(np.ones((3, *size), np.float32), spacing, run, grid_mm=0.6, stride=stride)
+
+    rows, columns = (grid_size(n, mm, 0.6) for n, mm in zip(size, spacing, strict=True))
+    assert marks.probabilities.shape == (3, N_CLASSES, rows, columns)
+    assert marks.heat.shape == (3, 2, rows, columns)
+    assert len(given) == 3
+    for n, channels, padded_rows, padded_columns in given:
+        assert (n, channels) == (1, 1)
+        assert padded_rows % stride == padded_columns % stride == 0
+        assert 0 <= padded_rows - rows < stride
+        assert 0 <= padded_columns - columns < stride
+    assert marks.masks().shape == (3, *size)
+
+
+def test_probabilities_sum_to_one_and_heat_is_a_share():
+    marks = mark(square((80, 80), (0.6, 0.6)), (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+
+    np.testing.assert_allclose(marks.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert marks.heat.min() >= 0
+    assert marks.heat.max() <= 1
+
+
+def test_what_is_joined_to_no_spine_is_dropped_with_its_heat():
+    pictures = square((120, 120), (0.6, 0.6))
+    pictures[:, 100:106, 100:106] = 200.0
+    marks = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+
+    assert (marks.masks()[:, 95:, 95:] == 0).all()
+    assert (marks.heat[:, :, 95:, 95:] == 0).all()
+    assert (marks.masks()[:, 25:45, 30:40] == Structure.CANAL.code).all()
+    assert (marks.probabilities[:, 0, 95:, 95:] == 1).all()
+
+
+def test_pieces_joined_through_neighbouring_slices_stay():
+    pictures = np.full((3, 80, 80), 10.0, np.float32)
+    for k, top in enumerate((10, 28, 46)):
+        pictures[k, top : top + 22, 30:50] = 200.0
+    masks = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16).masks()
+
+    np.testing.assert_array_equal(masks > 0, pictures > 100)
+
+
+def test_pictures_without_structure_are_background():
+    marks = mark(np.zeros((2, 40, 40), np.float32), (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+
+    assert (marks.masks() == 0).all()
+    assert (marks.heat == 0).all()
+
+
+def test_each_picture_is_marked_for_itself():
+    first, second = square((80, 80), (0.6, 0.6), n=1), np.roll(square((80, 80), (0.6, 0.6), n=1), 4, axis=1)
+    both = mark(np.concatenate([first, second]), (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+
+    for one, picture in zip(both.masks(), (first, second), strict=True):
+        alone = mark(picture, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+        np.testing.assert_array_equal(one, alone.masks()[0])
+
+
+def test_grid_points_are_mapped_by_the_outer_edge():
+    nothing = np.zeros((1, N_CLASSES, 4, 4), np.float32)
+    marks = Marks(nothing, nothing[:, :2], 0.6, (0.3, 1.2), (8, 2))
+
+    found = marks.to_picture(np.array([[-0.5, -0.5], [0.0, 0.0], [3.5, 3.5]]))
+
+    np.testing.assert_allclose(found, [[-0.5, -0.5], [0.5, -0.25], [7.5, 1.5]])
