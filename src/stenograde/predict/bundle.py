@@ -20,13 +20,16 @@ from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
 from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
-from stenograde.terms import SCHEMES, Scheme
+from stenograde.terms import SCHEMES, Scheme, Structure
 
 if TYPE_CHECKING:
     import onnxruntime
 
 BUNDLE_FILE = "bundle.toml"
 """Name of the table in a bundle's folder."""
+
+N_MAPS = len(Structure) + 3
+"""Channels of a locator's output: background and structures, then two heat maps."""
 
 DEFAULT = "lumbar-mri"
 """Folder of the shipped bundle under ``stenograde/bundles``."""
@@ -52,6 +55,11 @@ class LocatorEntry:
     """Pixel spacing the network works on, mm."""
     stride: int
     """Rows and columns given to the network are multiples of this."""
+
+    def __post_init__(self) -> None:
+        if not self.grid_mm > 0 or self.stride < 1:
+            msg = f"a locator needs grid_mm > 0 and stride >= 1, got {self.grid_mm}, {self.stride}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,7 @@ class Bundle:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(os.sched_getaffinity(0))
         options.log_severity_level = 3
-        path = self.folder / self.table.locator.onnx.file
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return _session(self.folder / self.table.locator.onnx.file, options)
 
     def locate(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the locator.
@@ -116,6 +123,11 @@ class Bundle:
         Returns
         -------
         logits : ndarray of shape (n, classes + heat maps, rows, columns), float32
+
+        Raises
+        ------
+        BundleError
+            If the network is no ONNX graph, or its input or output is not that of a locator.
         """
         return self._locator.run(None, {"slices": slices})[0]
 
@@ -161,3 +173,30 @@ def _check(folder: Path, entry: WeightFile) -> None:
     if found != entry.sha256:
         msg = f"{entry.file} must have SHA-256 {entry.sha256[:12]}…, got {found[:12]}…; copy the bundle again"
         raise BundleError(msg)
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Open a network, and check what it takes and gives before a study is run through it."""
+    import onnxruntime  # noqa: PLC0415 - as above
+    from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (
+        refusals.Fail,
+        refusals.InvalidArgument,
+        refusals.InvalidGraph,
+        refusals.InvalidProtobuf,
+        refusals.NotImplemented,
+    ) as exc:
+        msg = f"{path.name} must be an ONNX graph that ONNX Runtime {onnxruntime.__version__} can run, got: {exc}"
+        raise BundleError(msg) from exc
+    names = [one.name for one in session.get_inputs()]
+    channels = [one.shape[1] if len(one.shape) == 4 else None for one in session.get_outputs()]
+    if names != ["slices"] or channels != [N_MAPS]:
+        msg = (
+            f"{path.name} must take 'slices' and give {N_MAPS} maps, got input {', '.join(names)} "
+            f"and {', '.join(map(str, channels))} maps; use a bundle made for this version"
+        )
+        raise BundleError(msg)
+    return session
