@@ -54,7 +54,7 @@ class CanalModel:
             12.0,
             10.0,
             0.5,
-            "anteroposterior diameter < 12 and < 10 mm: Steurer et al., 10.1186/1471-2474-12-175 (of the bony "
+            "anteroposterior diameter < 12 and < 10 mm: Kalichman et al., 10.1016/j.spinee.2009.03.005 (of the bony "
             "canal; ours is that of its contents, hence half the weight)",
         )
     )
@@ -63,7 +63,7 @@ class CanalModel:
             2 / 3,
             1 / 3,
             2.0,
-            "canal narrowed by more than a third and two thirds: Lurie et al., 10.1097/BRS.0b013e31817f6f6e",
+            "canal narrowed by more than a third and two thirds: Lurie et al., 10.1097/BRS.0b013e3181791af3",
         )
     )
     csf_ratio: Scale = field(
@@ -77,7 +77,7 @@ class CanalModel:
     )
     sac_area_mm2: Scale = field(
         default_factory=lambda: Scale(
-            100.0, 75.0, 1.0, "dural sac area < 100 and < 75 mm2: Schonstrom et al., 10.1002/jor.1100070116"
+            100.0, 75.0, 1.0, "dural sac area < 100 and < 75 mm2: Schonstrom et al., Spine 1985;10:806-11"
         )
     )
     steepness: float = 4.0

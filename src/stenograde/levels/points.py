@@ -26,7 +26,7 @@ third of the pedicle's width (Zhou et al., doi:10.1007/s005860000140)."""
 
 FORAMEN_UP_MM = 4.0
 """Height of the foramen's middle above the disc's, mm: the disc bounds the lower half of a foramen about
-20 mm high (Hasegawa et al., doi:10.1097/00007632-199501000-00004)."""
+20 mm high (Hasegawa et al., doi:10.2106/00004623-199501000-00005)."""
 
 FORAMEN_BACK_MM = {
     Level.L1_L2: 0.0,
@@ -46,7 +46,7 @@ RECESS_ASIDE_MM = {
     Level.L5_S1: 7.0,
 }
 """Distance of the subarticular zone's middle from the mid-sagittal surface, mm: just beside the thecal sac,
-which narrows downwards (zones after Wiltse et al., doi:10.1097/00007632-199706010-00002)."""
+which narrows downwards (zones after Wiltse et al., doi:10.1097/00007632-199707010-00023)."""
 
 RECESS_BACK_MM = 4.5
 """Distance of the subarticular zone's middle behind the disc's posterior margin, mm."""
