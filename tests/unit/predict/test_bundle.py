@@ -175,7 +175,7 @@ def test_a_network_of_other_maps_is_refused(tmp_path):
 def test_a_network_of_another_input_is_refused(tmp_path):
     bundle = load_bundle(write_bundle(tmp_path, network=graph(N_MAPS, "pictures")))
 
-    with pytest.raises(BundleError, match="must take 'slices' .* got input pictures"):
+    with pytest.raises(BundleError, match=r"must take 'slices' .* got input pictures"):
         bundle.locate(np.zeros((1, 1, 32, 32), np.float32))
 
 
