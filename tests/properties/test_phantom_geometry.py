@@ -21,8 +21,11 @@ def test_spine_coordinates_turn_back_into_themselves(seed: int) -> None:
     curve = make_patient(seed).anatomy.curve
     rng = np.random.default_rng(seed)
     sla = np.stack([rng.uniform(-20, 200, 200), rng.uniform(-30, 30, 200), rng.uniform(-20, 45, 200)], axis=1)
-    s, left, behind = curve.to_spine(curve.to_body(sla).T.astype(np.float32))
-    np.testing.assert_allclose(np.stack([s, left, behind], axis=1), sla, atol=0.1)
+    body = curve.to_body(sla)
+    turned = np.stack(curve.to_spine(body.T.astype(np.float32)), axis=1)
+    np.testing.assert_allclose(curve.to_body(turned), body, atol=0.1)
+    spread = sla[:, 2] < 35  # the planes across the lumbosacral bend all but meet further behind
+    np.testing.assert_allclose(turned[spread], sla[spread], atol=0.1)
 
 
 @settings(max_examples=8)

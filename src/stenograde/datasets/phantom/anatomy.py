@@ -30,7 +30,9 @@ class Row(IntEnum):
     ROOF = auto()  # a of the bony canal's roof in the midline
     CANAL_WIDTH = auto()  # half width of the bony canal
     FORAMEN = auto()  # how far behind the midline wall of the body the middle of a foramen lies
-    LIGAMENT = auto()  # thickness of the ligamentum flavum
+    SIDE_FAT = auto()  # fat between the sac and the ligamenta flava beside it
+    BACK_FAT = auto()  # height of the triangle of fat behind the sac in the midline
+    FACET = auto()  # how far beside the midline the middle of a facet joint lies
     BULGE = auto()  # how far the disc stands out behind
     BEND = auto()  # curvature, 1/mm
     CORD = auto()  # half width of the cord
@@ -187,7 +189,9 @@ def _curve(rng: np.random.Generator, centre: Array, top: Array, population: Popu
     slope = float(np.clip(rng.normal(*population.sacral_slope_deg), 28, 52))
     factor = float(np.clip(rng.normal(*population.lordosis), 0.8, 1.2))
     tilt = np.array([segment.tilt_deg for segment in SEGMENTS])
-    tilt[_S1 + 1 :] *= factor * (slope + 14) / 52
+    bent = factor * (slope + 14) / 52
+    at_l5 = tilt[_S1 + 1]
+    tilt[_S1 + 1 :] = at_l5 * (2 + bent) / 3 + (tilt[_S1 + 1 :] - at_l5) * bent
     ways = np.concatenate([[centre[0] - 60], centre, [centre[-1] + 60]])
     tilt = np.concatenate([[tilt[0] + 20], tilt, [tilt[-1] - 10]]) - slope
     sway = (float(rng.normal(0, 1.5)), float(rng.uniform(260, 380)), float(rng.uniform(0, 2 * np.pi)))
@@ -201,7 +205,6 @@ def _tables(rng: np.random.Generator, curve: SpineCurve, layout: _Layout, areas:
     out[Row.BEND] = curve.bend_per_mm
     out[Row.BODY_DEPTH], out[Row.BODY_WIDTH] = _column(s, layout)
     _canal(out, s, layout)
-    out[Row.LIGAMENT] = 2.6 * layout.size
     for level, area in areas.items():
         _narrow(out, s, float(layout.disc[_disc_index(level)]), area, float(rng.uniform(0.4, 0.7)))
     for k in range(_S1, len(SEGMENTS) - 1):
@@ -232,7 +235,7 @@ def _column(s: Array, layout: _Layout) -> tuple[Array, Array]:
         waist = (1.0, 1.0) if k < _S1 else (0.94, 0.88)
         rim = {"S1": 1.3}.get(segment.name, 1.0)
         for place, factors in (
-            (-0.97, (1.0 if k != _S1 else 0.82, 1.0)),
+            (-0.97, (1.0 if k != _S1 else 0.80, 1.0)),
             (0.0, waist),
             (0.97, (rim, 1.0)),
         ):
@@ -240,6 +243,14 @@ def _column(s: Array, layout: _Layout) -> tuple[Array, Array]:
             depths.append(depth * factors[0])
             widths.append(width * factors[1])
     return _smooth(s, np.array(nodes), np.array(depths)), _smooth(s, np.array(nodes), np.array(widths))
+
+
+_DISC_FAT_MM = (1.6, 2.3)
+"""From the disc to the sac, L1/L2 to L4/L5 and L5/S1: the longitudinal ligament and little fat, by eye, mm."""
+
+
+SIDE_FAT_MM = 0.35
+"""From the sac to the ligaments around it at a disc above L5/S1, by eye, mm."""
 
 
 def _canal(out: Array, s: Array, layout: _Layout) -> None:
@@ -270,18 +281,23 @@ def _canal(out: Array, s: Array, layout: _Layout) -> None:
         s, nodes, np.array([0.1, 0.1, 0.1, 2.5, 6.0, 7.6, 8.5, 8.7, 8.6, 8.2, 7.4]) * size
     )
     out[Row.SAC_WEDGE] = _smooth(s, nodes, np.array([0, 0, 0, 0.1, 0.3, 0.34, 0.3, 0.15, 0.05, 0, 0]))
-    gap = _smooth(s, nodes, np.array([2.0, 2, 4, 4, 4.8, 4.2, 2.2, 1.8, 1.6, 1.6, 1.6]))
-    fat = _smooth(s, nodes, np.array([2.0, 2, 2.5, 3, 3.5, 3, 2.2, 1.8, 1.5, 1.4, 1.4]))
+    gap = _smooth(s, nodes, np.array([2.0, 2, 2.5, 3, 4.0, 3.6, 3.2, 2.9, 2.6, 2.0, 1.6]))
+    fat = _smooth(s, nodes, np.array([1.0, 1, 1.5, 1.5, 2.0, 2.6, 2.2, 1.9, 1.7, 1.5, 1.4]))
+    side = _smooth(s, nodes, np.array([20.0, 20, 20, 20, 16, 2.4, 3.4, 2.8, 2.4, 2.0, 1.8]))
     for k in range(_S1, len(SEGMENTS) - 1):
         near = np.exp(-(((s - layout.disc[k] + 2) / 11) ** 2))
-        fat += near * (3.2 if k <= _S1 + 5 else 1.0)
-        gap -= 0.7 * np.exp(-(((s - layout.disc[k]) / 7) ** 2))
+        fat += near * (3.0 if k <= _S1 + 5 else 1.0)
+        gap += (_DISC_FAT_MM[k == _S1] - gap) * np.exp(-(((s - layout.disc[k]) / 7) ** 2))
+        near = np.exp(-(((s - layout.disc[k]) / 9) ** 4)) * (s > -5)
+        side += (SIDE_FAT_MM * (2.5 if k == _S1 else 1) - side) * near
+    out[Row.SIDE_FAT], out[Row.BACK_FAT] = side, fat - 0.8
     wall = out[Row.BODY_DEPTH]
     out[Row.SAC_CENTRE] = wall + gap + out[Row.SAC_DEPTH]
     out[Row.ROOF] = out[Row.SAC_CENTRE] + np.maximum(out[Row.SAC_DEPTH], 2.0) + fat
     out[Row.CANAL_WIDTH] = _smooth(
-        s, nodes, np.array([7.0, 9, 11, 12, 13.5, 13.5, 13.2, 12.2, 11.6, 11.2, 10.5]) * size
+        s, nodes, np.array([4.0, 5, 7, 9, 12.5, 13.5, 13.2, 12.2, 11.6, 11.2, 10.5]) * size
     )
+    out[Row.FACET] = np.maximum(out[Row.CANAL_WIDTH], 11) + 3.2
     low = [at[name] for name in ("S1", "L5", "L4", "L3", "L1")]
     out[Row.FORAMEN] = _smooth(s, np.array(low), np.array([0.5, 2.0, 4.0, 5.5, 6.0]))
     tip = at["L1"] - 10
@@ -301,9 +317,11 @@ def _narrow(out: Array, s: Array, disc: float, area: float, share_front: float) 
     out[Row.SAC_DEPTH] -= lost * near
     out[Row.SAC_WIDTH] *= 1 - (1 - ratio**0.34) * near
     out[Row.SAC_CENTRE] += lost * near * (2 * share_front - 1)
-    out[Row.SAC_WEDGE] += 0.12 * tight * near
+    out[Row.SAC_WEDGE] += 0.3 * tight * near
     out[Row.CROWD] = np.maximum(out[Row.CROWD], min(1.4 * tight, 1) * near)
-    out[Row.LIGAMENT] += 2 * max(lost, 0) * (1 - share_front) * near
+    out[Row.SIDE_FAT] *= 1 - min(tight, 0.8) * near
+    out[Row.BACK_FAT] *= 1 - min(1.5 * tight, 0.95) * near
+    out[Row.FACET] -= 2.5 * tight * near
     out[Row.BULGE] = np.maximum(
-        out[Row.BULGE], 2 * max(lost, 0) * share_front * np.exp(-(((s - disc) / 7.0) ** 4))
+        out[Row.BULGE], (2 * max(lost, 0) * share_front + 0.8 * tight) * np.exp(-(((s - disc) / 7.0) ** 4))
     )

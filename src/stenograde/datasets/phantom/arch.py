@@ -13,8 +13,8 @@ from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
 from stenograde.terms import Structure
 
-_JOINT_LEFT_MM, _JOINT_BACK_MM = 17.5, 17.0
-"""Middle of a facet joint beside the midline and behind the vertebral body, mm."""
+_JOINT_BACK_MM = 17.0
+"""How far behind the vertebral body the middle of a facet joint lies, by eye, mm."""
 
 _NOWHERE = np.float32(99.0)
 
@@ -46,7 +46,7 @@ def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 def _facet(points: Points) -> tuple[Grid, Grid]:
     """Distances across (to the front and side) and along a facet joint, which stands at 45°."""
-    left = np.abs(points.left) - _JOINT_LEFT_MM
+    left = np.abs(points.left) - points.row(Row.FACET)
     back = points.behind - points.row(Row.BODY_DEPTH) - _JOINT_BACK_MM
     return (left - back) * np.float32(0.7071), (left + back) * np.float32(0.7071)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stenograde.datasets.phantom.anatomy import Row
+from stenograde.datasets.phantom.anatomy import SIDE_FAT_MM, Row
 from stenograde.datasets.phantom.canvas import Canvas, Points, cover
+from stenograde.datasets.phantom.column import bulge_behind
 from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
@@ -14,8 +15,13 @@ from stenograde.terms import Structure
 ROOF_SLOPE = 0.42
 """How much the canal's roof comes forward per mm beside the midline."""
 
+_BACK_FAT_SLOPE = 1.1
+"""How much the triangle of fat behind the sac comes forward per mm beside the midline, by eye."""
 
-_ROOTLETS = 0.55
+_RECESS_MM = 2.5
+"""Depth of the band of fat behind a disc beside the sac, where the next root passes, by eye, mm."""
+
+_ROOTLETS = 0.8
 """Share of the sac that roots too thin to draw take where it is tightest."""
 
 
@@ -29,23 +35,35 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas : Canvas
         Painted in place.
     """
-    left, behind, thick = np.abs(points.left), points.behind, points.row(Row.LIGAMENT)
+    left, behind = np.abs(points.left), points.behind
     under_roof = behind - (points.row(Row.ROOF) - ROOF_SLOPE * left)
     room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), left - 25)
     canvas.paint(cover(room, 1.5), Tissue.FAT)
-    yellow = np.maximum(np.abs(under_roof + thick / 2) - thick / 2, np.abs(left - 8) - 6.5)
-    canvas.paint(cover(yellow), Tissue.LIGAMENT)
     length = scene.per_vertebra(scene.anatomy.spinous_mm, scene.of_body[points.entry])
     between = np.maximum(left - 3.2, np.abs(under_roof - length / 2) - length / 2)
     strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
     canvas.paint(np.clip(strands, 0, 1) * cover(between, 2.0), Tissue.LIGAMENT)
-    _paint_exits(scene, points, canvas)
     sac = sac_distance(points)
+    yellow = np.maximum(_yellow(points, sac), under_roof - 0.5)
+    canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * scene.medium.at(*points.xyz))
+    _paint_exits(scene, points, canvas)
     inside = np.flatnonzero(sac < 2.5)
     if inside.size:
         part = canvas.part(inside)
         _paint_sac(scene, points.take(inside), part, sac[inside])
         canvas.put(inside, part)
+
+
+def _yellow(points: Points, sac: Grid) -> Grid:
+    """Distance to the ligaments around the canal: what closes in on the sac but for a little fat."""
+    left, behind = np.abs(points.left), points.behind
+    back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
+    triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
+    band = np.clip(_RECESS_MM * points.row(Row.SIDE_FAT) / SIDE_FAT_MM, 0, _RECESS_MM)
+    recess = points.row(Row.BODY_DEPTH) + bulge_behind(points) + band + 0.8 * np.clip(left - 10, 0, 9)
+    aside = np.maximum(behind - recess, points.row(Row.SAC_WIDTH) + 0.3 - left)
+    free = np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
+    return np.maximum(-free, left - 18)
 
 
 def sac_distance(points: Points) -> Grid:
@@ -88,9 +106,9 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     owner = scene.of_body[points.entry]
     left = np.abs(points.left)
     under = anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 4.8
-    way = scene.per_vertebra(under, owner) - 0.45 * (left - 13)
+    way = scene.per_vertebra(under, owner) - 0.45 * (left - 13) + 1.6 * np.clip(13 - left, 0, 6)
     deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
-    thick = 2.2 + 1.3 * np.exp(-(((left - 17) / 4) ** 2))
+    thick = 1.6 + 0.6 * np.clip(left - 11, 0, 1) + 1.3 * np.exp(-(((left - 17) / 4) ** 2))
     root = np.hypot((points.s - way) / 1.25, points.behind - deep) - thick
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)
     lumbar = owner >= anatomy.n_sacral - 2

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 from scipy.spatial import cKDTree
 
 Array = NDArray[np.float64]
@@ -25,6 +24,10 @@ Grid = NDArray[np.floating[Any]]
 
 STEP_MM = 0.25
 """Distance between the entries of tables along the curve, mm."""
+
+_SOFT_MM = 5.0
+"""Tilts run straight from one vertebra to the next but for this smoothing, so that no place bends more than
+it must: planes across the curve meet where its radius ends, mm."""
 
 _GRID_MM = 1.5
 _GRID_Y_MM = (-170.0, 140.0)
@@ -64,7 +67,8 @@ class SpineCurve:
 
     @cached_property
     def _tilt(self) -> Array:
-        return np.asarray(PchipInterpolator(self.way_mm, self.tilt_rad)(self.table_way_mm))
+        sharp = np.interp(self.table_way_mm, self.way_mm, self.tilt_rad)
+        return np.asarray(gaussian_filter1d(sharp, _SOFT_MM / STEP_MM, mode="nearest"))
 
     @cached_property
     def bend_per_mm(self) -> Array:

@@ -68,15 +68,15 @@ class Segment:
 SEGMENTS = (
     Segment("S5", 14.0, 4.5, 10.0, 1.0, 52.0, 2.0, 6.0),
     Segment("S4", 16.0, 5.0, 12.0, 1.0, 28.0, 4.0, 8.0),
-    Segment("S3", 19.0, 6.5, 15.0, 1.4, 6.0, 6.0, 9.0),
-    Segment("S2", 23.0, 8.5, 19.0, 2.2, -4.0, 8.0, 10.0),
-    Segment("S1", 29.0, 12.5, 25.0, 8.6, -2.0, 10.0, 11.0),
-    Segment("L5", 27.0, 17.3, 24.3, 9.8, 17.0, 23.0, 8.0),
-    Segment("L4", 28.0, 17.6, 23.3, 9.4, 28.0, 29.0, 6.2),
-    Segment("L3", 28.5, 17.5, 22.3, 8.6, 36.0, 31.0, 5.0),
-    Segment("L2", 28.0, 17.2, 21.5, 7.6, 42.0, 30.0, 4.4),
-    Segment("L1", 26.5, 16.8, 20.8, 6.4, 46.0, 28.0, 4.3),
-    Segment("T12", 25.0, 16.0, 20.0, 5.4, 47.0, 26.0, 4.2),
+    Segment("S3", 19.0, 6.8, 15.0, 1.2, 0.0, 6.0, 9.0),
+    Segment("S2", 23.0, 8.6, 19.0, 1.6, -13.0, 8.0, 10.0),
+    Segment("S1", 29.0, 12.5, 25.0, 8.6, -10.0, 10.0, 11.0),
+    Segment("L5", 27.0, 17.3, 24.3, 9.8, 26.0, 23.0, 8.0),
+    Segment("L4", 28.0, 17.6, 23.3, 9.4, 36.0, 29.0, 6.2),
+    Segment("L3", 28.5, 17.5, 22.3, 8.6, 42.5, 31.0, 5.0),
+    Segment("L2", 28.0, 17.2, 21.5, 7.6, 46.5, 30.0, 4.4),
+    Segment("L1", 26.5, 16.8, 20.8, 6.4, 48.0, 28.0, 4.3),
+    Segment("T12", 25.0, 16.0, 20.0, 5.4, 48.0, 26.0, 4.2),
     Segment("T11", 23.5, 15.4, 18.5, 4.8, 46.0, 26.0, 4.2),
     Segment("T10", 22.0, 14.8, 17.0, 4.4, 43.0, 28.0, 3.8),
     Segment("T9", 21.0, 14.4, 16.0, 4.2, 40.0, 30.0, 3.6),
@@ -84,9 +84,10 @@ SEGMENTS = (
 """The spine of the phantom, from below.
 
 Lumbar bodies and pedicles are rounded from Panjabi et al., Spine 1992;17:299 (bodies made about 10 % larger,
-as living adults on MR are). Tilts add up to a lordosis L1 to S1 near 46°, as in people who lie; Vialle et
-al., J Bone Joint Surg Am 2005;87:260 measured 60 ± 10° in people who stand. Disc heights, sacrum and thoracic
-rows are rounded to look right and are no data.
+as living adults on MR are). Tilts add up to a lordosis L1 to S1 near 48°, as in people who lie, half of it
+below the middle of L5, so that the promontory shows (by eye); Vialle et al., J Bone Joint Surg Am 2005;87:260
+measured 60 ± 10° in people who stand. Disc heights, sacrum and thoracic rows are rounded to look right and
+are no data.
 """
 
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}

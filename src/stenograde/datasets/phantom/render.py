@@ -22,6 +22,9 @@ FULL_SCALE = 4095
 
 _COIL_STEP = 8
 
+_BAND_AWAY_MM = 14.0
+"""From the foremost lumbar body to the saturation band, by eye, mm."""
+
 
 @dataclass(frozen=True)
 class Receiver:
@@ -128,13 +131,21 @@ def _signal(phantom: Phantom, plane: SlicePlane, signals: Grid, layers: int) -> 
     return (total / layers).reshape(plane.matrix, plane.matrix)
 
 
+def _band_edge(phantom: Phantom) -> float:
+    """Return the y of the back of the saturation band, a straight slab in front of the lumbar bodies, mm."""
+    anatomy = phantom.anatomy
+    lumbar = anatomy.centre_mm[anatomy.n_sacral : anatomy.n_sacral + 5]
+    walls = np.array([[way, 0.0, -anatomy.at(Row.BODY_DEPTH, way)] for way in lumbar])
+    return float(anatomy.curve.to_body(walls)[:, 1].min()) - _BAND_AWAY_MM
+
+
 def _gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
     """Gain of the coil over a slice, from a coarse grid of points; 1 near the spine."""
     points = Points.of(phantom.anatomy, _points(phantom, plane, step=_COIL_STEP))
     deep = np.maximum(-phantom.scene.skin(points.xyz), 0)
     gain = receiver.floor + (1 - receiver.floor) * np.exp(-((deep / receiver.reach_mm) ** 1.3))
     gain *= np.exp(-(((points.xyz[2] + 30) / 190) ** 4))
-    front = (-points.behind - points.row(Row.BODY_DEPTH) - 12) / 4
+    front = (_band_edge(phantom) - points.xyz[1]) / 4
     gain *= 1 - receiver.band / (1 + np.exp(-np.clip(front, -30, 30)))
     gain /= receiver.floor + (1 - receiver.floor) * np.exp(-((65 / receiver.reach_mm) ** 1.3))
     side = len(range(0, plane.matrix, _COIL_STEP))

@@ -44,6 +44,7 @@ class Scene:
         self.fine = Noise(seed, 0.9)
         self.medium = Noise(seed + 1, 2.2, smooth=5.0, size=128)
         self.coarse = Noise(seed + 2, 7.0, smooth=5.0, size=128)
+        self.loops = Noise(seed + 4, 13.0, smooth=14.0, size=128)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)

@@ -28,6 +28,7 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
     _paint_belly(scene, points, canvas)
     front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
     part = canvas.part(front)
+    _paint_rectum(scene, points.take(front), part)
     _paint_front(scene, points.take(front), part)
     canvas.put(front, part)
     back = np.flatnonzero((points.behind > 5) & (skin < 1))
@@ -65,8 +66,22 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     belly = cover(close.behind + close.row(Row.BODY_DEPTH) + 14 - 0.2 * left, 8.0)
     content = 1 + 0.2 * scene.medium.at(x, y, z)
     part.paint(belly * np.clip(0.35 + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
-    part.paint(belly * np.clip(2 * grain - 3, 0, 1), Tissue.AIR)
+    loops = scene.loops.at(x * 0.7, y, z)
+    part.paint(belly * np.clip(0.6 + 1.5 * loops, 0, 0.8), Tissue.MUSCLE, texture=1.5 * content)
+    part.paint(belly * np.clip(3 * (loops - 1.6), 0, 1), Tissue.AIR)
     canvas.put(far, part)
+
+
+def _paint_rectum(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the rectum, which follows the sacrum behind a layer of fat."""
+    at = dict(zip(scene.anatomy.names, scene.anatomy.centre_mm.tolist(), strict=True))
+    grain = scene.loops.at(*points.xyz)
+    wide = 10 + 2 * np.sin(points.s / 9) + 1.5 * grain
+    deep = points.behind + points.row(Row.BODY_DEPTH) + 8 + wide
+    tube = np.hypot(np.hypot(points.left * 0.8, deep), np.maximum(points.s - at["S2"], 0)) - wide
+    canvas.paint(cover(tube, 1.5), Tissue.MUSCLE, texture=1.3 + 0.2 * scene.medium.at(*points.xyz))
+    content = 0.5 + 0.2 * scene.medium.at(*points.xyz)
+    canvas.paint(cover(tube + 3, 1.5) * np.clip(0.6 + grain, 0, 1), Tissue.BOWEL, texture=content)
 
 
 def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
