@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,11 +150,14 @@ def _outline(
     core = (across / 3.5) ** 2 + ((down - (front_mm + back_mm) / 2) / depth) ** 2 <= 1
     signal, dark = float(np.median(smooth[core])), float(np.percentile(smooth, 15))
     low, high = np.percentile(picture, (2, 98))
-    if signal - dark < MIN_CONTRAST * (high - low):
+    if signal - dark <= MIN_CONTRAST * (high - low):
         return None
     start = np.array([(front_mm + back_mm) / 2, 0.0]) / GRID_MM + middle
     believed = min(signal - dark, FLUID_CAP * (high - dark))
-    radius_mm, closed = _radii(smooth, start, dark + THRESHOLD * believed)
+    level = THRESHOLD * believed / (signal - dark)
+    radius_mm, closed = _radii(smooth, start, dark + level * (signal - dark))
+    # smoothing carries an edge's lower levels outwards: back to where its middle was
+    radius_mm = np.maximum(radius_mm - SMOOTH_MM * NormalDist().inv_cdf(1 - level), 0.0)
     if closed < MIN_CLOSED:
         return None
     around = np.median(
