@@ -63,8 +63,11 @@ def test_a_stack_is_standardised_as_its_pictures(pictures):
 
 
 def test_the_input_is_left_alone(pictures):
+    before = pictures.copy()
     pictures.flags.writeable = False
     standardise(pictures)
+
+    np.testing.assert_array_equal(pictures, before)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 2)])
