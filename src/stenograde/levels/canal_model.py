@@ -77,7 +77,11 @@ class CanalModel:
     )
     sac_area_mm2: Scale = field(
         default_factory=lambda: Scale(
-            100.0, 75.0, 1.0, "dural sac area < 100 and < 75 mm2: Schonstrom et al., Spine 1985;10:806-11"
+            100.0,
+            75.0,
+            1.0,
+            "dural sac area < 100 and < 75 mm2: Schonstrom et al., Spine 1985;10:806-11, as used by Lonne et al., "
+            "10.1007/s00586-014-3248-4",
         )
     )
     steepness: float = 4.0
