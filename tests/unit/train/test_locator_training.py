@@ -29,6 +29,8 @@ TINY = LocatorTraining(
     augment=AugmentConfig(size_px=(64, 64)),
     first=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
     second=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
+    finish=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
+    finish_augment=AugmentConfig(size_px=(64, 64)),
     folds=2,
 )
 
