@@ -45,9 +45,9 @@ class LocatorTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     first: FitConfig = field(default_factory=lambda: FitConfig(epochs=28))
     """On slices with masks."""
-    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=16, seed=8))
+    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=12, seed=8))
     """With slices marked by the first net."""
-    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=10, learning_rate=1.5e-3, seed=9))
+    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=24, learning_rate=1.5e-3, seed=9))
     """On slices with masks once more, hardly changed, so that borders are learnt as they are."""
     finish_augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(mild_share=0.8, turn_deg=8.0, log_scale=0.12, bend_mm=6.0)

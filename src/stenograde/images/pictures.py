@@ -1,0 +1,85 @@
+"""One stored picture to the array a network takes: cut, resampled, brightness normalised; numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import exposure
+from skimage.transform import resize
+
+Intensity = Literal["minmax", "percentile", "equalise", "clahe"]
+"""How brightness is brought to [0, 1]: by the extremes (grayscale normalisation), by the 1st and 99th percentile,
+by histogram equalisation, or by its contrast-limited form."""
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """How a picture is prepared, in training and in use alike."""
+
+    size_px: tuple[int, int] = (256, 256)
+    """Rows and columns of what comes out."""
+    intensity: Intensity = "minmax"
+    centre: tuple[float, float] = (0.5, 0.5)
+    """Row and column of the cut's centre, as shares of the picture."""
+    share: tuple[float, float] = (1.0, 1.0)
+    """Height and width of the cut, as shares of the picture; what lies outside it repeats its border."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_px) < 1 or min(self.share) <= 0 or min(self.centre) < 0 or max(self.centre) > 1:
+            msg = (
+                f"a picture needs size_px >= 1, share > 0 and centre within 0 to 1, "
+                f"got {self.size_px}, {self.share}, {self.centre}"
+            )
+            raise ValueError(msg)
+
+
+def prepare_picture(picture: NDArray[np.float32], config: PictureConfig) -> NDArray[np.uint8]:
+    """Return a picture as a network takes it.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (rows, columns)
+        Stored intensities, any scale.
+    config : PictureConfig
+
+    Returns
+    -------
+    prepared : ndarray of shape ``config.size_px``, uint8
+        0 to 255; a picture of one value is 0 throughout.
+
+    Raises
+    ------
+    ValueError
+        If the picture is not two-dimensional, is empty, or holds a value that is not finite.
+    """
+    grey = np.asarray(picture, np.float32)
+    if grey.ndim != 2 or grey.size == 0 or not np.isfinite(grey).all():
+        msg = f"a picture must be a filled (rows, columns) array of finite values, got shape {grey.shape}"
+        raise ValueError(msg)
+    cut = resize(_cut(grey, config), config.size_px, order=1, anti_aliasing=True, preserve_range=True)
+    return np.rint(255 * _normalised(cut.astype(np.float32), config.intensity)).astype(np.uint8)
+
+
+def _cut(picture: NDArray[np.float32], config: PictureConfig) -> NDArray[np.float32]:
+    places = []
+    for n, centre, share in zip(picture.shape, config.centre, config.share, strict=True):
+        size = max(1, round(share * n))
+        first = round(centre * n - size / 2)
+        places.append(np.clip(np.arange(first, first + size), 0, n - 1))
+    return picture[np.ix_(*places)]
+
+
+def _normalised(picture: NDArray[np.float32], how: Intensity) -> NDArray[np.float32]:
+    limits = (1, 99) if how == "percentile" else (0, 100)
+    low, high = (float(value) for value in np.percentile(picture, limits))
+    if high <= low:
+        return np.zeros_like(picture)
+    scaled = np.clip((picture - low) / (high - low), 0, 1)
+    if how == "equalise":
+        return exposure.equalize_hist(scaled).astype(np.float32)
+    if how == "clahe":
+        return exposure.equalize_adapthist(scaled).astype(np.float32)
+    return scaled
