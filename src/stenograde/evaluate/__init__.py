@@ -1,0 +1,1 @@
+"""Scores of predictions with intervals, beside trivial answers; leaks, tests, calibration and plots; no torch."""

@@ -1,0 +1,99 @@
+"""Answers that need no picture: what a method must beat before its score means anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stenograde.evaluate.predictions import Predictions
+
+
+def majority(train_labels: ArrayLike, test: Predictions) -> Predictions:
+    """Return the answer that says of every picture how common the classes are in training.
+
+    Its most probable class is the majority of training, and its AUC is one half.
+
+    Parameters
+    ----------
+    train_labels : array-like of int, shape (n,)
+        Codes of the classes of training.
+    test : Predictions
+        Pictures to answer for; their labels and probabilities are not looked at.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, or one is none of the classes.
+    """
+    shares = _shares(train_labels, len(test.classes))
+    return replace(test, probabilities=np.tile(shares, (len(test), 1)))
+
+
+def group_prior(
+    train_labels: ArrayLike, test: Predictions, *, train_groups: Sequence[str | None]
+) -> Predictions:
+    """Return the answer that knows only the group of each picture (its level), and how common classes are in it.
+
+    The shares of a group are drawn towards the shares of all by the weight of one picture, so that a class that a
+    small group lacks keeps a probability. A group that training lacks, or none, gets the shares of all.
+
+    Parameters
+    ----------
+    train_labels : array-like of int, shape (n,)
+    test : Predictions
+        Its groups are used.
+    train_groups : sequence of str or None, length n
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, the test pictures have no groups, or a label is none of the classes.
+    """
+    codes = np.asarray(train_labels, np.int64)
+    if test.groups is None or len(train_groups) != len(codes):
+        msg = (
+            f"the prior of groups needs a group for each label and for each test picture, got {len(codes)} labels, "
+            f"{len(train_groups)} groups and {'no' if test.groups is None else 'some'} test groups"
+        )
+        raise ValueError(msg)
+    n_classes = len(test.classes)
+    overall = _shares(codes, n_classes)
+    of_group: dict[str | None, NDArray[np.float64]] = {}
+    for group in {group for group in train_groups if group is not None}:
+        counts = np.bincount(codes[[g == group for g in train_groups]], minlength=n_classes)
+        of_group[group] = (counts + overall) / (counts.sum() + 1)
+    rows = [of_group.get(group, overall) for group in test.groups]
+    return replace(test, probabilities=np.stack(rows))
+
+
+def stated(codes: ArrayLike, test: Predictions) -> Predictions:
+    """Return the answer of a rule that names one class per picture, as probabilities of 0 and 1.
+
+    Parameters
+    ----------
+    codes : array-like of int, shape (n,)
+        Class that the rule gives each test picture.
+    test : Predictions
+
+    Raises
+    ------
+    ValueError
+        If there is not one class for each picture.
+    """
+    said = np.asarray(codes, np.int64)
+    n_classes = len(test.classes)
+    if said.shape != (len(test),) or said.min() < 0 or said.max() >= n_classes:
+        msg = f"a rule must name a class from 0 to {n_classes - 1} for each of {len(test)} pictures, got {said.shape}"
+        raise ValueError(msg)
+    return replace(test, probabilities=np.eye(n_classes)[said])
+
+
+def _shares(labels: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    codes = np.asarray(labels, np.int64)
+    if codes.size == 0 or codes.min() < 0 or codes.max() >= n_classes:
+        msg = f"training labels must be some codes from 0 to {n_classes - 1}, got {np.unique(codes).tolist()}"
+        raise ValueError(msg)
+    return np.bincount(codes, minlength=n_classes) / codes.size
