@@ -50,7 +50,8 @@ def locate(
 
     The mask has the grid of the input: 0 background, 1 vertebra, 2 disc, 3 canal.
     """
-    from stenograde.cli.picture_files import is_nifti, is_picture
+    from stenograde.cli.picture_files import is_nifti
+    from stenograde.datasets.picture_files import is_picture
     from stenograde.predict.bundle import default_bundle, load_bundle
 
     folder = out_folder(out)
@@ -71,7 +72,8 @@ def locate(
 
 
 def _in_picture(path: Path, spacing_mm: tuple[float, float] | None, bundle: Bundle) -> _Located:
-    from stenograde.cli.picture_files import png_bytes, read_picture
+    from stenograde.cli.picture_files import png_bytes
+    from stenograde.datasets.picture_files import read_picture
     from stenograde.predict.locate import mark_picture
     from stenograde.report.overlay import overlay_png
 

@@ -1,4 +1,4 @@
-"""Plain pictures and NIfTI volumes as arrays on our axes, and masks back onto the file's own grid."""
+"""NIfTI volumes as arrays on our axes, and masks and pictures as the content of files."""
 
 from __future__ import annotations
 
@@ -13,42 +13,12 @@ from numpy.typing import NDArray
 from stenograde.errors import UnreadableInstanceError
 from stenograde.study import Volume
 
-PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-
-
-def is_picture(path: Path) -> bool:
-    """Say whether a file's name is that of a plain picture."""
-    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def is_nifti(path: Path) -> bool:
     """Say whether a file's name is that of a NIfTI volume."""
     return path.name.lower().endswith(NIFTI_SUFFIXES)
-
-
-def read_picture(path: Path) -> NDArray[np.float32]:
-    """Read a picture as grey values.
-
-    Returns
-    -------
-    picture : ndarray of shape (rows, columns), float32
-
-    Raises
-    ------
-    UnreadableInstanceError
-        If the file is missing or no picture.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            # 16-bit and float pictures keep their depth; colours become luminance
-            grey = image if image.mode in ("I", "I;16", "F", "L") else image.convert("L")
-            return np.asarray(grey, dtype=np.float32)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
-        msg = f"picture must be a readable PNG, WebP or JPEG, got {path} ({_reason(exc)})"
-        raise UnreadableInstanceError(msg) from exc
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,8 @@ import pytest
 from PIL import Image
 
 from stenograde import geometry
-from stenograde.cli.picture_files import (
-    is_nifti,
-    is_picture,
-    nifti_bytes,
-    png_bytes,
-    read_nifti,
-    read_picture,
-)
+from stenograde.cli.picture_files import is_nifti, nifti_bytes, png_bytes, read_nifti
+from stenograde.datasets.picture_files import is_picture, read_picture
 from stenograde.errors import UnreadableInstanceError
 
 
@@ -29,31 +23,6 @@ from stenograde.errors import UnreadableInstanceError
 )
 def test_kind_of_file_when_named_then_the_ending_decides(name: str, picture: bool, nifti: bool) -> None:
     assert (is_picture(Path(name)), is_nifti(Path(name))) == (picture, nifti)
-
-
-@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("L", "webp"), ("RGB", "png"), ("LA", "png")])
-def test_picture_when_grey_or_coloured_then_it_is_read_as_grey_values(
-    tmp_path: Path, mode: str, suffix: str
-) -> None:
-    path = tmp_path / f"a.{suffix}"
-    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
-    Image.fromarray(grey).convert(mode).save(path, lossless=True)
-    assert read_picture(path).dtype == np.float32
-    np.testing.assert_array_equal(read_picture(path), grey)
-
-
-def test_picture_when_it_has_16_bits_then_none_is_lost(tmp_path: Path) -> None:
-    values = np.array([[0, 1], [40000, 65535]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), values)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n0000"])
-def test_picture_when_it_cannot_be_read_then_it_is_named(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableInstanceError, match=r"^picture must be a readable PNG, .*got .*a\.png \("):
-        read_picture(tmp_path / "a.png")
 
 
 def oriented(order: tuple[int, ...], signs: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,201 @@
+"""Prepared pictures of a sample set on disk, memory-mapped: read and resampled once, checked whenever opened.
+
+One file holds one set at one setting. It is named after the set, the names of its samples, the setting and the
+versions of what prepares; each row knows the content it was made of and its own checksum. Rows whose source has
+changed and rows that are damaged are made again; a file that cannot be understood is made again as a whole.
+Files appear whole or not at all, so several processes may share a folder: the last to finish wins, and all of
+them write the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.datasets.samples import SampleSet
+from stenograde.errors import DatasetError
+from stenograde.images.pictures import PictureConfig, prepare_picture
+
+FORMAT: Final = 1
+"""Version of the file's layout and of :func:`prepare_picture`; to be raised when either changes."""
+
+_MAGIC: Final = b"stenograde pictures\n"
+_PAGE: Final = 4096
+"""Pixels begin at a multiple of this, bytes: the usual page of memory."""
+
+_ROW: Final = np.dtype([("source", "S32"), ("checksum", "<u4")])
+"""Of each row: the hexadecimal half of the SHA-256 of its source's key, and the CRC-32 of its pixels."""
+
+_ABANDONED_S: Final = 86_400.0
+"""Age from which a file that was never finished is removed, s."""
+
+
+def cached_pictures(
+    samples: SampleSet,
+    config: PictureConfig,
+    folder: Path,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.uint8]:
+    """Return the prepared pictures of a sample set.
+
+    For parts of a set, cache the whole set and index what comes back: every set has a file of its own.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    config : PictureConfig
+    folder : Path
+        Made when absent.
+    progress : callable, optional
+        Called with the number of pictures made so far.
+
+    Returns
+    -------
+    pictures : ndarray of shape (n, *config.size_px), uint8
+        Memory-mapped, read-only; row k is sample k.
+
+    Raises
+    ------
+    DatasetError
+        If the set is empty, a picture cannot be read, or the folder cannot be written.
+    """
+    if not len(samples):
+        msg = f"a set to be cached must hold at least one picture, got none in {samples.name}"
+        raise DatasetError(msg)
+    path = folder / f"{_name(samples, config)}.pictures"
+    sources = np.array([_digest(sample.picture.key) for sample in samples.samples], "S32")
+    shape = (len(samples), *config.size_px)
+    found = _opened(path, shape)
+    if found is not None:
+        pictures, rows = found
+        sound = _sound(pictures, rows, sources)
+        if sound.all():
+            return pictures
+        kept = {int(place): pictures[place] for place in np.flatnonzero(sound)}
+    else:
+        kept = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
+        _write(path, sources, _rows(samples, config, kept=kept, progress=progress))
+    except OSError as exc:
+        msg = f"cache must be a folder that can be written, got {folder} ({exc.strerror or exc})"
+        raise DatasetError(msg) from exc
+    made = _opened(path, shape)
+    if made is None:
+        msg = f"cache must keep what is written to it, got {path}, which cannot be read back"
+        raise DatasetError(msg)
+    return made[0]
+
+
+def _name(samples: SampleSet, config: PictureConfig) -> str:
+    facts = [FORMAT, version("scikit-image"), asdict(config), [sample.name for sample in samples.samples]]
+    safe = "".join(letter if letter.isalnum() else "-" for letter in samples.name)[:40]
+    return f"{safe}-{_digest(json.dumps(facts))[:20]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _offsets(n: int) -> tuple[int, int]:
+    """Where the table of rows begins, and where the pixels do, in bytes."""
+    table = len(_MAGIC) + 4
+    return table, -(-(table + n * _ROW.itemsize) // _PAGE) * _PAGE
+
+
+def _opened(path: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], NDArray[np.void]] | None:
+    """Map the pictures of a file and read its table of rows; None when it is absent or not as it must be."""
+    table_at, pixels_at = _offsets(shape[0])
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != pixels_at + int(np.prod(shape)):
+                return None
+            magic, crc = file.read(len(_MAGIC)), int.from_bytes(file.read(4), "little")
+            file.seek(table_at)
+            table = file.read(shape[0] * _ROW.itemsize)
+            if magic != _MAGIC or zlib.crc32(table) != crc:
+                return None
+            # the map is of this very file, even when another process has put a new one in its place
+            return np.memmap(file, np.uint8, "r", pixels_at, shape), np.frombuffer(table, _ROW)
+    except OSError:
+        return None
+
+
+def _sound(
+    pictures: NDArray[np.uint8], rows: NDArray[np.void], sources: NDArray[np.bytes_]
+) -> NDArray[np.bool_]:
+    """Which rows were made of today's source and hold the pixels that were written."""
+    checksums = np.array([zlib.crc32(picture) for picture in pictures], "<u4")
+    return (rows["source"] == sources) & (rows["checksum"] == checksums)
+
+
+def _rows(
+    samples: SampleSet,
+    config: PictureConfig,
+    *,
+    kept: Mapping[int, NDArray[np.uint8]],
+    progress: Callable[[int], None] | None,
+) -> Iterator[bytes]:
+    """Yield the pixels of each row, making those that are not kept."""
+    n_made = 0
+    for place, sample in enumerate(samples.samples):
+        if place in kept:
+            yield kept[place].tobytes()
+            continue
+        try:
+            yield prepare_picture(sample.picture.read(), config).tobytes()
+        except (DatasetError, ValueError) as exc:
+            msg = f"{sample.name} must be a picture that can be prepared, got one that cannot: {exc}"
+            raise DatasetError(msg) from exc
+        n_made += 1
+        if progress is not None:
+            progress(n_made)
+
+
+def _write(path: Path, sources: NDArray[np.bytes_], pixels: Iterable[bytes]) -> None:
+    """Write a file beside its place and move it there."""
+    table = np.zeros(len(sources), _ROW)
+    table["source"] = sources
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".making-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.seek(_offsets(len(sources))[1])
+            for place, row in enumerate(pixels):
+                table["checksum"][place] = zlib.crc32(row)
+                file.write(row)
+            written = table.tobytes()
+            file.seek(0)
+            file.write(_MAGIC + zlib.crc32(written).to_bytes(4, "little") + written)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)  # mkstemp makes files for the owner only
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a process began to write and was killed over."""
+    for path in folder.glob(".making-*"):
+        try:
+            if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process was quicker

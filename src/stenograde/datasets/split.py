@@ -1,0 +1,306 @@
+"""Training, validation and test parts of a sample set: by patient; and by image, to show what that inflates.
+
+Patients are put in order by their worst label and then by how many pictures of each label they have, and each
+part takes its share evenly along that order. So the number of patients with a given worst label in a part is
+within one of the part's share of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.datasets.samples import SampleSet
+from stenograde.errors import DatasetError
+
+LARGEST_TEST_SHARE: Final = 100 / 115
+"""Largest share of a class that a balanced test takes: the document's test held 100 of its 115 Severe pictures
+(doi:10.18103/mra.v13i7.6660, table 2 and section 6)."""
+
+By = Literal["patient", "image"]
+"""What a split keeps together."""
+
+Places = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One division of a sample set, as places in it.
+
+    Raises
+    ------
+    ValueError
+        If a sample is in two parts, or the training or test part is empty.
+    """
+
+    train: Places
+    validation: Places
+    test: Places
+    by: By
+    """``image`` marks a split in which a patient may be in training and in test: its result is no estimate of
+    how a new patient would fare."""
+    notes: tuple[str, ...] = ()
+    """What could not be done as asked, for the report."""
+
+    def __post_init__(self) -> None:
+        every = [*self.train, *self.validation, *self.test]
+        if len(set(every)) < len(every):
+            msg = f"parts of a split must not share samples, got {len(every) - len(set(every))} in two"
+            raise ValueError(msg)
+        if not self.train or not self.test:
+            msg = f"a split must train and test on something, got {len(self.train)} and {len(self.test)} samples"
+            raise ValueError(msg)
+
+
+def patient_folds(
+    samples: SampleSet, *, folds: int, seed: int, validation_share: float = 0.15
+) -> tuple[Split, ...]:
+    """Return folds by patient: each sample is tested once, and its patient is nowhere else in that split.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    folds : int
+        At least 2.
+    seed : int
+    validation_share : float
+        Share of the patients that are not tested which validate; at least one patient, unless 0.
+
+    Raises
+    ------
+    DatasetError
+        If a patient is unknown, or there are too few patients.
+    ValueError
+        If a count or share is out of range.
+    """
+    if folds < 2:
+        msg = f"folds must be at least 2, got {folds}"
+        raise ValueError(msg)
+    groups = _Groups.of_patients(samples)
+    groups.check_enough(folds, samples.name)
+    rng = np.random.default_rng([seed, 0])
+    order = groups.in_order(rng)
+    names = rng.permutation(folds)
+    tested = [order[np.arange(len(order)) % folds == name] for name in names]
+    return tuple(groups.split(test, rng, validation_share) for test in tested)
+
+
+def patient_holdouts(
+    samples: SampleSet, *, repeats: int, seed: int, test_share: float = 0.2, validation_share: float = 0.15
+) -> tuple[Split, ...]:
+    """Return repeated random divisions by patient, each drawn anew.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    repeats : int
+    seed : int
+    test_share : float
+        Share of the patients that test; at least one patient.
+    validation_share : float
+        Share of the other patients that validate; at least one patient, unless 0.
+
+    Raises
+    ------
+    DatasetError
+        If a patient is unknown, or there are too few patients.
+    ValueError
+        If a share is out of range.
+    """
+    groups = _Groups.of_patients(samples)
+    return _holdouts(
+        groups,
+        samples.name,
+        repeats=repeats,
+        seed=seed,
+        test_share=test_share,
+        validation_share=validation_share,
+    )
+
+
+def image_holdouts(
+    samples: SampleSet, *, repeats: int, seed: int, test_share: float = 0.2, validation_share: float = 0.15
+) -> tuple[Split, ...]:
+    """Return repeated random divisions by image, as documents do who do not say whose their pictures are.
+
+    Only the as-published protocol may use it: pictures of one patient end up in training and in test.
+
+    Raises
+    ------
+    DatasetError
+        If there are too few samples.
+    ValueError
+        If a share is out of range.
+    """
+    groups = _Groups.of_images(samples)
+    return _holdouts(
+        groups,
+        samples.name,
+        repeats=repeats,
+        seed=seed,
+        test_share=test_share,
+        validation_share=validation_share,
+    )
+
+
+def balanced_test(
+    samples: SampleSet, *, per_class: int, seed: int, by: By, validation_share: float = 0.15
+) -> Split:
+    """Return a split whose test part has the same number of samples of each class.
+
+    By patient, whole patients leave the training part until their pictures suffice; those of their pictures
+    that the test does not take are in no part.
+
+    Parameters
+    ----------
+    samples : SampleSet
+        All labelled.
+    per_class : int
+        Wanted number. Where a class has too few samples, all classes have as many as it allows, and the
+        split's notes say so.
+    seed : int
+    by : str
+        ``patient`` or ``image``.
+    validation_share : float
+        Share of what is not tested that validates; at least one patient or image, unless 0.
+
+    Raises
+    ------
+    DatasetError
+        If a patient is unknown, a sample unlabelled, or a class has no sample to spare.
+    ValueError
+        If a count or share is out of range.
+    """
+    codes = samples.codes
+    if per_class < 1 or (codes < 0).any():
+        n_without = int((codes < 0).sum())
+        msg = f"a balanced test needs per_class >= 1 and no sample without a label, got {per_class} and {n_without}"
+        raise ValueError(msg)
+    groups = _Groups.of_patients(samples) if by == "patient" else _Groups.of_images(samples)
+    rng = np.random.default_rng([seed, 0])
+    counts = np.bincount(codes, minlength=len(samples.classes))
+    wanted = min(per_class, int(LARGEST_TEST_SHARE * counts.min()))
+    out = groups.holding(wanted, rng)
+    held = np.concatenate([groups.members[group] for group in out]) if out.size else np.empty(0, np.int64)
+    n = min(wanted, int(np.bincount(codes[held], minlength=len(counts)).min()))
+    if n < 1:
+        rarest = samples.classes[int(counts.argmin())]
+        msg = f"each class must have a sample to test and one to train, got {counts.min()} of {rarest}"
+        raise DatasetError(msg)
+    test = np.concatenate(
+        [rng.permutation(held[codes[held] == code])[:n] for code in range(len(samples.classes))]
+    )
+    notes = [] if n == per_class else [f"the test has {n} samples of each class, not {per_class}"]
+    if len(held) > len(test):
+        notes.append(f"{len(held) - len(test)} other samples of the tested {by}s are in no part")
+    split = groups.split(out, rng, validation_share)
+    return Split(split.train, split.validation, _places(test), by, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """What is kept together: the samples of each patient, or each sample by itself."""
+
+    members: tuple[NDArray[np.int64], ...]
+    """Places of the samples of each group."""
+    counts: NDArray[np.int64]
+    """Samples of each label in each group, shape (groups, classes + 1); the first label is none."""
+    by: By
+
+    @classmethod
+    def of_patients(cls, samples: SampleSet) -> _Groups:
+        _, numbers = np.unique(samples.patients, return_inverse=True)
+        return cls._made(numbers, samples, "patient")
+
+    @classmethod
+    def of_images(cls, samples: SampleSet) -> _Groups:
+        return cls._made(np.arange(len(samples)), samples, "image")
+
+    @classmethod
+    def _made(cls, numbers: NDArray[np.int64], samples: SampleSet, by: By) -> _Groups:
+        n_groups = int(numbers.max()) + 1 if len(numbers) else 0
+        counts = np.zeros((n_groups, len(samples.classes) + 1), np.int64)
+        np.add.at(counts, (numbers, samples.codes + 1), 1)
+        order = np.argsort(numbers, kind="stable")
+        members = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if n_groups else []
+        return cls(tuple(members), counts, by)
+
+    def in_order(
+        self, rng: np.random.Generator, chosen: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Return groups by worst label, then by their counts of each label; equal ones in random order."""
+        groups = rng.permutation(np.arange(len(self.members)) if chosen is None else chosen)
+        if not groups.size:
+            return groups
+        counts = self.counts[groups]
+        worst = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+        # lexsort takes the last key first: the worst label, then counts from the worst label down
+        return groups[np.lexsort((*counts.T, worst))]
+
+    def check_enough(self, needed: int, name: str) -> None:
+        if len(self.members) < needed:
+            msg = f"{name} must have at least {needed} {self.by}s for this split, got {len(self.members)}"
+            raise DatasetError(msg)
+
+    def split(self, tested: NDArray[np.int64], rng: np.random.Generator, validation_share: float) -> Split:
+        """Return the split that tests the given groups."""
+        rest = np.setdiff1d(np.arange(len(self.members)), tested)
+        validating = _share_of(self.in_order(rng, rest), validation_share, rng)
+        train = np.setdiff1d(rest, validating)
+        return Split(self._samples(train), self._samples(validating), self._samples(tested), self.by)
+
+    def holding(self, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return groups that together hold so many samples of each class, as far as training keeps some of each."""
+        counts = self.counts[:, 1:]
+        left = counts.sum(axis=0)
+        held = np.zeros_like(left)
+        chosen = []
+        for code in np.argsort(left, kind="stable"):
+            for group in rng.permutation(np.flatnonzero(counts[:, code])):
+                if held[code] >= wanted:
+                    break
+                if group in chosen or (left - counts[group] < 1).any():
+                    continue
+                chosen.append(int(group))
+                held += counts[group]
+                left -= counts[group]
+        return np.array(chosen, np.int64)
+
+    def _samples(self, groups: Sequence[int] | NDArray[np.int64]) -> Places:
+        return _places(np.concatenate([self.members[group] for group in groups])) if len(groups) else ()
+
+
+def _holdouts(
+    groups: _Groups, name: str, *, repeats: int, seed: int, test_share: float, validation_share: float
+) -> tuple[Split, ...]:
+    if repeats < 1 or not 0 < test_share < 1:
+        msg = f"holdouts need repeats >= 1 and a test share between 0 and 1, got {repeats} and {test_share}"
+        raise ValueError(msg)
+    groups.check_enough(3 if validation_share else 2, name)
+    splits = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        tested = _share_of(groups.in_order(rng), test_share, rng)
+        splits.append(groups.split(tested, rng, validation_share))
+    return tuple(splits)
+
+
+def _share_of(order: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Take a share of groups evenly along their order: of any run of them, its share to within one."""
+    if not 0 <= share < 1:
+        msg = f"share of a part must be at least 0 and below 1, got {share}"
+        raise ValueError(msg)
+    if share == 0 or len(order) < 2:
+        return order[:0]
+    n = min(max(1, round(share * len(order))), len(order) - 1)
+    # whole numbers, so that the steps add up exactly
+    steps = (np.arange(len(order) + 1) * n + int(rng.integers(len(order)))) // len(order)
+    return order[np.diff(steps) > 0]
+
+
+def _places(numbers: NDArray[np.int64]) -> Places:
+    return tuple(int(number) for number in np.sort(numbers))

@@ -1,0 +1,129 @@
+"""Folders of DICOM studies: which study is whose, and which file holds a slice of a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stenograde.datasets.picture_files import DicomPicture
+from stenograde.dicom.files import find_files
+from stenograde.dicom.instances import read_instance
+from stenograde.dicom.read import read_studies
+from stenograde.dicom.series import read_roles
+from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError
+from stenograde.study import Series, Study, Volume
+
+IMAGE_FOLDERS = ("train_images", "01_MRI_Data")
+"""Folders that hold one folder per patient: in RSNA 2024 and the phantom cohort, and in Sudirman's set."""
+
+
+@dataclass(frozen=True)
+class StoredSlice:
+    """Where a slice of a volume lies."""
+
+    picture: DicomPicture
+    instance_number: int | None
+    """InstanceNumber; None when absent."""
+
+    @property
+    def instance(self) -> str:
+        """Name of the file without its ending, and the frame where it is not the first."""
+        frame = f"#{self.picture.frame}" if self.picture.frame else ""
+        return f"{self.picture.path.stem}{frame}"
+
+
+@dataclass(frozen=True, eq=False)
+class PatientStudy:
+    """A study on disk."""
+
+    patient: str
+    """Name of the patient's folder."""
+    study: Study
+    files: Mapping[tuple[str, str], StoredSlice] = field(repr=False)
+    """First frame of each file, by SeriesInstanceUID and SOPInstanceUID."""
+
+    def stored(self, series: Series, volume: Volume, slice_: int) -> StoredSlice:
+        """Return where a slice of a volume lies."""
+        first = self.files[series.uid, volume.sop_instance_uids[slice_]]
+        return StoredSlice(DicomPicture(first.picture.path, volume.frames[slice_]), first.instance_number)
+
+
+def patient_folders(data: Path) -> tuple[Path, ...]:
+    """Return the folders of a data set's patients, sorted by name.
+
+    Parameters
+    ----------
+    data : Path
+        Holds one of :data:`IMAGE_FOLDERS`, or itself one folder per patient.
+
+    Raises
+    ------
+    DatasetError
+        If there is no folder of a patient.
+    """
+    root = next((data / name for name in IMAGE_FOLDERS if (data / name).is_dir()), data)
+    folders = tuple(sorted(path for path in root.iterdir() if path.is_dir())) if root.is_dir() else ()
+    if not folders:
+        msg = f"{data} must hold one folder of DICOM files per patient, got none"
+        raise DatasetError(msg)
+    return folders
+
+
+def read_patients(
+    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+) -> Iterator[PatientStudy]:
+    """Yield the studies of a data set, patient by patient.
+
+    Parameters
+    ----------
+    data : Path
+        As for :func:`patient_folders`. Where ``train_series_descriptions.csv`` lies in it, roles are those it
+        gives; else they are found from the headers and pictures.
+    notes : list of str
+        Gets a line for each patient whose study cannot be read.
+    progress : callable, optional
+        Called with the number of patients read so far.
+
+    Raises
+    ------
+    DatasetError
+        If there is no folder of a patient, or two hold the same study: then they are not those of patients.
+    """
+    folders = patient_folders(data)
+    table = data / "train_series_descriptions.csv"
+    roles = read_roles(table) if table.is_file() else {}
+    seen: dict[str, str] = {}
+    for done, folder in enumerate(folders, start=1):
+        try:
+            studies, files = read_studies(folder, roles=roles), _stored_slices(folder)
+        except StudyError as exc:
+            notes.append(f"{folder.name} was left out: {exc}")
+            continue
+        for study in studies:
+            if study.uid in seen:
+                msg = (
+                    f"each folder in {folder.parent} must be a patient's, got {seen[study.uid]} and "
+                    f"{folder.name} with the same study; name the folder above"
+                )
+                raise DatasetError(msg)
+            seen[study.uid] = folder.name
+            yield PatientStudy(folder.name, study, files)
+        if progress is not None:
+            progress(done)
+
+
+def _stored_slices(folder: Path) -> dict[tuple[str, str], StoredSlice]:
+    found: dict[tuple[str, str], StoredSlice] = {}
+    for file in find_files(folder):
+        if file.member is not None:
+            continue
+        try:
+            instance = read_instance(file)
+        except UnreadableInstanceError:
+            continue  # read_studies has listed it in Study.unused
+        number = instance.number("InstanceNumber")
+        key = (instance.series_uid, instance.sop_instance_uid)
+        place = StoredSlice(DicomPicture(Path(file.path)), None if number is None else int(number))
+        found.setdefault(key, place)
+    return found
