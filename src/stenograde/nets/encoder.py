@@ -1,0 +1,184 @@
+"""Our own picture encoder: a small residual network that trains on two cores and grows by its configuration.
+
+Residual blocks after He et al. (doi:10.1109/CVPR.2016.90), averaging shortcuts after He et al.
+(doi:10.1109/CVPR.2019.00065), blurred downsampling after Zhang (arXiv:1904.11486).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+_GROUP_WIDTH = 16
+"""Channels that a group norm takes together (Wu and He, doi:10.1007/978-3-030-01261-8_1, table 3)."""
+
+
+@dataclass(frozen=True)
+class SmallResnetConfig:
+    """Shape of the small residual encoder.
+
+    Widths that are multiples of 32 suit the CPU's bfloat16 kernels; others work and are slower.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of each stage; each stage halves rows and columns, as does the stem before them."""
+
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    """Residual blocks of each stage."""
+
+    norm: Literal["batch", "group"] = "batch"
+    """Normalisation; group norms do not depend on the batch and suit batches below 8."""
+
+    downsampling: Literal["strided", "blurred"] = "strided"
+    """How rows and columns are halved; blurred is steadier under small shifts and slower."""
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < _GROUP_WIDTH or any(w % _GROUP_WIDTH for w in self.widths):
+            msg = f"small_resnet.widths must be multiples of {_GROUP_WIDTH}, got {self.widths}"
+            raise ValueError(msg)
+        if len(self.depths) != len(self.widths) or min(self.depths) < 1:
+            msg = f"small_resnet.depths must be {len(self.widths)} positive counts, got {self.depths}"
+            raise ValueError(msg)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a picture under one place of the last map."""
+        return 2 ** (len(self.widths) + 1)
+
+
+class SmallResnet(nn.Module):
+    """Picture to feature vector.
+
+    Parameters
+    ----------
+    config : SmallResnetConfig
+    channels : int
+        Channels of a picture.
+    """
+
+    def __init__(self, config: SmallResnetConfig, channels: int = 1) -> None:
+        super().__init__()
+        self.config = config
+        first = config.widths[0]
+        self.stem = nn.Sequential(
+            *_halving(channels, first, config.downsampling), _norm(first, config.norm), nn.ReLU(inplace=True)
+        )
+        self.stages = nn.Sequential(
+            *(
+                _stage(before, after, depth, config)
+                for (before, after), depth in zip(
+                    pairwise((first, *config.widths)), config.depths, strict=True
+                )
+            )
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.last_norm.weight)  # each block starts as its shortcut
+
+    @property
+    def width(self) -> int:
+        """Features of the vector."""
+        return self.config.widths[-1]
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """Layer whose output is the last maps."""
+        return self.stages
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Return the last maps.
+
+        Parameters
+        ----------
+        images : tensor of shape (n, channels, rows, columns), float
+
+        Returns
+        -------
+        maps : tensor of shape (n, width, rows / stride, columns / stride), rounded up
+        """
+        return self.stages(self.stem(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the maps' average, shape (n, width), of images of shape (n, channels, rows, columns)."""
+        return self.maps(images).mean(dim=(2, 3))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut.
+
+    Parameters
+    ----------
+    before, after : int
+        Channels of the maps that come and go.
+    config : SmallResnetConfig
+    stride : {1, 2}
+        2 halves rows and columns.
+    """
+
+    def __init__(self, before: int, after: int, config: SmallResnetConfig, *, stride: int) -> None:
+        super().__init__()
+        first = [_conv(before, after)] if stride == 1 else _halving(before, after, config.downsampling)
+        self.body = nn.Sequential(
+            *first, _norm(after, config.norm), nn.ReLU(inplace=True), _conv(after, after)
+        )
+        self.last_norm = _norm(after, config.norm)
+        shortcut: list[nn.Module] = []
+        if stride == 2:
+            shortcut.append(nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
+        if before != after:
+            shortcut += [nn.Conv2d(before, after, 1, bias=False), _norm(after, config.norm)]
+        self.shortcut = nn.Sequential(*shortcut)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of shape (n, after, rows / stride, columns / stride), rounded up."""
+        return nn.functional.relu(self.last_norm(self.body(maps)) + self.shortcut(maps))
+
+
+class Blur(nn.Module):
+    """Halve rows and columns behind a 3x3 binomial filter, so that fine detail cannot alias.
+
+    Parameters
+    ----------
+    channels : int
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        line = torch.tensor([0.25, 0.5, 0.25])
+        kernel = (line[:, None] * line[None, :]).expand(channels, 1, 3, 3).contiguous()
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of shape (n, channels, rows / 2, columns / 2), rounded up."""
+        padded = nn.functional.pad(maps, (1, 1, 1, 1), mode="replicate")
+        return nn.functional.conv2d(padded, self.kernel.to(maps.dtype), stride=2, groups=self.channels)
+
+
+def _stage(before: int, after: int, depth: int, config: SmallResnetConfig) -> nn.Sequential:
+    blocks = [ResidualBlock(before, after, config, stride=2)]
+    blocks += [ResidualBlock(after, after, config, stride=1) for _ in range(depth - 1)]
+    return nn.Sequential(*blocks)
+
+
+def _halving(before: int, after: int, downsampling: Literal["strided", "blurred"]) -> list[nn.Module]:
+    if downsampling == "strided":
+        return [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+    return [_conv(before, after), Blur(after)]
+
+
+def _conv(before: int, after: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, padding=1, bias=False)
+
+
+def _norm(width: int, norm: Literal["batch", "group"]) -> nn.BatchNorm2d | nn.GroupNorm:
+    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(width // _GROUP_WIDTH, width)

@@ -1,0 +1,96 @@
+"""The last part of a picture classifier: a feature vector, and whatever else is known, to one logit per class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ClassifierHead(nn.Module):
+    """Drop-out and one linear layer over a feature vector, with room for further inputs.
+
+    The further inputs (the disc level as a one-hot vector, say) are concatenated behind the features after the
+    drop-out, which therefore never hides them.
+
+    Parameters
+    ----------
+    width : int
+        Features of the vector.
+    classes : int
+        Logits to give.
+    extra : int
+        Further inputs, 0 for none.
+    dropout : float
+        Share of features dropped in training.
+    """
+
+    def __init__(self, width: int, classes: int, *, extra: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.extra = extra
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width + extra, classes)
+
+    def forward(self, vector: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Return logits.
+
+        Parameters
+        ----------
+        vector : tensor of shape (n, width), float
+        extra : tensor of shape (n, extra), float, optional
+            Must be given if, and only if, the head was made with ``extra`` above 0.
+
+        Returns
+        -------
+        logits : tensor of shape (n, classes)
+
+        Raises
+        ------
+        ValueError
+            If further inputs are missing, or given to a head that has no place for them.
+        """
+        if (extra is None) != (self.extra == 0):
+            got = "none" if extra is None else f"a tensor of shape {tuple(extra.shape)}"
+            msg = f"extra inputs must be {self.extra} values for each picture, got {got}"
+            raise ValueError(msg)
+        vector = self.dropout(vector)
+        if extra is not None:
+            vector = torch.cat((vector, extra.to(vector.dtype)), dim=1)
+        return self.linear(vector)
+
+
+def check_picture_shape(
+    what: str, *, classes: int, channels: int, size_px: tuple[int, int], extra: int, stride: int = 1
+) -> None:
+    """Refuse shapes that no picture classifier can have; ``what`` is the net's name for the message.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, channels other than 1 or 3, a side shorter than ``stride`` or a
+        negative count of further inputs.
+    """
+    if classes < 2:
+        msg = f"{what}.classes must be 2 or more, got {classes}"
+        raise ValueError(msg)
+    if channels not in (1, 3):
+        msg = f"{what}.channels must be 1 or 3, got {channels}"
+        raise ValueError(msg)
+    if min(size_px) < stride:
+        msg = f"{what}.size_px must be {stride} or more on each side, got {size_px}"
+        raise ValueError(msg)
+    if extra < 0:
+        msg = f"{what}.extra must be 0 or more, got {extra}"
+        raise ValueError(msg)
+
+
+def check_share(what: str, value: float) -> None:
+    """Refuse a drop-out share outside 0 (kept) to below 1 (dropped).
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if not 0.0 <= value < 1.0:
+        msg = f"{what} must be from 0 to below 1, got {value}"
+        raise ValueError(msg)

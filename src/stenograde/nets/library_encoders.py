@@ -1,0 +1,242 @@
+"""Encoders of timm and MONAI by name, without their classifiers: picture to feature vector, and maps on the way."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from stenograde.errors import MissingDependencyError
+from stenograde.nets.torchvision_ops import provide_torchvision_ops
+
+
+class TimmEncoder(nn.Module):
+    """An encoder of timm, randomly initialised.
+
+    Parameters
+    ----------
+    name : str
+        As ``timm.list_models()`` gives it, with or without the tag of a set of weights.
+    channels : int
+    size_px : tuple of int
+        Rows and columns of a picture.
+
+    Raises
+    ------
+    ValueError
+        If timm has no such model.
+    MissingDependencyError
+        If timm is not installed.
+    """
+
+    def __init__(self, name: str, *, channels: int, size_px: tuple[int, int]) -> None:
+        super().__init__()
+        timm = _timm()
+        if not timm.is_model(name):
+            near = difflib.get_close_matches(name, timm.list_models(), n=3)
+            msg = f"encoder must be a model of timm, got {name!r}; near it: {', '.join(near) or 'none'}"
+            raise ValueError(msg)
+        published = timm.get_pretrained_cfg(name)
+        sized = {"img_size": size_px} if published is not None and published.fixed_input_size else {}
+        self.net = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **sized)
+        self.hub_id: str | None = None if published is None else published.hf_hub_id
+        picture = torch.zeros(1, channels, *size_px)
+        features = _outside_training(self.net, lambda: self.net.forward_features(picture))
+        self.maps = FeatureMaps(
+            _layout_of(features, self.net.num_features), tuple(features.shape[1:]), size_px
+        )
+        self.width = int(_outside_training(self, lambda: self(picture)).shape[1])
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """Layer whose output is the last maps."""
+        return self.maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features of shape (n, width) of images of shape (n, channels, rows, columns)."""
+        maps = self.maps(self.net.forward_features(images))
+        if self.maps.layout == "tokens":
+            return maps.mean(dim=(2, 3))
+        return self.net.forward_head(self.maps.as_given(maps), pre_logits=True)
+
+
+class FeatureMaps(nn.Module):
+    """Bring a library's features to the form (n, width, rows, columns), whatever their own.
+
+    Parameters
+    ----------
+    layout : {"channels_first", "channels_last", "tokens"}
+        Tokens are one vector for each patch, row by row, behind others (a class token, say) that are left out.
+    shape : tuple of int
+        Of one picture's features.
+    size_px : tuple of int
+        Rows and columns of a picture; the grid of tokens has the same proportions.
+    """
+
+    def __init__(
+        self,
+        layout: Literal["channels_first", "channels_last", "tokens"],
+        shape: tuple[int, ...],
+        size_px: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.grid = _token_grid(shape[0], size_px) if layout == "tokens" else (0, 0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return maps, shape (n, width, rows, columns)."""
+        if self.layout == "channels_first":
+            return features
+        if self.layout == "channels_last":
+            return features.permute(0, 3, 1, 2)
+        patches = features[:, -self.grid[0] * self.grid[1] :]
+        return patches.transpose(1, 2).unflatten(2, self.grid)
+
+    def as_given(self, maps: Tensor) -> Tensor:
+        """Return maps in the library's own layout; for maps made of tokens there is none."""
+        return maps.permute(0, 2, 3, 1) if self.layout == "channels_last" else maps
+
+
+class MonaiEncoder(nn.Module):
+    """A two-dimensional encoder of MONAI, randomly initialised.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`MONAI_ENCODERS`.
+    channels : int
+
+    Raises
+    ------
+    ValueError
+        If the name is not one of these.
+    MissingDependencyError
+        If MONAI is not installed.
+    """
+
+    def __init__(self, name: str, *, channels: int) -> None:
+        super().__init__()
+        if name not in MONAI_ENCODERS:
+            msg = f"encoder must be one of MONAI's {', '.join(MONAI_ENCODERS)}, got {name!r}"
+            raise ValueError(msg)
+        self.net, self._cam_name = MONAI_ENCODERS[name](name, channels)
+        # keys and shapes of MONAI's two-dimensional ResNet50 are timm's, so timm's weights fit it
+        self.hub_id = "timm/resnet50.a1_in1k" if name == "resnet50" else None
+        self.width = int(_outside_training(self, lambda: self(torch.zeros(1, channels, 64, 64))).shape[1])
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """Layer whose output is the last maps."""
+        return self.net.get_submodule(self._cam_name)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features of shape (n, width) of images of shape (n, channels, rows, columns)."""
+        return self.net(images)
+
+
+def _monai_resnet(name: str, channels: int) -> tuple[nn.Module, str]:
+    """Return a ResNet with the stem and the shortcuts of torchvision's, hence its names and shapes of weights."""
+    net = getattr(_monai_nets(), name)(
+        spatial_dims=2,
+        n_input_channels=channels,
+        conv1_t_size=7,
+        conv1_t_stride=2,
+        bias_downsample=False,
+        feed_forward=False,
+    )
+    return net, "layer4"
+
+
+def _monai_densenet(name: str, channels: int) -> tuple[nn.Module, str]:
+    net = getattr(_monai_nets(), name)(spatial_dims=2, in_channels=channels, out_channels=1)
+    net.class_layers.out = nn.Identity()
+    return net, "features"
+
+
+def _monai_seresnet(name: str, channels: int) -> tuple[nn.Module, str]:
+    net = getattr(_monai_nets(), name)(spatial_dims=2, in_channels=channels, num_classes=1)
+    net.last_linear = nn.Identity()
+    return net, "layer4"
+
+
+def _monai_efficientnet(name: str, channels: int) -> tuple[nn.Module, str]:
+    net = _monai_nets().EfficientNetBN(
+        name, pretrained=False, spatial_dims=2, in_channels=channels, num_classes=1
+    )
+    net._fc = nn.Identity()
+    return net, "_bn1"
+
+
+MONAI_ENCODERS: dict[str, Callable[[str, int], tuple[nn.Module, str]]] = {
+    "resnet10": _monai_resnet,
+    "resnet18": _monai_resnet,
+    "resnet34": _monai_resnet,
+    "resnet50": _monai_resnet,
+    "resnet101": _monai_resnet,
+    "resnet152": _monai_resnet,
+    "densenet121": _monai_densenet,
+    "densenet169": _monai_densenet,
+    "densenet201": _monai_densenet,
+    "seresnet50": _monai_seresnet,
+    "seresnet101": _monai_seresnet,
+    "efficientnet-b0": _monai_efficientnet,
+    "efficientnet-b1": _monai_efficientnet,
+    "efficientnet-b2": _monai_efficientnet,
+    "efficientnet-b3": _monai_efficientnet,
+}
+"""Builder of each encoder: name and channels to the net without its classifier and the name of its last maps' layer."""
+
+
+def _timm() -> ModuleType:
+    provide_torchvision_ops()
+    try:
+        import timm  # noqa: PLC0415  slow, and needed by few
+        import timm.models  # noqa: PLC0415
+    except ImportError as exc:
+        msg = "an encoder of timm needs timm and torchvision; install them with: pip install 'stenograde[train]'"
+        raise MissingDependencyError(msg) from exc
+    return timm
+
+
+def _monai_nets() -> ModuleType:
+    provide_torchvision_ops()
+    try:
+        from monai.networks import nets  # noqa: PLC0415  slow, and needed by few
+    except ImportError as exc:
+        msg = "an encoder of MONAI needs monai; install it with: pip install 'stenograde[train]'"
+        raise MissingDependencyError(msg) from exc
+    return nets
+
+
+def _outside_training(net: nn.Module, forward: Callable[[], Any]) -> Any:
+    """Return what ``forward`` gives while the net learns nothing from it: no gradient, no running statistics."""
+    training = net.training
+    net.eval()
+    with torch.no_grad():
+        result = forward()
+    net.train(training)
+    return result
+
+
+def _layout_of(features: Tensor, width: int) -> Literal["channels_first", "channels_last", "tokens"]:
+    if features.ndim == 3:
+        return "tokens"
+    return "channels_first" if features.shape[1] == width else "channels_last"
+
+
+def _token_grid(tokens: int, size_px: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of patches: the largest grid of the picture's proportions that the tokens fill."""
+    rows, columns = size_px
+    return max(
+        (
+            (row, column)
+            for row in range(1, tokens + 1)
+            for column in [max(1, round(row * columns / rows))]
+            if row * column <= tokens
+        ),
+        key=lambda grid: grid[0] * grid[1],
+    )
