@@ -99,7 +99,7 @@ def read_patients(
             studies, files = read_studies(folder, roles=roles), _stored_slices(folder)
         except StudyError as exc:
             notes.append(f"{folder.name} was left out: {exc}")
-            continue
+            studies, files = (), {}
         for study in studies:
             if study.uid in seen:
                 msg = (

@@ -1,0 +1,250 @@
+"""RSNA 2024 Lumbar Spine Degenerative Classification (RSNA LumbarDISC): axial slices with severities.
+
+The folder is that of the competition, and phantom cohorts have the same: ``train_images/<study>/<series>/<n>.dcm``,
+``train.csv`` (study x 25 severities), ``train_series_descriptions.csv`` and ``train_label_coordinates.csv`` (or a
+corrected edition of it, compressed or not). The set is for non-commercial use: no weights trained on it ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde import geometry
+from stenograde.datasets.samples import Sample, SampleSet
+from stenograde.datasets.study_files import PatientStudy, StoredSlice, read_patients
+from stenograde.datasets.tables import read_rows
+from stenograde.errors import DatasetError
+from stenograde.grades import Point
+from stenograde.levels.axial_levels import AxialSlice, LevelOf, LevelOfSlice, axial_slices
+from stenograde.study import Series
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Weighting
+
+CLASSES = tuple(severity.value for severity in Severity)
+"""Severities, ascending."""
+
+LICENCE = "non-commercial use (RSNA LumbarDISC)"
+
+_COORDINATES = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
+_SEVERITY = {severity.shown.lower(): severity for severity in Severity}
+_CANAL = Condition.SPINAL_CANAL_STENOSIS
+_SUBARTICULAR = Condition.SUBARTICULAR_STENOSIS
+
+
+@dataclass(frozen=True, eq=False)
+class AxialSeries:
+    """One axial T2 series of a study."""
+
+    uid: str
+    slices: tuple[AxialSlice, ...]
+    stored: tuple[StoredSlice, ...]
+    """Where each slice lies on disk."""
+    marked: tuple[Level | None, ...]
+    """Level that experts marked on each slice (its subarticular zones); None where they marked none."""
+
+
+@dataclass(frozen=True, eq=False)
+class AxialStudy:
+    """The axial T2 series of one study, its labels, and where the experts saw its levels."""
+
+    name: str
+    series: tuple[AxialSeries, ...]
+    severities: Mapping[Cell, Severity]
+    """Of the cells that have a label."""
+    points: Mapping[Level, Point]
+    """Canal at the disc, LPS mm; levels without coordinates are absent."""
+
+
+def read_axial_studies(
+    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+) -> Iterator[AxialStudy]:
+    """Yield the studies that have both labels and an axial T2 series.
+
+    Parameters
+    ----------
+    data : Path
+    notes : list of str
+        Gets a line for each study that was left out.
+    progress : callable, optional
+        Called with the number of studies read so far.
+
+    Raises
+    ------
+    DatasetError
+        If a table or the pictures are missing, or a table holds an unknown word.
+    """
+    labels = _read_labels(data / "train.csv")
+    coordinates = _read_coordinates(data)
+    for one in read_patients(data, notes=notes, progress=progress):
+        if one.patient not in labels:
+            notes.append(f"{one.patient} was left out: train.csv does not list it")
+            continue
+        axial = [series for series in one.study.series if series.role is Role.AXIAL_T2]
+        if not axial:
+            notes.append(f"{one.patient} was left out: it has no axial T2 series")
+            continue
+        marks = _marks(one.patient, coordinates.get(one.patient, []))
+        yield AxialStudy(
+            one.patient,
+            tuple(_axial_series(one, series, marks) for series in axial),
+            labels[one.patient],
+            _level_points(one, marks),
+        )
+
+
+def read_rsna2024(
+    data: Path, *, condition: Condition, level_of: LevelOf, per_level: int | None = 1
+) -> SampleSet:
+    """Read axial T2 slices, labelled by the severity of a condition at the level that they show.
+
+    Parameters
+    ----------
+    data : Path
+    condition : Condition
+        Of the two that axial slices show, canal or subarticular stenosis, or the third. A sided condition gives
+        one sample per side.
+    level_of : callable
+        How levels are told, such as :func:`stenograde.levels.axial_levels.levels_by_points`.
+    per_level : int or None
+        So many slices of each level and series, the nearest to its middle; None for all.
+
+    Raises
+    ------
+    DatasetError
+        If a table or the pictures are missing, or no slice has a label.
+    """
+    notes: list[str] = []
+    samples = tuple(
+        sample
+        for study in read_axial_studies(data, notes=notes)
+        for sample in axial_samples(study, condition=condition, level_of=level_of, per_level=per_level)
+    )
+    if not samples:
+        msg = f"{data} must hold axial T2 slices with labels, got none" + "".join(f"; {n}" for n in notes[:3])
+        raise DatasetError(msg)
+    return SampleSet("rsna2024", CLASSES, samples, LICENCE, tuple(notes))
+
+
+def axial_samples(
+    study: AxialStudy, *, condition: Condition, level_of: LevelOf, per_level: int | None
+) -> Iterator[Sample]:
+    """Yield the slices of one study that show a level, as samples; the label is None where there is none."""
+    for series in study.series:
+        placed = level_of(series.slices, study.points)
+        for cell in LUMBAR_MRI.of(condition):
+            for place in _nearest(placed, cell.level, per_level):
+                severity = study.severities.get(cell)
+                yield _sample(study, series, place, cell, None if severity is None else severity.value)
+
+
+def _nearest(placed: Sequence[LevelOfSlice | None], level: Level, per_level: int | None) -> list[int]:
+    """Places of the slices nearest to a level's middle, in the order of the series."""
+    away = {place: one.away_mm for place, one in enumerate(placed) if one is not None and one.level is level}
+    return sorted(sorted(away, key=lambda place: away[place])[:per_level])
+
+
+def _sample(study: AxialStudy, series: AxialSeries, place: int, cell: Cell, label: str | None) -> Sample:
+    stored = series.stored[place]
+    name = f"{study.name}/{series.uid.rpartition('.')[2]}/{stored.instance}"
+    return Sample(
+        name=f"{name}/{cell.side.value}" if cell.side else name,
+        picture=stored.picture,
+        patient=study.name,
+        label=label,
+        level=cell.level,
+        side=cell.side,
+        weighting=Weighting.T2,
+        facts={
+            "study": study.name,
+            "series": series.uid.rpartition(".")[2],
+            "instance": stored.instance,
+        },
+    )
+
+
+def _axial_series(one: PatientStudy, series: Series, marks: Sequence[_Mark]) -> AxialSeries:
+    slices = axial_slices(series)
+    stored = tuple(one.stored(series, each.volume, each.slice) for each in slices)
+    levels = {mark.instance: mark.cell.level for mark in marks}
+    return AxialSeries(series.uid, slices, stored, tuple(levels.get(_instance(place)) for place in stored))
+
+
+def _read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
+    rows = read_rows(path, ("study_id", *(cell.name for cell in LUMBAR_MRI.cells)))
+    labels: dict[str, dict[Cell, Severity]] = {}
+    for row in rows:
+        known = {cell: text for cell in LUMBAR_MRI.cells if (text := row[cell.name].lower())}
+        unknown = sorted(set(known.values()) - set(_SEVERITY))
+        if unknown:
+            words = ", ".join(severity.shown for severity in Severity)
+            msg = f"severity in {path.name} must be one of {words}, got {unknown[0]!r} (study {row['study_id']})"
+            raise DatasetError(msg)
+        labels[row["study_id"]] = {cell: _SEVERITY[text] for cell, text in known.items()}
+    return labels
+
+
+def _read_coordinates(data: Path) -> dict[str, list[dict[str, str]]]:
+    """Rows of the coordinates by study; empty when there is no such table."""
+    # a corrected edition has a longer name than the competition's, and comes first
+    tables = sorted(data.glob("train_label_coordinates*.csv*"), key=lambda path: (-len(path.stem), path.name))
+    by_study: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(tables[0], _COORDINATES) if tables else []:
+        by_study.setdefault(row["study_id"], []).append(row)
+    return by_study
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A pixel that an expert marked."""
+
+    cell: Cell
+    instance: tuple[str, int | None]
+    """Folder of the series and InstanceNumber."""
+    row: float
+    column: float
+
+
+def _marks(study: str, rows: Sequence[Mapping[str, str]]) -> list[_Mark]:
+    marks = []
+    for row in rows:
+        try:
+            # older editions write "Left Subarticular Stenosis" and "L4/L5", the corrected one stored names
+            cell = Cell.parse(
+                f"{row['condition']} {row['level']}".lower().replace(" ", "_").replace("/", "_")
+            )
+            instance = row["series_id"], int(row["instance_number"])
+            marks.append(_Mark(cell, instance, row=float(row["y"]), column=float(row["x"])))
+        except ValueError as exc:
+            msg = f"coordinates of study {study} must name a cell, an instance and a pixel, got {dict(row)}"
+            raise DatasetError(msg) from exc
+    return marks
+
+
+def _instance(stored: StoredSlice) -> tuple[str, int | None]:
+    return stored.picture.path.parent.name, stored.instance_number
+
+
+def _level_points(one: PatientStudy, marks: Sequence[_Mark]) -> dict[Level, Point]:
+    """Return where experts saw the levels: the canal on sagittal slices, else between both subarticular zones."""
+    places = {
+        _instance(one.stored(series, volume, k)): (volume.affine, k)
+        for series, volume in (one.study.volumes() if marks else ())
+        for k in range(volume.shape[0])
+    }
+    seen: dict[tuple[Condition, Level], list[NDArray[np.float64]]] = {}
+    for mark in marks:
+        if mark.instance in places:
+            affine, k = places[mark.instance]
+            xyz = geometry.to_patient(affine, [[k, mark.row, mark.column]])[0]
+            seen.setdefault((mark.cell.condition, mark.cell.level), []).append(xyz)
+    points: dict[Level, Point] = {}
+    for level in LUMBAR_MRI.levels:
+        found = seen.get((_CANAL, level)) or seen.get((_SUBARTICULAR, level))
+        if found:
+            x_mm, y_mm, z_mm = np.mean(found, axis=0)
+            points[level] = (float(x_mm), float(y_mm), float(z_mm))
+    return points
