@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +32,11 @@ def locator(
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
-    Prints one line per epoch on standard error. Fold scores end up in the bundle's card.
+    Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores end up
+    in the bundle's card.
     """
     from stenograde.cli.output import out_folder
+    from stenograde.cli.progress import fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
 
@@ -49,9 +50,6 @@ def locator(
         )
         raise MissingDependencyError(msg) from exc
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
-    train_locator(data, out_folder(out), settings, report=_say_epoch)
+    with fits_on_stderr() as report:
+        train_locator(data, out_folder(out), settings, report=report)
     print(f"bundle: {out}")
-
-
-def _say_epoch(what: str, done: int, epochs: int, loss: float) -> None:
-    print(f"{what}: epoch {done} of {epochs}, loss {loss:.4f}", file=sys.stderr, flush=True)

@@ -31,8 +31,8 @@ from stenograde.terms import Structure
 from stenograde.train.augment import AugmentConfig
 from stenograde.train.export import export_locator
 from stenograde.train.locator_bundle import write_bundle
-from stenograde.train.locator_samples import LocatorSamples, loss_of
-from stenograde.train.loop import FitConfig, fit
+from stenograde.train.locator_samples import LocatorBatches, LocatorSamples, loss_of
+from stenograde.train.loop import EpochRecord, FitConfig, fit
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class LocatorTraining:
             raise ValueError(msg)
 
 
-Report = Callable[[str, int, int, float], None]
-"""Called with (what is fitted, epochs done, epochs in all, mean loss)."""
+Report = Callable[[str, float, int, float | None], None]
+"""Called with (what is fitted, epochs done, epochs in all, mean loss), the loss at the end of each epoch only."""
 
 
 def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Report | None = None) -> Path:
@@ -189,12 +189,13 @@ class _Stages:
         if start is not None:
             net.load_state_dict(start.state_dict())
 
-        def progress(done: int, loss: float) -> None:
+        def progress(done: float, record: EpochRecord | None) -> None:
             if self.report:
-                self.report(name, done, how.epochs, loss)
+                self.report(name, done, how.epochs, record.loss if record else None)
 
-        checkpoint = self.work.with_name(f"{name}.pt")
-        fitted = fit(net, samples, loss_of, how, checkpoint=checkpoint, progress=progress)
+        batches = LocatorBatches(samples, how)
+        folder = self.work.with_name(name)
+        fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=progress).net
         assert isinstance(fitted, Locator)
         return fitted.to("cpu")
 

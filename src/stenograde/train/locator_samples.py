@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from stenograde.datasets.spider import NOT_VERTEBRA, UNKNOWN, SpiderSlice
 from stenograde.nets.locator import N_CLASSES, N_HEAT_MAPS
 from stenograde.terms import Structure
 from stenograde.train import augment
+from stenograde.train.fit_config import Batch, FitConfig
 
 MIN_DISC_MM2 = 40.0
 """Smaller pieces of disc are no disc of their own, mm²."""
@@ -115,6 +116,51 @@ class LocatorSamples(Dataset[dict[str, Tensor]]):
             "heat_known": torch.tensor(float(one.has_discs)),
             "weight": torch.tensor(one.weight),
         }
+
+
+class LocatorBatches:
+    """Shuffled batches of augmented crops; the order depends on the seed and the epoch alone.
+
+    Parameters
+    ----------
+    samples : LocatorSamples
+    how : FitConfig
+        Says how many samples a batch has, and how many processes make them ahead.
+    """
+
+    def __init__(self, samples: LocatorSamples, how: FitConfig) -> None:
+        self.order = _Order(len(samples), how.batch, how.seed)
+        self.loader = DataLoader(
+            samples,
+            batch_sampler=self.order,
+            num_workers=how.workers,
+            persistent_workers=how.workers > 0,
+        )
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
+        self.order.epoch, self.order.rank, self.order.world = epoch, rank, world
+        yield from self.loader
+
+
+class _Order:
+    """Gives lists of (epoch, index), all of one length unless there are too few for one."""
+
+    def __init__(self, n: int, batch: int, seed: int) -> None:
+        self.n, self.batch, self.seed = n, batch, seed
+        self.epoch, self.rank, self.world = 0, 0, 1
+
+    def __len__(self) -> int:
+        return max(1, self.n // self.batch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        generator = torch.Generator().manual_seed(self.seed * 10_007 + self.epoch)
+        order = torch.randperm(self.n, generator=generator).tolist()
+        for number in range(self.rank, len(self), self.world):
+            yield [(self.epoch, index) for index in order[number * self.batch : (number + 1) * self.batch]]
 
 
 def heat_maps(instances: NDArray[np.uint8], grid_mm: float) -> NDArray[np.float32]:

@@ -27,9 +27,9 @@ NET = LocatorConfig(widths=(4, 6))
 TINY = LocatorTraining(
     net=NET,
     augment=AugmentConfig(size_px=(64, 64)),
-    first=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
-    second=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
-    finish=FitConfig(epochs=1, batch=2, workers=0, bfloat16=False),
+    first=FitConfig(epochs=1, batch=2, workers=0, precision="32", accelerator="cpu"),
+    second=FitConfig(epochs=1, batch=2, workers=0, precision="32", accelerator="cpu"),
+    finish=FitConfig(epochs=1, batch=2, workers=0, precision="32", accelerator="cpu"),
     finish_augment=AugmentConfig(size_px=(64, 64)),
     folds=2,
 )
