@@ -53,7 +53,26 @@ class ClassScores:
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
     """Return how often each true class (row) was called which class (column), shape (classes, classes)."""
-    return _confusions(predictions, np.ones((1, len(predictions))))[0].astype(np.int64)
+    return confusions(predictions, np.ones((1, len(predictions))))[0].astype(np.int64)
+
+
+def confusions(predictions: Predictions, weights: Floats) -> Floats:
+    """Return the confusion matrix of each weighting.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    weights : ndarray of shape (draws, n)
+
+    Returns
+    -------
+    matrices : ndarray of shape (draws, true class, predicted class)
+        Weighted counts.
+    """
+    n = len(predictions.classes)
+    cells = np.zeros((len(predictions), n * n))
+    cells[np.arange(len(predictions)), predictions.labels * n + predictions.predicted] = 1
+    return (weights @ cells).reshape(-1, n, n)
 
 
 def per_class(predictions: Predictions) -> tuple[ClassScores, ...]:
@@ -75,22 +94,22 @@ def per_class(predictions: Predictions) -> tuple[ClassScores, ...]:
 
 def precision_of(code: int) -> Metric:
     """Return the share of pictures called a class that have it; 0 where it was never said."""
-    return Metric(lambda p, w: _precisions(_confusions(p, w))[:, code])
+    return Metric(lambda p, w: _precisions(confusions(p, w))[:, code])
 
 
 def recall_of(code: int) -> Metric:
     """Return the share of pictures of a class that were called it (sensitivity)."""
-    return Metric(lambda p, w: _recalls(_confusions(p, w))[:, code])
+    return Metric(lambda p, w: _recalls(confusions(p, w))[:, code])
 
 
 def f1_of(code: int) -> Metric:
     """Return the harmonic mean of precision and recall of a class."""
-    return Metric(lambda p, w: _f1s(_confusions(p, w))[:, code])
+    return Metric(lambda p, w: _f1s(confusions(p, w))[:, code])
 
 
 def specificity_of(code: int) -> Metric:
     """Return the share of pictures without a class that were not called it."""
-    return Metric(lambda p, w: _specificities(_confusions(p, w), code))
+    return Metric(lambda p, w: _specificities(confusions(p, w), code))
 
 
 def auc_of(code: int) -> Metric:
@@ -120,14 +139,6 @@ def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -
     down = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
     below = np.cumsum(down, axis=1) - down / 2
     return _ratio((up * below).sum(1), up.sum(1) * down.sum(1))
-
-
-def _confusions(predictions: Predictions, weights: Floats) -> Floats:
-    """Weighted counts, shape (draws, true class, predicted class)."""
-    n = len(predictions.classes)
-    cells = np.zeros((len(predictions), n * n))
-    cells[np.arange(len(predictions)), predictions.labels * n + predictions.predicted] = 1
-    return (weights @ cells).reshape(-1, n, n)
 
 
 def _ratio(upper: Floats, lower: Floats, otherwise: float = np.nan) -> Floats:
@@ -170,24 +181,15 @@ def _accuracy(predictions: Predictions, weights: Floats) -> Floats:
 
 
 def _macro_precision(predictions: Predictions, weights: Floats) -> Floats:
-    return _mean_known(_precisions(_confusions(predictions, weights)))
+    return _mean_known(_precisions(confusions(predictions, weights)))
 
 
 def _macro_recall(predictions: Predictions, weights: Floats) -> Floats:
-    return _mean_known(_recalls(_confusions(predictions, weights)))
+    return _mean_known(_recalls(confusions(predictions, weights)))
 
 
 def _macro_f1(predictions: Predictions, weights: Floats) -> Floats:
-    return _mean_known(_f1s(_confusions(predictions, weights)))
-
-
-def _auc_any(predictions: Predictions, weights: Floats) -> Floats:
-    return weighted_auc(1 - predictions.probabilities[:, 0], predictions.labels > 0, weights)
-
-
-def _auc_worst(predictions: Predictions, weights: Floats) -> Floats:
-    last = len(predictions.classes) - 1
-    return weighted_auc(predictions.probabilities[:, -1], predictions.labels == last, weights)
+    return _mean_known(_f1s(confusions(predictions, weights)))
 
 
 def _macro_auc(predictions: Predictions, weights: Floats) -> Floats:
@@ -207,7 +209,7 @@ def _brier(predictions: Predictions, weights: Floats) -> Floats:
 
 
 def _quadratic_kappa(predictions: Predictions, weights: Floats) -> Floats:
-    matrices = _confusions(predictions, weights)
+    matrices = confusions(predictions, weights)
     codes = np.arange(len(predictions.classes))
     penalty = (codes[:, None] - codes[None, :]) ** 2
     by_chance = matrices.sum(2)[:, :, None] * matrices.sum(1)[:, None, :]
@@ -219,6 +221,26 @@ def _mean(values: NDArray[np.generic], weights: Floats) -> Floats:
     return _ratio(weights @ np.asarray(values, np.float64), weights.sum(1))
 
 
+def _any(predictions: Predictions) -> tuple[Floats, NDArray[np.bool_]]:
+    # minus the first probability orders as one minus it does, without rounding neighbours together
+    return -predictions.probabilities[:, 0], predictions.labels > 0
+
+
+def _worst(predictions: Predictions) -> tuple[Floats, NDArray[np.bool_]]:
+    return predictions.probabilities[:, -1], predictions.labels == len(predictions.classes) - 1
+
+
+QUESTIONS: dict[str, Callable[[Predictions], tuple[Floats, NDArray[np.bool_]]]] = {
+    "auc_any": _any,
+    "auc_worst": _worst,
+}
+"""Yes-or-no questions by the name of their score: what orders the pictures (n,), and which are positive (n,)."""
+
+
+def _area(question: str) -> Metric:
+    return Metric(lambda p, w: weighted_auc(*QUESTIONS[question](p), w))
+
+
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(_accuracy),
     # the same number as macro_recall, under the word that imbalance is discussed in
@@ -226,8 +248,8 @@ METRICS: dict[str, Metric] = {
     "macro_precision": Metric(_macro_precision),
     "macro_recall": Metric(_macro_recall),
     "macro_f1": Metric(_macro_f1),
-    "auc_any": Metric(_auc_any),
-    "auc_worst": Metric(_auc_worst),
+    "auc_any": _area("auc_any"),
+    "auc_worst": _area("auc_worst"),
     "macro_auc": Metric(_macro_auc),
     "log_loss": Metric(_log_loss),
     "brier": Metric(_brier),
