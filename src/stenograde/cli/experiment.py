@@ -1,0 +1,176 @@
+"""``stenograde experiment``: run a published system as a recipe under a protocol; needs the extra ``train``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stenograde.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from stenograde.experiments.run import Step
+
+
+class ProtocolName(StrEnum):
+    """How to split."""
+
+    PUBLISHED = "published"
+    PATIENT = "patient"
+
+
+class SizeName(StrEnum):
+    """How large to train."""
+
+    QUICK = "quick"
+    PUBLISHED = "published"
+
+
+class _RecipeFirst(TyperGroup):
+    """A first word that is no command is a recipe: ``experiment s1 ...`` is ``experiment run s1 ...``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the words name, and the words left over."""
+        known = args[0] in self.commands or args[0].startswith("-")
+        return super().resolve_command(ctx, args if known else ["run", *args])
+
+
+def build() -> typer.Typer:
+    """Return the group of experiment commands."""
+    app = typer.Typer(cls=_RecipeFirst, rich_markup_mode=None)
+    app.command("list")(list_recipes)
+    app.command("run")(run)
+    app.command("table")(table)
+    app.callback(no_args_is_help=True, invoke_without_command=False)(_group)
+    return app
+
+
+def _group() -> None:
+    """Run a published system on data: 'stenograde experiment s1 --data DIR --protocol patient --out DIR'."""
+
+
+def list_recipes() -> None:
+    """Show the recipes that ship: document, task, data, protocols."""
+    import shutil
+    import textwrap
+
+    from stenograde.experiments.catalogue import PROTOCOLS, entries
+
+    width = max(60, min(110, shutil.get_terminal_size((110, 24)).columns))
+    for entry in entries():
+        print(f"{entry.name}  {entry.title}")
+        rows = {
+            "document": entry.document,
+            "task": entry.task,
+            "data": entry.data,
+            "protocols": ", ".join(PROTOCOLS),
+        }
+        if entry.arms:
+            rows["arms"] = "; ".join(entry.arms)
+        for name, words in rows.items():
+            head = f"    {name:<11}"
+            print(
+                textwrap.fill(
+                    words,
+                    width,
+                    initial_indent=head,
+                    subsequent_indent=" " * len(head),
+                    break_on_hyphens=False,
+                )
+            )
+        print()
+    for name, words in PROTOCOLS.items():
+        print(f"protocol {name}: {words}")
+    print("size quick: for 2 cores, minutes; the default. size published: as the document has it")
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="s0, s1, s2, s4, or the path of a recipe's TOML file.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder or CSV file; its layout is found out and said.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the result; a run cut short goes on there.")],
+    protocol: Annotated[
+        ProtocolName, typer.Option("--protocol", help="As the document split, or by patient.")
+    ],
+    size: Annotated[SizeName, typer.Option("--size", help="For 2 cores, or as published.")] = SizeName.QUICK,
+    folds: Annotated[int | None, typer.Option("--folds", help="Folds by patient.")] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", help="Repeats of holdouts.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="File of weights to start from, or 'hub'.")
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--patient-pattern", help="Regular expression; its first group in a file's name is the patient."
+        ),
+    ] = None,
+) -> None:
+    """Train and test a recipe split by split, and write result.json, predictions.csv and report.html."""
+    from stenograde.cli.output import out_folder
+    from stenograde.cli.progress import fits_on_stderr
+
+    _need_training()
+    from stenograde.experiments.data import Asked, read_data
+    from stenograde.experiments.protocols import with_repeats
+    from stenograde.experiments.recipe import read_recipe
+    from stenograde.experiments.run import run_experiment
+    from stenograde.experiments.table import as_markdown
+
+    chosen = with_repeats(read_recipe(recipe, size.value), folds=folds, repeats=repeats)
+    levels_by = chosen.protocols.published.levels_by if protocol is ProtocolName.PUBLISHED else "points"
+    start = _start(weights)
+    samples, layout = read_data(chosen.task, Asked(data, patient_pattern, levels_by))
+    print(f"data: {data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures")
+    with fits_on_stderr() as report:
+
+        def watch(step: Step) -> None:
+            what = f"{step.arm_number}/{step.arms} {step.arm}, split {step.split}/{step.splits}"
+            report(what, step.epochs_done, step.epochs, step.record.loss if step.record else None)
+
+        result = run_experiment(
+            chosen,
+            samples,
+            protocol.value,
+            out=out_folder(out),
+            layout=layout.name,
+            weights=start,
+            watch=watch,
+        )
+    print()
+    print(as_markdown(result))
+    print(f"report: {out / 'report.html'}")
+
+
+def table(
+    results: Annotated[list[Path], typer.Argument(help="Folders of results.")],
+) -> None:
+    """Set results side by side as a Markdown table: the document, its split here, the split by patient."""
+    _need_training()
+    from stenograde.experiments.result import read_result
+    from stenograde.experiments.table import protocols_table
+
+    print(protocols_table([read_result(path) for path in results]))
+
+
+def _start(weights: str | None) -> Any:
+    if weights is None or weights == "hub":
+        return weights
+    if not Path(weights).is_file():
+        msg = f"--weights must be a file or 'hub', got {weights}"
+        raise ConfigError(msg)
+    return Path(weights)
+
+
+def _need_training() -> None:
+    try:
+        import_module("stenograde.experiments.run")
+    except ModuleNotFoundError as exc:
+        if exc.name and exc.name.startswith("stenograde"):
+            raise
+        msg = f"experiments need the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
+        raise MissingDependencyError(msg) from exc

@@ -1,0 +1,1 @@
+"""Experiments: one recipe per published system, run under a named protocol, with a result that can be trusted."""

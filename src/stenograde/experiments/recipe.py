@@ -1,0 +1,232 @@
+"""A recipe: one published system as data, read from TOML; its ``[quick]`` table lays smaller sizes over the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from stenograde.config import build, read_toml
+from stenograde.errors import ConfigError
+from stenograde.experiments.catalogue import RECIPES
+from stenograde.images.pictures import PictureConfig
+from stenograde.train.batches import BatchConfig
+from stenograde.train.fit_config import FitConfig
+from stenograde.train.loss import LossConfig
+
+Setting = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+"""What a network's setting may be; the network's own config says which it wants."""
+
+Settings = Mapping[str, Setting | Mapping[str, Setting]]
+"""A network's settings; one of them may be a table itself."""
+
+Size = Literal["quick", "published"]
+"""For 2 cores in minutes, or as the document has it."""
+
+Task = Literal["canal_severity", "foraminal_xray", "mid_lateral"]
+"""What a picture is asked for; says which readers of :mod:`stenograde.experiments.data` can serve."""
+
+LevelsBy = Literal["clusters", "points"]
+"""How axial slices are given to levels: by k-means over slice locations, or by points in patient space."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the document reports of itself."""
+
+    text: str
+    """In one or two sentences: how much, on what."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By the names of :data:`stenograde.evaluate.metrics.METRICS`, as shares of one."""
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same, where the document scores parts of its set apart."""
+
+
+@dataclass(frozen=True)
+class NetChoice:
+    """A network by its name in :data:`stenograde.nets.build.NETS`, with its settings."""
+
+    name: str
+    settings: Settings = field(default_factory=dict)
+    """As the network's own config names them; classes, channels, picture size and extra inputs are filled in."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One arm of an ablation."""
+
+    title: str
+    settings: Settings = field(default_factory=dict)
+    """Laid over the network's settings."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """How the document split its data, as far as it says."""
+
+    split: Literal["image_holdouts", "balanced_test"] = "image_holdouts"
+    repeats: int = 1
+    test_share: float = 0.2
+    validation_share: float = 0.15
+    """Of what is not test."""
+    per_class: int = 100
+    """Test pictures of each class; for ``balanced_test``."""
+    scored_on: Literal["test", "validation"] = "test"
+    """Where the document scored the pictures that also chose its weights, so is it done here."""
+    levels_by: LevelsBy = "points"
+    twins: bool = False
+    """Augmented copies of the test pictures stand in training; a second arm then shows the score without them."""
+
+    def __post_init__(self) -> None:
+        _check_split(self.repeats, self.test_share, self.validation_share)
+        if self.per_class < 1:
+            msg = f"per_class must be at least 1, got {self.per_class}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class ByPatient:
+    """The honest split: no patient on both sides, the test at its natural prevalence."""
+
+    split: Literal["folds", "holdouts"] = "folds"
+    folds: int = 5
+    repeats: int = 20
+    """Of the holdouts."""
+    test_share: float = 0.2
+    """Of the patients, in each holdout."""
+    validation_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        _check_split(self.repeats, self.test_share, self.validation_share)
+        if self.folds < 2:
+            msg = f"folds must be at least 2, got {self.folds}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """The two ways in which every recipe is run."""
+
+    published: Published = field(default_factory=Published)
+    patient: ByPatient = field(default_factory=ByPatient)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One published system, or one of our own, ready to run."""
+
+    name: str
+    title: str
+    document: str
+    """Authors, title, year, DOI."""
+    task: Task
+    shown_task: str
+    """The task in words."""
+    data: str
+    """What the document was made with, and what can be given here."""
+    claim: Claim
+    net: NetChoice
+    fit: FitConfig
+    picture: PictureConfig = field(default_factory=PictureConfig)
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    """What the network takes, and how training pictures are balanced and changed."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    theta_penalty: float = 0.0
+    """Weight in the loss of how far a spatial transformer's maps are from the identity."""
+    level_input: bool = False
+    """The disc level, one of the data set's, is handed to the network beside the picture."""
+    apart: Literal["nothing", "weighting"] = "nothing"
+    """What is trained and scored apart, and then compared."""
+    weights: Literal["none", "hub"] = "none"
+    """Where the document's network came from; ``hub`` is tried only when it is asked for."""
+    protocols: Protocols = field(default_factory=Protocols)
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    """The first is the network as published; without any there is one arm."""
+    prevalence: tuple[float, ...] = ()
+    """Share of each class in the population that the document names, for what a balanced test hides."""
+    prevalence_source: str = ""
+    liberties: tuple[str, ...] = ()
+    """What the document leaves open, or asks for what cannot be had here, and what is done instead."""
+    traps: tuple[str, ...] = ()
+    """What a reader of the document's numbers must know."""
+    size: Size = "published"
+
+    def __post_init__(self) -> None:
+        if self.prevalence and abs(sum(self.prevalence) - 1) > 0.01:
+            msg = f"prevalence must sum to 1, got {sum(self.prevalence):g}"
+            raise ValueError(msg)
+        if bool(self.prevalence) != bool(self.prevalence_source):
+            msg = "prevalence and prevalence_source must be given together; say where the shares are from"
+            raise ValueError(msg)
+
+    def as_table(self) -> dict[str, Any]:
+        """Return every setting as plain values, as JSON and TOML hold them."""
+        return plain(asdict(self))
+
+
+def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:
+    """Read a recipe that ships, by its name, or one's own, by the path of its TOML file.
+
+    Parameters
+    ----------
+    name : str or Path
+        One of :data:`stenograde.experiments.catalogue.RECIPES`, or a path that ends in ``.toml``.
+    size : {"quick", "published"}
+        ``quick`` lays the file's ``[quick]`` table over the rest; a file without one has one size.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such recipe, or a setting is unknown or wrong.
+    """
+    if size not in get_args(Size):
+        msg = f"size must be one of {', '.join(get_args(Size))}, got {size!r}"
+        raise ConfigError(msg)
+    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
+    if path is None:
+        msg = f"recipe must be one of {', '.join(RECIPES)} or a path ending in .toml, got {str(name)!r}"
+        raise ConfigError(msg)
+    table = read_toml(path)
+    smaller = table.pop("quick", {})
+    if "size" in table or not isinstance(smaller, dict):
+        msg = f"{path.name} must not set size, and its quick must be a table; --size chooses between the two"
+        raise ConfigError(msg)
+    if size == "quick":
+        table = overlaid(table, smaller)
+    try:
+        return build(Recipe, {**table, "size": size})
+    except ConfigError as exc:
+        exc.add_note(f"in the recipe {path.name}")
+        raise
+
+
+def overlaid(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with another laid over it: tables are joined name by name, all else is replaced.
+
+    Examples
+    --------
+    >>> overlaid({"fit": {"epochs": 25, "batch": 32}}, {"fit": {"epochs": 8}})
+    {'fit': {'epochs': 8, 'batch': 32}}
+    """
+    joined = dict(table)
+    for name, value in over.items():
+        below = joined.get(name)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        joined[name] = overlaid(below, value) if both else value  # type: ignore[arg-type]
+    return joined
+
+
+def plain(value: Any) -> Any:
+    """Return nested settings with lists for tuples and texts for paths."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _check_split(repeats: int, test_share: float, validation_share: float) -> None:
+    if repeats < 1 or not 0 < test_share < 1 or not 0 < validation_share < 1:
+        msg = f"a split needs repeats >= 1 and shares between 0 and 1, got {repeats}, {test_share}, {validation_share}"
+        raise ValueError(msg)

@@ -1,0 +1,188 @@
+"""One training of a recipe: pictures prepared, network built, fitted and asked; what a run does again and again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stenograde.datasets.cache import cached_pictures
+from stenograde.datasets.samples import SampleSet
+from stenograde.errors import DatasetError
+from stenograde.evaluate.predictions import Predictions
+from stenograde.experiments.recipe import Recipe
+from stenograde.nets.build import build_net
+from stenograde.nets.stn_resnet import StnResnet
+from stenograde.nets.weights import WeightReport, load_weights
+from stenograde.terms import Level
+from stenograde.train.batches import PictureBatches, PlainBatches
+from stenograde.train.fit_config import Batch, EpochRecord, Fitted, LossOf
+from stenograde.train.inference import predict_probabilities
+from stenograde.train.loop import fit
+from stenograde.train.loss import build_loss
+
+Weights = Path | Literal["hub"]
+"""What a network may start from: a file, or what its encoder's library publishes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What every training of an experiment takes from."""
+
+    samples: SampleSet
+    pictures: NDArray[np.uint8]
+    """Prepared, shape (n, rows, columns); row k is sample k."""
+    levels: tuple[Level, ...] = ()
+    """Columns of the extra input, when the level is one."""
+    weights: Weights | None = None
+    """What networks start from; None for a random start."""
+    digest: str = field(default="", repr=False)
+    """Of the samples' names, labels and contents."""
+
+    def level_rows(self, places: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Return the level of each picture as a row of zeros with a one, shape (n, levels); all zeros if unknown."""
+        if not self.levels:
+            return None
+        rows = np.zeros((len(places), len(self.levels)), np.float32)
+        for row, place in enumerate(places):
+            level = self.samples.samples[place].level
+            if level is not None:
+                rows[row, self.levels.index(level)] = 1
+        return rows
+
+    def predictions(self, places: tuple[int, ...], probabilities: NDArray[np.float64]) -> Predictions:
+        """Return what was said of some pictures beside what is known of them."""
+        chosen = [self.samples.samples[place] for place in places]
+        levels = tuple(sample.level.value if sample.level else None for sample in chosen)
+        return Predictions(
+            classes=self.samples.classes,
+            names=tuple(sample.name for sample in chosen),
+            patients=tuple(sample.patient for sample in chosen),
+            labels=self.samples.codes[list(places)],
+            probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
+            groups=levels if any(levels) else None,
+        )
+
+
+def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weights | None = None) -> Material:
+    """Return what trainings take from: pictures cut, resampled and normalised, and kept in ``folder``.
+
+    Raises
+    ------
+    DatasetError
+        If a picture cannot be read, or the level shall be an input and no sample has one.
+    """
+    levels: tuple[Level, ...] = ()
+    if recipe.level_input:
+        present = {sample.level for sample in samples.samples}
+        levels = tuple(level for level in Level if level in present)
+        if not levels:
+            msg = f"{samples.name} must name levels for level_input, got none; give them or set level_input = false"
+            raise DatasetError(msg)
+    pictures = cached_pictures(samples, recipe.picture, folder)
+    known = hashlib.sha256()
+    for sample in samples.samples:
+        known.update(f"{sample.name}\t{sample.label}\t{sample.level}\t{sample.picture.key}\n".encode())
+    return Material(samples, pictures, levels, weights, known.hexdigest())
+
+
+def fit_net(
+    recipe: Recipe,
+    material: Material,
+    train: tuple[int, ...],
+    validation: tuple[int, ...],
+    *,
+    folder: Path,
+    watch: Callable[[float, EpochRecord | None], None] | None = None,
+) -> tuple[Fitted, WeightReport | None]:
+    """Train a recipe's network on some of the samples, and choose its best epoch on others.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    material : Material
+    train, validation : tuple of int
+        Places of samples; without validation the last epoch's weights come out.
+    folder : Path
+        Gets checkpoint and logs; a training that was cut short goes on from there.
+    watch : callable, optional
+
+    Returns
+    -------
+    fitted : Fitted
+    start : WeightReport or None
+        What the network started from; None for a random start.
+    """
+    torch.manual_seed(recipe.fit.seed)
+    net, start = _new_net(recipe, material)
+    codes = material.samples.codes
+    batches = PictureBatches(
+        material.pictures[list(train)],
+        codes[list(train)],
+        recipe.batches,
+        fit=recipe.fit,
+        extra=material.level_rows(train),
+    )
+    checked = PlainBatches(
+        material.pictures[list(validation)],
+        codes[list(validation)],
+        recipe.batches.input,
+        batch=recipe.fit.batch,
+        extra=material.level_rows(validation),
+    ) if validation else None  # fmt: skip
+    fitted = fit(
+        net,
+        batches,
+        recipe.fit,
+        loss_of=_loss(recipe, net, codes[list(train)], len(material.samples.classes)),
+        folder=folder,
+        validation=checked,
+        progress=watch,
+    )
+    return fitted, start
+
+
+def predicted(recipe: Recipe, material: Material, net: nn.Module, places: tuple[int, ...]) -> Predictions:
+    """Return what a network says of some of the samples."""
+    probabilities = predict_probabilities(
+        net,
+        material.pictures[list(places)],
+        recipe.batches.input,
+        extra=material.level_rows(places),
+        batch=recipe.fit.batch,
+        precision=recipe.fit.precision,
+        accelerator=recipe.fit.accelerator,
+    )
+    return material.predictions(places, probabilities)
+
+
+def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightReport | None]:
+    net = build_net(
+        recipe.net.name,
+        recipe.net.settings,
+        classes=len(material.samples.classes),
+        channels=recipe.batches.input.channels,
+        size_px=recipe.picture.size_px,
+        extra=len(material.levels),
+    )
+    report = None if material.weights is None else load_weights(net, material.weights)
+    return net, report
+
+
+def _loss(recipe: Recipe, net: nn.Module, codes: NDArray[np.int64], classes: int) -> LossOf:
+    loss_of = build_loss(recipe.loss, codes, classes)
+    if not (recipe.theta_penalty and isinstance(net, StnResnet)):
+        return loss_of
+    transformer = net
+
+    def with_penalty(output: Tensor, batch: Batch) -> Tensor:
+        return loss_of(output, batch) + recipe.theta_penalty * transformer.penalty(batch["input"])
+
+    return with_penalty
