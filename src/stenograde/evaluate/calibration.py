@@ -41,7 +41,7 @@ class ReliabilityCurve:
 
     @property
     def error(self) -> float:
-        """Mean distance between said and seen over the pictures (expected calibration error)."""
+        """Mean distance between said and seen over the pictures."""
         return float(np.average(np.abs(self.said - self.seen), weights=self.counts))
 
 
@@ -81,10 +81,15 @@ def class_reliability(predictions: Predictions, code: int, *, bins: int = BINS) 
 
 
 def top_reliability(predictions: Predictions, *, bins: int = BINS) -> ReliabilityCurve:
-    """Return said against seen of the most probable class; its ``error`` is the usual calibration error."""
+    """Return said against seen of the most probable class."""
     return reliability(
         predictions.probabilities.max(1), predictions.predicted == predictions.labels, bins=bins
     )
+
+
+def expected_calibration_error(predictions: Predictions, *, bins: int = BINS) -> float:
+    """Return how far the probability of the most probable class lies from how often it is right, on the average."""
+    return top_reliability(predictions, bins=bins).error
 
 
 def fit_temperature(predictions: Predictions) -> float:
