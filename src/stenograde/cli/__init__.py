@@ -16,7 +16,7 @@ import typer
 from typer.main import get_command
 
 from stenograde import __version__
-from stenograde.cli import env, experiment, grade, inspect, locate, phantom, prepare, train
+from stenograde.cli import compare, env, experiment, grade, inspect, locate, phantom, prepare, train
 from stenograde.cli.output import fault_line, one_line, quiet, say_error
 from stenograde.errors import StenogradeError
 
@@ -39,6 +39,7 @@ def _build() -> typer.Typer:
     app.add_typer(prepare.build(), name="prepare")
     app.add_typer(train.build(), name="train")
     app.add_typer(experiment.build(), name="experiment")
+    app.command("compare")(compare.compare)
     app.command("env")(env.env)
     return app
 

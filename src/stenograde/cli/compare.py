@@ -1,0 +1,51 @@
+"""``stenograde compare``: two results of the same pictures, score by score, with intervals and tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    result_a: Annotated[Path, typer.Argument(metavar="RESULT_A", help="Folder with a result.json.")],
+    result_b: Annotated[Path, typer.Argument(metavar="RESULT_B", help="Another, of the same pictures.")],
+    draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of patients for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here as well.")
+    ] = None,
+) -> None:
+    """Compare two results picture by picture: which is better, by how much, and could it be luck.
+
+    Prints each score of both, their difference with a 95 % interval over patients, DeLong's test of the areas under
+    the ROC curves, McNemar's test of the accuracy, and effect sizes.
+    """
+    from rich.table import Table
+
+    from stenograde.cli.output import write_whole
+    from stenograde.cli.progress import console_for_tables
+    from stenograde.evaluate.comparison import as_plain, as_table, compare_predictions, read_result
+
+    found = compare_predictions(read_result(result_a), read_result(result_b), draws=draws, seed=seed)
+    headings, *rows = as_table(found)
+    table = Table(title=f"A: {result_a}\nB: {result_b}", title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = console_for_tables()
+    console.print(table)
+    console.print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.", soft_wrap=True)
+    if found.unknown_patients:
+        console.print(
+            f"the patient of {found.unknown_patients} pictures is unknown: each stands for itself, so intervals may "
+            "be too narrow",
+            soft_wrap=True,
+        )
+    if json_file:
+        numbers = {"a": str(result_a), "b": str(result_b), "draws": draws, "seed": seed, **as_plain(found)}
+        write_whole(json_file, json.dumps(numbers, indent=2) + "\n")
+        console.print(f"written: {json_file}", soft_wrap=True)
