@@ -164,6 +164,14 @@ class Blur(nn.Module):
         return nn.functional.conv2d(padded, self.kernel.to(maps.dtype), stride=2, groups=self.channels)
 
 
+class GroupNorm(nn.GroupNorm):
+    """torch's group norm without its check of the batch, which an ONNX export cannot trace."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of the shape of ``maps``, (n, channels, rows, columns)."""
+        return torch.group_norm(maps, self.num_groups, self.weight, self.bias, self.eps)
+
+
 def _stage(before: int, after: int, depth: int, config: SmallResnetConfig) -> nn.Sequential:
     blocks = [ResidualBlock(before, after, config, stride=2)]
     blocks += [ResidualBlock(after, after, config, stride=1) for _ in range(depth - 1)]
@@ -180,5 +188,5 @@ def _conv(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
-def _norm(width: int, norm: Literal["batch", "group"]) -> nn.BatchNorm2d | nn.GroupNorm:
-    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(width // _GROUP_WIDTH, width)
+def _norm(width: int, norm: Literal["batch", "group"]) -> nn.BatchNorm2d | GroupNorm:
+    return nn.BatchNorm2d(width) if norm == "batch" else GroupNorm(width // _GROUP_WIDTH, width)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.nets.head import ClassifierHead, check_picture_shape, check_share
-from stenograde.nets.library_encoders import MonaiEncoder
+from stenograde.nets.library_encoders import TimmEncoder
 
 _HIDDEN = 32
 """Neurons between the localisation network's maps and theta; ours, as its layers are."""
@@ -83,17 +83,17 @@ class StnResnet(nn.Module):
     Raises
     ------
     MissingDependencyError
-        If the variant is ``resnet50`` and MONAI is not installed.
+        If the variant is ``resnet50`` and timm is not installed.
     """
 
     def __init__(self, config: StnResnetConfig) -> None:
         super().__init__()
         self.config = config
         self.transformer = SpatialTransformer(config) if config.transformer else None
-        self.encoder: MonaiEncoder | SmallResnet = (
+        self.encoder: TimmEncoder | SmallResnet = (
             SmallResnet(config.small or SmallResnetConfig(), config.channels)
             if config.variant == "small"
-            else MonaiEncoder("resnet50", channels=config.channels)
+            else TimmEncoder("resnet50", channels=config.channels, size_px=config.size_px)
         )
         self.head = ClassifierHead(
             self.encoder.width, config.classes, extra=config.extra, dropout=config.dropout
