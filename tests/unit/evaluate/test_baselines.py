@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.made_predictions import made_predictions
 
 from stenograde.evaluate.baselines import group_prior, majority, stated
 from stenograde.evaluate.metrics import METRICS
-from tests.made_predictions import made_predictions
 
 TEST = made_predictions(10)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.made_predictions import made_predictions, stated_predictions
 
 from stenograde.evaluate.intervals import bootstrap_scores, interval_of, patient_bootstrap, patient_weights
 from stenograde.evaluate.metrics import METRICS, recall_of
-from tests.made_predictions import made_predictions, stated_predictions
 
 
 def test_an_interval_when_drawn_then_it_holds_the_value_and_is_repeatable() -> None:

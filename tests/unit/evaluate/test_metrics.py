@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.made_predictions import made_predictions, stated_predictions
 
 from stenograde.evaluate.metrics import (
     METRICS,
@@ -17,7 +18,6 @@ from stenograde.evaluate.metrics import (
     specificity_of,
     weighted_auc,
 )
-from tests.made_predictions import made_predictions, stated_predictions
 
 BY_HAND = stated_predictions([0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 0, 2, 1])
 """Class a: 3 of 4 right; b: 1 of 2, said 3 times; c: 1 of 2, said once."""
@@ -98,5 +98,5 @@ def test_specificity_when_only_the_class_is_there_then_it_cannot_be_told() -> No
 
 def test_metric_named_when_there_is_none_then_the_names_are_listed() -> None:
     assert metric_named("brier") is METRICS["brier"]
-    with pytest.raises(ValueError, match="one of accuracy, .* got 'auc'"):
+    with pytest.raises(ValueError, match=r"one of accuracy, .* got 'auc'"):
         metric_named("auc")

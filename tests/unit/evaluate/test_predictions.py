@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.made_predictions import made_predictions
 
 from stenograde.errors import DatasetError
 from stenograde.evaluate.predictions import Predictions, as_csv, joined, matched, read_predictions
-from tests.made_predictions import made_predictions
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_reading_when_there_is_no_file_then_it_says_so(tmp_path: Path) -> None:
 
 def test_joined_when_folds_are_put_together_then_they_are_the_whole() -> None:
     whole = made_predictions(6)
-    parts = [whole.chosen(range(0, 9)), whole.chosen(range(9, 18))]
+    parts = [whole.chosen(range(9)), whole.chosen(range(9, 18))]
     assert as_csv(joined(parts)) == as_csv(whole)
     with pytest.raises(ValueError, match="must be unique"):
         joined([whole, parts[0]])
@@ -119,10 +119,10 @@ def test_matched_when_the_order_differs_then_rows_are_brought_in_line() -> None:
 def test_matched_when_the_two_are_about_different_things_then_the_difference_is_named() -> None:
     one = made_predictions(5)
     with pytest.raises(
-        DatasetError, match="1 only in the first .such as p004_2.png. and 0 only in the second"
+        DatasetError, match=r"1 only in the first .such as p004_2.png. and 0 only in the second"
     ):
         matched(one, one.chosen(range(len(one) - 1)))
-    with pytest.raises(DatasetError, match="classes of both results .* severe and .* worst"):
+    with pytest.raises(DatasetError, match=r"classes of both results .* severe and .* worst"):
         matched(one, replace(one, classes=("normal_mild", "moderate", "worst")))
     labels = one.labels.copy()
     labels[4] = (labels[4] + 1) % 3

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.made_predictions import made_predictions, stated_predictions
 
 from stenograde.evaluate.intervals import patient_bootstrap
 from stenograde.evaluate.metrics import METRICS, precision_of
@@ -17,7 +18,6 @@ from stenograde.evaluate.prevalence import (
     npv_at,
     ppv_at,
 )
-from tests.made_predictions import made_predictions, stated_predictions
 
 PUBLISHED = [[82, 5, 13], [11, 88, 1], [3, 0, 97]]
 """Of the second document (10.18103/mra.v13i7.6660), classes ascending: normal/mild, moderate, severe. Its text gives
