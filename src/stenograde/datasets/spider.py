@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from stenograde.datasets.picture_files import PictureFile
 from stenograde.errors import DatasetError
 from stenograde.terms import Structure
 
@@ -86,7 +87,7 @@ def read_space_slices(data: Path) -> tuple[SpiderSlice, ...]:
     folder = data / "spider_t2space_masks"
     slices = []
     for image in _pictures(folder / "images"):
-        picture = _grey(image)
+        picture = PictureFile(image).read()
         stored = _stored_mask(folder / "masks" / f"{image.stem}.png", picture.shape)
         mask = np.zeros(picture.shape, np.uint8)
         for value, code in _SPACE_CODES.items():
@@ -114,7 +115,7 @@ def read_level_slices(data: Path) -> tuple[SpiderSlice, ...]:
     slices = []
     pitches: dict[tuple[str, tuple[int, ...]], list[float]] = {}
     for image in _pictures(folder / "images"):
-        picture = _grey(image)
+        picture = PictureFile(image).read()
         colours = _stored_mask(folder / "masks" / f"{image.stem}.png", picture.shape)
         levels = np.stack([(colours == colour).all(axis=-1) for colour in _LEVEL_COLOURS])
         mask = np.full(picture.shape, NOT_VERTEBRA, np.uint8)
@@ -158,7 +159,9 @@ def read_midsagittal_slices(data: Path) -> tuple[SpiderSlice, ...]:
             msg = f"overview.csv must give the PixelSpacing of {image.stem}, got {spacings.get(image.stem)!r}"
             raise DatasetError(msg)
         spacing = (float(numbers[0]), float(numbers[1]))
-        slices.append(SpiderSlice(image.stem, image.stem.split("_")[0], _grey(image), None, spacing))
+        slices.append(
+            SpiderSlice(image.stem, image.stem.split("_")[0], PictureFile(image).read(), None, spacing)
+        )
     return tuple(slices)
 
 
@@ -168,11 +171,6 @@ def _pictures(folder: Path) -> Iterator[Path]:
         msg = f"{folder.parent.name}/{folder.name} must hold WebP or PNG pictures, got none in {folder.parent.parent}"
         raise DatasetError(msg)
     return iter(found)
-
-
-def _grey(path: Path) -> NDArray[np.float32]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"), np.float32)
 
 
 def _stored_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -100,6 +100,13 @@ def test_dicom_picture_when_white_is_low_then_it_is_turned_over(tmp_path: Path) 
     np.testing.assert_array_equal(DicomPicture(path).read(), pixels.max() - pixels.astype(np.float32))
 
 
+def test_dicom_picture_when_a_file_holds_several_then_the_frame_chooses(tmp_path: Path) -> None:
+    frames = np.stack([picture(seed=seed) for seed in range(3)])
+    path = write_dicom(tmp_path / "1.dcm", frames, NumberOfFrames=3)
+    np.testing.assert_array_equal(DicomPicture(path, 2).read(), frames[2])
+    assert DicomPicture(path, 2).key != DicomPicture(path, 1).key
+
+
 def test_dicom_picture_when_the_frame_is_not_there_then_it_says_so(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "1.dcm", picture())
     with pytest.raises(DatasetError, match=r"must be grey frame 1 of .*1\.dcm, got 1 of 1 channels"):

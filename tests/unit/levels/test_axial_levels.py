@@ -44,6 +44,12 @@ def test_slices_when_a_stack_runs_downwards_then_locations_still_grow_to_the_hea
     assert [one.location_mm for one in down] == [0, -4, -8]
 
 
+def test_slices_when_seen_from_the_head_then_locations_still_grow_to_the_head() -> None:
+    affine = affine_of([0, 0, 12], [-1, 0, 0, 0, 1, 0], [1, 1], [0, 0, -4])
+    stack = Volume(affine, (2, 4, 4), ("1", "2"), lambda _: np.zeros((0, 4, 4), np.float32))
+    assert [one.location_mm for one in slices(stack)] == [12, 8]
+
+
 def test_clusters_when_five_blocks_are_apart_then_they_are_the_levels_from_the_head_down() -> None:
     blocks = slices(*(volume(-30.0 * k - 4, 3) for k in range(5)))
     found = levels_by_clusters(blocks, {})
