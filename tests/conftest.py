@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-_SET_BY_OTHERS = ("PYTEST_", "KMP_", "OMP_", "TORCH", "TORCHINDUCTOR_", "COLUMNS", "LINES")
+_SET_BY_OTHERS = ("PYTEST_", "KMP_", "OMP_", "TORCH", "PYTORCH_", "TORCHINDUCTOR_", "COLUMNS", "LINES")
 """Variables that pytest and numeric libraries set for themselves."""
 
 _LOOPBACK = ("127.", "::1", "localhost")

@@ -22,8 +22,8 @@ _HUGE_PAGES = b"THP_MEM_ALLOC_ENABLE"
 def keep_freed_memory() -> bool:
     """Have this process keep freed memory for its next step, and torch ask for huge pages.
 
-    Made for processes that train or predict in a loop; call it before the first large tensor. Calling it again
-    changes nothing. What the environment already says of huge pages stays.
+    Made for processes that train or predict in a loop. Huge pages come only if it is called before the first tensor
+    is made; calling it again changes nothing. What the environment already says of huge pages stays.
 
     Returns
     -------

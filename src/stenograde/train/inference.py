@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stenograde.train.allocator import keep_freed_memory
-from stenograde.train.batches import InputConfig, as_input
+from stenograde.images.pictures import InputConfig
+from stenograde.train.batches import as_input
 from stenograde.train.processes import PRECISIONS
 
 

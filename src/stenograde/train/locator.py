@@ -28,6 +28,7 @@ from stenograde.datasets.spider import (
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.marks import mark
 from stenograde.terms import Structure
+from stenograde.train.allocator import keep_freed_memory
 from stenograde.train.augment import AugmentConfig
 from stenograde.train.export import export_locator
 from stenograde.train.locator_bundle import write_bundle
@@ -90,6 +91,7 @@ def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Rep
     DatasetError
         If the data are not laid out as expected.
     """
+    keep_freed_memory()
     space, coloured = read_space_slices(data), read_level_slices(data)
     unmarked = read_midsagittal_slices(data)
     work = out / "training"

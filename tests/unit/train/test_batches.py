@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from stenograde.train.batches import BatchConfig, InputConfig, PictureBatches, PlainBatches, as_input  # noqa: E402
+from stenograde.images.pictures import InputConfig  # noqa: E402
+from stenograde.train.batches import BatchConfig, PictureBatches, PlainBatches, as_input  # noqa: E402
 from stenograde.train.loop import FitConfig  # noqa: E402
 from stenograde.train.picture_augment import PictureAugment  # noqa: E402
 

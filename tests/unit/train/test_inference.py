@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from torch import Tensor, nn  # noqa: E402
 
-from stenograde.train.batches import InputConfig, as_input  # noqa: E402
+from stenograde.images.pictures import InputConfig  # noqa: E402
+from stenograde.train.batches import as_input  # noqa: E402
 from stenograde.train.inference import predict_probabilities  # noqa: E402
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (7, 6, 6)).astype(np.uint8)

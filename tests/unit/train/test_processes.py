@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from tests.unit.train.test_loop import fit_blobs  # noqa: E402
+
 CODE = """
 import os, sys, torch
 from dataclasses import replace
@@ -26,8 +28,6 @@ torch.distributed.destroy_process_group()
 
 
 def test_two_processes_give_the_same_net(tmp_path: Path) -> None:
-    from tests.unit.train.test_loop import fit_blobs
-
     (tmp_path / "program.py").write_text(CODE, encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     environment = dict(os.environ) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
