@@ -15,8 +15,9 @@ from stenograde.experiments.files import write_bytes
 from stenograde.experiments.recipe import Recipe
 from stenograde.experiments.result import Case
 from stenograde.experiments.training import Material
+from stenograde.images.pictures import InputConfig
 from stenograde.nets.stn_resnet import StnResnet
-from stenograde.train.batches import InputConfig, as_input
+from stenograde.train.batches import as_input
 
 
 def draw_cases(

@@ -36,6 +36,30 @@ class PictureConfig:
             raise ValueError(msg)
 
 
+@dataclass(frozen=True)
+class InputConfig:
+    """How grey pictures are brought to what a net takes, in training and in use alike."""
+
+    channels: int = 3
+    """Copies of the one grey channel."""
+    mean: tuple[float, ...] = (0.0,)
+    """Taken off grey values of 0 to 1; one for all channels, or one each."""
+    std: tuple[float, ...] = (1.0,)
+    """What is left is divided by this."""
+
+    def __post_init__(self) -> None:
+        if (
+            self.channels < 1
+            or not {len(self.mean), len(self.std)} <= {1, self.channels}
+            or min(self.std) <= 0
+        ):
+            msg = (
+                f"an input needs channels >= 1, and mean and std > 0 with one value or one for each channel, "
+                f"got {self.channels}, {self.mean}, {self.std}"
+            )
+            raise ValueError(msg)
+
+
 def prepare_picture(picture: NDArray[np.float32], config: PictureConfig) -> NDArray[np.uint8]:
     """Return a picture as a network takes it.
 

@@ -105,12 +105,7 @@ class Bundle:
 
     @cached_property
     def _locator(self) -> onnxruntime.InferenceSession:
-        import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        options.log_severity_level = 3
-        return _session(self.folder / self.table.locator.onnx.file, options)
+        return _locator_session(self.folder / self.table.locator.onnx.file)
 
     def locate(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the locator.
@@ -152,7 +147,7 @@ def load_bundle(path: str | Path) -> Bundle:
         msg = f"{BUNDLE_FILE}: scheme must be one of {', '.join(SCHEMES)}, got {table.scheme!r}"
         raise BundleError(msg)
     for entry in (table.locator.onnx, table.locator.weights):
-        _check(folder, entry)
+        check_file(folder, entry)
     return Bundle(table, folder, hashlib.sha256(description.read_bytes()).hexdigest())
 
 
@@ -162,7 +157,14 @@ def default_bundle() -> Bundle:
         return load_bundle(folder)
 
 
-def _check(folder: Path, entry: WeightFile) -> None:
+def check_file(folder: Path, entry: WeightFile) -> None:
+    """Check that a file of a bundle is there and is the one that was meant.
+
+    Raises
+    ------
+    BundleError
+        If it is missing or altered.
+    """
     path = folder / entry.file
     if Path(entry.file).name != entry.file or not path.is_file():
         msg = (
@@ -175,13 +177,22 @@ def _check(folder: Path, entry: WeightFile) -> None:
         raise BundleError(msg)
 
 
-def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """Open a network, and check what it takes and gives before a study is run through it."""
-    import onnxruntime  # noqa: PLC0415 - as above
+def open_graph(path: Path, *, n_threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX graph on the CPU.
+
+    Raises
+    ------
+    BundleError
+        If it is none, or none that ONNX Runtime can run.
+    """
+    import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (
         refusals.Fail,
         refusals.InvalidArgument,
@@ -191,6 +202,11 @@ def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Inf
     ) as exc:
         msg = f"{path.name} must be an ONNX graph that ONNX Runtime {onnxruntime.__version__} can run, got: {exc}"
         raise BundleError(msg) from exc
+
+
+def _locator_session(path: Path) -> onnxruntime.InferenceSession:
+    """Open a locator, and check what it takes and gives before a study is run through it."""
+    session = open_graph(path, n_threads=len(os.sched_getaffinity(0)))
     names = [one.name for one in session.get_inputs()]
     channels = [one.shape[1] if len(one.shape) == 4 else None for one in session.get_outputs()]
     if names != ["slices"] or channels != [N_MAPS]:

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from stenograde.train.allocator import keep_freed_memory
 from stenograde.images.pictures import InputConfig
+from stenograde.train.allocator import keep_freed_memory
 from stenograde.train.batches import as_input
 from stenograde.train.processes import PRECISIONS
 
