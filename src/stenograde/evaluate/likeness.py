@@ -144,15 +144,16 @@ def searched(first: Floats, second: Floats) -> tuple[Floats, NDArray[np.int16]]:
     which : ndarray of shape (n, m)
         Place of the best change in :func:`tried_changes`.
     """
+    lines = {line: _rows(*line) for line in product(_ZOOMS, _SHIFTS)}
+    still = _unit(_shrunk(lines[1.0, 0.0] @ _details(second), lines[1.0, 0.0]))
     detail = _details(first)
-    still = _unit(_shrunk(_details(second), *(_rows(1.0, 0.0) for _ in range(2))).reshape(len(second), -1))
+    changed_down = {line: rows @ detail for line, rows in lines.items()}
     best = np.full((len(first), len(second)), -np.inf, np.float32)
     which = np.zeros(best.shape, np.int16)
     for place, change in enumerate(tried_changes()):
-        down, across = (_rows(zoom, shift) for zoom, shift in zip(change.zoom, change.shift, strict=True))
-        if change.mirrored:
-            across = across[:, ::-1]
-        alike = _unit(_shrunk(detail, down, across).reshape(len(first), -1)) @ still.T
+        across = lines[change.zoom[1], change.shift[1]]
+        across = across[:, ::-1] if change.mirrored else across
+        alike = _unit(_shrunk(changed_down[change.zoom[0], change.shift[0]], across)) @ still.T
         better = alike > best
         best[better] = alike[better]
         which[better] = place
@@ -240,5 +241,6 @@ def _rows(zoom: float, shift: float) -> Floats:
     return rows
 
 
-def _shrunk(details: Floats, down: Floats, across: Floats) -> Floats:
-    return np.asarray(down @ details @ across.T, np.float32)
+def _shrunk(rows: Floats, across: Floats) -> Floats:
+    """Pictures whose rows were taken, now their columns too, each as one line of pixels."""
+    return np.asarray(rows @ across.T, np.float32).reshape(len(rows), -1)
