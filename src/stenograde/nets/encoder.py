@@ -141,27 +141,14 @@ class ResidualBlock(nn.Module):
         return nn.functional.relu(self.last_norm(self.body(maps)) + self.shortcut(maps))
 
 
-class Blur(nn.Module):
-    """Halve rows and columns behind a 3x3 binomial filter, so that fine detail cannot alias.
+class Blur(nn.Sequential):
+    """Halve rows and columns, rounded up, behind a 3x3 binomial filter, so that fine detail cannot alias.
 
-    Parameters
-    ----------
-    channels : int
+    The filter is two averages over 2x2, the first of which leaves out what lies beyond the edge.
     """
 
-    kernel: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        line = torch.tensor([0.25, 0.5, 0.25])
-        kernel = (line[:, None] * line[None, :]).expand(channels, 1, 3, 3).contiguous()
-        self.register_buffer("kernel", kernel, persistent=False)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return maps of shape (n, channels, rows / 2, columns / 2), rounded up."""
-        padded = nn.functional.pad(maps, (1, 1, 1, 1), mode="replicate")
-        return nn.functional.conv2d(padded, self.kernel.to(maps.dtype), stride=2, groups=self.channels)
+    def __init__(self) -> None:
+        super().__init__(nn.AvgPool2d(2, stride=1, padding=1, count_include_pad=False), nn.AvgPool2d(2))
 
 
 class GroupNorm(nn.GroupNorm):
@@ -181,7 +168,7 @@ def _stage(before: int, after: int, depth: int, config: SmallResnetConfig) -> nn
 def _halving(before: int, after: int, downsampling: Literal["strided", "blurred"]) -> list[nn.Module]:
     if downsampling == "strided":
         return [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
-    return [_conv(before, after), Blur(after)]
+    return [_conv(before, after), Blur()]
 
 
 def _conv(before: int, after: int) -> nn.Conv2d:

@@ -54,11 +54,20 @@ def test_group_norm_is_that_of_torch() -> None:
 
 
 def test_blur_keeps_an_even_picture_and_removes_a_chequered_one() -> None:
-    blur = Blur(2)
+    blur = Blur()
     even = torch.full((1, 2, 6, 8), 3.0)
     torch.testing.assert_close(blur(even), even[:, :, :3, :4])
     chequered = torch.tensor([1.0, -1.0]).repeat(4)[None, None, None, :].expand(1, 2, 8, 8)
     assert float(blur(chequered)[:, :, :, 1:].abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("size_px", [(6, 8), (7, 5)])
+def test_blur_is_a_binomial_filter_with_the_edge_going_on(size_px: tuple[int, int]) -> None:
+    maps = torch.randn(2, 1, *size_px)
+    line = torch.tensor([0.25, 0.5, 0.25])
+    padded = torch.nn.functional.pad(maps, (1, 1, 1, 1), mode="replicate")
+    wanted = torch.nn.functional.conv2d(padded, (line[:, None] * line)[None, None], stride=2)
+    torch.testing.assert_close(Blur()(maps), wanted)
 
 
 def test_blurred_downsampling_is_steadier_under_a_shift_of_one_pixel() -> None:
