@@ -16,7 +16,19 @@ import typer
 from typer.main import get_command
 
 from stenograde import __version__
-from stenograde.cli import compare, env, experiment, grade, inspect, locate, phantom, prepare, train
+from stenograde.cli import (
+    classify,
+    compare,
+    env,
+    experiment,
+    grade,
+    inspect,
+    locate,
+    phantom,
+    prepare,
+    pretrain,
+    train,
+)
 from stenograde.cli.output import fault_line, one_line, quiet, say_error
 from stenograde.errors import StenogradeError
 
@@ -37,8 +49,10 @@ def _build() -> typer.Typer:
     app.command("inspect")(inspect.inspect)
     app.command("phantom")(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
+    app.command("pretrain")(pretrain.pretrain)
     app.add_typer(train.build(), name="train")
     app.add_typer(experiment.build(), name="experiment")
+    app.command("classify")(classify.classify)
     app.command("compare")(compare.compare)
     app.command("env")(env.env)
     return app

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -229,7 +230,7 @@ def read_template(path: Path) -> Template:
         with np.load(path, allow_pickle=False) as stored:
             row, column = (float(value) for value in stored["usual"])
             return Template(stored["pictures"].astype(np.float32), (row, column))
-    except (OSError, KeyError, ValueError) as exc:
+    except (OSError, KeyError, ValueError, BadZipFile) as exc:
         msg = f"{path.name} must be a template that stenograde wrote, got {exc}; copy the bundle again"
         raise BundleError(msg) from exc
 
