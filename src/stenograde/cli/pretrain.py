@@ -1,0 +1,74 @@
+"""``stenograde pretrain``: fit an encoder on slices without labels; needs the extra ``train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stenograde.errors import ConfigError, MissingDependencyError
+
+
+def pretrain(
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="Folder of pictures or DICOM files; may be given more than once."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="File of weights, .safetensors; its report lies beside it.")
+    ],
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option("--leave-out", help="Regular expression of paths to leave out, of test patients say."),
+    ] = None,
+) -> None:
+    """Pre-train the small encoder on slices without labels (VICReg), for 'experiment --weights' to start from.
+
+    What is tested on later should be left out. Checkpoint and logs lie in a folder beside the weights, from which
+    a training that was cut short goes on.
+    """
+    from importlib.metadata import version
+
+    from stenograde.cli.output import out_folder
+    from stenograde.cli.progress import fits_on_stderr, progress_on_stderr
+    from stenograde.config import build as build_config
+    from stenograde.config import read_toml
+    from stenograde.datasets.cache import cached_pictures
+    from stenograde.datasets.unlabelled import read_unlabelled
+
+    try:
+        from stenograde.train.pretrain import PretrainConfig, write_pretrained
+        from stenograde.train.pretrain import pretrain as fit_encoder
+    except ModuleNotFoundError as exc:
+        if exc.name and exc.name.startswith("stenograde"):
+            raise
+        msg = (
+            f"pre-training needs the package {exc.name}, which is not installed; "
+            "pip install 'stenograde[train]'"
+        )
+        raise MissingDependencyError(msg) from exc
+    if out.suffix != ".safetensors":
+        msg = f"--out must be a file that ends in .safetensors, got {out}"
+        raise ConfigError(msg)
+    settings = build_config(PretrainConfig, read_toml(config) if config else {})
+    samples = read_unlabelled(data, leave_out=leave_out)
+    work = out_folder(out.with_suffix(".training"))
+    with progress_on_stderr("preparing", len(samples)) as done:
+        pictures = cached_pictures(samples, settings.picture, work, progress=done)
+    with fits_on_stderr() as report:
+        made = fit_encoder(
+            pictures,
+            settings,
+            folder=work / "fit",
+            progress=lambda epochs, record: report(
+                "encoder", epochs, settings.fit.epochs, record.loss if record else None
+            ),
+        )
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "opencv-python-headless")}
+    facts = {"folders": [folder.name for folder in data], "left_out": leave_out, "notes": samples.notes}
+    told = write_pretrained(made, out, facts | {"versions": versions})
+    rank = made.report["features_effective_rank"]
+    print(f"weights: {out} ({len(samples)} pictures, features of effective rank {rank})")
+    print(f"report: {told}")

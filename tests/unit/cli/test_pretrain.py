@@ -1,0 +1,74 @@
+"""``stenograde pretrain``: pictures in, weights and a report out; mistakes are said before anything is made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stenograde.cli import main
+
+pytest.importorskip("torch", reason="pre-training needs torch")
+
+SETTINGS = """
+projector = [16, 16]
+encoder = { widths = [16, 16], depths = [1, 1] }
+picture = { size_px = [32, 32] }
+fit = { epochs = 2, batch = 4, workers = 0, precision = "32", accelerator = "cpu" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 256, (40, 40)).astype(np.uint8)).save(
+            tmp_path / "pictures" / f"patient{number}_a.png"
+        )
+    (tmp_path / "settings.toml").write_text(SETTINGS, encoding="utf-8")
+    return tmp_path
+
+
+def test_pretrain_writes_weights_and_what_is_known_of_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = folder / "encoder.safetensors"
+    words = ["--data", str(folder / "pictures"), "--out", str(out), "--config", str(folder / "settings.toml")]
+    assert main(["pretrain", *words, "--leave-out", "patient[01]_"]) == 0
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert report["pictures"] == 4
+    assert report["left_out"] == "patient[01]_"
+    assert report["notes"][0] == "2 files left out as asked"
+    assert len(report["losses"]) == 2
+    shown = capsys.readouterr()
+    assert f"weights: {out} (4 pictures" in shown.out
+    assert "encoder: epoch 2 of 2, loss" in shown.err
+    assert str(folder) not in out.with_suffix(".json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--data", "pictures", "--out", "a.pt"], "--out must be a file that ends in .safetensors, got a.pt"),
+        (["--data", "none", "--out", "a.safetensors"], "unlabelled pictures must lie in a folder, got none"),
+        (
+            ["--data", "pictures", "--out", "a.safetensors", "--leave-out", "("],
+            "what to leave out must be a regular expression, got '('",
+        ),
+    ],
+)
+def test_pretrain_when_something_is_wrong_then_nothing_is_made(
+    words: list[str],
+    line: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["pretrain", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"stenograde: {line}")
+    assert sorted(path.name for path in folder.iterdir()) == ["pictures", "settings.toml"]
