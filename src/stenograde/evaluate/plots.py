@@ -81,13 +81,16 @@ def confusion_picture(matrix: ArrayLike, classes: Sequence[str], *, title: str) 
     rows = counts.sum(1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
     figure, axes = _plot(title, "said", "true")
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
     for (i, j), share in np.ndenumerate(shares):
         ink = "white" if share > 0.5 else "black"
-        axes.text(j, i, f"{counts[i, j]:g}\n{share:.0%}", ha="center", va="center", color=ink)
+        axes.text(j + 0.5, i + 0.5, f"{counts[i, j]:g}\n{share:.0%}", ha="center", va="center", color=ink)
     names = [name.replace("_", " ") for name in classes]
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
+    middles = np.arange(len(names)) + 0.5
+    axes.set_xticks(middles, names)
+    axes.set_yticks(middles, names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return _svg(figure, title)
@@ -193,8 +196,9 @@ def _plot(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _square(axes: Axes) -> None:
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    # a little more than 0 to 1, so that lines along the edges are whole
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
 
 
