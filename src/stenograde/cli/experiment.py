@@ -45,6 +45,7 @@ def build() -> typer.Typer:
     app.command("list")(list_recipes)
     app.command("run")(run)
     app.command("table")(table)
+    app.command("ship")(ship)
     app.callback(no_args_is_help=True, invoke_without_command=False)(_group)
     return app
 
@@ -89,7 +90,9 @@ def list_recipes() -> None:
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="s0, s1, s2, s4, or the path of a recipe's TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="s0, s1, s2, s4, axial-canal, or the path of a recipe's TOML file.")
+    ],
     data: Annotated[
         Path, typer.Option("--data", help="Folder or CSV file; its layout is found out and said.")
     ],
@@ -155,6 +158,39 @@ def table(
     from stenograde.experiments.table import protocols_table
 
     print(protocols_table([read_result(path) for path in results]))
+
+
+def ship(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or the path of its TOML file.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder or CSV file to train on, all of it.")],
+    result: Annotated[Path, typer.Option("--result", help="Result of this recipe by patient, for the card.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; a run cut short goes on there.")],
+    nets: Annotated[int, typer.Option("--nets", help="Networks whose answers are averaged.")] = 3,
+    size: Annotated[SizeName, typer.Option("--size", help="As the result was made.")] = SizeName.QUICK,
+) -> None:
+    """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
+    from stenograde import __version__
+    from stenograde.cli.output import out_folder
+    from stenograde.cli.progress import fits_on_stderr
+
+    _need_training()
+    from stenograde.experiments.data import Asked, read_data
+    from stenograde.experiments.recipe import read_recipe
+    from stenograde.experiments.result import read_result
+    from stenograde.experiments.ship import Shipping
+    from stenograde.experiments.ship import ship as ship_recipe
+
+    chosen = read_recipe(recipe, size.value)
+    samples, _ = read_data(chosen.task, Asked(data))
+    shipping = Shipping(name, __version__, nets)
+    with fits_on_stderr() as report:
+
+        def watch(what: str, done: float, epochs: int) -> None:
+            report(what, done, epochs, None)
+
+        ship_recipe(chosen, samples, read_result(result), shipping, out=out_folder(out), watch=watch)
+    print(f"bundle: {out}; use it with 'stenograde classify FOLDER --bundle {out} --out CSV'")
 
 
 def _start(weights: str | None) -> Any:

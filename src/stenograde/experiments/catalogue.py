@@ -8,8 +8,11 @@ from pathlib import Path
 
 from stenograde.config import read_toml
 
-RECIPES = {name: Path(__file__).parent / "recipes" / f"{name}.toml" for name in ("s0", "s1", "s2", "s4")}
-"""The recipes that ship, by name."""
+RECIPES = {
+    name: Path(__file__).parent / "recipes" / f"{name}.toml"
+    for name in ("s0", "s1", "s2", "s4", "axial-canal")
+}
+"""The recipes that ship, by name: the published systems by their number, then this project's own."""
 
 PROTOCOLS: Mapping[str, str] = {
     "published": "the document's split, with what is wrong with it",

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from stenograde.config import build, read_toml
 from stenograde.errors import ConfigError
 from stenograde.experiments.catalogue import RECIPES
+from stenograde.images.align import AlignConfig
 from stenograde.images.pictures import PictureConfig
 from stenograde.train.batches import BatchConfig
 from stenograde.train.fit_config import FitConfig
@@ -134,6 +135,10 @@ class Recipe:
     loss: LossConfig = field(default_factory=LossConfig)
     theta_penalty: float = 0.0
     """Weight in the loss of how far a spatial transformer's maps are from the identity."""
+    align: AlignConfig | None = None
+    """Pictures are cut around an anatomy that a template, fitted to each training part without labels, finds."""
+    mirrored: bool = False
+    """A test picture is judged mirrored, too, and the two answers are averaged; not for labels that have a side."""
     level_input: bool = False
     """The disc level, one of the data set's, is handed to the network beside the picture."""
     apart: Literal["nothing", "weighting"] = "nothing"
@@ -227,6 +232,6 @@ def plain(value: Any) -> Any:
 
 
 def _check_split(repeats: int, test_share: float, validation_share: float) -> None:
-    if repeats < 1 or not 0 < test_share < 1 or not 0 < validation_share < 1:
+    if repeats < 1 or not 0 < test_share < 1 or not 0 <= validation_share < 1:
         msg = f"a split needs repeats >= 1 and shares between 0 and 1, got {repeats}, {test_share}, {validation_share}"
         raise ValueError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,11 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stenograde.datasets.aligned import align_samples, template_of
 from stenograde.datasets.cache import cached_pictures
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import DatasetError
 from stenograde.evaluate.predictions import Predictions
+from stenograde.experiments.files import write_bytes
 from stenograde.experiments.recipe import Recipe
+from stenograde.images.align import write_template
 from stenograde.nets.build import build_net
 from stenograde.nets.stn_resnet import StnResnet
 from stenograde.nets.weights import WeightReport, load_weights
@@ -30,6 +33,9 @@ from stenograde.train.loss import build_loss
 
 Weights = Path | Literal["hub"]
 """What a network may start from: a file, or what its encoder's library publishes."""
+
+TEMPLATE = "template.npz"
+"""File of the template that pictures were cut around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +99,28 @@ def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weight
     return Material(samples, pictures, levels, weights, known.hexdigest())
 
 
+def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path) -> Material:
+    """Return the material with pictures cut around an anatomy, when the recipe asks for that.
+
+    The template is fitted to the training pictures alone, so that nothing of a test picture reaches it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    material : Material
+    train : tuple of int
+        Places of the pictures that the template is fitted to.
+    folder : Path
+        Gets the template and the cut pictures.
+    """
+    if recipe.align is None:
+        return material
+    template = template_of(material.samples.chosen(train), recipe.align, material.levels)
+    write_bytes(folder / TEMPLATE, write_template(template))
+    pieces = align_samples(material.samples, template, recipe.align, material.levels)
+    return replace(material, pictures=cached_pictures(pieces, recipe.picture, folder))
+
+
 def fit_net(
     recipe: Recipe,
     material: Material,
@@ -151,16 +179,21 @@ def fit_net(
 
 def predicted(recipe: Recipe, material: Material, net: nn.Module, places: tuple[int, ...]) -> Predictions:
     """Return what a network says of some of the samples."""
-    probabilities = predict_probabilities(
-        net,
-        material.pictures[list(places)],
-        recipe.batches.input,
-        extra=material.level_rows(places),
-        batch=recipe.fit.batch,
-        precision=recipe.fit.precision,
-        accelerator=recipe.fit.accelerator,
-    )
-    return material.predictions(places, probabilities)
+    pictures = material.pictures[list(places)]
+    views = [pictures, pictures[:, :, ::-1]] if recipe.mirrored else [pictures]
+    probabilities = [
+        predict_probabilities(
+            net,
+            view,
+            recipe.batches.input,
+            extra=material.level_rows(places),
+            batch=recipe.fit.batch,
+            precision=recipe.fit.precision,
+            accelerator=recipe.fit.accelerator,
+        )
+        for view in views
+    ]
+    return material.predictions(places, np.mean(probabilities, axis=0))
 
 
 def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightReport | None]:

@@ -1,8 +1,8 @@
-"""A trained locator to files: ONNX for inference and safetensors for more training, compared before they are kept."""
+"""Trained nets to files: ONNX for inference and safetensors for more training, compared before they are kept."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stenograde.errors import BundleError
+from stenograde.nets.build import PictureNet
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.bundle import LocatorEntry, WeightFile
+from stenograde.predict.classifier import EXTRA, IMAGES, LOGITS
+from stenograde.train.bundle_toml import weight_file
 
 TOLERANCE = 1e-3
 """Largest difference between the logits of net and graph."""
@@ -54,29 +57,86 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
         opset_version=17,
         dynamo=False,
     )
-    check_export(net, graph, stride)
+    noise = torch.randn(1, 1, 5 * stride, 7 * stride, generator=torch.Generator().manual_seed(0))
+    check_export(net, graph, {"slices": noise})
     return LocatorEntry(
-        onnx=_entry(graph),
-        weights=_entry(weights),
+        onnx=weight_file(graph),
+        weights=weight_file(weights),
         widths=config.widths,
         grid_mm=config.spacing_mm,
         stride=stride,
     )
 
 
-def check_export(net: Locator, graph: Path, stride: int) -> float:
-    """Return the largest difference between net and graph on noise.
+def export_classifier(
+    net: PictureNet, folder: Path, stem: str, *, size_px: tuple[int, int]
+) -> tuple[WeightFile, WeightFile]:
+    """Write a classifier's graph and weights, and check that the graph gives what the net gives.
+
+    Parameters
+    ----------
+    net : PictureNet
+    folder : Path
+        Must exist.
+    stem : str
+        Of the two files' names.
+    size_px : tuple of int
+        Rows and columns of the pictures it takes.
+
+    Returns
+    -------
+    graph, weights : WeightFile
+
+    Raises
+    ------
+    BundleError
+        If net and graph differ by more than :data:`TOLERANCE` on a batch of another size than that of export.
+    """
+    net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    graph, weights = folder / f"{stem}.onnx", folder / f"{stem}.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
+    weights.chmod(0o644)  # safetensors writes for the owner alone
+
+    def fed(n: int) -> dict[str, torch.Tensor]:
+        noise = torch.Generator().manual_seed(n)
+        images = torch.randn(n, net.config.channels, *size_px, generator=noise)
+        extra = {EXTRA: torch.rand(n, net.config.extra, generator=noise)} if net.config.extra else {}
+        return {IMAGES: images, **extra}
+
+    names = list(fed(1))
+    torch.onnx.export(
+        net,
+        tuple(fed(2).values()),
+        graph,
+        input_names=names,
+        output_names=[LOGITS],
+        dynamic_axes={name: {0: "batch"} for name in (*names, LOGITS)},
+        opset_version=17,
+        dynamo=False,
+    )
+    check_export(net, graph, fed(3))
+    return weight_file(graph), weight_file(weights)
+
+
+def check_export(net: torch.nn.Module, graph: Path, fed: Mapping[str, torch.Tensor]) -> float:
+    """Return the largest difference between what net and graph give.
+
+    Parameters
+    ----------
+    net : Module
+    graph : Path
+    fed : mapping
+        Tensors by the names of the graph's inputs, in the order in which the net takes them.
 
     Raises
     ------
     BundleError
         If it is above :data:`TOLERANCE`.
     """
-    noise = np.random.default_rng(0).normal(size=(1, 1, 5 * stride, 7 * stride)).astype(np.float32)
     with torch.inference_mode():
-        wanted = net(torch.from_numpy(noise)).numpy()
+        wanted = net(*fed.values()).numpy()
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    got = session.run(None, {"slices": noise})[0]
+    got = session.run(None, {name: value.numpy() for name, value in fed.items()})[0]
     difference = float(np.abs(wanted - got).max())
     if difference > TOLERANCE:
         msg = f"graph must give the net's logits within {TOLERANCE}, got a difference of {difference:.2g}"
@@ -99,7 +159,3 @@ def load_locator(entry: LocatorEntry, folder: Path) -> Locator:
         msg = f"{entry.weights.file} must fit a locator of widths {entry.widths}, got other tensors"
         raise BundleError(msg) from exc
     return net
-
-
-def _entry(path: Path) -> WeightFile:
-    return WeightFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())

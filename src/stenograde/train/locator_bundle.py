@@ -15,6 +15,7 @@ import numpy as np
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import BUNDLE_FILE, LocatorEntry
 from stenograde.terms import LUMBAR_MRI, Structure
+from stenograde.train.bundle_toml import as_toml
 
 Scores = Mapping[str, Mapping[str, float]]
 """Slice name to Dice by structure."""
@@ -41,7 +42,7 @@ def write_bundle(
         "locator": asdict(entry),
         "canal": asdict(CanalModel()),
     }
-    (out / BUNDLE_FILE).write_text(_toml(table), encoding="utf-8")
+    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
     (out / "card.md").write_text(card(folds), encoding="utf-8")
     versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
     resolved = {
@@ -95,25 +96,6 @@ def _model_table() -> str:
         row = (name, f"{scale.moderate:.3g}", f"{scale.severe:.3g}", f"{scale.weight:g}", scale.source)
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
-
-
-def _toml(table: Mapping[str, Any], path: str = "") -> str:
-    """Write nested tables of text, numbers and tuples of numbers as TOML."""
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            name = f"{path}.{key}" if path else key
-            lines += ["", f"[{name}]", _toml(value, name).rstrip("\n")]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(_value(one) for one in value) + "]"
-    return repr(value)
 
 
 _CARD = """# lumbar-mri

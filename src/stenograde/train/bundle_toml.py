@@ -1,0 +1,59 @@
+"""``bundle.toml``: nested settings to TOML, and the hash of each file of a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stenograde.predict.bundle import WeightFile
+
+
+def weight_file(path: Path) -> WeightFile:
+    """Return a file's name and SHA-256 as a bundle states them."""
+    return WeightFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def as_toml(table: Mapping[str, Any]) -> str:
+    """Return nested settings as TOML; what is None is left out.
+
+    Parameters
+    ----------
+    table : mapping
+        Of texts, numbers, truth values, lists of these or of flat tables, and such mappings.
+
+    Examples
+    --------
+    >>> print(as_toml({"name": "x", "mirrored": True, "net": {"widths": (8, 16), "seed": None}}), end="")
+    name = "x"
+    mirrored = true
+    <BLANKLINE>
+    [net]
+    widths = [8, 16]
+    """
+    return _table(table, "")
+
+
+def _table(table: Mapping[str, Any], path: str) -> str:
+    plain = {key: value for key, value in table.items() if value is not None}
+    lines = [f"{key} = {_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            name = f"{path}.{key}" if path else key
+            lines += ["", f"[{name}]", _table(value, name).rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        # a StrEnum is its text
+        return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+    return repr(value)
