@@ -132,10 +132,10 @@ def _is_sudirman(path: Path) -> bool:
     if _holds(path, "01_MRI_Data"):
         return True
     labels = path / "labels.csv"
-    return (
-        labels.is_file()
-        and "canal_stenosis_report" in labels.open(encoding="utf-8", errors="replace").readline()
-    )
+    if not labels.is_file():
+        return False
+    with labels.open(encoding="utf-8", errors="replace") as file:
+        return "canal_stenosis_report" in file.readline()
 
 
 def _is_slabs(path: Path) -> bool:

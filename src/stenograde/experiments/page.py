@@ -83,7 +83,7 @@ def as_page(result: Result, folder: Path) -> str:
             untrained=result.main.pretrained == NOT_PRETRAINED,
             leak_words=_leak_words(result),
             blocks=[_block(result, arm, folder) for arm in first],
-            box=over_splits(result, first),
+            box=over_splits(first),
             differences=differences,
             cases=_cases(first, folder),
             shown=SHOWN,

@@ -51,13 +51,9 @@ class ArmPlan:
     """With the variant's settings laid over the network's."""
     places: tuple[int, ...]
     trials: tuple[Trial, ...]
+    repeats: bool = False
+    """Whether pictures may be tested more than once."""
     notes: tuple[str, ...] = ()
-
-    @property
-    def repeats(self) -> bool:
-        """Whether pictures may be tested more than once."""
-        tested = [place for trial in self.trials for place in trial.test]
-        return len(set(tested)) < len(tested)
 
 
 def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[ArmPlan, ...]:
@@ -84,13 +80,17 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
     if missing or len(samples) < 2:
         msg = f"{samples.name} must have labelled pictures of each class, got none of {', '.join(missing) or 'any'}"
         raise DatasetError(msg)
-    arms = []
+    arms: list[ArmPlan] = []
     for part, places in _parts(recipe, samples):
         trials = _trials(recipe, samples.chosen(places), places, protocol)
         variants: list[tuple[str | None, Variant]] = list(recipe.variants.items())
         for variant, chosen in variants or [(None, Variant(recipe.title))]:
             arms += _arms(recipe, (part, variant, chosen), places, trials)
-    return tuple(arms)
+    how = recipe.protocols.published if protocol == "published" else recipe.protocols.patient
+    repeats = how.split.endswith("holdouts") and how.repeats > 1
+    untold = len(samples) - len({place for arm in arms for place in arm.places})
+    notes = (f"{untold} pictures of unknown weighting were left out",) if untold else ()
+    return tuple(replace(arm, repeats=repeats, notes=notes) for arm in arms)
 
 
 def with_repeats(recipe: Recipe, *, folds: int | None = None, repeats: int | None = None) -> Recipe:

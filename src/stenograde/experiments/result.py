@@ -100,6 +100,7 @@ class Epoch:
 
     epoch: int
     loss: float | None
+    accuracy: float | None = None
     validation_loss: float | None = None
     validation_accuracy: float | None = None
 
@@ -255,6 +256,8 @@ class Result:
     commit: str | None = None
     seconds: float = 0.0
     """Wall time of all parts, those taken up from an earlier run with the time they took."""
+    predictions: str = PREDICTIONS
+    """File beside it: what the first arm said of each test picture."""
     schema: str = SCHEMA
 
     @property

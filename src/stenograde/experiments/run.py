@@ -169,7 +169,9 @@ def _tried(
         parameters=sum(weight.numel() for weight in fitted.net.parameters()),
         pretrained=NOT_PRETRAINED if start_from is None else start_from.pretrained,
         history=tuple(
-            Epoch(e.epoch, told(e.loss), told(e.validation_loss), told(e.validation_accuracy))
+            Epoch(
+                e.epoch, told(e.loss), told(e.accuracy), told(e.validation_loss), told(e.validation_accuracy)
+            )
             for e in fitted.history
         ),
         scores=plain_scores(predictions),

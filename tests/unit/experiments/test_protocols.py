@@ -1,0 +1,119 @@
+"""By patient, nobody is on both sides; as published, what the document did is done and can be told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from tests.planted_pictures import canal_set, stack_set
+
+from stenograde.datasets.samples import SampleSet
+from stenograde.errors import ConfigError, DatasetError
+from stenograde.experiments.protocols import Trial, plan_arms, with_repeats
+from stenograde.experiments.recipe import read_recipe
+
+
+def _patients(samples: SampleSet, places: tuple[int, ...]) -> set[str | None]:
+    return {samples.samples[place].patient for place in places}
+
+
+def _parts(trial: Trial) -> tuple[tuple[int, ...], ...]:
+    return trial.train, trial.validation, trial.test
+
+
+def test_by_patient_each_picture_is_tested_once_by_a_network_that_never_saw_its_patient() -> None:
+    samples = canal_set(20)
+    (arm,) = plan_arms(read_recipe("s1"), samples, "patient")
+    assert len(arm.trials) == 5
+    assert sorted(place for trial in arm.trials for place in trial.test) == list(range(60))
+    assert not arm.repeats
+    for trial in arm.trials:
+        assert trial.by == "patient"
+        train, validation, test = (_patients(samples, part) for part in _parts(trial))
+        assert train.isdisjoint(validation | test)
+        assert validation.isdisjoint(test)
+
+
+def test_s0_as_published_is_scored_on_what_chose_its_weights() -> None:
+    samples = canal_set(20)
+    arms = plan_arms(read_recipe("s0"), samples, "published")
+    assert len(arms) == 8
+    assert len({arm.trials for arm in arms}) == 1
+    (trial,) = arms[0].trials
+    assert trial.by == "image"
+    assert trial.validation == trial.test
+    assert len(trial.test) == 12
+    assert sorted((*trial.train, *trial.test)) == list(range(60))
+
+
+def test_s1_as_published_trains_on_copies_of_its_test_and_once_without() -> None:
+    samples = canal_set(20)
+    twins, clean = plan_arms(read_recipe("s1"), samples, "published")
+    (with_twins,), (without,) = twins.trials, clean.trials
+    assert _parts(with_twins) == _parts(without)
+    codes = samples.codes[list(with_twins.test)]
+    assert len(set(np.bincount(codes).tolist())) == 1
+    assert set(with_twins.test) <= set(with_twins.fitted_on)
+    assert not set(without.test) & set(without.fitted_on)
+    assert {twins.key, clean.key} == {"main-twins", "main-without-twins"}
+
+
+def test_twins_need_training_to_take_changed_copies() -> None:
+    recipe = read_recipe("s1")
+    plain = replace(recipe, batches=replace(recipe.batches, balance="none", augment=None))
+    with pytest.raises(ConfigError, match="augment must be set for twins"):
+        plan_arms(plain, canal_set(9), "published")
+
+
+def test_s4_takes_the_weightings_apart_and_repeats() -> None:
+    samples = stack_set(10)
+    recipe = with_repeats(read_recipe("s4"), repeats=4)
+    arms = plan_arms(recipe, samples, "patient")
+    assert [arm.key for arm in arms] == ["T1", "T2"]
+    assert sorted((*arms[0].places, *arms[1].places)) == list(range(len(samples)))
+    for arm in arms:
+        assert len(arm.trials) == 4
+        assert arm.repeats
+        for trial in arm.trials:
+            assert {*trial.train, *trial.validation, *trial.test} <= set(arm.places)
+            assert len(_patients(samples, trial.test)) == 2
+            assert not _patients(samples, trial.test) & _patients(samples, (*trial.train, *trial.validation))
+
+
+def test_pictures_of_unknown_weighting_are_left_out_and_that_is_noted() -> None:
+    samples = stack_set(10)
+    unknown = (replace(samples.samples[0], weighting=None), *samples.samples[1:])
+    arms = plan_arms(with_repeats(read_recipe("s4"), repeats=1), replace(samples, samples=unknown), "patient")
+    assert all(0 not in arm.places for arm in arms)
+    assert arms[0].notes == ("1 pictures of unknown weighting were left out",)
+    none = tuple(replace(sample, weighting=None) for sample in samples.samples)
+    (arm,) = plan_arms(with_repeats(read_recipe("s4"), repeats=1), replace(samples, samples=none), "patient")
+    assert arm.key == "main"
+
+
+def test_without_patients_only_the_published_split_can_be_made() -> None:
+    samples = canal_set(20)
+    unknown = replace(samples, samples=tuple(replace(sample, patient=None) for sample in samples.samples))
+    assert plan_arms(read_recipe("s1"), unknown, "published")
+    with pytest.raises(DatasetError, match="must say whose each picture is"):
+        plan_arms(read_recipe("s1"), unknown, "patient")
+
+
+def test_a_class_without_pictures_is_refused() -> None:
+    samples = canal_set(6)
+    only = replace(samples, samples=tuple(s for s in samples.samples if s.label != "mild"))
+    with pytest.raises(DatasetError, match="labelled pictures of each class, got none of mild"):
+        plan_arms(read_recipe("s1"), only, "patient")
+
+
+def test_an_unknown_protocol_and_too_few_folds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="protocol must be one of published, patient"):
+        plan_arms(read_recipe("s1"), canal_set(6), "image")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="folds must be at least 2, got 1"):
+        with_repeats(read_recipe("s1"), folds=1)
+    with pytest.raises(ConfigError, match="repeats >= 1"):
+        with_repeats(read_recipe("s4"), repeats=0)

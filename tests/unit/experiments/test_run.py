@@ -1,0 +1,185 @@
+"""Each recipe runs end to end on planted signs; what is done is not done again; every number has its company."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from tests.planted_pictures import canal_set, film_set, stack_set, tiny  # noqa: E402
+
+from stenograde.errors import ConfigError, DatasetError  # noqa: E402
+from stenograde.evaluate.predictions import read_predictions  # noqa: E402
+from stenograde.experiments import training  # noqa: E402
+from stenograde.experiments.result import Result, read_result  # noqa: E402
+from stenograde.experiments.run import Step, run_experiment  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
+    """S2 by patient on planted films: its two arms."""
+    out = tmp_path_factory.mktemp("films")
+    recipe = tiny("s2", epochs=8, learning_rate=3e-3)
+    return run_experiment(recipe, film_set(36), "patient", out=out), out
+
+
+def _value(result: Result, metric: str) -> float:
+    score = result.main.scores[metric]
+    assert score.value is not None
+    assert score.low is not None
+    assert score.high is not None
+    assert score.low <= score.value <= score.high
+    return score.value
+
+
+def test_s2_finds_the_planted_sign_and_says_what_the_transformer_brings(films: tuple[Result, Path]) -> None:
+    result, out = films
+    assert [arm.variant for arm in result.arms] == ["transformer", "plain"]
+    assert _value(result, "auc_any") > 0.8
+    assert result.main.baselines[0].scores["auc_any"].value == 0.5
+    (comparison,) = result.comparisons
+    assert (comparison.first, comparison.second) == ("transformer", "plain")
+    assert set(comparison.differences) == {"accuracy", "balanced_accuracy", "macro_f1", "auc_any"}
+    # each picture is tested once, by a network that has not seen its patient
+    predictions = read_predictions(out / "predictions.csv")
+    assert sorted(predictions.names) == sorted(sample.name for sample in film_set(36).samples)
+    assert {split.by for split in result.main.splits} == {"patient"}
+    assert result.main.leak.shared_patients == 0
+
+
+def test_s2_keeps_what_its_transformer_passes_on(films: tuple[Result, Path]) -> None:
+    result, out = films
+    with_transformer, plain = (arm.splits[0].cases for arm in result.arms)
+    assert {case.straightened is None for case in with_transformer} == {False}
+    assert {case.straightened is None for case in plain} == {True}
+    for case in with_transformer:
+        for name in (case.picture, case.heat, case.straightened):
+            assert (out / "arms" / "transformer" / "split-01" / str(name)).is_file()
+
+
+def test_the_result_holds_what_a_reader_needs(films: tuple[Result, Path]) -> None:
+    result, out = films
+    assert read_result(out) == result
+    assert result.recipe["fit"]["epochs"] == 8
+    assert result.recipe["protocols"]["patient"]["folds"] == 2
+    assert "torch" in result.versions
+    assert result.seconds > 0
+    assert result.main.pretrained == "pre-trained: no"
+    assert result.main.at_prevalence[0].shares == (0.5, 0.5)
+    assert len(result.main.splits[0].history) == 8
+    assert sum(map(sum, result.main.confusion)) == result.data.images == 72
+    # an arm's folder is a result of its own, for `stenograde compare`
+    alone = read_result(out / "arms" / "plain")
+    assert alone.main == result.arms[1]
+    assert (out / "arms" / "plain" / "predictions.csv").is_file()
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert '<strong class="chip plainly">pre-trained: no</strong>' in page
+
+
+def test_a_finished_split_is_not_trained_again(
+    films: tuple[Result, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, out = films
+    again = tmp_path / "again"
+    shutil.copytree(out, again)
+    shutil.rmtree(again / "arms" / "plain" / "split-02")
+    steps: list[Step] = []
+    recipe = tiny("s2", epochs=8, learning_rate=3e-3)
+    taken_up = run_experiment(recipe, film_set(36), "patient", out=again, watch=steps.append)
+    assert {(step.arm, step.split) for step in steps} == {("plain ResNet", 2)}
+    assert taken_up.arms[0] == result.arms[0]
+    assert taken_up.arms[1].scores == result.arms[1].scores
+
+    def never(*_arguments: object, **_settings: object) -> None:
+        pytest.fail("nothing is left to be trained")
+
+    monkeypatch.setattr(training, "fit", never)
+    assert run_experiment(recipe, film_set(36), "patient", out=again) == taken_up
+
+
+def test_another_experiment_in_the_same_folder_is_refused(films: tuple[Result, Path]) -> None:
+    _, out = films
+    recipe = tiny("s2", epochs=9, learning_rate=3e-3)
+    with pytest.raises(ConfigError, match="--out must be new or hold this very experiment"):
+        run_experiment(recipe, film_set(36), "patient", out=out)
+
+
+def test_s0_runs_its_eight_switch_settings_in_one_go(tmp_path: Path) -> None:
+    result = run_experiment(tiny("s0", epochs=1), canal_set(10), "published", out=tmp_path)
+    assert len(result.arms) == 8
+    assert len({arm.splits[0].parameters for arm in result.arms}) == 8
+    assert len(result.comparisons) == 7
+    # scored on the pictures that chose the weights, as the document does
+    split = result.main.splits[0]
+    assert split.by == "image"
+    assert split.validation == split.test == 6
+    assert split.train == 24
+    assert [baseline.name for baseline in result.main.baselines] == ["majority", "level only"]
+
+
+def test_s1_as_published_has_twins_and_a_second_arm_without(tmp_path: Path) -> None:
+    recipe = tiny("s1", epochs=2)
+    published = replace(recipe.protocols.published, per_class=4)
+    recipe = replace(recipe, protocols=replace(recipe.protocols, published=published))
+    result = run_experiment(recipe, canal_set(12), "published", out=tmp_path)
+    twins, clean = result.arms
+    assert [sum(row) for row in twins.confusion] == [4, 4, 4]
+    assert twins.splits[0].train == clean.splits[0].train + 12
+    assert (twins.leak.twins, twins.leak.leaking) == (12, 12)
+    assert twins.leak.on_clean == {}
+    assert read_predictions(tmp_path / "predictions.csv").names
+    populations = {at.name: at for at in twins.at_prevalence}
+    assert populations["spinal canal in RSNA 2024 (train.csv, 1,975 studies)"].majority == pytest.approx(
+        0.877, abs=1e-3
+    )
+
+
+def test_s4_repeats_holdouts_of_each_weighting_and_tests_the_difference(tmp_path: Path) -> None:
+    recipe = tiny("s4", epochs=1)
+    result = run_experiment(recipe, stack_set(6), "patient", out=tmp_path)
+    assert [arm.part for arm in result.arms] == ["T1", "T2"]
+    assert [len(arm.splits) for arm in result.arms] == [3, 3]
+    assert [test.metric for test in result.repeats] == [
+        "accuracy",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+    ]
+    assert {(test.first, test.second) for test in result.repeats} == {("T1", "T2")}
+    assert all(0 <= test.p <= 1 for test in result.repeats)
+    position = result.main.baselines[-1]
+    assert position.name == "position"
+    assert position.scores["accuracy"].value == 1.0
+    # a slice may be tested in several repeats, and each answer counts
+    names = read_predictions(tmp_path / "predictions.csv").names
+    assert {name[:4] for name in names} == {"r01/", "r02/", "r03/"}
+
+
+def test_the_level_can_be_an_input(tmp_path: Path) -> None:
+    recipe = replace(tiny("s1", epochs=1), level_input=True)
+    result = run_experiment(recipe, canal_set(6), "patient", out=tmp_path)
+    plain = run_experiment(tiny("s1", epochs=1), canal_set(6), "patient", out=tmp_path / "plain")
+    more = result.main.splits[0].parameters - plain.main.splits[0].parameters
+    assert more == 3 * len(result.data.classes)
+    with pytest.raises(DatasetError, match="must name levels for level_input"):
+        run_experiment(replace(recipe, task="foraminal_xray"), film_set(6), "patient", out=tmp_path / "none")
+
+
+def test_weights_that_are_given_are_said_and_listed(tmp_path: Path) -> None:
+    from stenograde.nets.build import build_net
+
+    recipe = tiny("s1", epochs=1)
+    net = build_net(recipe.net.name, recipe.net.settings, classes=3, channels=3, size_px=(32, 32))
+    torch.save(net.state_dict(), tmp_path / "start.pt")
+    result = run_experiment(
+        recipe, canal_set(6), "patient", out=tmp_path / "out", weights=tmp_path / "start.pt"
+    )
+    assert result.main.pretrained.startswith("pre-trained: yes, ")
+    listed = json.loads((tmp_path / "out/arms/main/split-01/weights.json").read_text(encoding="utf-8"))
+    assert listed["missing"] == []
+    assert 'class="chip plainly"' not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
