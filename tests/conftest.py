@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-_SET_BY_OTHERS = ("PYTEST_", "KMP_", "OMP_", "TORCH", "PYTORCH_", "TORCHINDUCTOR_", "COLUMNS", "LINES")
+_SET_BY_OTHERS = (
+    *("PYTEST_", "KMP_", "OMP_", "TORCH", "PYTORCH_", "TORCHINDUCTOR_", "COLUMNS", "LINES"),
+    *("GDCM_RESOURCES_PATH", "CUBLAS_WORKSPACE_CONFIG", "LD_LIBRARY_PATH"),  # gdcm, MONAI, OpenCV when imported
+)
 """Variables that pytest and numeric libraries set for themselves."""
 
 _LOOPBACK = ("127.", "::1", "localhost")
