@@ -34,7 +34,7 @@ from stenograde.experiments.result import (
 )
 from stenograde.experiments.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.stamp import commit_of, versions
-from stenograde.experiments.training import Material, Weights, fit_net, predicted, prepare
+from stenograde.experiments.training import Material, Weights, cut, fit_net, predicted, prepare
 from stenograde.nets.weights import NOT_PRETRAINED
 from stenograde.train.fit_config import EpochRecord
 
@@ -45,7 +45,17 @@ _RECORD = "record.json"
 _WEIGHTS = "weights.json"
 """Which tensors of the network the given weights filled."""
 
-_FITTED_BY = ("net", "fit", "picture", "batches", "loss", "theta_penalty", "level_input")
+_FITTED_BY = (
+    "net",
+    "fit",
+    "picture",
+    "align",
+    "mirrored",
+    "batches",
+    "loss",
+    "theta_penalty",
+    "level_input",
+)
 """Settings of a recipe that decide what a training gives; the others may change between a run and its going on."""
 
 _SPLITS_WITH_CASES = 3
@@ -152,6 +162,7 @@ def _tried(
         return kept
     start = time.perf_counter()
     recipe = plan.recipe
+    material = cut(recipe, material, trial.fitted_on, folder / "pictures")
     fitted, start_from = fit_net(
         recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", watch=watch
     )
