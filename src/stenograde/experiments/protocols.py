@@ -81,16 +81,25 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
         msg = f"{samples.name} must have labelled pictures of each class, got none of {', '.join(missing) or 'any'}"
         raise DatasetError(msg)
     arms: list[ArmPlan] = []
+    notes: list[str] = []
     for part, places in _parts(recipe, samples):
-        trials = _trials(recipe, samples.chosen(places), places, protocol)
+        try:
+            trials = _trials(recipe, samples.chosen(places), places, protocol)
+        except DatasetError as exc:
+            if part is None:
+                raise
+            notes.append(f"the part {part} ({len(places)} pictures) was left out: {exc}")
+            continue
         variants: list[tuple[str | None, Variant]] = list(recipe.variants.items())
         for variant, chosen in variants or [(None, Variant(recipe.title))]:
             arms += _arms(recipe, (part, variant, chosen), places, trials)
     how = recipe.protocols.published if protocol == "published" else recipe.protocols.patient
     repeats = how.split.endswith("holdouts") and how.repeats > 1
-    untold = len(samples) - len({place for arm in arms for place in arm.places})
-    notes = (f"{untold} pictures of unknown weighting were left out",) if untold else ()
-    return tuple(replace(arm, repeats=repeats, notes=notes) for arm in arms)
+    if not arms:
+        raise DatasetError("; ".join(notes))
+    untold = len(samples) - sum(len(places) for _, places in _parts(recipe, samples))
+    notes += [f"{untold} pictures of unknown weighting were left out"] if untold else []
+    return tuple(replace(arm, repeats=repeats, notes=tuple(notes)) for arm in arms)
 
 
 def with_repeats(recipe: Recipe, *, folds: int | None = None, repeats: int | None = None) -> Recipe:

@@ -15,6 +15,7 @@ from stenograde.datasets.samples import SampleSet
 from stenograde.errors import ConfigError, DatasetError
 from stenograde.experiments.protocols import Trial, plan_arms, with_repeats
 from stenograde.experiments.recipe import read_recipe
+from stenograde.terms import Weighting
 
 
 def _patients(samples: SampleSet, places: tuple[int, ...]) -> set[str | None]:
@@ -93,6 +94,19 @@ def test_pictures_of_unknown_weighting_are_left_out_and_that_is_noted() -> None:
     none = tuple(replace(sample, weighting=None) for sample in samples.samples)
     (arm,) = plan_arms(with_repeats(read_recipe("s4"), repeats=1), replace(samples, samples=none), "patient")
     assert arm.key == "main"
+
+
+def test_a_weighting_of_too_few_patients_is_left_out_and_that_is_noted() -> None:
+    samples = stack_set(8)
+    few = {sample.patient for sample in samples.samples[:1]}
+    kept = tuple(s for s in samples.samples if s.weighting is not Weighting.T1 or s.patient in few)
+    arms = plan_arms(read_recipe("s4"), replace(samples, samples=kept), "patient")
+    assert {arm.part for arm in arms} == {"T2"}
+    assert "the part T1" in arms[0].notes[0]
+    assert "was left out: " in arms[0].notes[0]
+    only = tuple(s for s in kept if s.weighting is Weighting.T1)
+    with pytest.raises(DatasetError, match="the part T1"):
+        plan_arms(read_recipe("s4"), replace(samples, samples=only), "patient")
 
 
 def test_without_patients_only_the_published_split_can_be_made() -> None:
