@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -58,12 +59,26 @@ def as_input(pictures: NDArray[np.uint8], config: InputConfig) -> Tensor:
     Returns
     -------
     inputs : tensor of shape (n, channels, rows, columns), float32
+        Channels-last in memory.
     """
-    grey = torch.from_numpy(pictures.astype(np.float32) / np.float32(255))[:, None]
+    n, rows, columns = pictures.shape
+    flat = np.ascontiguousarray(pictures).reshape(n * rows, columns)
+    grey = np.arange(256, dtype=np.float32) / np.float32(255)
+    tables = {
+        pair: (grey - np.float32(pair[0])) / np.float32(pair[1]) for pair in zip(*_each(config), strict=True)
+    }
+    # one look-up for each kind of channel, then the channels side by side
+    maps = {pair: cv2.LUT(flat, table[None]) for pair, table in tables.items()}
+    merged = cv2.merge([maps[pair] for pair in zip(*_each(config), strict=True)])
+    return torch.from_numpy(merged.reshape(n, rows, columns, config.channels)).permute(0, 3, 1, 2)
+
+
+def _each(config: InputConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel."""
     mean, std = (
-        torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (config.mean, config.std)
+        values if len(values) > 1 else values * config.channels for values in (config.mean, config.std)
     )
-    return ((grey - mean) / std).expand(-1, config.channels, -1, -1)
+    return mean, std
 
 
 class PictureBatches:

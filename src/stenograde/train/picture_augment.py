@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_MID_GREY = 128
+"""What an erased rectangle is set to."""
+
 
 @dataclass(frozen=True)
 class PictureAugment:
@@ -119,24 +122,28 @@ def apply_changes(changes: Changes, pictures: NDArray[np.uint8]) -> NDArray[np.u
     if len(changes) != len(pictures):
         msg = f"there must be a change for each picture, got {len(changes)} for {len(pictures)}"
         raise ValueError(msg)
-    n, rows, columns = pictures.shape
-    changed = np.empty((n, rows, columns), np.uint8)
-    warps, tables = source_matrices(changes, (rows, columns)), _tables(changes)
-    for place, picture in enumerate(pictures):
+    changed = np.empty(pictures.shape, np.uint8)
+    rows, columns = pictures.shape[1:]
+    matrices = source_matrices(changes, (rows, columns))
+    borders, tables = _borders(matrices, (rows, columns)), _tables(changes)
+    for picture, matrix, border, into in zip(pictures, matrices, borders.tolist(), changed, strict=True):
+        # a repeated border is copied first: the warp itself is quicker when nothing lies outside
+        top, bottom, left, right = border
+        stored = np.ascontiguousarray(picture)
+        wider = cv2.copyMakeBorder(stored, top, bottom, left, right, cv2.BORDER_REPLICATE)
+        matrix[:, 2] += left, top
         cv2.warpAffine(
-            np.ascontiguousarray(picture),
-            warps[place],
-            (columns, rows),
-            dst=changed[place],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
+            wider, matrix, (columns, rows), dst=into, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
-        if tables is not None:
-            changed[place] = cv2.LUT(changed[place], tables[place])
-        if changes.noise[place] > 0:
-            changed[place] = _noisy(changed[place], changes.noise[place], changes.seeds[place])
-        top, left, height, width = np.rint(changes.erase[place] * (rows, columns, rows, columns)).astype(int)
-        changed[place, top : top + height, left : left + width] = 128
+    if tables is not None:
+        for into, table in zip(changed, tables, strict=True):
+            cv2.LUT(into, table, dst=into)
+    for place in np.flatnonzero(changes.noise > 0):
+        changed[place] = _noisy(changed[place], changes.noise[place], changes.seeds[place])
+    boxes = np.rint(changes.erase * (rows, columns, rows, columns)).astype(int)
+    for place in np.flatnonzero((boxes[:, 2:] > 0).all(axis=1)):
+        row, column, height, width = boxes[place]
+        changed[place, row : row + height, column : column + width] = _MID_GREY
     return changed
 
 
@@ -196,6 +203,18 @@ def swap_sides(
             swapped[flipped, one] = values[flipped, other]
             swapped[flipped, other] = values[flipped, one]
     return swapped
+
+
+def _borders(matrices: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.int64]:
+    """Return how far beyond top, bottom, left and right each change looks, shape (n, 4), px."""
+    rows, columns = size_px
+    last = np.array([columns - 1, rows - 1])
+    corners = np.array([[0, 0, 1], [last[0], 0, 1], [0, last[1], 1], [*last, 1]], float)
+    places = matrices @ corners.T
+    before = np.maximum(0, -np.floor(places.min(axis=2)))
+    after = np.maximum(0, np.ceil(places.max(axis=2)) - last)
+    # one more, for places are rounded and a pixel's neighbour counts, too
+    return np.stack([before[:, 1], after[:, 1], before[:, 0], after[:, 0]], axis=1).astype(np.int64) + 1
 
 
 def _tables(changes: Changes) -> NDArray[np.uint8] | None:

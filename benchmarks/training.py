@@ -1,0 +1,376 @@
+"""Times seed document S1's network, training and inference, against Keras 3 on TensorFlow and plain torch.
+
+    python -m venv keras && keras/bin/pip install tensorflow-cpu keras scipy
+    python benchmarks/training.py --keras-python keras/bin/python [--rounds 5] [--threads 2] [--learn]
+
+Same layers (parameters are counted and compared), same batch, random pictures of 256 x 256 x 3 in memory. Every method
+is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
+:func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
+matrix products and convolutions are measured in between, in the same rounds. ``--learn`` also trains each method from
+scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from workers import Worker, keras_worker
+
+from stenograde.images.pictures import InputConfig
+from stenograde.nets.five_block_cnn import FiveBlockCnn, FiveBlockConfig
+from stenograde.train.allocator import keep_freed_memory
+from stenograde.train.batches import BatchConfig, PictureBatches, PlainBatches
+from stenograde.train.inference import predict_probabilities
+from stenograde.train.loop import Batch, FitConfig, fit
+from stenograde.train.loss import LossConfig, build_loss
+
+OURS = {"stenograde, bf16": "bf16", "stenograde, fp32": "32"}
+PEERS = {"Keras 3 + TensorFlow, fp32": "float32", "Keras 3 + TensorFlow, bf16": "mixed_bfloat16"}
+FIRST = "Keras 3 + TensorFlow, fp32"
+"""What the document used: the others are compared with it."""
+
+LEARN = {"n": 600, "size": 64, "batch": 32, "epochs": 12, "rate": 1e-3}
+
+
+class OnCommand:
+    """Batches that are made when standard input says so, and answered for when the last step is done."""
+
+    def __init__(self, net: nn.Module, size: int, batch: int, precision: str) -> None:
+        self.net, self.batch, self.precision = net, batch, precision
+        self.size, self.steps, self.started = size, 1, (0.0, 0.0)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        """Wait for commands; give batches for ``train``."""
+        for line in sys.stdin:
+            what, _, argument = line.strip().partition(" ")
+            if what == "train":
+                yield from self._steps(int(argument))
+            elif what == "predict":
+                pictures = _noise(int(argument) * self.batch, self.size)
+                self._start()
+                predict_probabilities(
+                    self.net,
+                    pictures,
+                    InputConfig(3),
+                    batch=self.batch,
+                    precision=self.precision,
+                    accelerator="cpu",
+                )
+                self._answer(len(pictures))
+            else:
+                print(json.dumps(learn(argument, self.precision)), flush=True)
+        sys.exit()
+
+    def _steps(self, n: int) -> Generator[Batch, None, None]:
+        pictures = _noise(n * self.batch, self.size)
+        codes = np.random.default_rng(1).integers(0, 3, len(pictures))
+        plain = PlainBatches(pictures, codes, InputConfig(3), batch=self.batch)
+        self._start()
+        yield from plain.batches(0, 0, 1)
+        self._answer(len(pictures))
+
+    def _start(self) -> None:
+        self.started = (time.perf_counter(), time.process_time())
+
+    def _answer(self, images: int) -> None:
+        _answer(images, self.started, self.net)
+
+
+def serve_ours(size: int, batch: int, precision: str) -> None:
+    """Answer commands from within one endless epoch of the loop itself."""
+    keep_freed_memory()
+    net, other = (FiveBlockCnn(FiveBlockConfig(size_px=(size, size))) for _ in range(2))
+    commands = OnCommand(other, size, batch, precision)
+    commands.steps = 10**9
+    config = FitConfig(
+        epochs=1,
+        batch=batch,
+        optimiser="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule="constant",
+        clip=0.0,
+        average=0.0,
+        precision=precision,
+        accelerator="cpu",
+    )
+    print("{}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        loss_of = build_loss(LossConfig(), np.arange(3), 3)
+        fit(net, commands, config, loss_of=loss_of, folder=Path(folder))
+
+
+def serve_torch(size: int, batch: int) -> None:
+    """Answer commands with plain torch as tutorials write it: NCHW, fp32, nothing told to the allocator."""
+    net = FiveBlockCnn(FiveBlockConfig(size_px=(size, size)))
+    optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+    print("{}", flush=True)
+    for line in sys.stdin:
+        what, _, argument = line.strip().partition(" ")
+        if what == "learn":
+            print("{}", flush=True)
+            continue
+        pictures = torch.rand(int(argument) * batch, 3, size, size)
+        codes = torch.randint(0, 3, (len(pictures),))
+        started = (time.perf_counter(), time.process_time())
+        net.train(what == "train")
+        for inputs, targets in zip(pictures.split(batch), codes.split(batch), strict=True):
+            if what == "train":
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(net(inputs), targets).backward()
+                optimiser.step()
+            else:
+                with torch.inference_mode():
+                    net(inputs).softmax(1)
+        _answer(len(pictures), started, net)
+
+
+def serve_peak() -> None:
+    """Answer ``peak``: billions of operations per wall and CPU second of products and convolutions."""
+    keep_freed_memory()
+    print("{}", flush=True)
+    for _ in sys.stdin:
+        told = {}
+        for name, kind in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+            matrix = torch.rand(2048, 2048).to(kind)
+            maps = torch.rand(16, 128, 64, 64).to(kind).to(memory_format=torch.channels_last)
+            kernel = torch.rand(128, 128, 3, 3).to(kind).to(memory_format=torch.channels_last)
+            told[f"product {name}"] = _rate(lambda m=matrix: m @ m, 2 * 2048**3)
+            convolve = lambda m=maps, k=kernel: nn.functional.conv2d(m, k, padding=1)  # noqa: E731
+            told[f"convolution {name}"] = _rate(convolve, 2 * 16 * 128 * 64 * 64 * 128 * 9)
+        print(json.dumps(told), flush=True)
+
+
+def _rate(work, operations: int) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    work()
+    wall, cpu, n = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - wall < 1.0 or n < 3:
+        work()
+        n += 1
+    return (
+        n * operations / (time.perf_counter() - wall) / 1e9,
+        n * operations / (time.process_time() - cpu) / 1e9,
+    )
+
+
+def _answer(images: int, started: tuple[float, float], net: nn.Module) -> None:
+    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
+    # Keras counts running statistics as parameters, too, but not the norms' counters
+    n = sum(value.numel() for name, value in net.state_dict().items() if "num_batches" not in name)
+    print(json.dumps({"images": images, "wall": wall, "cpu": cpu, "parameters": n}), flush=True)
+
+
+def _noise(n: int, size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size)).astype(np.uint8)
+
+
+def learn(file: str, precision: str) -> dict[str, float]:
+    """Train a small network from scratch on stored pictures; return validation loss and accuracy."""
+    stored = np.load(file)
+    torch.manual_seed(int(stored["seed"]))
+    size = stored["train"].shape[1]
+    config = FitConfig(
+        epochs=int(stored["epochs"]),
+        batch=int(stored["batch"]),
+        optimiser="adam",
+        learning_rate=float(stored["rate"]),
+        weight_decay=0.0,
+        schedule="constant",
+        clip=0.0,
+        average=0.0,
+        seed=int(stored["seed"]),
+        precision=precision,
+        accelerator="cpu",
+    )
+    train = PictureBatches(stored["train"], stored["train_codes"], BatchConfig(augment=None), fit=config)
+    net = FiveBlockCnn(FiveBlockConfig(size_px=(size, size)))
+    loss_of = build_loss(LossConfig(), stored["train_codes"], 3)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(net, train, config, loss_of=loss_of, folder=Path(folder)).net
+    p = predict_probabilities(fitted, stored["test"], InputConfig(3), precision=precision, accelerator="cpu")
+    chosen = p[np.arange(len(p)), stored["test_codes"]]
+    right = float((p.argmax(1) == stored["test_codes"]).mean())
+    return {"loss": float(-np.log(chosen).mean()), "accuracy": right}
+
+
+def made_up(path: Path, seed: int) -> Path:
+    """Store pictures of three classes: a dark ring in noise whose width is the class, for ``--learn``."""
+    rng = np.random.default_rng(seed)
+    n, size = LEARN["n"], LEARN["size"]
+    codes = rng.integers(0, 3, n + 300)
+    y, x = np.mgrid[:size, :size]
+    centre = rng.uniform(0.35, 0.65, (2, len(codes), 1, 1)) * size
+    radius = np.hypot(y - centre[0], x - centre[1])
+    within = np.abs(radius - rng.uniform(8, 16, (len(codes), 1, 1))) < 1.0 + 0.75 * codes[:, None, None]
+    grey = 140 - 60 * within + rng.normal(0, 40, within.shape)
+    pictures = np.clip(grey, 0, 255).astype(np.uint8)
+    np.savez(
+        path,
+        train=pictures[:n],
+        train_codes=codes[:n],
+        test=pictures[n:],
+        test_codes=codes[n:],
+        seed=seed,
+        batch=LEARN["batch"],
+        epochs=LEARN["epochs"],
+        rate=LEARN["rate"],
+    )
+    return path
+
+
+def operations(size: int) -> dict[str, float]:
+    """Return operations per picture (two per multiply and add), in billions, of training and of inference."""
+    net = FiveBlockCnn(FiveBlockConfig(size_px=(size, size)))
+    with FlopCounterMode(display=False) as forward:
+        output = net(torch.rand(2, 3, size, size))
+    with FlopCounterMode(display=False) as backward:
+        output.sum().backward()
+    once = forward.get_total_flops() / 2e9
+    return {"predict": once, "train": once + backward.get_total_flops() / 2e9}
+
+
+def main() -> None:
+    """Time all methods in turn and print tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--keras-python", help="interpreter that has TensorFlow and Keras")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="batches per round")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--learn", type=int, default=0, metavar="SEEDS", help="also compare so many trainings"
+    )
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.serve == "peak":
+        serve_peak()
+    elif asked.serve == "torch":
+        serve_torch(asked.size, asked.batch)
+    elif asked.serve:
+        serve_ours(asked.size, asked.batch, asked.serve)
+    else:
+        compare(asked)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Start every method, time them in rounds, and print what came of it."""
+    shape = ["--size", str(asked.size), "--batch", str(asked.batch)]
+    here = [sys.executable, __file__, *shape, "--serve"]
+    with ExitStack() as running:
+        workers: list[Worker] = []
+        if asked.keras_python:
+            for name, precision in PEERS.items():
+                options = [*shape, "--precision", precision]
+                peer = keras_worker(asked.keras_python, options, name=name, threads=asked.threads)
+                workers.append(running.enter_context(peer))
+        workers.append(running.enter_context(Worker("torch, NCHW, fp32", [*here, "torch"], asked.threads)))
+        for name, precision in OURS.items():
+            workers.append(running.enter_context(Worker(name, [*here, precision], asked.threads)))
+        peak = running.enter_context(Worker("peak", [*here, "peak"], asked.threads))
+        print(_machine(workers, asked))
+        _check_parameters(workers)
+        peaks = []
+        times: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        for _ in range(asked.rounds):
+            peaks.append(peak.ask("peak"))
+            for what in ("train", "predict"):
+                for worker in workers:
+                    got = worker.ask(f"{what} {asked.steps}")
+                    rates = (got["images"] / got["wall"], got["images"] / got["cpu"])
+                    times.setdefault((what, worker.name), []).append(rates)
+        _print_rates(times, _print_peaks(peaks), operations(asked.size))
+        if asked.learn:
+            _print_learnt(workers, asked.learn)
+
+
+def _check_parameters(workers: list[Worker]) -> None:
+    """Warm every method up, and refuse to compare networks that are not the same."""
+    counts = {worker.name: worker.ask("train 1")["parameters"] for worker in workers}
+    for worker in workers:
+        worker.ask("predict 1")
+    if len(set(counts.values())) > 1:
+        sys.exit(f"all methods must have the same layers, got these parameters: {counts}")
+    print(f"{next(iter(counts.values())):,} parameters (running statistics included) in every method\n")
+
+
+def _print_peaks(peaks: list[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    medians = {
+        name: (statistics.median(p[name][0] for p in peaks), statistics.median(p[name][1] for p in peaks))
+        for name in peaks[0]
+    }
+    print("| peak | GFLOP/s, wall | GFLOP per CPU second |\n|---|---:|---:|")
+    for name, (wall, cpu) in medians.items():
+        print(f"| {name} | {wall:.0f} | {cpu:.0f} |")
+    return medians
+
+
+def _print_rates(
+    times: dict[tuple[str, str], list[tuple[float, float]]],
+    peaks: dict[str, tuple[float, float]],
+    work: dict[str, float],
+) -> None:
+    for what, each in work.items():
+        print(f"\n{what}: {each:.2f} GFLOP per picture\n")
+        print(
+            "| method | pictures/s, wall | range | per CPU second | share of product, convolution peak | ÷ first |"
+        )
+        print("|---|---:|---:|---:|---:|---:|")
+        rows = {name: values for (kind, name), values in times.items() if kind == what}
+        base = statistics.median(wall for wall, _ in rows.get(FIRST) or next(iter(rows.values())))
+        for name, values in rows.items():
+            wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
+            kind = "bf16" if "bf16" in name else "fp32"
+            shares = [each * cpu / peaks[f"{peak} {kind}"][1] for peak in ("product", "convolution")]
+            low, high = min(v[0] for v in values), max(v[0] for v in values)
+            print(
+                f"| {name} | {wall:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} | "
+                f"{shares[0]:.0%}, {shares[1]:.0%} | {wall / base:.2f} |"
+            )
+
+
+def _print_learnt(workers: list[Worker], seeds: int) -> None:
+    print(f"\nfrom scratch on made-up pictures ({LEARN}), 300 others for validation, {seeds} seeds\n")
+    print("| method | accuracy: mean, each | loss |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        files = [made_up(Path(folder) / f"{seed}.npz", seed) for seed in range(seeds)]
+        for worker in workers:
+            got = [worker.ask(f"learn {file}") for file in files]
+            if not got[0]:
+                continue
+            accuracies, losses = ([one[name] for one in got] for name in ("accuracy", "loss"))
+            shown = ", ".join(f"{value:.3f}" for value in accuracies)
+            print(
+                f"| {worker.name} | {statistics.mean(accuracies):.3f} ({shown}) | {statistics.mean(losses):.3f} |"
+            )
+
+
+def _machine(workers: list[Worker], asked: argparse.Namespace) -> str:
+    peers = {name: value for worker in workers for name, value in worker.hello.items()}
+    ours = {name: version(name) for name in ("stenograde", "torch", "lightning-fabric")}
+    versions = ", ".join(f"{name} {value}" for name, value in {**ours, **peers}.items())
+    shape = f"batch {asked.batch}, {asked.size} px, {asked.rounds} rounds of {asked.steps} batches"
+    return f"{platform.machine()}, {asked.threads} threads, {shape}, Python {platform.python_version()}, {versions}"
+
+
+if __name__ == "__main__":
+    main()
