@@ -75,8 +75,10 @@ def test_source_when_one_changes_then_only_that_picture_is_made_again(
 
 
 def test_order_when_it_changes_then_rows_follow_the_samples(samples: SampleSet, folder: Path) -> None:
-    made(samples, folder)
-    made(samples.chosen([4, 0]), folder)
+    whole, _ = made(samples, folder)
+    chosen, _ = made(samples.chosen([4, 0]), folder)
+    np.testing.assert_array_equal(chosen, whole[[4, 0]])
+    assert not np.array_equal(chosen[0], chosen[1])
 
 
 def test_format_when_it_is_raised_then_pictures_are_made_again(
