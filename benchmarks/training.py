@@ -332,11 +332,12 @@ def _print_rates(
     for what, each in work.items():
         print(f"\n{what}: {each:.2f} GFLOP per picture\n")
         print(
-            "| method | pictures/s, wall | range | per CPU second | share of product, convolution peak | ÷ first |"
+            "| method | pictures/s, wall | range | per CPU second | share of product, convolution peak | ÷ first, wall, CPU |"
         )
         print("|---|---:|---:|---:|---:|---:|")
         rows = {name: values for (kind, name), values in times.items() if kind == what}
-        base = statistics.median(wall for wall, _ in rows.get(FIRST) or next(iter(rows.values())))
+        first = rows.get(FIRST) or next(iter(rows.values()))
+        base = [statistics.median(column) for column in zip(*first, strict=True)]
         for name, values in rows.items():
             wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
             kind = "bf16" if "bf16" in name else "fp32"
@@ -344,7 +345,7 @@ def _print_rates(
             low, high = min(v[0] for v in values), max(v[0] for v in values)
             print(
                 f"| {name} | {wall:.2f} | {low:.2f} to {high:.2f} | {cpu:.2f} | "
-                f"{shares[0]:.0%}, {shares[1]:.0%} | {wall / base:.2f} |"
+                f"{shares[0]:.0%}, {shares[1]:.0%} | {wall / base[0]:.2f}, {cpu / base[1]:.2f} |"
             )
 
 

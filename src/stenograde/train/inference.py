@@ -6,14 +6,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
 from stenograde.images.pictures import InputConfig
 from stenograde.train.allocator import keep_freed_memory
 from stenograde.train.batches import as_input
-from stenograde.train.processes import PRECISIONS
 
 
 def predict_probabilities(
@@ -48,16 +46,18 @@ def predict_probabilities(
         Rows sum to one.
     """
     keep_freed_memory()
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=PRECISIONS[precision])  # type: ignore[arg-type]
-    net = net.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    # no Fabric: under torchrun it would want all processes, and each may predict for itself
+    on_gpu = accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available())
+    device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+    net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     parts = []
-    with torch.inference_mode(), fabric.autocast():
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for start in range(0, len(pictures), batch):
-            inputs = as_input(pictures[start : start + batch], config).to(fabric.device)
+            inputs = as_input(pictures[start : start + batch], config).to(device)
             inputs = inputs.to(memory_format=torch.channels_last)
             if extra is None:
                 logits = net(inputs)
             else:
-                logits = net(inputs, torch.from_numpy(extra[start : start + batch]).to(fabric.device))
+                logits = net(inputs, torch.from_numpy(extra[start : start + batch]).to(device))
             parts.append(logits.double().softmax(dim=1).cpu().numpy())
     return np.concatenate(parts)
