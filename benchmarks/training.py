@@ -332,7 +332,7 @@ def _print_rates(
     for what, each in work.items():
         print(f"\n{what}: {each:.2f} GFLOP per picture\n")
         print(
-            "| method | pictures/s, wall | range | per CPU second | share of product, convolution peak | ÷ first, wall, CPU |"
+            "| method | per second, wall | range | per CPU second | of product, convolution peak | ÷ first: wall, CPU |"
         )
         print("|---|---:|---:|---:|---:|---:|")
         rows = {name: values for (kind, name), values in times.items() if kind == what}
