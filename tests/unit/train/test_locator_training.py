@@ -50,9 +50,12 @@ def test_the_bundle_loads_and_runs(trained: tuple[Path, Path]) -> None:
 def test_graph_and_weights_give_the_same(trained: tuple[Path, Path]) -> None:
     bundle = load_bundle(trained[1])
     net = load_locator(bundle.table.locator, trained[1]).eval()
-    assert check_export(
-        net, trained[1] / "locator.onnx", {"slices": torch.randn(1, 1, 5 * NET.stride, 7 * NET.stride)}
-    ) < 1e-3
+    assert (
+        check_export(
+            net, trained[1] / "locator.onnx", {"slices": torch.randn(1, 1, 5 * NET.stride, 7 * NET.stride)}
+        )
+        < 1e-3
+    )
 
 
 def test_scores_are_by_patient_and_stand_in_the_card(trained: tuple[Path, Path]) -> None:
@@ -96,7 +99,9 @@ def test_an_export_that_differs_is_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         net.head.bias += 1
     with pytest.raises(BundleError, match=r"within 0\.001, got a difference of 1"):
-        check_export(net, tmp_path / "locator.onnx", NET.stride)
+        check_export(
+            net, tmp_path / "locator.onnx", {"slices": torch.zeros(1, 1, 8 * NET.stride, 4 * NET.stride)}
+        )
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
