@@ -7,7 +7,7 @@ Same layers (parameters are counted and compared), same batch, random pictures o
 is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
 :func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
 matrix products and convolutions are measured in between, in the same rounds. ``--learn`` also trains each method from
-scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train``.
+scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train`` and about 16 GB of memory.
 """
 
 from __future__ import annotations
