@@ -1,12 +1,12 @@
 """Times seed document S1's network, training and inference, against Keras 3 on TensorFlow and plain torch.
 
     python -m venv keras && keras/bin/pip install tensorflow-cpu keras scipy
-    python benchmarks/training.py --keras-python keras/bin/python [--rounds 5] [--threads 2] [--learn]
+    python benchmarks/training.py --keras-python keras/bin/python [--rounds 5] [--threads 2] [--learn 3]
 
 Same layers (parameters are counted and compared), same batch, random pictures of 256 x 256 x 3 in memory. Every method
 is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
 :func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
-matrix products and convolutions are measured in between, in the same rounds. ``--learn`` also trains each method from
+matrix products and convolutions are measured in between, in the same rounds. ``--learn N`` also trains each method from
 scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train`` and about 16 GB of memory.
 """
 
