@@ -18,7 +18,11 @@ from hypothesis import HealthCheck, settings
 
 _SET_BY_OTHERS = (
     *("PYTEST_", "KMP_", "OMP_", "TORCH", "PYTORCH_", "TORCHINDUCTOR_", "COLUMNS", "LINES"),
-    *("GDCM_RESOURCES_PATH", "CUBLAS_WORKSPACE_CONFIG", "LD_LIBRARY_PATH"),  # gdcm, MONAI, OpenCV when imported
+    *(
+        "GDCM_RESOURCES_PATH",
+        "CUBLAS_WORKSPACE_CONFIG",
+        "LD_LIBRARY_PATH",
+    ),  # gdcm, MONAI, OpenCV when imported
 )
 """Variables that pytest and numeric libraries set for themselves."""
 

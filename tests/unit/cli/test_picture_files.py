@@ -9,7 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from PIL import Image
 
 from stenograde import geometry
 from stenograde.cli.picture_files import is_nifti, nifti_bytes, png_bytes, read_nifti
