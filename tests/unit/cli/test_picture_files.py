@@ -69,7 +69,7 @@ def test_nifti_when_it_has_several_time_points_then_it_is_refused(tmp_path: Path
         read_nifti(tmp_path / "a.nii")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no volume", gzip.compress(b"no volume")])
+@pytest.mark.parametrize("content", [None, b"", b"no volume", gzip.compress(b"no volume", mtime=0)])
 def test_nifti_when_it_cannot_be_read_then_it_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "a.nii.gz").write_bytes(content)
