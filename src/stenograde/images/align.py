@@ -227,7 +227,7 @@ def read_template(path: Path) -> Template:
         If the file holds none.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             row, column = (float(value) for value in stored["usual"])
             return Template(stored["pictures"].astype(np.float32), (row, column))
     except (OSError, KeyError, ValueError, BadZipFile) as exc:
