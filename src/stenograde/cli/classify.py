@@ -79,13 +79,13 @@ def classify(
 
 
 def _pictures(folder: Path) -> Sequence[Path]:
-    from stenograde.datasets.picture_files import is_picture
+    from stenograde.datasets.picture_files import DICOM_SUFFIXES, is_picture
 
     if not folder.is_dir():
         msg = f"FOLDER must be a folder of pictures, got {folder}"
         raise DatasetError(msg)
     found = sorted(
-        path for path in folder.iterdir() if is_picture(path) or path.suffix.lower() in (".dcm", ".ima")
+        path for path in folder.iterdir() if is_picture(path) or path.suffix.lower() in DICOM_SUFFIXES
     )
     if not found:
         msg = f"FOLDER must hold PNG, WebP, JPEG or DICOM pictures, got none in {folder}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stenograde.errors import ConfigError, MissingDependencyError
+from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
     from stenograde.experiments.run import Step
@@ -203,10 +203,7 @@ def _start(weights: str | None) -> Any:
 
 
 def _need_training() -> None:
-    try:
+    from stenograde.cli.output import needs_training
+
+    with needs_training("experiments need"):
         import_module("stenograde.experiments.run")
-    except ModuleNotFoundError as exc:
-        if exc.name and exc.name.startswith("stenograde"):
-            raise
-        msg = f"experiments need the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
-        raise MissingDependencyError(msg) from exc

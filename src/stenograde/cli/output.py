@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import stenograde
-from stenograde.errors import ConfigError
+from stenograde.errors import ConfigError, MissingDependencyError
 
 
 def one_line(error: BaseException) -> str:
@@ -116,6 +116,24 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except OSError as exc:
         msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
         raise ConfigError(msg) from exc
+
+
+@contextmanager
+def needs_training(what: str) -> Iterator[None]:
+    """Let a module of the extra ``train`` be imported in the body; names the extra when a package is missing.
+
+    Raises
+    ------
+    MissingDependencyError
+        If a package that is not ours is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name and exc.name.startswith("stenograde"):
+            raise
+        msg = f"{what} the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
+        raise MissingDependencyError(msg) from exc
 
 
 def safe_name(text: str, taken: set[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stenograde.errors import ConfigError, MissingDependencyError
+from stenograde.errors import ConfigError
 
 
 def pretrain(
@@ -31,24 +31,16 @@ def pretrain(
     """
     from importlib.metadata import version
 
-    from stenograde.cli.output import out_folder
+    from stenograde.cli.output import needs_training, out_folder
     from stenograde.cli.progress import fits_on_stderr, progress_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
     from stenograde.datasets.cache import cached_pictures
     from stenograde.datasets.unlabelled import read_unlabelled
 
-    try:
+    with needs_training("pre-training needs"):
         from stenograde.train.pretrain import PretrainConfig, write_pretrained
         from stenograde.train.pretrain import pretrain as fit_encoder
-    except ModuleNotFoundError as exc:
-        if exc.name and exc.name.startswith("stenograde"):
-            raise
-        msg = (
-            f"pre-training needs the package {exc.name}, which is not installed; "
-            "pip install 'stenograde[train]'"
-        )
-        raise MissingDependencyError(msg) from exc
     if out.suffix != ".safetensors":
         msg = f"--out must be a file that ends in .safetensors, got {out}"
         raise ConfigError(msg)

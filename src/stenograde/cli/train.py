@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from stenograde.errors import MissingDependencyError
-
 
 def build() -> typer.Typer:
     """Return the group of training commands."""
@@ -35,20 +33,13 @@ def locator(
     Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores end up
     in the bundle's card.
     """
-    from stenograde.cli.output import out_folder
+    from stenograde.cli.output import needs_training, out_folder
     from stenograde.cli.progress import fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
 
-    try:
+    with needs_training("training needs"):
         from stenograde.train.locator import LocatorTraining, train_locator
-    except ModuleNotFoundError as exc:
-        if exc.name and exc.name.startswith("stenograde"):
-            raise
-        msg = (
-            f"training needs the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
-        )
-        raise MissingDependencyError(msg) from exc
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
     with fits_on_stderr() as report:
         train_locator(data, out_folder(out), settings, report=report)

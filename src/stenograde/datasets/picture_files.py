@@ -18,6 +18,10 @@ PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 """Endings of plain pictures, lower case."""
 
 
+DICOM_SUFFIXES = (".dcm", ".ima")
+"""Endings of DICOM files where names tell them, lower case."""
+
+
 def is_picture(path: Path) -> bool:
     """Say whether a file's name is that of a plain picture."""
     return path.name.lower().endswith(PICTURE_SUFFIXES)

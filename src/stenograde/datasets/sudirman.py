@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stenograde.datasets.picture_files import DicomPicture, PictureFile, pictures_in
+from stenograde.datasets.picture_files import DICOM_SUFFIXES, DicomPicture, PictureFile, pictures_in
 from stenograde.datasets.samples import Sample, SampleSet
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
@@ -112,7 +112,7 @@ def _in_tree(root: Path) -> Iterator[Sample]:
         match = _SERIES.match(series.name)
         if not match:
             continue
-        for path in sorted(one for one in series.iterdir() if one.suffix.lower() in (".ima", ".dcm")):
+        for path in sorted(one for one in series.iterdir() if one.suffix.lower() in DICOM_SUFFIXES):
             patient, study, name = series.parts[-3:]
             yield Sample(
                 name=f"{patient}/{study}/{name}/{path.stem}",

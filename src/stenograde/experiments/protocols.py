@@ -82,7 +82,8 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
         raise DatasetError(msg)
     arms: list[ArmPlan] = []
     notes: list[str] = []
-    for part, places in _parts(recipe, samples):
+    parts = list(_parts(recipe, samples))
+    for part, places in parts:
         try:
             trials = _trials(recipe, samples.chosen(places), places, protocol)
         except DatasetError as exc:
@@ -97,7 +98,7 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
     repeats = how.split.endswith("holdouts") and how.repeats > 1
     if not arms:
         raise DatasetError("; ".join(notes))
-    untold = len(samples) - sum(len(places) for _, places in _parts(recipe, samples))
+    untold = len(samples) - sum(len(places) for _, places in parts)
     notes += [f"{untold} pictures of unknown weighting were left out"] if untold else []
     return tuple(replace(arm, repeats=repeats, notes=tuple(notes)) for arm in arms)
 

@@ -45,7 +45,7 @@ _RECORD = "record.json"
 _WEIGHTS = "weights.json"
 """Which tensors of the network the given weights filled."""
 
-_FITTED_BY = (
+FITTED_BY = (
     "net",
     "fit",
     "picture",
@@ -217,7 +217,7 @@ def _kept(folder: Path, made_of: str) -> tuple[SplitRecord, Predictions] | None:
 def _fingerprint(recipe: Recipe, trial: Trial, material: Material) -> str:
     settings = recipe.as_table()
     content = {
-        "settings": {name: settings[name] for name in _FITTED_BY},
+        "settings": {name: settings[name] for name in FITTED_BY},
         "samples": material.digest,
         "parts": [trial.fitted_on, trial.validation, trial.test],
         "weights": _weights_digest(material.weights),

@@ -14,6 +14,7 @@ from stenograde.datasets.sudirman import LEVEL_OF_DISC
 from stenograde.errors import ConfigError
 from stenograde.experiments.recipe import Recipe, plain
 from stenograde.experiments.result import Arm, Result
+from stenograde.experiments.run import FITTED_BY
 from stenograde.experiments.stamp import commit_of, versions
 from stenograde.experiments.table import scores_table
 from stenograde.experiments.training import TEMPLATE, Material, cut, fit_net, prepare
@@ -103,8 +104,7 @@ def ship(
 
 def _check_result(recipe: Recipe, result: Result) -> None:
     ours, theirs = recipe.as_table(), dict(result.recipe)
-    decisive = ("net", "fit", "picture", "align", "mirrored", "batches", "loss", "level_input")
-    other = [name for name in decisive if plain(ours.get(name)) != plain(theirs.get(name))]
+    other = [name for name in FITTED_BY if plain(ours.get(name)) != plain(theirs.get(name))]
     if result.protocol != "patient" or other:
         got = f"protocol {result.protocol}" if not other else f"other settings of {', '.join(other)}"
         msg = f"a bundle's result must be by patient and of the same recipe and size, got {got}; run the experiment"

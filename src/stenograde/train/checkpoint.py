@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from stenograde.errors import ConfigError
 from stenograde.train.fit_config import EpochRecord, FitConfig
@@ -89,6 +90,13 @@ def save_best(folder: Path, weights: Mapping[str, Tensor]) -> None:
 def load_best(folder: Path) -> dict[str, Tensor]:
     """Return the weights of the best epoch."""
     return torch.load(folder / BEST, map_location="cpu", weights_only=True)
+
+
+def write_weights(net: nn.Module, path: Path) -> Path:
+    """Write a net's weights as safetensors, readable by all; gives the path."""
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone
+    return path
 
 
 def _settings(config: FitConfig) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from stenograde.errors import BundleError
 from stenograde.nets.build import PictureNet
@@ -16,6 +16,7 @@ from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.bundle import LocatorEntry, WeightFile
 from stenograde.predict.classifier import EXTRA, IMAGES, LOGITS
 from stenograde.train.bundle_toml import weight_file
+from stenograde.train.checkpoint import write_weights
 
 TOLERANCE = 1e-3
 """Largest difference between the logits of net and graph."""
@@ -44,8 +45,7 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     weights, graph = folder / "locator.safetensors", folder / "locator.onnx"
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
-    weights.chmod(0o644)  # safetensors writes for the owner alone
+    write_weights(net, weights)
     stride = config.stride
     torch.onnx.export(
         net,
@@ -94,8 +94,7 @@ def export_classifier(
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph, weights = folder / f"{stem}.onnx", folder / f"{stem}.safetensors"
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
-    weights.chmod(0o644)  # safetensors writes for the owner alone
+    write_weights(net, weights)
 
     def fed(n: int) -> dict[str, torch.Tensor]:
         noise = torch.Generator().manual_seed(n)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +24,7 @@ from stenograde.images.pictures import InputConfig, PictureConfig
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.train.allocator import keep_freed_memory
 from stenograde.train.batches import as_input
+from stenograde.train.checkpoint import write_weights
 from stenograde.train.fit_config import Batch, FitConfig, Fitted, Progress
 from stenograde.train.loop import fit
 from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
@@ -222,10 +222,7 @@ def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) 
     report : Path
         The JSON file.
     """
-    partial = weights.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in done.encoder.state_dict().items()}, partial)
-    partial.chmod(0o644)  # safetensors writes for the owner alone
-    partial.replace(weights)
+    write_weights(done.encoder, weights.with_suffix(".partial")).replace(weights)
     report = weights.with_suffix(".json")
     report.write_text(json.dumps({**done.report, **extra}, indent=1), encoding="utf-8")
     return report
