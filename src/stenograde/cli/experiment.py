@@ -166,7 +166,6 @@ def ship(
     result: Annotated[Path, typer.Option("--result", help="Result of this recipe by patient, for the card.")],
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; a run cut short goes on there.")],
-    nets: Annotated[int, typer.Option("--nets", help="Networks whose answers are averaged.")] = 3,
     size: Annotated[SizeName, typer.Option("--size", help="As the result was made.")] = SizeName.QUICK,
 ) -> None:
     """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
@@ -183,7 +182,7 @@ def ship(
 
     chosen = read_recipe(recipe, size.value)
     samples, _ = read_data(chosen.task, Asked(data))
-    shipping = Shipping(name, __version__, nets)
+    shipping = Shipping(name, __version__)
     with fits_on_stderr() as report:
 
         def watch(what: str, done: float, epochs: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -129,6 +129,8 @@ class Recipe:
     claim: Claim
     net: NetChoice
     fit: FitConfig
+    starts: int = 1
+    """The network is fitted so often, each time with another seed, and the answers are averaged."""
     picture: PictureConfig = field(default_factory=PictureConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
     """What the network takes, and how training pictures are balanced and changed."""
@@ -158,12 +160,23 @@ class Recipe:
     size: Size = "published"
 
     def __post_init__(self) -> None:
+        if self.starts < 1:
+            msg = f"starts must be at least 1, got {self.starts}"
+            raise ValueError(msg)
         if self.prevalence and abs(sum(self.prevalence) - 1) > 0.01:
             msg = f"prevalence must sum to 1, got {sum(self.prevalence):g}"
             raise ValueError(msg)
         if bool(self.prevalence) != bool(self.prevalence_source):
             msg = "prevalence and prevalence_source must be given together; say where the shares are from"
             raise ValueError(msg)
+
+    @property
+    def members(self) -> tuple[Recipe, ...]:
+        """The recipe of each single network whose answers are averaged."""
+        return tuple(
+            replace(self, starts=1, fit=replace(self.fit, seed=self.fit.seed + start))
+            for start in range(self.starts)
+        )
 
     def as_table(self) -> dict[str, Any]:
         """Return every setting as plain values, as JSON and TOML hold them."""

@@ -34,7 +34,7 @@ from stenograde.experiments.result import (
 )
 from stenograde.experiments.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.stamp import commit_of, versions
-from stenograde.experiments.training import Material, Weights, cut, fit_net, predicted, prepare
+from stenograde.experiments.training import Material, Weights, cut, fit_nets, predicted, prepare
 from stenograde.nets.weights import NOT_PRETRAINED
 from stenograde.train.fit_config import EpochRecord
 
@@ -47,6 +47,7 @@ _WEIGHTS = "weights.json"
 
 FITTED_BY = (
     "net",
+    "starts",
     "fit",
     "picture",
     "align",
@@ -163,27 +164,28 @@ def _tried(
     start = time.perf_counter()
     recipe = plan.recipe
     material = cut(recipe, material, trial.fitted_on, folder / "pictures")
-    fitted, start_from = fit_net(
+    fitted, start_from = fit_nets(
         recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", watch=watch
     )
-    predictions = predicted(recipe, material, fitted.net, trial.test)
+    nets = [one.net for one in fitted]
+    predictions = predicted(recipe, material, nets, trial.test)
     drawn = trial.number <= _SPLITS_WITH_CASES
-    cases = draw_cases(recipe, material, fitted.net, trial.test, predictions, folder=folder) if drawn else ()
+    cases = draw_cases(recipe, material, nets[0], trial.test, predictions, folder=folder) if drawn else ()
     record = SplitRecord(
         number=trial.number,
         train=len(trial.fitted_on),
         validation=len(trial.validation),
         test=len(trial.test),
         by=trial.by,
-        best_epoch=fitted.best_epoch,
+        best_epoch=fitted[0].best_epoch,
         seconds=time.perf_counter() - start,
-        parameters=sum(weight.numel() for weight in fitted.net.parameters()),
+        parameters=sum(weight.numel() for net in nets for weight in net.parameters()),
         pretrained=NOT_PRETRAINED if start_from is None else start_from.pretrained,
         history=tuple(
             Epoch(
                 e.epoch, told(e.loss), told(e.accuracy), told(e.validation_loss), told(e.validation_accuracy)
             )
-            for e in fitted.history
+            for e in fitted[0].history
         ),
         scores=plain_scores(predictions),
         leak=audits.leak(trial),
@@ -242,7 +244,7 @@ def _watched(watch: Watch | None, plan: ArmPlan, arm: int, arms: int, trial: Tri
                     trial.number,
                     len(plan.trials),
                     epochs_done,
-                    plan.recipe.fit.epochs,
+                    len(plan.recipe.members) * plan.recipe.fit.epochs,
                     record,
                 )
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from stenograde.experiments.result import Arm, Result
 from stenograde.experiments.run import FITTED_BY
 from stenograde.experiments.stamp import commit_of, versions
 from stenograde.experiments.table import scores_table
-from stenograde.experiments.training import TEMPLATE, Material, cut, fit_net, prepare
+from stenograde.experiments.training import TEMPLATE, Material, cut, fit_nets, prepare
 from stenograde.nets.build import PictureNet
 from stenograde.predict.bundle import BUNDLE_FILE, WeightFile
 from stenograde.predict.classifier import ClassifierTable
@@ -35,15 +35,13 @@ class Shipping:
 
     name: str
     version: str
-    nets: int = 3
-    """Networks fitted from different starts, whose probabilities are averaged."""
     limits: str = ""
     """Paragraph of the card."""
     level_names: dict[str, Level] = field(default_factory=lambda: dict(LEVEL_OF_DISC))
 
     def __post_init__(self) -> None:
-        if self.nets < 1 or not self.name:
-            msg = f"a bundle needs a name and one network or more, got {self.name!r} and {self.nets}"
+        if not self.name:
+            msg = "a bundle needs a name, got none"
             raise ValueError(msg)
 
 
@@ -56,7 +54,7 @@ def ship(
     out: Path,
     watch: Callable[[str, float, int], None] | None = None,
 ) -> Path:
-    """Fit a recipe's network on all labelled pictures and write a bundle; started again it goes on.
+    """Fit a recipe's networks on all labelled pictures and write a bundle; started again it goes on.
 
     Parameters
     ----------
@@ -85,18 +83,17 @@ def ship(
     every = tuple(range(len(labelled)))
     material = prepare(recipe, labelled, work / "pictures")
     material = cut(recipe, material, every, work / "pieces")
-    files = []
-    for number in range(shipping.nets):
-        seeded = replace(recipe, fit=replace(recipe.fit, seed=recipe.fit.seed + number))
-        name = f"net-{number + 1}"
+    epochs = len(recipe.members) * recipe.fit.epochs
 
-        def told(done: float, _: object, *, name: str = name) -> None:
-            if watch:
-                watch(name, done, recipe.fit.epochs)
+    def told(done: float, _: object) -> None:
+        if watch:
+            watch(f"net {min(int(done / recipe.fit.epochs) + 1, len(recipe.members))}", done, epochs)
 
-        fitted, _ = fit_net(seeded, material, every, (), folder=work / name, watch=told)
-        net = cast(PictureNet, fitted.net)
-        files.append(export_classifier(net, out, name, size_px=recipe.picture.size_px))
+    fitted, _ = fit_nets(recipe, material, every, (), folder=work, watch=told)
+    files = [
+        export_classifier(cast(PictureNet, one.net), out, f"net-{number}", size_px=recipe.picture.size_px)
+        for number, one in enumerate(fitted, start=1)
+    ]
     _write(recipe, material, shipping, files, out, result)
     shutil.rmtree(work)
     return out
@@ -166,20 +163,20 @@ Research software, not a medical device. It answers one question about one pictu
 ## Trained on
 
 {material.samples.name}, {material.samples.licence}: {arm.images} labelled pictures of {arm.patients} patients
-({counts}). Nothing else; **{arm.pretrained}**. {shipping.nets} network(s) from different starts, averaged. Made by
+({counts}). Nothing else; **{arm.pretrained}**. Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```
 stenograde experiment {recipe.name} --data DIR --protocol patient{size} --out RESULT
 stenograde experiment ship {recipe.name} --data DIR --result RESULT{size} --name {shipping.name} \\
-  --nets {shipping.nets} --out BUNDLE
+  --out BUNDLE
 ```
 
 ## Tested on
 
 {len(arm.splits)} splits of the same pictures by patient: no patient's pictures on both sides; {arm.leak.leaking} of
-{arm.leak.tested} test pictures looked like a training picture. One network for each split, trained without the split's
-test patients; the shipped networks are trained on all patients, and have no test of their own here. 95 % intervals by
-bootstrap over patients.
+{arm.leak.tested} test pictures looked like a training picture. For each split such
+networks were trained without its test patients; the shipped ones are trained on all patients, and have no test of
+their own here. 95 % intervals by bootstrap over patients.
 
 {scores_table(result)}
 

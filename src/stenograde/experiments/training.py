@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -121,7 +121,7 @@ def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path
     return replace(material, pictures=cached_pictures(pieces, recipe.picture, folder))
 
 
-def fit_net(
+def fit_nets(
     recipe: Recipe,
     material: Material,
     train: tuple[int, ...],
@@ -129,8 +129,8 @@ def fit_net(
     *,
     folder: Path,
     watch: Callable[[float, EpochRecord | None], None] | None = None,
-) -> tuple[Fitted, WeightReport | None]:
-    """Train a recipe's network on some of the samples, and choose its best epoch on others.
+) -> tuple[tuple[Fitted, ...], WeightReport | None]:
+    """Train a recipe's networks on some of the samples, and choose the best epoch of each on others.
 
     Parameters
     ----------
@@ -139,15 +139,39 @@ def fit_net(
     train, validation : tuple of int
         Places of samples; without validation the last epoch's weights come out.
     folder : Path
-        Gets checkpoint and logs; a training that was cut short goes on from there.
+        Gets checkpoints and logs; a training that was cut short goes on from there.
     watch : callable, optional
+        Epochs are counted over all networks.
 
     Returns
     -------
-    fitted : Fitted
+    fitted : tuple of Fitted
+        One for each of ``recipe.members``.
     start : WeightReport or None
-        What the network started from; None for a random start.
+        What the first network started from; None for a random start.
     """
+    done = []
+    for number, member in enumerate(recipe.members):
+
+        def told(epochs: float, record: EpochRecord | None, *, before: int = number) -> None:
+            if watch:
+                watch(before * recipe.fit.epochs + epochs, record)
+
+        done.append(
+            _fit_net(member, material, train, validation, folder=folder / f"net-{number + 1}", watch=told)
+        )
+    return tuple(fitted for fitted, _ in done), done[0][1]
+
+
+def _fit_net(
+    recipe: Recipe,
+    material: Material,
+    train: tuple[int, ...],
+    validation: tuple[int, ...],
+    *,
+    folder: Path,
+    watch: Callable[[float, EpochRecord | None], None],
+) -> tuple[Fitted, WeightReport | None]:
     torch.manual_seed(recipe.fit.seed)
     net, start = _new_net(recipe, material)
     codes = material.samples.codes
@@ -177,8 +201,10 @@ def fit_net(
     return fitted, start
 
 
-def predicted(recipe: Recipe, material: Material, net: nn.Module, places: tuple[int, ...]) -> Predictions:
-    """Return what a network says of some of the samples."""
+def predicted(
+    recipe: Recipe, material: Material, nets: Sequence[nn.Module], places: tuple[int, ...]
+) -> Predictions:
+    """Return what networks, averaged, say of some of the samples."""
     pictures = material.pictures[list(places)]
     views = [pictures, pictures[:, :, ::-1]] if recipe.mirrored else [pictures]
     probabilities = [
@@ -191,6 +217,7 @@ def predicted(recipe: Recipe, material: Material, net: nn.Module, places: tuple[
             precision=recipe.fit.precision,
             accelerator=recipe.fit.accelerator,
         )
+        for net in nets
         for view in views
     ]
     return material.predictions(places, np.mean(probabilities, axis=0))

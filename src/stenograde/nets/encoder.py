@@ -27,6 +27,10 @@ class SmallResnetConfig:
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of each stage; each stage halves rows and columns, as does the stem before them."""
 
+    first_stage: Literal["halves", "keeps"] = "halves"
+    """Whether the first stage halves rows and columns, too; where it keeps them, finer maps come out, for small
+    pictures."""
+
     depths: tuple[int, ...] = (2, 2, 2, 2)
     """Residual blocks of each stage."""
 
@@ -47,7 +51,7 @@ class SmallResnetConfig:
     @property
     def stride(self) -> int:
         """Pixels of a picture under one place of the last map."""
-        return 2 ** (len(self.widths) + 1)
+        return 2 ** (len(self.widths) + (self.first_stage == "halves"))
 
 
 class SmallResnet(nn.Module):
@@ -69,9 +73,15 @@ class SmallResnet(nn.Module):
         )
         self.stages = nn.Sequential(
             *(
-                _stage(before, after, depth, config)
-                for (before, after), depth in zip(
-                    pairwise((first, *config.widths)), config.depths, strict=True
+                _stage(
+                    before,
+                    after,
+                    depth,
+                    config,
+                    stride=1 if number == 0 and config.first_stage == "keeps" else 2,
+                )
+                for number, ((before, after), depth) in enumerate(
+                    zip(pairwise((first, *config.widths)), config.depths, strict=True)
                 )
             )
         )
@@ -159,8 +169,8 @@ class GroupNorm(nn.GroupNorm):
         return torch.group_norm(maps, self.num_groups, self.weight, self.bias, self.eps)
 
 
-def _stage(before: int, after: int, depth: int, config: SmallResnetConfig) -> nn.Sequential:
-    blocks = [ResidualBlock(before, after, config, stride=2)]
+def _stage(before: int, after: int, depth: int, config: SmallResnetConfig, *, stride: int) -> nn.Sequential:
+    blocks = [ResidualBlock(before, after, config, stride=stride)]
     blocks += [ResidualBlock(after, after, config, stride=1) for _ in range(depth - 1)]
     return nn.Sequential(*blocks)
 

@@ -18,6 +18,7 @@ from stenograde.nets.library_encoders import MonaiEncoder, TimmEncoder
 OWN_ENCODERS: dict[str, SmallResnetConfig] = {
     "resnet_tiny": SmallResnetConfig(widths=(32, 64, 96, 128), depths=(1, 1, 1, 1)),
     "resnet_small": SmallResnetConfig(widths=(32, 64, 128, 256), depths=(2, 2, 2, 2)),
+    "resnet_fine": SmallResnetConfig(widths=(32, 64, 128, 192), depths=(1, 1, 1, 1), first_stage="keeps"),
     "resnet_medium": SmallResnetConfig(widths=(64, 128, 256, 512), depths=(2, 2, 2, 2)),
 }
 """Shapes of our own encoder that have a name."""

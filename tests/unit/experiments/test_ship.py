@@ -36,10 +36,11 @@ def recipe() -> Recipe:
 
 def test_a_shipped_recipe_classifies_and_its_card_has_the_scores(recipe: Recipe, tmp_path: Path) -> None:
     samples = canal_set(8)
+    recipe = replace(recipe, starts=2)
     result = run_experiment(recipe, samples, "patient", out=tmp_path / "result")
     out = tmp_path / "bundle"
     out.mkdir()
-    ship(recipe, samples, result, Shipping("planted", "0", nets=2), out=out)
+    ship(recipe, samples, result, Shipping("planted", "0"), out=out)
     classifier = load_classifier(out)
     shown = samples.samples[:4]
     prepared = np.stack([classifier.prepare(one.picture.read(), one.level) for one in shown])
@@ -53,4 +54,4 @@ def test_a_shipped_recipe_classifies_and_its_card_has_the_scores(recipe: Recipe,
     assert not (out / "training").exists()
     other = replace(recipe, mirrored=False)
     with pytest.raises(ConfigError, match="other settings of mirrored"):
-        ship(other, samples, result, Shipping("planted", "0", nets=1), out=out)
+        ship(other, samples, result, Shipping("planted", "0"), out=out)

@@ -27,6 +27,7 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("stn_resnet", {"variant": "small", "small": SMALL, "localisation": [4, 4]}, 0),
     ("slice_classifier", {"encoder": "resnet_tiny", "source": "own", "own": SMALL}, 3),
     ("slice_classifier", {"encoder": "resnet_tiny", "source": "own", "own": BLURRED}, 0),
+    ("slice_classifier", {"encoder": "resnet_fine", "source": "own"}, 0),
     ("slice_classifier", {"encoder": "test_resnet", "source": "timm"}, 3),
     ("slice_classifier", {"encoder": "test_vit", "source": "timm"}, 0),
 ]
