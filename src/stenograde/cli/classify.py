@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import say_error, write_whole
+from stenograde.cli.output import say_error
 from stenograde.errors import DatasetError
+from stenograde.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,9 +25,9 @@ def compare(
     """
     from rich.table import Table
 
-    from stenograde.cli.output import write_whole
     from stenograde.cli.progress import console_for_tables
     from stenograde.evaluate.comparison import as_plain, as_table, compare_predictions, read_result
+    from stenograde.files import write_whole
 
     found = compare_predictions(read_result(result_a), read_result(result_b), draws=draws, seed=seed)
     headings, *rows = as_table(found)

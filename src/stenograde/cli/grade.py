@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, say_error, write_whole
+from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, say_error
 from stenograde.errors import ConfigError, StenogradeError, StudyError
+from stenograde.files import write_whole
 from stenograde.terms import Condition, Role
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.output import out_folder, write_whole
+from stenograde.cli.output import out_folder
 from stenograde.errors import ConfigError
+from stenograde.files import write_whole
 from stenograde.terms import LUMBAR_MRI, Side
 
 if TYPE_CHECKING:

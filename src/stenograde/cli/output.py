@@ -1,12 +1,10 @@
-"""What every command shares: error lines, a quiet log, and files that appear whole or not at all."""
+"""What every command shares: error lines, a quiet log, folders to write into."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -89,33 +87,6 @@ def out_folder(path: Path) -> Path:
         msg = f"--out must be a folder that can be made, got {path} ({exc.strerror or exc})"
         raise ConfigError(msg) from exc
     return path
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and move it there, so that it is never seen half written.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be written.
-    """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            # mkstemp makes files for the owner only; results get the permissions of any new file
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as exc:
-        msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
-        raise ConfigError(msg) from exc
 
 
 @contextmanager

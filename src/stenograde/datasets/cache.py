@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import DatasetError
+from stenograde.files import UNFINISHED, whole_file
 from stenograde.images.pictures import PictureConfig, prepare_picture
 
 FORMAT: Final = 1
@@ -166,32 +166,20 @@ def _rows(
 
 
 def _write(path: Path, sources: NDArray[np.bytes_], pixels: Iterable[bytes]) -> None:
-    """Write a file beside its place and move it there."""
     table = np.zeros(len(sources), _ROW)
     table["source"] = sources
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".making-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.seek(_offsets(len(sources))[1])
-            for place, row in enumerate(pixels):
-                table["checksum"][place] = zlib.crc32(row)
-                file.write(row)
-            file.seek(0)
-            file.write(_MAGIC + table.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # mkstemp makes files for the owner only
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.seek(_offsets(len(sources))[1])
+        for place, row in enumerate(pixels):
+            table["checksum"][place] = zlib.crc32(row)
+            file.write(row)
+        file.seek(0)
+        file.write(_MAGIC + table.tobytes())
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what a process began to write and was killed over."""
-    for path in folder.glob(".making-*"):
+    for path in folder.glob(UNFINISHED):
         try:
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from stenograde.evaluate.predictions import Predictions
 from stenograde.experiments.explain import grad_cam, heated, png_of, telling_cases
-from stenograde.experiments.files import write_bytes
 from stenograde.experiments.recipe import Recipe
 from stenograde.experiments.result import Case
 from stenograde.experiments.training import Material
+from stenograde.files import write_whole
 from stenograde.images.pictures import InputConfig
 from stenograde.nets.stn_resnet import StnResnet
 from stenograde.train.batches import as_input
@@ -63,7 +63,7 @@ def draw_cases(
             files["straightened"] = seen
         names = {what: f"case-{number}-{what}.png" for what in files}
         for what, content in files.items():
-            write_bytes(folder / names[what], png_of(content))
+            write_whole(folder / names[what], png_of(content))
         made.append(
             Case(
                 name=predictions.names[row],

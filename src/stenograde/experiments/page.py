@@ -18,9 +18,9 @@ from stenograde.evaluate.metrics import LOWER_IS_BETTER
 from stenograde.evaluate.predictions import Predictions, read_predictions
 from stenograde.experiments.catalogue import PROTOCOLS
 from stenograde.experiments.figures import Figure, arm_figures, over_splits
-from stenograde.experiments.files import write_text
 from stenograde.experiments.result import PAGE, PREDICTIONS, Arm, Result
 from stenograde.experiments.table import SHOWN, claims_of, metrics_of
+from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
 from stenograde.report import words
 
@@ -53,7 +53,7 @@ class ShownCase:
 
 def write_page(result: Result, folder: Path) -> Path:
     """Write ``report.html`` of a result whose arms lie below a folder; gives its path."""
-    return write_text(folder / PAGE, as_page(result, folder))
+    return write_whole(folder / PAGE, as_page(result, folder))
 
 
 def as_page(result: Result, folder: Path) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from stenograde.config import build
 from stenograde.errors import ConfigError, DatasetError
 from stenograde.evaluate.intervals import Interval
-from stenograde.experiments.files import write_text
 from stenograde.experiments.recipe import plain
+from stenograde.files import write_whole
 
 SCHEMA = "stenograde-experiment/1"
 """Name and version of the layout of ``result.json``; the number grows when a reader would have to change."""
@@ -282,7 +282,7 @@ def told(value: float | None) -> float | None:
 def write_result(result: Result, folder: Path) -> Path:
     """Write ``result.json``, whole or not at all; gives its path."""
     table = plain(asdict(result))
-    return write_text(
+    return write_whole(
         folder / RESULT, json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
 

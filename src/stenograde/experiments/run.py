@@ -15,7 +15,6 @@ from stenograde.datasets.samples import SampleSet
 from stenograde.errors import ConfigError
 from stenograde.evaluate.predictions import Predictions, as_csv, read_predictions
 from stenograde.experiments.cases import draw_cases
-from stenograde.experiments.files import write_text
 from stenograde.experiments.leaks import Audits
 from stenograde.experiments.page import write_page
 from stenograde.experiments.protocols import ArmPlan, Trial, plan_arms
@@ -35,6 +34,7 @@ from stenograde.experiments.result import (
 from stenograde.experiments.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.stamp import commit_of, versions
 from stenograde.experiments.training import Material, Weights, cut, fit_nets, predicted, prepare
+from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
 from stenograde.train.fit_config import EpochRecord
 
@@ -133,11 +133,11 @@ def run_experiment(
             for trial in plan.trials
         ]
         arm, predictions = summarised(plan, tuple(done), material.samples)
-        write_text(folder / PREDICTIONS, as_csv(predictions))
+        write_whole(folder / PREDICTIONS, as_csv(predictions))
         arms.append(arm)
         tested[plan.key] = predictions
     result = _result(recipe, protocol, _data_record(samples, labelled, layout), tuple(arms), tested)
-    write_text(out / PREDICTIONS, as_csv(tested[plans[0].key]))
+    write_whole(out / PREDICTIONS, as_csv(tested[plans[0].key]))
     for arm in arms:
         # each arm is a result of its own, so that two arms can be compared like two experiments
         alone = _result(recipe, protocol, result.data, (arm,), {arm.key: tested[arm.key]})
@@ -192,10 +192,10 @@ def _tried(
         cases=cases,
     )
     if start_from is not None:
-        write_text(folder / _WEIGHTS, json.dumps(plain(asdict(start_from)), indent=1) + "\n")
-    write_text(folder / PREDICTIONS, as_csv(predictions))
+        write_whole(folder / _WEIGHTS, json.dumps(plain(asdict(start_from)), indent=1) + "\n")
+    write_whole(folder / PREDICTIONS, as_csv(predictions))
     table = {"made_of": made_of, **plain(asdict(record))}
-    write_text(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
+    write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
     return record, predictions
 
 

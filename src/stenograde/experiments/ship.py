@@ -153,7 +153,8 @@ def _write(
 
 def _card(recipe: Recipe, material: Material, shipping: Shipping, result: Result) -> str:
     arm: Arm = result.main
-    counts = ", ".join(f"{name} {count}" for name, count in arm.counts.items())
+    samples = material.samples
+    counts = ", ".join(f"{name} {int((samples.codes == k).sum())}" for k, name in enumerate(samples.classes))
     liberties = "\n".join(f"- {one}" for one in (*recipe.liberties, *recipe.traps))
     size = "" if recipe.size == "published" else f" --size {recipe.size}"
     return f"""# {shipping.name}
@@ -162,7 +163,7 @@ Research software, not a medical device. It answers one question about one pictu
 
 ## Trained on
 
-{material.samples.name}, {material.samples.licence}: {arm.images} labelled pictures of {arm.patients} patients
+{samples.name}, {samples.licence}: {len(samples)} labelled pictures of {len(set(samples.patients))} patients
 ({counts}). Nothing else; **{arm.pretrained}**. Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```

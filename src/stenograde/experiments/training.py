@@ -18,8 +18,8 @@ from stenograde.datasets.cache import cached_pictures
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import DatasetError
 from stenograde.evaluate.predictions import Predictions
-from stenograde.experiments.files import write_bytes
 from stenograde.experiments.recipe import Recipe
+from stenograde.files import write_whole
 from stenograde.images.align import write_template
 from stenograde.nets.build import build_net
 from stenograde.nets.stn_resnet import StnResnet
@@ -116,7 +116,7 @@ def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path
     if recipe.align is None:
         return material
     template = template_of(material.samples.chosen(train), recipe.align, material.levels)
-    write_bytes(folder / TEMPLATE, write_template(template))
+    write_whole(folder / TEMPLATE, write_template(template))
     pieces = align_samples(material.samples, template, recipe.align, material.levels)
     return replace(material, pictures=cached_pictures(pieces, recipe.picture, folder))
 

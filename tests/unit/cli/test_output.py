@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograde.cli.output import fault_line, one_line, out_folder, quiet, safe_name, write_whole
+from stenograde.cli.output import fault_line, one_line, out_folder, quiet, safe_name
 from stenograde.errors import ConfigError, StudyError
 
 
@@ -74,21 +74,6 @@ def test_out_folder_when_it_is_a_file_then_it_is_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"^--out must be a folder that can be made, got .*b "):
         out_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a").read_text(encoding="utf-8") == "kept"
-
-
-def test_write_whole_when_a_file_is_there_then_it_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "grades.json"
-    write_whole(path, "old")
-    write_whole(path, "ä new")
-    assert path.read_bytes() == "ä new".encode()
-    assert [item.name for item in tmp_path.iterdir()] == ["grades.json"]
-
-
-def test_write_whole_when_it_fails_then_nothing_is_left_behind(tmp_path: Path) -> None:
-    (tmp_path / "grades.json").mkdir()
-    with pytest.raises(ConfigError, match=r"grades\.json must be writable, got .*; choose another --out"):
-        write_whole(tmp_path / "grades.json", b"new")
-    assert [item.name for item in tmp_path.iterdir()] == ["grades.json"]
 
 
 @given(st.lists(st.text(max_size=80) | st.from_regex(r"[0-9.]{1,64}", fullmatch=True), max_size=6))

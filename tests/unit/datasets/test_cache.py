@@ -113,11 +113,11 @@ def test_file_when_half_written_by_a_killed_process_then_it_is_removed_after_a_d
 ) -> None:
     folder.mkdir()
     for name, age_s in (("old", 90_000), ("new", 60)):
-        (folder / f".making-{name}").write_bytes(b"half")
-        seconds = (folder / f".making-{name}").stat().st_mtime - age_s
-        os.utime(folder / f".making-{name}", (seconds, seconds))
+        (folder / f".writing-{name}").write_bytes(b"half")
+        seconds = (folder / f".writing-{name}").stat().st_mtime - age_s
+        os.utime(folder / f".writing-{name}", (seconds, seconds))
     made(samples, folder)
-    assert sorted(path.name for path in folder.glob(".making-*")) == [".making-new"]
+    assert sorted(path.name for path in folder.glob(".writing-*")) == [".writing-new"]
 
 
 def test_picture_when_it_cannot_be_read_then_it_is_named_and_nothing_is_left(

@@ -110,6 +110,7 @@ def test_ones_own_recipe_is_read_from_its_path(tmp_path: Path) -> None:
         (("size_px = [256, 256]", 'size_px = "big"'), "picture.size_px must be a list"),
         (("prevalence = [0.878, 0.075, 0.048]", "prevalence = [0.9, 0.9, 0.9]"), "prevalence must sum to 1"),
         (("prevalence = [0.878, 0.075, 0.048]", ""), "must be given together"),
+        (('name = "s1"', 'name = "s1"\nstarts = 0'), "starts must be at least 1, got 0"),
         (("twins = true", "test_share = 1.5"), "shares between 0 and 1"),
         (('name = "s1"', 'name = "s1"\nsize = "quick"'), "must not set size"),
     ],

@@ -14,8 +14,8 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from tests.made_results import made_result
 
 from stenograde.errors import ConfigError, DatasetError
-from stenograde.experiments.files import write_bytes
 from stenograde.experiments.result import read_result, told, write_result
+from stenograde.files import write_whole
 
 
 def test_a_result_reads_back_as_it_was(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_a_nan_never_reaches_the_file(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     with pytest.raises(ConfigError, match="must be writable"):
-        write_bytes(tmp_path / "taken" / "result.json", b"")
+        write_whole(tmp_path / "taken" / "result.json", b"")

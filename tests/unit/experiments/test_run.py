@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -16,6 +17,7 @@ from tests.planted_pictures import canal_set, film_set, stack_set, tiny  # noqa:
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.evaluate.predictions import read_predictions  # noqa: E402
 from stenograde.experiments import training  # noqa: E402
+from stenograde.experiments.protocols import plan_arms  # noqa: E402
 from stenograde.experiments.result import Result, read_result  # noqa: E402
 from stenograde.experiments.run import Step, run_experiment  # noqa: E402
 
@@ -168,6 +170,26 @@ def test_the_level_can_be_an_input(tmp_path: Path) -> None:
     assert more == 3 * len(result.data.classes)
     with pytest.raises(DatasetError, match="must name levels for level_input"):
         run_experiment(replace(recipe, task="foraminal_xray"), film_set(6), "patient", out=tmp_path / "none")
+
+
+def test_several_starts_are_averaged_and_counted(tmp_path: Path) -> None:
+    recipe, samples = replace(tiny("s1", epochs=1), starts=2), canal_set(6)
+    seen: list[Step] = []
+    both = run_experiment(recipe, samples, "patient", out=tmp_path / "both", watch=seen.append)
+    assert max(step.epochs_done for step in seen) == seen[0].epochs == 2
+    apart = []
+    for number, member in enumerate(recipe.members):
+        # the folds depend on the seed, too: each member is asked about the splits of the whole recipe
+        material = training.prepare(recipe, samples.labelled(), tmp_path / "pictures")
+        trial = plan_arms(recipe, samples.labelled(), "patient")[0].trials[0]
+        (fitted,), _ = training.fit_nets(
+            member, material, trial.fitted_on, trial.validation, folder=tmp_path / f"net-{number}"
+        )
+        apart.append(training.predicted(member, material, [fitted.net], trial.test).probabilities)
+    kept = read_predictions(tmp_path / "both/arms/main/split-01/predictions.csv").probabilities
+    np.testing.assert_allclose(kept, np.mean(apart, axis=0), atol=1e-6)
+    assert not np.allclose(*apart)
+    assert both.main.splits[0].parameters == 2 * sum(weight.numel() for weight in fitted.net.parameters())
 
 
 def test_weights_that_are_given_are_said_and_listed(tmp_path: Path) -> None:

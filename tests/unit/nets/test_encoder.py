@@ -29,6 +29,12 @@ def test_weights_are_those_of_a_hand_count() -> None:
     assert sum(weight.numel() for weight in SmallResnet(TINY).parameters()) == stem + first + second + third
 
 
+def test_a_first_stage_that_keeps_the_size_gives_maps_twice_as_fine() -> None:
+    fine = SmallResnetConfig(widths=(16, 32), depths=(1, 1), first_stage="keeps")
+    assert fine.stride == 4
+    assert SmallResnet(fine).maps(torch.zeros(1, 1, 48, 32)).shape == (1, 32, 12, 8)
+
+
 def test_blocks_start_as_their_shortcuts() -> None:
     block = SmallResnet(TINY).stages[1][1].eval()
     maps = torch.rand(1, 32, 4, 4)
