@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.experiment import SizeName
 from stenograde.errors import ConfigError
 
 
@@ -19,6 +20,13 @@ def pretrain(
         Path, typer.Option("--out", help="File of weights, .safetensors; its report lies beside it.")
     ],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", help="Take encoder, picture size and input of this recipe, for its --weights."
+        ),
+    ] = None,
+    size: Annotated[SizeName, typer.Option("--size", help="Of the recipe.")] = SizeName.QUICK,
     leave_out: Annotated[
         str | None,
         typer.Option("--leave-out", help="Regular expression of paths to leave out, of test patients say."),
@@ -39,12 +47,16 @@ def pretrain(
     from stenograde.datasets.unlabelled import read_unlabelled
 
     with needs_training("pre-training needs"):
+        from stenograde.experiments.recipe import read_recipe
+        from stenograde.experiments.training import as_recipe
         from stenograde.train.pretrain import PretrainConfig, write_pretrained
         from stenograde.train.pretrain import pretrain as fit_encoder
     if out.suffix != ".safetensors":
         msg = f"--out must be a file that ends in .safetensors, got {out}"
         raise ConfigError(msg)
     settings = build_config(PretrainConfig, read_toml(config) if config else {})
+    if recipe is not None:
+        settings = as_recipe(settings, read_recipe(recipe, size.value))
     samples = read_unlabelled(data, leave_out=leave_out)
     work = out_folder(out.with_suffix(".training"))
     with progress_on_stderr("preparing", len(samples)) as done:

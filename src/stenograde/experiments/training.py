@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from stenograde.datasets.aligned import align_samples, template_of
 from stenograde.datasets.cache import cached_pictures
 from stenograde.datasets.samples import SampleSet
-from stenograde.errors import DatasetError
+from stenograde.errors import ConfigError, DatasetError
 from stenograde.evaluate.predictions import Predictions
 from stenograde.experiments.recipe import Recipe
 from stenograde.files import write_whole
 from stenograde.images.align import write_template
 from stenograde.nets.build import build_net
+from stenograde.nets.encoder import SmallResnet
 from stenograde.nets.stn_resnet import StnResnet
 from stenograde.nets.weights import WeightReport, load_weights
 from stenograde.terms import Level
@@ -30,6 +31,7 @@ from stenograde.train.fit_config import Batch, EpochRecord, Fitted, LossOf
 from stenograde.train.inference import predict_probabilities
 from stenograde.train.loop import fit
 from stenograde.train.loss import build_loss
+from stenograde.train.pretrain import PretrainConfig
 
 Weights = Path | Literal["hub"]
 """What a network may start from: a file, or what its encoder's library publishes."""
@@ -161,6 +163,30 @@ def fit_nets(
             _fit_net(member, material, train, validation, folder=folder / f"net-{number + 1}", watch=told)
         )
     return tuple(fitted for fitted, _ in done), done[0][1]
+
+
+def as_recipe(settings: PretrainConfig, recipe: Recipe) -> PretrainConfig:
+    """Return settings of a pre-training with the encoder, picture size and input of a recipe.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe's network has no small encoder of ours.
+    """
+    net = build_net(
+        recipe.net.name,
+        recipe.net.settings,
+        classes=2,
+        channels=recipe.batches.input.channels,
+        size_px=recipe.picture.size_px,
+    )
+    encoder = getattr(net, "encoder", None)
+    if not isinstance(encoder, SmallResnet):
+        msg = f"recipe must have a small residual encoder to be pre-trained, got {recipe.name} with {recipe.net.name}"
+        raise ConfigError(msg)
+    # the recipe may cut its pictures around an anatomy, which pictures of another kind do not show
+    picture = replace(recipe.picture, centre=(0.5, 0.5), share=(1.0, 1.0))
+    return replace(settings, encoder=encoder.config, picture=picture, input=recipe.batches.input)
 
 
 def _fit_net(

@@ -13,6 +13,11 @@ from stenograde.cli import main
 
 pytest.importorskip("torch", reason="pre-training needs torch")
 
+from stenograde.experiments.catalogue import RECIPES
+from stenograde.experiments.recipe import read_recipe
+from stenograde.nets.build import build_net
+from stenograde.nets.weights import load_weights
+
 SETTINGS = """
 projector = [16, 16]
 encoder = { widths = [16, 16], depths = [1, 1] }
@@ -48,6 +53,32 @@ def test_pretrain_writes_weights_and_what_is_known_of_them(
     assert f"weights: {out} (4 pictures" in shown.out
     assert "encoder: epoch 2 of 2, loss" in shown.err
     assert str(folder) not in out.with_suffix(".json").read_text()
+
+
+def test_pretrain_for_a_recipe_makes_weights_that_its_experiment_takes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, own = folder / "encoder.safetensors", folder / "own.toml"
+    short = "[quick.fit]\nepochs = 1\nbatch = 4"
+    text = RECIPES["s0"].read_text(encoding="utf-8").replace("[quick.fit]\nepochs = 12", short)
+    own.write_text(text.replace("size_px = [128, 128]", "size_px = [64, 64]"), encoding="utf-8")
+    words = ["--data", str(folder / "pictures"), "--config", str(folder / "settings.toml")]
+    assert main(["pretrain", *words, "--recipe", str(own), "--out", str(out)]) == 0
+    assert json.loads(out.with_suffix(".json").read_text())["settings"]["encoder"]["widths"] == [
+        32,
+        64,
+        96,
+        128,
+    ]
+    net = build_net(
+        "multi_attention_cnn", read_recipe(own).net.settings, classes=3, channels=1, size_px=(64, 64)
+    )
+    report = load_weights(net, out)
+    assert report.pretrained.startswith("pre-trained: yes")
+    assert not any(name.startswith("encoder.") for name in report.missing)
+    capsys.readouterr()
+    assert main(["pretrain", *words, "--recipe", "s1", "--out", str(out)]) == 2
+    assert "small residual encoder to be pre-trained, got s1 with five_block_cnn" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
