@@ -60,8 +60,8 @@ def test_pretrain_for_a_recipe_makes_weights_that_its_experiment_takes(
 ) -> None:
     out, own = folder / "encoder.safetensors", folder / "own.toml"
     short = "[quick.fit]\nepochs = 1\nbatch = 4"
-    text = RECIPES["s0"].read_text(encoding="utf-8").replace("[quick.fit]\nepochs = 12", short)
-    own.write_text(text.replace("size_px = [128, 128]", "size_px = [64, 64]"), encoding="utf-8")
+    text = RECIPES["s0"].read_text(encoding="utf-8").replace("[quick.fit]\nepochs = 16", short)
+    own.write_text(text.replace("size_px = [96, 96]", "size_px = [64, 64]"), encoding="utf-8")
     words = ["--data", str(folder / "pictures"), "--config", str(folder / "settings.toml")]
     assert main(["pretrain", *words, "--recipe", str(own), "--out", str(out)]) == 0
     assert json.loads(out.with_suffix(".json").read_text())["settings"]["encoder"]["widths"] == [
