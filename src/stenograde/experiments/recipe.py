@@ -54,6 +54,21 @@ class NetChoice:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A yes-or-no fact of the samples that training asks beside the label, and use does not."""
+
+    fact: str
+    """Name in the samples' facts; a text that begins with 1 means yes, with 0 no, anything else unknown."""
+    weight: float = 0.3
+    """Of its cross-entropy, beside the label's."""
+
+    def __post_init__(self) -> None:
+        if not self.fact or not self.weight > 0:
+            msg = f"a question needs the name of a fact and a weight above 0, got {self.fact!r} and {self.weight}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
 class Variant:
     """One arm of an ablation."""
 
@@ -135,6 +150,8 @@ class Recipe:
     batches: BatchConfig = field(default_factory=BatchConfig)
     """What the network takes, and how training pictures are balanced and changed."""
     loss: LossConfig = field(default_factory=LossConfig)
+    question: Question | None = None
+    """What else training is asked, where the network can be."""
     theta_penalty: float = 0.0
     """Weight in the loss of how far a spatial transformer's maps are from the identity."""
     align: AlignConfig | None = None

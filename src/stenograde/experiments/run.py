@@ -54,6 +54,7 @@ FITTED_BY = (
     "mirrored",
     "batches",
     "loss",
+    "question",
     "theta_penalty",
     "level_input",
 )

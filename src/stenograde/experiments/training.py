@@ -30,7 +30,7 @@ from stenograde.train.batches import PictureBatches, PlainBatches
 from stenograde.train.fit_config import Batch, EpochRecord, Fitted, LossOf
 from stenograde.train.inference import predict_probabilities
 from stenograde.train.loop import fit
-from stenograde.train.loss import build_loss
+from stenograde.train.loss import build_loss, with_questions
 from stenograde.train.pretrain import PretrainConfig
 
 Weights = Path | Literal["hub"]
@@ -64,6 +64,12 @@ class Material:
             if level is not None:
                 rows[row, self.levels.index(level)] = 1
         return rows
+
+    def answers(self, places: tuple[int, ...], fact: str) -> NDArray[np.float32]:
+        """Return a yes-or-no fact of each picture as 1, 0 or NaN where unknown, shape (n, 1)."""
+        known = {"1": 1.0, "0": 0.0}
+        texts = (self.samples.samples[place].facts.get(fact, "") for place in places)
+        return np.array([[known.get(text[:1], np.nan)] for text in texts], np.float32)
 
     def predictions(self, places: tuple[int, ...], probabilities: NDArray[np.float64]) -> Predictions:
         """Return what was said of some pictures beside what is known of them."""
@@ -207,6 +213,7 @@ def _fit_net(
         recipe.batches,
         fit=recipe.fit,
         extra=material.level_rows(train),
+        also=material.answers(train, recipe.question.fact) if recipe.question else None,
     )
     checked = PlainBatches(
         material.pictures[list(validation)],
@@ -250,9 +257,10 @@ def predicted(
 
 
 def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightReport | None]:
+    asked = {"questions": 1} if recipe.question else {}
     net = build_net(
         recipe.net.name,
-        recipe.net.settings,
+        {**recipe.net.settings, **asked},
         classes=len(material.samples.classes),
         channels=recipe.batches.input.channels,
         size_px=recipe.picture.size_px,
@@ -264,6 +272,8 @@ def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightRepor
 
 def _loss(recipe: Recipe, net: nn.Module, codes: NDArray[np.int64], classes: int) -> LossOf:
     loss_of = build_loss(recipe.loss, codes, classes)
+    if recipe.question:
+        loss_of = with_questions(loss_of, recipe.question.weight)
     if not (recipe.theta_penalty and isinstance(net, StnResnet)):
         return loss_of
     transformer = net

@@ -37,6 +37,10 @@ class SmallResnetConfig:
     norm: Literal["batch", "group"] = "batch"
     """Normalisation; group norms do not depend on the batch and suit batches below 8."""
 
+    start: Literal["shortcuts", "random"] = "shortcuts"
+    """What blocks do before they are trained: what their shortcuts do (steady at depth), or anything (torch's own
+    random start, which learns sooner when shallow)."""
+
     downsampling: Literal["strided", "blurred"] = "strided"
     """How rows and columns are halved; blurred is steadier under small shifts and slower."""
 
@@ -85,6 +89,8 @@ class SmallResnet(nn.Module):
                 )
             )
         )
+        if config.start == "random":
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -18,7 +18,9 @@ from stenograde.nets.library_encoders import MonaiEncoder, TimmEncoder
 OWN_ENCODERS: dict[str, SmallResnetConfig] = {
     "resnet_tiny": SmallResnetConfig(widths=(32, 64, 96, 128), depths=(1, 1, 1, 1)),
     "resnet_small": SmallResnetConfig(widths=(32, 64, 128, 256), depths=(2, 2, 2, 2)),
-    "resnet_fine": SmallResnetConfig(widths=(32, 64, 128, 192), depths=(1, 1, 1, 1), first_stage="keeps"),
+    "resnet_fine": SmallResnetConfig(
+        widths=(32, 64, 128, 192), depths=(1, 1, 1, 1), first_stage="keeps", start="random"
+    ),
     "resnet_medium": SmallResnetConfig(widths=(64, 128, 256, 512), depths=(2, 2, 2, 2)),
 }
 """Shapes of our own encoder that have a name."""
@@ -46,6 +48,9 @@ class SliceClassifierConfig:
     extra: int = 0
     """Further inputs (the level, say), joined to the features before the last layer."""
 
+    questions: int = 0
+    """Further yes-or-no questions, asked in training only: what they teach serves the classes, too."""
+
     dropout: float = 0.0
     """Share of features dropped before the last layer."""
 
@@ -62,6 +67,9 @@ class SliceClassifierConfig:
             stride=32,  # of the coarsest maps of nearly all encoders
         )
         check_share("slice_classifier.dropout", self.dropout)
+        if self.questions < 0:
+            msg = f"slice_classifier.questions must be 0 or more, got {self.questions}"
+            raise ValueError(msg)
         if self.source == "own" and self.own is None and self.encoder not in OWN_ENCODERS:
             msg = f"slice_classifier.encoder must be one of ours, {', '.join(OWN_ENCODERS)}, got {self.encoder!r}"
             raise ValueError(msg)
@@ -90,7 +98,7 @@ class SliceClassifier(nn.Module):
         self.config = config
         self.encoder = _encoder(config)
         self.head = ClassifierHead(
-            self.encoder.width, config.classes, extra=config.extra, dropout=config.dropout
+            self.encoder.width, config.classes + config.questions, extra=config.extra, dropout=config.dropout
         )
 
     @property
@@ -119,9 +127,10 @@ class SliceClassifier(nn.Module):
 
         Returns
         -------
-        logits : tensor of shape (n, classes)
+        logits : tensor of shape (n, classes), in training (n, classes + questions)
         """
-        return self.head(self.encoder(images), extra)
+        logits = self.head(self.encoder(images), extra)
+        return logits if self.training else logits[:, : self.config.classes]
 
 
 def _encoder(config: SliceClassifierConfig) -> TimmEncoder | MonaiEncoder | SmallResnet:

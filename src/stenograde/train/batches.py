@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
@@ -99,6 +99,8 @@ class PictureBatches:
         Inputs beside the picture.
     weights : ndarray of shape (n,), float32, optional
         How much each picture counts in the loss.
+    also : ndarray of shape (n, k), float32, optional
+        Answers of further questions, NaN where unknown; they have no side.
 
     Raises
     ------
@@ -115,13 +117,14 @@ class PictureBatches:
         fit: FitConfig,
         extra: NDArray[np.float32] | None = None,
         weights: NDArray[np.float32] | None = None,
+        also: NDArray[np.float32] | None = None,
     ) -> None:
-        _check_lengths(pictures, targets, extra, weights)
+        _check_lengths(pictures, targets, extra, weights, also)
         if config.balance != "none" and (targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0):
             msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
             raise ValueError(msg)
         self.pictures, self.targets, self.config, self.fit = pictures, targets, config, fit
-        self.extra, self.weights = extra, weights
+        self.extra, self.weights, self.also = extra, weights, also
         self.n_drawn = len(self._drawn(np.random.default_rng(0)))
 
     def __len__(self) -> int:
@@ -163,8 +166,10 @@ class PictureBatches:
             targets = swap_sides(targets, changes.flipped, self.config.side_classes)
             if extra is not None:
                 extra = swap_sides(extra, changes.flipped, self.config.side_extras)
-        weights = self.weights[places] if self.weights is not None else None
-        return _as_batch(as_input(pictures, self.config.input), targets, extra, weights)
+        others = {"extra": extra}
+        for name, values in (("weight", self.weights), ("also", self.also)):
+            others[name] = values[places] if values is not None else None
+        return _as_batch(as_input(pictures, self.config.input), targets, others)
 
 
 class PlainBatches:
@@ -207,7 +212,7 @@ class PlainBatches:
         for number in range(rank, len(self), world):
             part = slice(number * self.batch, (number + 1) * self.batch)
             extra = self.extra[part] if self.extra is not None else None
-            yield _as_batch(as_input(self.pictures[part], self.config), self.targets[part], extra, None)
+            yield _as_batch(as_input(self.pictures[part], self.config), self.targets[part], {"extra": extra})
 
 
 def _made_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
@@ -227,14 +232,12 @@ def _made_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> G
 def _as_batch(
     inputs: Tensor,
     targets: NDArray[np.int64] | NDArray[np.float32],
-    extra: NDArray[np.float32] | None,
-    weights: NDArray[np.float32] | None,
+    others: Mapping[str, NDArray[np.float32] | None],
 ) -> Batch:
     batch = {"input": inputs, "target": torch.from_numpy(np.ascontiguousarray(targets))}
-    if extra is not None:
-        batch["extra"] = torch.from_numpy(np.ascontiguousarray(extra))
-    if weights is not None:
-        batch["weight"] = torch.from_numpy(np.ascontiguousarray(weights))
+    for name, values in others.items():
+        if values is not None:
+            batch[name] = torch.from_numpy(np.ascontiguousarray(values))
     return batch
 
 
@@ -242,6 +245,7 @@ def _check_lengths(pictures: NDArray[np.uint8], *others: NDArray[np.generic] | N
     lengths = [len(other) for other in others if other is not None]
     if not len(pictures) or any(n != len(pictures) for n in lengths):
         msg = (
-            f"there must be pictures, and as many targets, extras and weights, got {len(pictures)}, {lengths}"
+            f"there must be pictures, and as many targets, extras, weights and answers, "
+            f"got {len(pictures)}, {lengths}"
         )
         raise ValueError(msg)

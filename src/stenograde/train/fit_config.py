@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 Batch = dict[str, Tensor]
-"""``input`` and ``target``; where a method has them, ``extra`` (n, f) and ``weight`` (n,)."""
+"""``input`` and ``target``; where a method has them, ``extra`` (n, f), ``weight`` (n,) and ``also`` (n, k): further
+yes-or-no questions, 1, 0 or NaN where unknown, whose logits are the output's last columns."""
 
 LossOf = Callable[[Tensor, Batch], Tensor]
 """(output, batch) to a scalar, the mean over the batch."""

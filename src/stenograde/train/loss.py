@@ -82,6 +82,32 @@ def build_loss(config: LossConfig, codes: NDArray[np.int64], classes: int) -> Lo
     return loss_of
 
 
+def with_questions(loss_of: LossOf, weight: float) -> LossOf:
+    """Return a loss that adds that of the further questions ``also`` of a batch, where it has them.
+
+    Parameters
+    ----------
+    loss_of : callable
+        Of the output without the questions' logits.
+    weight : float
+        Of the questions' cross-entropy, the mean over known answers.
+    """
+
+    def joined(output: Tensor, batch: Batch) -> Tensor:
+        if "also" not in batch:
+            return loss_of(output, batch)
+        answers = batch["also"]
+        classes = output.shape[1] - answers.shape[1]
+        known = ~answers.isnan()
+        each = functional.binary_cross_entropy_with_logits(
+            output[:, classes:], answers.nan_to_num(), reduction="none"
+        )
+        asked = (each * known).sum() / known.sum().clamp(min=1)
+        return loss_of(output[:, :classes], batch) + weight * asked
+
+    return joined
+
+
 def _each(config: LossConfig, output: Tensor, target: Tensor) -> Tensor:
     """Return the loss of each picture, shape (n,)."""
     if config.kind == "focal":

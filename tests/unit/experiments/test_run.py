@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from tests.planted_pictures import canal_set, film_set, stack_set, tiny  # noqa:
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.evaluate.predictions import read_predictions  # noqa: E402
 from stenograde.experiments import training  # noqa: E402
-from stenograde.experiments.protocols import plan_arms  # noqa: E402
+from stenograde.experiments.protocols import plan_arms, with_repeats  # noqa: E402
+from stenograde.experiments.recipe import read_recipe  # noqa: E402
 from stenograde.experiments.result import Result, read_result  # noqa: E402
 from stenograde.experiments.run import Step, run_experiment  # noqa: E402
 
@@ -170,6 +172,30 @@ def test_the_level_can_be_an_input(tmp_path: Path) -> None:
     assert more == 3 * len(result.data.classes)
     with pytest.raises(DatasetError, match="must name levels for level_input"):
         run_experiment(replace(recipe, task="foraminal_xray"), film_set(6), "patient", out=tmp_path / "none")
+
+
+def test_a_question_is_asked_in_training_and_not_counted_as_a_class(tmp_path: Path) -> None:
+    whole = with_repeats(read_recipe("axial-canal"), folds=2)
+    assert whole.question is not None
+    recipe = replace(
+        whole,
+        starts=1,
+        picture=replace(whole.picture, size_px=(32, 32)),
+        fit=replace(whole.fit, epochs=1, batch=8),
+    )
+    samples = canal_set(6)
+    told = [
+        replace(sample, facts={"bulge": text})
+        for sample, text in zip(samples.samples, cycle(["0", "1 (M)", "1", "-"]), strict=False)
+    ]
+    result = run_experiment(recipe, replace(samples, samples=tuple(told)), "patient", out=tmp_path / "told")
+    unasked = replace(recipe, question=None)
+    other = run_experiment(unasked, samples, "patient", out=tmp_path / "unasked")
+    more = result.main.splits[0].parameters - other.main.splits[0].parameters
+    assert more == 1 + (192 + 3)  # one more row of the last layer: features, levels, bias
+    material = training.prepare(recipe, replace(samples, samples=tuple(told)), tmp_path / "pictures")
+    assert material.answers((0, 1, 2), "bulge").ravel().tolist() == [0, 1, 1]
+    assert np.isnan(material.answers((3,), "bulge")).all()
 
 
 def test_several_starts_are_averaged_and_counted(tmp_path: Path) -> None:

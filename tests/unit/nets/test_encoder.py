@@ -40,6 +40,8 @@ def test_blocks_start_as_their_shortcuts() -> None:
     maps = torch.rand(1, 32, 4, 4)
     assert isinstance(block, ResidualBlock)
     assert block(maps).equal(maps)
+    random = SmallResnet(SmallResnetConfig(TINY.widths, TINY.depths, start="random")).stages[1][1].eval()
+    assert not random(maps).equal(maps)
 
 
 def test_group_norms_do_not_mix_pictures() -> None:

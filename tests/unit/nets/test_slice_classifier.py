@@ -42,6 +42,13 @@ def test_shape_of_our_encoder_can_be_given() -> None:
     assert net.head.linear.in_features == 48 + 2
 
 
+def test_questions_are_answered_in_training_only() -> None:
+    net = SliceClassifier(SliceClassifierConfig("resnet_tiny", "own", size_px=(32, 32), questions=2))
+    images = torch.rand(2, 1, 32, 32)
+    assert net.train()(images).shape == (2, 5)
+    assert net.eval()(images).shape == (2, 3)
+
+
 def test_extra_inputs_move_the_logits_and_are_never_dropped() -> None:
     config = SliceClassifierConfig("resnet_tiny", "own", size_px=(32, 32), extra=2, dropout=0.9)
     net = SliceClassifier(config)

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from torch.nn import functional  # noqa: E402
 
-from stenograde.train.loss import LossConfig, build_loss, inverse_frequencies  # noqa: E402
+from stenograde.train.loss import LossConfig, build_loss, inverse_frequencies, with_questions  # noqa: E402
 
 CODES = np.repeat([0, 1, 2], [6, 3, 1])
 LOGITS = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
@@ -74,6 +74,26 @@ def test_weights_of_pictures_count() -> None:
     batch["weight"][3] = 10.0
     each = functional.cross_entropy(LOGITS, BATCH["target"], reduction="none")
     assert float(build_loss(LossConfig(), CODES, 3)(LOGITS, batch)) == pytest.approx(float(each[3]))
+
+
+def test_questions_add_the_cross_entropy_of_the_answers_that_are_known() -> None:
+    plain = build_loss(LossConfig(), np.array([0, 1, 2]), 3)
+    output = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    batch = {
+        "target": torch.tensor([0, 1, 2, 1]),
+        "also": torch.tensor([[1.0], [0.0], [float("nan")], [1.0]]),
+    }
+    known = [0, 1, 3]
+    asked = functional.binary_cross_entropy_with_logits(output[known, 3], batch["also"][known, 0])
+    wanted = plain(output[:, :3], {"target": batch["target"]}) + 0.5 * asked
+    torch.testing.assert_close(with_questions(plain, 0.5)(output, batch), wanted)
+    none = {**batch, "also": torch.full((4, 1), float("nan"))}
+    torch.testing.assert_close(with_questions(plain, 0.5)(output, none), plain(output[:, :3], none))
+    # what is only checked is not asked
+    checked = {"target": batch["target"]}
+    torch.testing.assert_close(
+        with_questions(plain, 0.5)(output[:, :3], checked), plain(output[:, :3], checked)
+    )
 
 
 def test_impossible_settings_are_refused() -> None:
