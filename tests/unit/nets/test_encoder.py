@@ -40,7 +40,11 @@ def test_blocks_start_as_their_shortcuts() -> None:
     maps = torch.rand(1, 32, 4, 4)
     assert isinstance(block, ResidualBlock)
     assert block(maps).equal(maps)
-    random = SmallResnet(SmallResnetConfig(TINY.widths, TINY.depths, start="random")).stages[1][1].eval()
+    random = (
+        SmallResnet(SmallResnetConfig(widths=TINY.widths, depths=TINY.depths, start="random"))
+        .stages[1][1]
+        .eval()
+    )
     assert not random(maps).equal(maps)
 
 
