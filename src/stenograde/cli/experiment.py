@@ -167,6 +167,8 @@ def ship(
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; a run cut short goes on there.")],
     size: Annotated[SizeName, typer.Option("--size", help="As the result was made.")] = SizeName.QUICK,
+    limits: Annotated[str, typer.Option("--limits", help="A paragraph for the card.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Of the data, where its reader knows none.")] = "",
 ) -> None:
     """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
     from stenograde import __version__
@@ -182,7 +184,7 @@ def ship(
 
     chosen = read_recipe(recipe, size.value)
     samples, _ = read_data(chosen.task, Asked(data))
-    shipping = Shipping(name, __version__)
+    shipping = Shipping(name, __version__, limits, licence)
     with fits_on_stderr() as report:
 
         def watch(what: str, done: float, epochs: int) -> None:

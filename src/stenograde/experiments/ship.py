@@ -36,7 +36,9 @@ class Shipping:
     name: str
     version: str
     limits: str = ""
-    """Paragraph of the card."""
+    """Paragraph of the card: what a user must know that no score says."""
+    licence: str = ""
+    """Of the data, where its reader does not know it."""
     level_names: dict[str, Level] = field(default_factory=lambda: dict(LEVEL_OF_DISC))
 
     def __post_init__(self) -> None:
@@ -163,8 +165,8 @@ Research software, not a medical device. It answers one question about one pictu
 
 ## Trained on
 
-{samples.name}, {samples.licence}: {len(samples)} labelled pictures of {len(set(samples.patients))} patients
-({counts}). Nothing else; **{arm.pretrained}**. Networks whose answers are averaged: {len(recipe.members)}. Made by
+{samples.name} ({shipping.licence or samples.licence}): {len(samples)} labelled pictures of
+{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**. Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```
 stenograde experiment {recipe.name} --data DIR --protocol patient{size} --out RESULT
@@ -181,7 +183,7 @@ their own here. 95 % intervals by bootstrap over patients.
 
 {scores_table(result)}
 
-Always the most common class, and knowing the level alone, stand beside it: they need no picture.
+What stands beside it needs no picture: always the most common class, the level or the slice's position alone.
 
 ## Know before use
 
