@@ -151,7 +151,15 @@ def _trials(
 def _published(recipe: Recipe, samples: SampleSet) -> tuple[Split, ...]:
     how, seed = recipe.protocols.published, recipe.fit.seed
     if how.split == "balanced_test":
-        return (balanced_test(samples, per_class=how.per_class, seed=seed, by="image"),)
+        return (
+            balanced_test(
+                samples,
+                per_class=how.per_class,
+                seed=seed,
+                by="image",
+                validation_share=how.validation_share,
+            ),
+        )
     return image_holdouts(
         samples,
         repeats=how.repeats,

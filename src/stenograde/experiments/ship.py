@@ -166,7 +166,8 @@ Research software, not a medical device. It answers one question about one pictu
 ## Trained on
 
 {samples.name} ({shipping.licence or samples.licence}): {len(samples)} labelled pictures of
-{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**. Networks whose answers are averaged: {len(recipe.members)}. Made by
+{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**.
+Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```
 stenograde experiment {recipe.name} --data DIR --protocol patient{size} --out RESULT

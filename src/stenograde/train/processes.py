@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import torch
@@ -20,6 +21,8 @@ def start_fabric(config: FitConfig) -> Fabric:
     Where torchrun started the program, its number of processes counts (its variables are read: they are how it
     speaks to a program), so that the same settings run on one device and on many.
     """
+    # what it tells of itself at each start is in our settings already
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     devices, nodes = config.devices, config.nodes
     if torch.distributed.is_torchelastic_launched():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
