@@ -51,6 +51,21 @@ def test_s0_as_published_is_scored_on_what_chose_its_weights() -> None:
     assert sorted((*trial.train, *trial.test)) == list(range(60))
 
 
+@pytest.mark.parametrize("name", ["s0", "s1", "s2"])
+def test_as_published_holds_back_the_share_that_the_recipe_names(name: str) -> None:
+    recipe = read_recipe(name)
+    published = replace(recipe.protocols.published, validation_share=0.0, scored_on="test")
+    none = replace(recipe, protocols=replace(recipe.protocols, published=published))
+    assert all(
+        not trial.validation for arm in plan_arms(none, canal_set(24), "published") for trial in arm.trials
+    )
+    some = replace(
+        recipe, protocols=replace(recipe.protocols, published=replace(published, validation_share=0.3))
+    )
+    trial = plan_arms(some, canal_set(24), "published")[0].trials[0]
+    assert len(trial.validation) / (len(trial.validation) + len(trial.train)) == pytest.approx(0.3, abs=0.05)
+
+
 def test_s1_as_published_trains_on_copies_of_its_test_and_once_without() -> None:
     samples = canal_set(20)
     twins, clean = plan_arms(read_recipe("s1"), samples, "published")
