@@ -94,7 +94,7 @@ def export_classifier(
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph, weights = folder / f"{stem}.onnx", folder / f"{stem}.safetensors"
-    write_weights(net, weights)
+    write_weights(net, weights, half=True)
 
     def fed(n: int) -> dict[str, torch.Tensor]:
         noise = torch.Generator().manual_seed(n)
