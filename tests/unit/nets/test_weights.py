@@ -18,6 +18,7 @@ from stenograde.errors import BundleError  # noqa: E402
 from stenograde.nets.build import build_net  # noqa: E402
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig  # noqa: E402
 from stenograde.nets.weights import LEAST_SHARE, load_weights, read_weights  # noqa: E402
+from stenograde.train.checkpoint import write_weights  # noqa: E402
 
 SHAPE = SmallResnetConfig(widths=(16, 32), depths=(1, 1))
 TABLE: dict[str, Any] = {
@@ -34,6 +35,18 @@ def _net(*, classes: int = 3, channels: int = 1) -> torch.nn.Module:
 def _saved(path: Path, state: dict[str, torch.Tensor]) -> Path:
     save_file({name: value.contiguous() for name, value in state.items()}, path)
     return path
+
+
+def test_weights_kept_in_half_the_size_start_a_net_that_says_nearly_the_same(tmp_path: Path) -> None:
+    first, second = _net().eval(), _net().eval()
+    whole, half = (
+        write_weights(first, tmp_path / f"{half}.safetensors", half=half) for half in (False, True)
+    )
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    assert load_weights(second, half).missing == ()
+    assert {weight.dtype for weight in second.parameters()} == {torch.float32}
+    images = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(second(images), first(images), atol=5e-3, rtol=5e-3)
 
 
 def _is_counter(name: str) -> bool:
