@@ -14,6 +14,7 @@ from stenograde.grades import (
     LevelPosition,
     Measurement,
     Point,
+    SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
@@ -45,6 +46,12 @@ def probabilities(draw: st.DrawFn) -> tuple[float, float, float]:
 
 
 @st.composite
+def second_opinions(draw: st.DrawFn) -> SecondOpinion:
+    """Any second opinion."""
+    return SecondOpinion(draw(some_text), draw(probabilities()), draw(st.floats(-2, 2)), draw(st.booleans()))
+
+
+@st.composite
 def sayings(draw: st.DrawFn) -> dict[str, Any]:
     """Any grade, or any reason for having none: what a cell grade says besides its cell."""
     status = draw(st.sampled_from(Status))
@@ -55,6 +62,7 @@ def sayings(draw: st.DrawFn) -> dict[str, Any]:
         "probabilities": draw(probabilities() if graded else st.none() | probabilities()),
         "point": draw(points | st.none()),
         "evidence": tuple(draw(st.lists(evidence, max_size=2))),
+        "second_opinion": draw(st.none() | second_opinions()),
     }
 
 

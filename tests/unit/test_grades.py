@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
+from stenograde.grades import BundleStamp, CellGrade, SecondOpinion, Status, StudyGrades
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 CELL = LUMBAR_MRI.cells[0]
@@ -60,3 +60,10 @@ def test_study_grades_when_all_cells_are_there_then_each_is_found() -> None:
 def test_study_grades_when_a_cell_is_missing_or_out_of_order_then_they_are_refused(order: slice) -> None:
     with pytest.raises(ValueError, match=r"^study grades must cover the 25 cells of lumbar_mri in order$"):
         make_grades([without_grade(cell) for cell in LUMBAR_MRI.cells[order]])
+
+
+def test_a_second_opinion_must_be_a_probability_too():
+    opinion = SecondOpinion("a ruler", (0.1, 0.2, 0.7), 1.6, True)
+    assert opinion.severity is Severity.SEVERE
+    with pytest.raises(ValueError, match="a second opinion: probabilities must be three that sum to 1"):
+        SecondOpinion("a ruler", (0.1, 0.2, 0.2), 0.0, False)

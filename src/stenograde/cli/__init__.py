@@ -27,6 +27,7 @@ from stenograde.cli import (
     phantom,
     prepare,
     pretrain,
+    score,
     train,
 )
 from stenograde.cli.output import fault_line, one_line, quiet, say_error
@@ -46,6 +47,7 @@ def _build() -> typer.Typer:
     app.callback(no_args_is_help=True)(_options)
     app.command("grade")(grade.grade)
     app.command("locate")(locate.locate)
+    app.command("score")(score.score)
     app.command("inspect")(inspect.inspect)
     app.command("phantom")(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")

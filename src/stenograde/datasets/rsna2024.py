@@ -21,7 +21,7 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
 from stenograde.grades import Point
 from stenograde.levels.axial_levels import AxialSlice, LevelOf, LevelOfSlice, axial_slices
-from stenograde.study import Series
+from stenograde.study import Series, Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Weighting
 
 CLASSES = tuple(severity.value for severity in Severity)
@@ -57,6 +57,46 @@ class AxialStudy:
     """Of the cells that have a label."""
     points: Mapping[Level, Point]
     """Canal at the disc, LPS mm; levels without coordinates are absent."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnsweredStudy:
+    """A study with its labels and where the experts saw its levels."""
+
+    name: str
+    study: Study
+    severities: Mapping[Cell, Severity]
+    """Of the cells that have a label."""
+    points: Mapping[Level, Point]
+    """Canal at the disc, LPS mm; levels without coordinates are absent."""
+
+
+def read_answered_studies(
+    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+) -> Iterator[AnsweredStudy]:
+    """Yield the studies that have labels.
+
+    Parameters
+    ----------
+    data : Path
+    notes : list of str
+        Gets a line for each study that was left out.
+    progress : callable, optional
+        Called with the number of studies read so far.
+
+    Raises
+    ------
+    DatasetError
+        If a table or the pictures are missing, or a table holds an unknown word.
+    """
+    labels = _read_labels(data / "train.csv")
+    coordinates = _read_coordinates(data)
+    for one in read_patients(data, notes=notes, progress=progress):
+        if one.patient not in labels:
+            notes.append(f"{one.patient} was left out: train.csv does not list it")
+            continue
+        marks = _marks(one.patient, coordinates.get(one.patient, []))
+        yield AnsweredStudy(one.patient, one.study, labels[one.patient], _level_points(one, marks))
 
 
 def read_axial_studies(

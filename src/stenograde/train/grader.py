@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.train.fit_config import EpochRecord, FitConfig
 from stenograde.train.grader_batches import CropAugment, GraderBatches, grader_loss
 from stenograde.train.grader_bundle import calibrate, export_grader, write_bundle
-from stenograde.train.grader_crops import CropsConfig, CropSet, Part, make_crops
+from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_plain, make_crops
 from stenograde.train.loop import fit
 
 Made = Callable[[str, int, int], None]
@@ -139,7 +139,7 @@ def train_grader(
     train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
     calibrated = calibrate(net, train, calibration, usual_share=config.usual_share)
     entry = export_grader(net, out, calibrated=calibrated, crops=config.data.crops)
-    training = {"patients": len(train.present), "seed": seed, **asdict(config)}
+    training = {"patients": len(train.present), "seed": seed, **as_plain(config)}
     write_bundle(out, base, entry, training=training, calibrated=calibrated)
     return out
 

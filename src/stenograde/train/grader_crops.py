@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -223,4 +223,17 @@ def _settings(config: CropsConfig, **more: object) -> str:
     """Return what crops depend on, as text; the phantom's own code too, as other code makes other patients."""
     home = Path(phantom_package.__file__).parent
     code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(home.glob("*.py")))).hexdigest()
-    return json.dumps({**asdict(config), **more, "phantom": code}, sort_keys=True)
+    return json.dumps({**as_plain(config), **more, "phantom": code}, sort_keys=True)
+
+
+def as_plain(value: Any) -> Any:
+    """Return settings as what JSON can hold, the same text for the same settings; sets are sorted."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(one) for key, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(str(one) for one in value)
+    if isinstance(value, tuple | list):
+        return [as_plain(one) for one in value]
+    return value if isinstance(value, bool | int | float | None) else str(value)

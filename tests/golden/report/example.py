@@ -16,6 +16,7 @@ from stenograde.grades import (
     LevelPosition,
     Measurement,
     Outline,
+    SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
@@ -46,6 +47,13 @@ SHARES = dict(
         strict=True,
     )
 )
+
+
+SECOND = {
+    Level.L3_L4: SecondOpinion("the canal's measurements", (0.05, 0.15, 0.8), 0.87, False),
+    Level.L4_L5: SecondOpinion("the canal's measurements", (0.7, 0.25, 0.05), -1.44, True),
+}
+"""Second opinions: one that agrees and one that does not."""
 
 
 def front_of_canal(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,6 +189,7 @@ def _cells() -> tuple[CellGrade, ...]:
                 probabilities=SHARES[cell.level],
                 point=(x, y, z),
                 evidence=tuple(evidence),
+                second_opinion=SECOND.get(cell.level),
             )
         else:
             aside = 9.0 if cell.condition is Condition.SUBARTICULAR_STENOSIS else 17.0

@@ -105,3 +105,16 @@ def test_schema_when_a_document_breaks_a_rule_then_it_is_refused(
     spoil(spoiled)
     with pytest.raises(ValidationError, match=match):
         VALID.validate(spoiled)
+
+
+def test_second_opinion_is_told_with_how_far_apart_it_is(document: dict[str, Any]) -> None:
+    agrees, differs = document["cells"][2]["second_opinion"], document["cells"][3]["second_opinion"]
+    assert document["cells"][0]["second_opinion"] is None
+    assert (agrees["severity"], agrees["disagrees"]) == ("severe", False)
+    assert differs == {
+        "source": "the canal's measurements",
+        "severity": "normal_mild",
+        "probability": {"normal_mild": 0.7, "moderate": 0.25, "severe": 0.05},
+        "severities_apart": -1.44,
+        "disagrees": True,
+    }

@@ -1,0 +1,183 @@
+"""The metric of RSNA 2024: weighted logarithmic loss of three conditions and of any severe canal; and AUC of severe.
+
+References
+----------
+RSNA 2024 Lumbar Spine Degenerative Classification, evaluation page of the competition: severities weigh 1, 2 and 4; the
+fourth part asks of each study whether any level's canal is severe, with the greatest P(severe) as the answer and the
+greatest weight of the study's canal cells as the weight; the score is the mean of the four parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
+from stenograde.evaluate.metrics import weighted_auc
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Severity
+
+Floats = NDArray[np.float64]
+
+SEVERITY_WEIGHTS = (1.0, 2.0, 4.0)
+"""How much a cell counts, by its severity."""
+
+ANY_SEVERE = "any_severe_canal"
+"""Name of the fourth part."""
+
+PARTS = (*(condition.value for condition in Condition), ANY_SEVERE)
+"""Parts of the metric, in order."""
+
+UNKNOWN = -1
+"""Rank of a cell that has no label."""
+
+_LEAST = float(np.finfo(np.float64).eps)
+"""Probabilities are not taken for less, as in scikit-learn's ``log_loss``."""
+
+_CONDITION_OF = np.array([tuple(Condition).index(cell.condition) for cell in LUMBAR_MRI.cells])
+
+
+@dataclass(frozen=True, eq=False)
+class CohortAnswers:
+    """What was said of each cell of each study, beside the truth.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (studies, cells, severities)
+        Cells in the order of ``LUMBAR_MRI``; rows sum to one.
+    severities : ndarray of shape (studies, cells), int64
+        Rank of the true severity, :data:`UNKNOWN` without a label.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a row is no probability.
+    """
+
+    probabilities: Floats
+    severities: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n, cells = self.severities.shape
+        if self.probabilities.shape != (n, len(LUMBAR_MRI.cells), len(Severity)) or cells != len(
+            LUMBAR_MRI.cells
+        ):
+            msg = (
+                f"answers must be of shape (studies, {len(LUMBAR_MRI.cells)}, {len(Severity)}) with a severity for "
+                f"each cell, got {self.probabilities.shape}, {self.severities.shape}"
+            )
+            raise ValueError(msg)
+        sums = self.probabilities.sum(axis=2)
+        if not (np.abs(sums - 1) < 1e-3).all() or self.probabilities.min() < 0:
+            msg = "probabilities of each cell must be at least 0 and sum to one"
+            raise ValueError(msg)
+
+    def known_only(self, keep: NDArray[np.bool_]) -> CohortAnswers:
+        """Return the answers with the labels of other cells than those kept, (studies, cells), made unknown."""
+        return CohortAnswers(self.probabilities, np.where(keep, self.severities, UNKNOWN))
+
+    def weighted(self) -> CohortAnswers:
+        """Return the answers that the metric rewards: probabilities times the weights of the severities.
+
+        A calibrated probability says how often something is true; the metric counts severe cells four times, so its
+        best answer says severe more often than that.
+        """
+        raised = self.probabilities * np.array(SEVERITY_WEIGHTS)
+        return CohortAnswers(raised / raised.sum(axis=2, keepdims=True), self.severities)
+
+
+def rsna_score(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """Return the four parts and their mean as ``score``, each with its 95 % interval over studies.
+
+    Parameters
+    ----------
+    answers : CohortAnswers
+    draws, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    scores : dict
+        By :data:`PARTS` and ``score``; NaN where a part has no labels.
+    """
+    lost, weight = _lost(answers)
+
+    def parts(of_studies: Floats) -> Floats:
+        down = of_studies @ weight
+        each = np.divide(of_studies @ lost, down, out=np.full(down.shape, np.nan), where=down > 0)
+        return np.concatenate([each, each.mean(axis=1, keepdims=True)], axis=1)
+
+    drawn = np.concatenate([parts(w) for w in _draws(answers, draws, seed)])
+    value = parts(np.ones((1, len(lost))))[0]
+    return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate((*PARTS, "score"))}
+
+
+def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """Return the AUC of severe by condition and their mean as ``macro``, each with its 95 % interval over studies."""
+    labelled = answers.severities >= 0
+    study_of = np.broadcast_to(np.arange(len(labelled))[:, None], labelled.shape)
+
+    def areas(of_studies: Floats) -> Floats:
+        found = []
+        for place in range(len(Condition)):
+            chosen = labelled & (place == _CONDITION_OF)
+            scores = answers.probabilities[..., -1][chosen]
+            severe = answers.severities[chosen] == len(Severity) - 1
+            found.append(
+                weighted_auc(scores, severe, of_studies[:, study_of[chosen]]) if severe.size else None
+            )
+        known = [area for area in found if area is not None]
+        each = [area if area is not None else np.full(len(of_studies), np.nan) for area in found]
+        return np.stack([*each, np.mean(known, axis=0) if known else each[0]], axis=1)
+
+    drawn = np.concatenate([areas(w) for w in _draws(answers, draws, seed)])
+    value = areas(np.ones((1, len(labelled))))[0]
+    names = (*(condition.value for condition in Condition), "macro")
+    return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate(names)}
+
+
+def answers_of(
+    said: Sequence[Mapping[Cell, tuple[float, float, float]]],
+    severities: Sequence[Mapping[Cell, Severity]],
+    *,
+    otherwise: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+) -> CohortAnswers:
+    """Return answers and truth as arrays.
+
+    Parameters
+    ----------
+    said : sequence of mapping
+        Probabilities by cell, study by study.
+    severities : sequence of mapping
+        Labels by cell.
+    otherwise : tuple of float
+        What counts as said of a cell of which nothing was.
+    """
+    probabilities = [[one.get(cell, otherwise) for cell in LUMBAR_MRI.cells] for one in said]
+    ranks = [[one[cell].rank if cell in one else UNKNOWN for cell in LUMBAR_MRI.cells] for one in severities]
+    return CohortAnswers(np.array(probabilities, np.float64), np.array(ranks, np.int64))
+
+
+def _draws(answers: CohortAnswers, draws: int, seed: int) -> Sequence[Floats]:
+    return list(patient_weights(np.arange(len(answers.severities)), draws=draws, seed=seed))
+
+
+def _lost(answers: CohortAnswers) -> tuple[Floats, Floats]:
+    """Weighted loss and weight of each study in each part, shape (studies, parts)."""
+    known, ranks = answers.severities >= 0, np.maximum(answers.severities, 0)
+    weight = np.where(known, np.array(SEVERITY_WEIGHTS)[ranks], 0.0)
+    shares = np.take_along_axis(answers.probabilities, ranks[..., None], axis=2)[..., 0]
+    loss = -np.log(np.clip(shares, _LEAST, 1 - _LEAST)) * weight
+    canal = tuple(Condition).index(Condition.SPINAL_CANAL_STENOSIS) == _CONDITION_OF
+    severe = np.where(known, answers.severities == len(Severity) - 1, False)[:, canal].any(axis=1)
+    said = np.where(known, answers.probabilities[..., -1], 0.0)[:, canal].max(axis=1)
+    said = np.clip(said, _LEAST, 1 - _LEAST)
+    most = weight[:, canal].max(axis=1)
+    lost_any = -np.log(np.where(severe, said, 1 - said)) * most
+    conditions = [place == _CONDITION_OF for place in range(len(Condition))]
+    return (
+        np.stack([*(loss[:, which].sum(axis=1) for which in conditions), lost_any], axis=1),
+        np.stack([*(weight[:, which].sum(axis=1) for which in conditions), most], axis=1),
+    )

@@ -1,0 +1,212 @@
+"""Grade a cohort in the layout of RSNA 2024 and score it: metric, AUC, level points, measurements; series left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stenograde import geometry
+from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies
+from stenograde.datasets.tables import read_rows
+from stenograde.errors import DatasetError, StudyError
+from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
+from stenograde.evaluate.rsna_metric import CohortAnswers, answers_of, rsna_score, severe_auc
+from stenograde.grades import Status, StudyGrades
+from stenograde.predict.bundle import Bundle
+from stenograde.predict.grade import grade_study
+from stenograde.study import Study
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity
+
+TRUTH = "truth.csv"
+"""Table of a phantom cohort: for each study and level the centre of the dural sac, its depth and its area."""
+
+MEASURED = {"canal_ap_diameter": "sac_ap_mm", "dural_sac_area": "sac_area_mm2"}
+"""Our measurements by name, and the column of :data:`TRUTH` that each is compared with."""
+
+
+@dataclass(frozen=True, eq=False)
+class GradedStudy:
+    """What was said of one study, beside what is true of it."""
+
+    name: str
+    said: Mapping[Cell, tuple[float, float, float]]
+    """Also of abstained cells, as far as they have probabilities."""
+    graded: frozenset[Cell]
+    severities: Mapping[Cell, Severity]
+    point_errors_mm: tuple[float, ...]
+    """Of the canal's centre at each level that both sides know."""
+    errors: Mapping[str, tuple[float, ...]]
+    """Measured minus true, by measurement."""
+    n_flagged: int
+    """Cells whose second opinion disagrees."""
+    seconds: float
+    left_out: Role | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CohortScores:
+    """Scores of a cohort."""
+
+    n_studies: int
+    failures: tuple[str, ...]
+    score: Mapping[str, Interval]
+    """The metric on all labelled cells, with probabilities as they were said."""
+    weighted: Mapping[str, Interval]
+    """The metric with probabilities times its weights, as it rewards them."""
+    graded_only: Mapping[str, Interval]
+    """The metric on the cells that were graded."""
+    auc: Mapping[str, Interval]
+    coverage: Mapping[str, float]
+    """Share of labelled cells that were graded, by condition."""
+    errors: Mapping[str, Interval]
+    """Mean level point error (``level_point_mm``) and mean absolute errors of measurements; NaN without truth."""
+    flagged: float
+    """Cells per study whose second opinion disagrees."""
+    seconds: float
+    """Median time to grade a study, s."""
+
+
+_CENTRE = ("canal_x_mm", "canal_y_mm", "canal_z_mm")
+"""Columns of :data:`TRUTH` that hold the centre of the canal; marks in pictures lie on a slice beside it."""
+
+Done = Callable[[int], None]
+
+
+def grade_cohort(
+    data: Path, bundle: Bundle, *, leave_one_out: int | None = None, done: Done | None = None
+) -> tuple[GradedStudy, ...]:
+    """Grade every labelled study of a cohort.
+
+    Parameters
+    ----------
+    data : Path
+        As ``stenograde phantom`` writes it, or RSNA 2024.
+    bundle : Bundle
+    leave_one_out : int, optional
+        With it, one series role of each study is left out, drawn from this seed.
+    done : callable, optional
+        Called with the number of studies read so far.
+
+    Raises
+    ------
+    DatasetError
+        If a table or the pictures are missing, or no study has labels.
+    """
+    notes: list[str] = []
+    truths = _read_truths(data / TRUTH)
+    graded = []
+    for number, one in enumerate(read_answered_studies(data, notes=notes, progress=done)):
+        study, left_out = one.study, None
+        if leave_one_out is not None:
+            study, left_out = without_one(one.study, np.random.default_rng([leave_one_out, number]))
+        graded.append(_graded(one, study, bundle, truths.get(one.name, {}), left_out))
+    if not graded:
+        msg = f"{data} must hold studies with labels, got none" + "".join(f"; {note}" for note in notes[:3])
+        raise DatasetError(msg)
+    return tuple(graded)
+
+
+def without_one(study: Study, rng: np.random.Generator) -> tuple[Study, Role | None]:
+    """Return a study without the series of one role, drawn at random; whole where it has one role or none."""
+    roles = [role for role in Role if study.by_role(role) is not None]
+    if len(roles) < 2:
+        return study, None
+    role = roles[int(rng.integers(len(roles)))]
+    return replace(study, series=tuple(one for one in study.series if one.role is not role)), role
+
+
+def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: int = 0) -> CohortScores:
+    """Score what was graded; a study that failed, and a cell of which nothing was said, count as even odds."""
+    answers = answers_of([one.said for one in graded], [one.severities for one in graded])
+    keep = np.array([[cell in one.graded for cell in LUMBAR_MRI.cells] for one in graded])
+    errors = {
+        "level_point_mm": [one.point_errors_mm for one in graded],
+        **{name: [tuple(np.abs(one.errors[name])) for one in graded] for name in MEASURED},
+    }
+    return CohortScores(
+        n_studies=len(graded),
+        failures=tuple(f"{one.name}: {one.failure}" for one in graded if one.failure),
+        score=rsna_score(answers, draws=draws, seed=seed),
+        weighted=rsna_score(answers.weighted(), draws=draws, seed=seed),
+        graded_only=rsna_score(answers.known_only(keep), draws=draws, seed=seed),
+        auc=severe_auc(answers, draws=draws, seed=seed),
+        coverage=_coverage(answers, keep),
+        errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
+        flagged=float(np.mean([one.n_flagged for one in graded])),
+        seconds=float(np.median([one.seconds for one in graded])),
+    )
+
+
+_Truths = Mapping[Level, Mapping[str, float]]
+
+
+def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
+    """Return the truth by study and level; empty without a table."""
+    truths: dict[str, dict[Level, Mapping[str, float]]] = {}
+    for row in read_rows(path, ("study_id", "level", *_CENTRE, *MEASURED.values())) if path.is_file() else ():
+        values = {column: float(row[column]) for column in (*_CENTRE, *MEASURED.values())}
+        truths.setdefault(row["study_id"], {})[Level.parse(row["level"])] = values
+    return truths
+
+
+def _graded(
+    one: AnsweredStudy, study: Study, bundle: Bundle, truths: _Truths, left_out: Role | None
+) -> GradedStudy:
+    nothing: dict[str, tuple[float, ...]] = dict.fromkeys(MEASURED, ())
+    try:
+        grades = grade_study(study, bundle)
+    except StudyError as exc:
+        return GradedStudy(
+            one.name, {}, frozenset(), one.severities, (), nothing, 0, float("nan"), left_out, str(exc)
+        )
+    found = {position.level: position.point for position in grades.levels if position.point}
+    true = dict(one.points) | {
+        level: (row["canal_x_mm"], row["canal_y_mm"], row["canal_z_mm"]) for level, row in truths.items()
+    }
+    return GradedStudy(
+        name=one.name,
+        said={grade.cell: grade.probabilities for grade in grades.cells if grade.probabilities},
+        graded=frozenset(grade.cell for grade in grades.cells if grade.status is Status.GRADED),
+        severities=one.severities,
+        point_errors_mm=tuple(
+            geometry.distance_mm(found[level], point) for level, point in true.items() if level in found
+        ),
+        errors={name: tuple(_errors(name, grades, truths)) for name in MEASURED},
+        n_flagged=sum(
+            grade.second_opinion is not None and grade.second_opinion.disagrees for grade in grades.cells
+        ),
+        seconds=grades.seconds,
+        left_out=left_out,
+    )
+
+
+def _errors(name: str, grades: StudyGrades, truths: _Truths) -> Iterator[float]:
+    for item in grades.measurements:
+        if item.name == name and item.level is not None and item.level in truths:
+            yield item.value - truths[item.level][MEASURED[name]]
+
+
+def _coverage(answers: CohortAnswers, keep: np.ndarray) -> dict[str, float]:
+    shares = {}
+    for condition in Condition:
+        of_condition = np.array([cell.condition is condition for cell in LUMBAR_MRI.cells])
+        labelled = (answers.severities >= 0) & of_condition
+        shares[condition.value] = float(keep[labelled].mean()) if labelled.any() else float("nan")
+    return shares
+
+
+def _mean_of(values: list[tuple[float, ...]], *, draws: int, seed: int) -> Interval:
+    """Mean over all values of all studies, with its interval over studies."""
+    sums = np.array([float(np.sum(of_study)) for of_study in values])
+    counts = np.array([float(len(of_study)) for of_study in values])
+    if not counts.sum():
+        return interval_of(float("nan"), np.array([np.nan]))
+    drawn = []
+    for weights in patient_weights(np.arange(len(values)), draws=draws, seed=seed):
+        n = weights @ counts
+        drawn.append(np.divide(weights @ sums, n, out=np.full(n.shape, np.nan), where=n > 0))
+    return interval_of(float(sums.sum() / counts.sum()), np.concatenate(drawn))

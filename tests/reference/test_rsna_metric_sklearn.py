@@ -1,0 +1,92 @@
+"""The metric of RSNA 2024 against one made of scikit-learn's log_loss, cell by cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stenograde.evaluate.rsna_metric import (
+    ANY_SEVERE,
+    UNKNOWN,
+    CohortAnswers,
+    answers_of,
+    rsna_score,
+    severe_auc,
+)
+from stenograde.terms import LUMBAR_MRI, Condition, Severity
+
+metrics = pytest.importorskip("sklearn.metrics", reason="the reference is scikit-learn")
+
+WEIGHTS = np.array([1.0, 2.0, 4.0])
+
+
+def made(n: int = 30, seed: int = 0, unlabelled: float = 0.1) -> CohortAnswers:
+    rng = np.random.default_rng(seed)
+    severities = rng.choice(3, (n, 25), p=[0.7, 0.2, 0.1])
+    logits = rng.normal(size=(n, 25, 3)) + 1.5 * np.eye(3)[severities]
+    p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    severities[rng.random((n, 25)) < unlabelled] = UNKNOWN
+    return CohortAnswers(p, severities)
+
+
+def columns(condition: Condition) -> list[int]:
+    return [k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.condition is condition]
+
+
+def test_parts_are_those_of_scikit_learn() -> None:
+    answers = made()
+    scores = rsna_score(answers, draws=20)
+    parts = []
+    for condition in Condition:
+        p, y = answers.probabilities[:, columns(condition)], answers.severities[:, columns(condition)]
+        known = y >= 0
+        parts.append(metrics.log_loss(y[known], p[known], sample_weight=WEIGHTS[y[known]], labels=[0, 1, 2]))
+        assert scores[condition.value].value == pytest.approx(parts[-1])
+    canal = columns(Condition.SPINAL_CANAL_STENOSIS)
+    truth, said, weights = [], [], []
+    for p, y in zip(answers.probabilities[:, canal], answers.severities[:, canal], strict=True):
+        known = y >= 0
+        truth.append(int((y[known] == 2).any()))
+        said.append(p[known, 2].max())
+        weights.append(WEIGHTS[y[known]].max())
+    parts.append(metrics.log_loss(truth, said, sample_weight=weights))
+    assert scores[ANY_SEVERE].value == pytest.approx(parts[-1])
+    assert scores["score"].value == pytest.approx(np.mean(parts))
+    assert scores["score"].low < scores["score"].value < scores["score"].high
+
+
+def test_areas_are_those_of_scikit_learn() -> None:
+    answers = made(seed=1)
+    areas = severe_auc(answers, draws=20)
+    wanted = []
+    for condition in Condition:
+        p, y = answers.probabilities[:, columns(condition)], answers.severities[:, columns(condition)]
+        wanted.append(metrics.roc_auc_score(y[y >= 0] == 2, p[y >= 0][:, 2]))
+        assert areas[condition.value].value == pytest.approx(wanted[-1])
+    assert areas["macro"].value == pytest.approx(np.mean(wanted))
+
+
+def test_weighted_answers_are_better_where_probabilities_are_true() -> None:
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet([2, 1, 0.5], (400, 25))
+    y = (p.cumsum(axis=2) < rng.random((400, 25, 1))).sum(axis=2)
+    answers = CohortAnswers(p, y)
+    for condition in Condition:
+        said, weighted = (
+            rsna_score(one, draws=1)[condition.value].value for one in (answers, answers.weighted())
+        )
+        assert weighted < said
+
+
+def test_what_is_not_said_counts_as_even_odds() -> None:
+    cell = LUMBAR_MRI.cells[7]
+    answers = answers_of([{}], [{cell: Severity.SEVERE}])
+    assert rsna_score(answers, draws=1)[cell.condition.value].value == pytest.approx(np.log(3))
+    assert np.isnan(rsna_score(answers, draws=1)[Condition.SUBARTICULAR_STENOSIS.value].value)
+
+
+def test_shapes_and_sums_are_checked() -> None:
+    with pytest.raises(ValueError, match="answers must be of shape"):
+        CohortAnswers(np.full((2, 24, 3), 1 / 3), np.zeros((2, 25), np.int64))
+    with pytest.raises(ValueError, match="sum to one"):
+        CohortAnswers(np.ones((2, 25, 3)), np.zeros((2, 25), np.int64))

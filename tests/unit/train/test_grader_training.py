@@ -1,0 +1,165 @@
+"""From virtual patients to a bundle that grades 25 cells: made once, gone on with, the same from the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from stenograde.datasets.phantom import Protocol  # noqa: E402
+from stenograde.errors import BundleError, ConfigError  # noqa: E402
+from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
+from stenograde.nets.level_grader import GraderGraph, LevelGraderConfig  # noqa: E402
+from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
+from stenograde.predict.grader import run_grader  # noqa: E402
+from stenograde.terms import Condition, Level, Role  # noqa: E402
+from stenograde.train.fit_config import FitConfig  # noqa: E402
+from stenograde.train.grader import GraderTraining, make_training_crops, train_grader  # noqa: E402
+from stenograde.train.grader_batches import CropAugment, GraderBatches, changed, grader_loss  # noqa: E402
+from stenograde.train.grader_bundle import load_grader  # noqa: E402
+from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_values, cells_of, make_crops  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
+
+CROPS = CropConfig(slices=3, size_px=16, grid_mm=2.0)
+DATA = CropsConfig(crops=CROPS, protocol=Protocol(sagittal_matrix=112, axial_matrix=90, layers=1))
+FIT = FitConfig(epochs=2, batch=4, workers=0, precision="32", accelerator="cpu")
+TINY = GraderTraining(
+    data=DATA,
+    net=LevelGraderConfig(slices=3, size_px=16, widths=(16, 16), kept=4, features=8),
+    fit=FIT,
+    validation_patients=1,
+    calibration_patients=1,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("grader")
+    crops = make_training_crops(out, TINY, patients=2, seed=3)
+    return train_grader(out, TINY, crops, seed=3, base=default_bundle())
+
+
+def crop_set(trained: Path, part: Part = Part.TRAIN, patients: int = 2) -> CropSet:
+    return make_crops(trained / "training" / f"crops-{part}", DATA, part=part, patients=patients, seed=3)
+
+
+def test_the_bundle_loads_and_its_graph_gives_what_the_net_gives(trained: Path) -> None:
+    bundle = load_bundle(trained)
+    entry = bundle.table.grader
+    assert entry is not None
+    crops = crop_set(trained)
+    values, present = as_values(crops.crops[0]), crops.present[0]
+    logits, strangeness = run_grader(bundle.grader, values, present)
+    net = GraderGraph(load_grader(entry, trained)).eval()
+    with torch.inference_mode():
+        ours = net(torch.from_numpy(values), torch.from_numpy(present.astype(np.float32)))
+    # its weights were kept in 16 bits
+    np.testing.assert_allclose(logits, ours[0].numpy(), atol=0.02)
+    np.testing.assert_allclose(strangeness, ours[1].numpy(), rtol=0.1)
+    assert set(entry.calibration) == {condition.value for condition in Condition}
+    assert all(limit > 0 for limit in entry.usual_below.values())
+
+
+def test_the_locator_and_the_card_come_along(trained: Path) -> None:
+    bundle, base = load_bundle(trained), default_bundle()
+    assert bundle.table.locator == base.table.locator
+    assert bundle.table.canal == base.table.canal
+    assert bundle.stamp.name == "lumbar-mri-25"
+    assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
+    assert "not a medical device" in bundle.card
+
+
+def test_training_again_gives_the_same_bundle(trained: Path, tmp_path: Path) -> None:
+    crops = make_training_crops(tmp_path, TINY, patients=2, seed=3)
+    assert (
+        hashlib.sha256(crops[Part.TRAIN].crops).digest() == hashlib.sha256(crop_set(trained).crops).digest()
+    )
+    again = train_grader(tmp_path, TINY, crops, seed=3, base=default_bundle())
+    assert load_bundle(again).hash == load_bundle(trained).hash
+
+
+def test_making_crops_goes_on_where_it_was_and_refuses_other_settings(tmp_path: Path) -> None:
+    config = replace(DATA, crops=CropConfig(slices=2, size_px=4, grid_mm=4.0))
+    whole = make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=3)
+    kept = whole.crops.copy()
+    severities = np.lib.format.open_memmap(tmp_path / "severities.npy", "r+")
+    severities[1] = -1
+    severities.flush()
+    np.lib.format.open_memmap(tmp_path / "crops.npy", "r+")[1] = 0
+    counts: list[int] = []
+    again = make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=3, done=counts.append)
+    assert counts == [2]
+    np.testing.assert_array_equal(again.crops, kept)
+    with pytest.raises(ConfigError, match="must be of the same settings"):
+        make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=4)
+
+
+def test_no_patient_is_in_two_parts(trained: Path) -> None:
+    train, validation = crop_set(trained), crop_set(trained, Part.VALIDATION, 1)
+    assert not any(np.array_equal(one, validation.crops[0]) for one in train.crops)
+
+
+def test_batches_are_the_same_from_the_same_seed_and_whole_without_changes(trained: Path) -> None:
+    crops = crop_set(trained)
+    ours, theirs = ([*GraderBatches(crops, FIT, CropAugment()).batches(1, 0, 1)] for _ in range(2))
+    assert len(ours) == len(GraderBatches(crops, FIT, CropAugment())) == 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    plain = [*GraderBatches(crops, FIT, None).batches(0, 0, 1)]
+    values = torch.cat([batch["input"] for batch in plain]).numpy()
+    np.testing.assert_array_equal(values, as_values(crops.crops).reshape(values.shape))
+    assert torch.cat([batch["target"] for batch in plain]).shape == (10, 5)
+
+
+def test_series_are_left_out_whole_and_never_all() -> None:
+    rng = np.random.default_rng(0)
+    crops, present = np.ones((2, 4, 3, 16, 16), np.float32), np.ones((2, 4), bool)
+    config = CropAugment(drop_share=1.0)
+    dropped = set()
+    for _ in range(40):
+        values, left = changed(crops, present, config, rng)
+        gone = {kind.role for place, kind in enumerate(CropKind) if not left[:, place].any()}
+        assert len(gone) == 1
+        assert all(left[:, place].all() for place, kind in enumerate(CropKind) if kind.role not in gone)
+        assert (values[~left] == 0).all()
+        dropped |= gone
+    assert dropped == set(Role)
+    only = np.zeros((2, 4), bool)
+    only[:, 3] = True
+    assert changed(crops, only, config, rng)[1][:, 3].all()
+
+
+def test_the_loss_is_the_metric_of_rsna_but_for_any_severe() -> None:
+    from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_score
+    from stenograde.terms import LUMBAR_MRI
+
+    rng = np.random.default_rng(1)
+    logits, severities = rng.normal(size=(5, 5, 3)), rng.integers(0, 3, (5, 5))
+    p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    said, truth = np.zeros((1, 25, 3)), np.zeros((1, 25), np.int64)
+    for row, level in enumerate(LUMBAR_MRI.levels):
+        for column, cell in enumerate(cells_of(level)):
+            said[0, LUMBAR_MRI.cells.index(cell)] = p[row, column]
+            truth[0, LUMBAR_MRI.cells.index(cell)] = severities[row, column]
+    score = rsna_score(CohortAnswers(said, truth), draws=1)
+    wanted = np.mean([score[condition.value].value for condition in Condition])
+    loss = grader_loss(torch.from_numpy(logits), {"target": torch.from_numpy(severities)})
+    assert float(loss) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
+    with pytest.raises(ValueError, match="net must take the crops that are cut"):
+        GraderTraining(net=LevelGraderConfig(size_px=64))
+    with pytest.raises(ValueError, match="usual_share up to 1"):
+        GraderTraining(usual_share=1.5)
+    entry = load_bundle(trained).table.grader
+    assert entry is not None
+    with pytest.raises(BundleError, match="must fit a level grader of widths"):
+        load_grader(replace(entry, features=4), trained)
+    assert [cell.level for cell in cells_of(Level.L5_S1)] == [Level.L5_S1] * 5
