@@ -8,12 +8,19 @@ from typing import Annotated
 import typer
 
 from stenograde.errors import ConfigError
+from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients.")] = 0,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cell", help="CELL=SEVERITY, as left_neural_foraminal_narrowing_l5_s1=severe; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Write simulated lumbar MRI studies with known answers, in the folder layout of RSNA 2024."""
     from stenograde.cli.output import out_folder
@@ -25,8 +32,22 @@ def phantom(
     if images.exists() and any(images.iterdir()):
         msg = f"--out must not hold a cohort already, got {images}; name another folder"
         raise ConfigError(msg)
+    cells = dict(_chosen(one) for one in cell or [])
     with progress_on_stderr("writing patients", total=patients) as advance:
-        write_cohort(folder, patients=patients, seed=seed, progress=advance)
+        write_cohort(folder, patients=patients, seed=seed, cells=cells, progress=advance)
     print(f"patients: {patients}")
     print(f"studies:  {folder / 'train_images'}")
-    print(f"answers:  {folder / 'train.csv'}")
+    print(f"answers:  {folder / 'train.csv'}, in mm: truth.csv")
+
+
+def _chosen(text: str) -> tuple[Cell, Severity]:
+    name, _, grade = text.partition("=")
+    cell = next((cell for cell in LUMBAR_MRI.cells if cell.name == name.strip()), None)
+    severity = next((severity for severity in Severity if severity.value == grade.strip()), None)
+    if cell is None or severity is None:
+        msg = (
+            f"--cell must be CELL=SEVERITY with a column of train.csv (as {LUMBAR_MRI.cells[0].name}) and one of "
+            f"{', '.join(Severity)}, got {text!r}"
+        )
+        raise ConfigError(msg)
+    return cell, severity

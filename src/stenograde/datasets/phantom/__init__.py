@@ -4,13 +4,15 @@ from stenograde.datasets.phantom.acquisition import Protocol, plan_study
 from stenograde.datasets.phantom.cohort import Cohort, WrittenStudy, write_cohort, write_study
 from stenograde.datasets.phantom.dicom_files import Codec, FileOptions, StudyIds
 from stenograde.datasets.phantom.patient import LevelTruth, Phantom, make_patient
-from stenograde.datasets.phantom.population import Population, severity_of_area
+from stenograde.datasets.phantom.population import Population
 from stenograde.datasets.phantom.render import label_series, render_series
+from stenograde.datasets.phantom.stenosis import Foramen, severity_of_area, severity_of_recess
 
 __all__ = [
     "Codec",
     "Cohort",
     "FileOptions",
+    "Foramen",
     "LevelTruth",
     "Phantom",
     "Population",
@@ -22,6 +24,7 @@ __all__ = [
     "plan_study",
     "render_series",
     "severity_of_area",
+    "severity_of_recess",
     "write_cohort",
     "write_study",
 ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from stenograde.datasets.phantom.curve import STEP_MM, Array, Grid, SpineCurve
-from stenograde.datasets.phantom.population import LEVEL_BELOW, SEGMENTS, Population, draw_area
-from stenograde.terms import Level, Severity
+from stenograde.datasets.phantom.population import LEVEL_BELOW, SEGMENTS, Population
+from stenograde.datasets.phantom.stenosis import Foramen, area_of, foramen_of, recess_of
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side
 
 
 class Row(IntEnum):
@@ -34,6 +36,12 @@ class Row(IntEnum):
     BACK_FAT = auto()  # height of the triangle of fat behind the sac in the midline
     FACET = auto()  # how far beside the midline the middle of a facet joint lies
     BULGE = auto()  # how far the disc stands out behind
+    SIDE_BULGE_LEFT = auto()  # how much further it stands out at the patient's left
+    SIDE_BULGE_RIGHT = auto()
+    RECESS_LEFT = auto()  # height of the lateral recess: from the disc to the ligament, beside the sac
+    RECESS_RIGHT = auto()
+    OVERGROWTH_LEFT = auto()  # how far the facet joint has grown to the front and middle
+    OVERGROWTH_RIGHT = auto()
     BEND = auto()  # curvature, 1/mm
     CORD = auto()  # half width of the cord
     INFILTRATION = auto()  # fat among the muscle, share
@@ -61,6 +69,8 @@ class Anatomy:
         Rows of :class:`Row` at ``curve.table_way_mm``.
     sac_area_mm2 : dict
         Area of the dural sac at each graded level, mm².
+    foramina : dict
+        Per level and side the soft tissue of the foramen; unmirrored.
     back_fat_mm : float
         Thickness of the subcutaneous fat of the back.
     texture_seed : int
@@ -78,6 +88,7 @@ class Anatomy:
     hydration: Array
     tables: Grid
     sac_area_mm2: dict[Level, float]
+    foramina: dict[tuple[Level, Side], Foramen]
     back_fat_mm: float
     texture_seed: int
 
@@ -109,32 +120,20 @@ class Anatomy:
 _UPPER = {level: name for name, level in LEVEL_BELOW.items()}
 
 
-def draw_anatomy(rng: np.random.Generator, canals: dict[Level, Severity], population: Population) -> Anatomy:
-    """Draw a spine whose canals have given severities.
+def draw_anatomy(
+    rng: np.random.Generator, severities: Mapping[Cell, float], population: Population
+) -> Anatomy:
+    """Draw a spine whose 25 cells have given severities.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    canals : dict
-        Severity of canal stenosis at each level.
+    severities : mapping
+        Of each cell, 0 to 3.
     population : Population
     """
     size = float(np.clip(rng.normal(*population.size), 0.86, 1.14))
-    narrowed = {level: list(Severity).index(severity) for level, severity in canals.items()}
-    worn = np.array(
-        [
-            float(
-                np.clip(
-                    rng.normal(
-                        0.25 + 0.3 * (narrowed[_LEVEL_OF_DISC[k]] if k in _LEVEL_OF_DISC else 0), 0.22
-                    ),
-                    0,
-                    1,
-                )
-            )
-            for k in range(len(SEGMENTS))
-        ]
-    )
+    worn = _worn(rng, severities)
     height = np.array([segment.height_mm for segment in SEGMENTS]) * size
     height *= rng.normal(1.0, 0.015, len(SEGMENTS))
     disc = np.array([segment.disc_above_mm for segment in SEGMENTS]) * size
@@ -143,8 +142,23 @@ def draw_anatomy(rng: np.random.Generator, canals: dict[Level, Severity], popula
     zero = top[_S1] + disc[_S1] / 2
     centre, disc_way = top - height / 2 - zero, top + disc / 2 - zero
     curve = _curve(rng, centre, top - zero, population)
-    areas = {level: draw_area(rng, canals[level], _open_area(rng, level, population)) for level in canals}
     layout = _Layout(size, centre, height / 2, disc_way, disc / 2)
+    narrow = _Narrowed(
+        area={
+            cell.level: area_of(severities[cell], _open_area(rng, cell.level, population))
+            for cell in LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)
+        },
+        recess={
+            (cell.level, cell.side): recess_of(severities[cell])
+            for cell in LUMBAR_MRI.of(Condition.SUBARTICULAR_STENOSIS)
+            if cell.side
+        },
+        foramen={
+            (cell.level, cell.side): foramen_of(severities[cell])
+            for cell in LUMBAR_MRI.of(Condition.NEURAL_FORAMINAL_NARROWING)
+            if cell.side
+        },
+    )
     return Anatomy(
         curve=curve,
         names=tuple(segment.name for segment in SEGMENTS),
@@ -157,11 +171,34 @@ def draw_anatomy(rng: np.random.Generator, canals: dict[Level, Severity], popula
         * rng.normal(1, 0.06, len(SEGMENTS)),
         pedicle_mm=np.array([segment.pedicle_half_width_mm for segment in SEGMENTS]) * size,
         hydration=1 - worn,
-        tables=_tables(rng, curve, layout, areas),
-        sac_area_mm2=areas,
+        tables=_tables(rng, curve, layout, narrow),
+        sac_area_mm2=narrow.area,
+        foramina=narrow.foramen,
         back_fat_mm=float(rng.uniform(*population.back_fat_mm)),
         texture_seed=int(rng.integers(2**31)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Narrowed:
+    """What stenosis leaves open: mm² of sac, mm of recess, soft tissue of foramina."""
+
+    area: dict[Level, float]
+    recess: dict[tuple[Level, Side], float]
+    foramen: dict[tuple[Level, Side], Foramen]
+
+
+def _worn(rng: np.random.Generator, severities: Mapping[Cell, float]) -> Array:
+    """Wear of the disc above each vertebra, 0 to 1: the more, the worse its cells are on average."""
+    of_level = {
+        level: float(np.mean([value for cell, value in severities.items() if cell.level is level]))
+        for level in LUMBAR_MRI.levels
+    }
+    means = [
+        0.22 + 0.3 * (of_level[_LEVEL_OF_DISC[k]] if k in _LEVEL_OF_DISC else 0.3)
+        for k in range(len(SEGMENTS))
+    ]
+    return np.clip(rng.normal(means, 0.2), 0, 1)
 
 
 _S1 = [segment.name for segment in SEGMENTS].index("S1")
@@ -199,13 +236,13 @@ def _curve(rng: np.random.Generator, centre: Array, top: Array, population: Popu
     return SpineCurve(ways, np.deg2rad(tilt), origin, sway)
 
 
-def _tables(rng: np.random.Generator, curve: SpineCurve, layout: _Layout, areas: dict[Level, float]) -> Grid:
+def _tables(rng: np.random.Generator, curve: SpineCurve, layout: _Layout, narrow: _Narrowed) -> Grid:
     s = curve.table_way_mm
     out = np.zeros((len(Row), len(s)))
     out[Row.BEND] = curve.bend_per_mm
     out[Row.BODY_DEPTH], out[Row.BODY_WIDTH] = _column(s, layout)
     _canal(out, s, layout)
-    for level, area in areas.items():
+    for level, area in narrow.area.items():
         _narrow(out, s, float(layout.disc[_disc_index(level)]), area, float(rng.uniform(0.4, 0.7)))
     for k in range(_S1, len(SEGMENTS) - 1):
         plump = np.exp(-(((s - layout.disc[k]) / (layout.half_disc[k] + 3)) ** 4))
@@ -213,11 +250,42 @@ def _tables(rng: np.random.Generator, curve: SpineCurve, layout: _Layout, areas:
     wall = out[Row.BODY_DEPTH] + out[Row.BULGE] + 0.8
     front = out[Row.SAC_CENTRE] - out[Row.SAC_DEPTH]
     out[Row.BULGE] -= np.maximum(wall - front, 0) * (out[Row.SAC_DEPTH] > 1)
+    _narrow_recesses(rng, out, s, layout, narrow)
     nodes = layout.centre[[0, _S1, _S1 + 2, _S1 + 4, -1]]
     fatty = np.array([0.6, 0.5, 0.3, 0.16, 0.1]) * rng.uniform(0.5, 1.3)
     out[Row.INFILTRATION] = _smooth(s, nodes, fatty)
     out[Row.TAPER] = _smooth(s, nodes, np.array([1.3, 1.2, 0.95, 0.8, 0.7]))
     return out.astype(np.float32)
+
+
+OPEN_RECESS_MM = 5.5
+"""Height of a lateral recess without stenosis, mm; see :data:`.stenosis.NARROW_RECESS_MM`."""
+
+_SIDES = {
+    Side.LEFT: (Row.RECESS_LEFT, Row.SIDE_BULGE_LEFT, Row.OVERGROWTH_LEFT),
+    Side.RIGHT: (Row.RECESS_RIGHT, Row.SIDE_BULGE_RIGHT, Row.OVERGROWTH_RIGHT),
+}
+
+
+def _narrow_recesses(
+    rng: np.random.Generator, out: Array, s: Array, layout: _Layout, narrow: _Narrowed
+) -> None:
+    """Lower the recesses at their discs, and let disc and joint grow into recesses and foramina."""
+    for recess, _, _ in _SIDES.values():
+        out[recess] = OPEN_RECESS_MM
+    for (level, side), height in narrow.recess.items():
+        recess, bulge, growth = _SIDES[side]
+        disc = float(layout.disc[_disc_index(level)])
+        near = np.exp(-(((s - disc) / 8.0) ** 4))
+        closed = 1 - height / OPEN_RECESS_MM
+        squeezed = 1 - min(narrow.foramen[level, side].fat_along_mm / 7.0, 1.0)
+        out[recess] -= (OPEN_RECESS_MM - height) * near
+        here = round((disc - float(s[0])) / STEP_MM)
+        room = 0.45 * out[Row.SAC_DEPTH, here]  # the disc must not reach the front corner of the sac
+        stands = min(closed * float(rng.uniform(0.5, 2.5)), room)
+        out[bulge] = np.maximum(out[bulge], stands * np.exp(-(((s - disc) / 7.0) ** 4)))
+        grown = float(rng.uniform(0.5, 1.5)) * (closed + squeezed)
+        out[growth] = np.maximum(out[growth], grown * np.exp(-(((s - disc) / 14.0) ** 4)))
 
 
 def _disc_index(level: Level) -> int:

@@ -49,6 +49,10 @@ class Points:
         """One dimension at each point."""
         return self.tables[row][self.entry]
 
+    def sided(self, left: Row, right: Row) -> Grid:
+        """One dimension at each point, by the side on which it lies."""
+        return np.where(self.left > 0, self.row(left), self.row(right))
+
 
 class Canvas:
     """Signal and label of points, painted over tissue by tissue.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from stenograde.datasets.phantom.dicom_files import FileOptions, StudyIds, write
 from stenograde.datasets.phantom.patient import Phantom, make_patient
 from stenograde.datasets.phantom.population import Population
 from stenograde.datasets.phantom.render import render_series
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role
+from stenograde.datasets.phantom.truth_table import TRUTH_HEAD, truth_rows
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role, Severity
 
 _ROLE_OF = {
     Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
@@ -55,6 +56,7 @@ def write_cohort(
     patients: int,
     seed: int,
     progress: Callable[[int], None] | None = None,
+    cells: Mapping[Cell, Severity] | None = None,
     population: Population | None = None,
     protocol: Protocol | None = None,
     options: FileOptions | None = None,
@@ -64,14 +66,16 @@ def write_cohort(
     Parameters
     ----------
     out : Path
-        Gets ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv`` and
-        ``train_series_descriptions.csv``.
+        Gets ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv``,
+        ``train_series_descriptions.csv``, and ``truth.csv`` (:mod:`~stenograde.datasets.phantom.truth_table`).
     patients : int
         Number of patients.
     seed : int
         Zero or more.
     progress : callable, optional
         Called with the number of patients written so far.
+    cells : mapping, optional
+        Severity of chosen cells of every patient; the others are drawn.
     population, protocol, options : optional
         What is drawn, how it is acquired, how it is written.
 
@@ -97,7 +101,7 @@ def write_cohort(
     for k in range(patients):
         four = [int(number) + 100_000_000 for number in numbers[4 * k : 4 * k + 4]]
         ids = StudyIds(four[0], tuple(four[1:]))
-        phantom = make_patient(_patient_seed(seed, k), population=population)
+        phantom = make_patient(_patient_seed(seed, k), cells=cells, population=population)
         studies.append(
             write_study(images / str(ids.study), phantom, ids=ids, protocol=protocol, options=options)
         )
@@ -164,6 +168,8 @@ def _write_tables(cohort: Cohort) -> None:
     ]
     head = ["study_id", "series_id", "series_description"]
     _write_table(cohort.root / "train_series_descriptions.csv", head, roles)
+    truths = [row for study in cohort.studies for row in truth_rows(study.ids.study, study.phantom)]
+    _write_table(cohort.root / "truth.csv", list(TRUTH_HEAD), truths)
 
 
 def _points(study: WrittenStudy) -> list[list[object]]:

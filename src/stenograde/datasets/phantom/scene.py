@@ -12,6 +12,8 @@ from scipy.ndimage import gaussian_filter1d
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.canvas import Noise
 from stenograde.datasets.phantom.curve import Array, Grid
+from stenograde.datasets.phantom.stenosis import foramen_of
+from stenograde.terms import Side
 
 _BACK_STEP_MM = 2.0
 
@@ -49,8 +51,13 @@ class Scene:
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)
         """Vertebra whose pedicle or upper articular process a table entry belongs to."""
+        self.of_foramen = anatomy.index_table(-0.36)
+        """Vertebra whose root leaves through the foramen that a table entry belongs to."""
         self.of_arch = anatomy.index_table(-0.42)
         """Vertebra whose lamina, spinous or lower articular process a table entry belongs to."""
+        self.foramina = _foramina(anatomy)
+        """Fat in front and behind, fat above and below (mm), depth of the root (share): shape (3, 2, n_vertebrae),
+        left before right."""
         rng = np.random.default_rng(seed + 3)
         self.roots = _draw_roots(rng, anatomy)
         self.vessels = tuple(float(mm) for mm in rng.normal([8.0, -17.0, 9.0, 10.5], [4.0, 3.0, 1.0, 1.2]))
@@ -82,6 +89,17 @@ class Scene:
         low = backs[below]
         profile = low + (backs[below + 1] - low) * (place - np.floor(place))
         return y - (profile - x * x / 480 - 3 * np.exp(-((x / 13) ** 2)))
+
+
+def _foramina(anatomy: Anatomy) -> Array:
+    free = foramen_of(0.0)
+    out = np.empty((3, len(Side), len(anatomy.names)))
+    out[:] = np.array([free.fat_across_mm, free.fat_along_mm, free.root_share])[:, None, None]
+    for (level, side), foramen in anatomy.foramina.items():
+        above = anatomy.disc_of(level) + 1
+        of_side = tuple(Side).index(side)
+        out[:, of_side, above] = foramen.fat_across_mm, foramen.fat_along_mm, foramen.root_share
+    return out
 
 
 _ROOTS_PER_SIDE = {"L1": 1, "L2": 2, "L3": 2, "L4": 2, "L5": 2, "S1": 2, "S2": 2, "S3": 2, "S4": 1}

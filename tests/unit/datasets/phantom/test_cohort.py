@@ -52,6 +52,22 @@ def test_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digests["a"] == digests["b"] != digests["c"]
 
 
+def test_truth_is_written_for_each_level(cohort: Cohort) -> None:
+    rows = _table(cohort, "truth.csv")
+    phantoms = {str(study.ids.study): study.phantom for study in cohort.studies}
+    assert len(rows) == 5 * len(phantoms)
+    for row in rows:
+        truth = phantoms[row["study_id"]].levels[Level(row["level"])]
+        assert float(row["sac_area_mm2"]) == pytest.approx(truth.sac_area_mm2, abs=1e-3)
+        assert float(row["canal_z_mm"]) == pytest.approx(truth.canal_centre[2], abs=1e-3)
+        assert float(row["left_recess_height_mm"]) == pytest.approx(
+            truth.recess_height_mm[Side.LEFT], abs=1e-3
+        )
+        assert float(row["right_root_share"]) == pytest.approx(
+            truth.foramina[Side.RIGHT].root_share, abs=1e-3
+        )
+
+
 def test_patient_does_not_depend_on_the_size_of_the_cohort(tmp_path: Path, cohort: Cohort) -> None:
     calls: list[int] = []
     alone = write_cohort(tmp_path, patients=1, seed=9, protocol=_TINY, progress=calls.append)
