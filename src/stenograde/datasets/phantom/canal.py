@@ -139,8 +139,8 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     lumbar = owner >= anatomy.n_sacral - 2
     open_ = np.hypot(up / (half_height + along), back / (half_depth + across)) - 1
     encroached = cover(-open_ * np.minimum(half_depth + across, 5), 1.0) * near * lumbar
-    encroached *= np.clip((7.0 - along) / 3, 0, 1)
-    canvas.paint(encroached * (back < 12), Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
+    encroached *= np.clip((7.0 - along) / 3, 0, 1) * cover(np.abs(back - 1) - 10, 3.0)
+    canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
     _paint_passing(scene, points, canvas)
     root = (np.hypot(up / half_height, back / half_depth) - 1) * half_depth
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)
