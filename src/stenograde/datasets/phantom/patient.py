@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from stenograde.datasets.phantom.anatomy import Anatomy, Row, draw_anatomy
+from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.canal import root_shape
 from stenograde.datasets.phantom.curve import Array
+from stenograde.datasets.phantom.draw import draw_anatomy
 from stenograde.datasets.phantom.population import Population
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.stenosis import Foramen, severity_of_area, severity_of_recess

@@ -63,6 +63,18 @@ are no data.
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}
 """The graded level under each lumbar vertebra."""
 
+NAMES = tuple(segment.name for segment in SEGMENTS)
+"""Vertebrae from below."""
+
+S1 = NAMES.index("S1")
+"""Place of the first sacral vertebra, whose disc above is L5/S1."""
+
+
+def disc_index(level: Level, names: tuple[str, ...] = NAMES) -> int:
+    """Return the place of the vertebra under a level's disc."""
+    upper = next(name for name, below in LEVEL_BELOW.items() if below is level)
+    return names.index(upper) - 1
+
 
 @dataclass(frozen=True)
 class Population:
@@ -90,10 +102,25 @@ class Population:
 
     Which cells are stenosed together always follows RSNA 2024 (:mod:`~stenograde.datasets.phantom.cooccurrence`).
     """
+    sway_mm: float = 1.5
+    """Standard deviation of the amplitude of the lateral sway, mm; 15 gives scoliosis."""
+    slip_share: float = 0.04
+    """Share of patients with degenerative spondylolisthesis at L4/L5 or L5/S1.
+
+    Kalichman et al., Spine 2009;34:199 found 14 % of adults on CT, of any kind and degree; of those, the ones that
+    a picture shows at a glance.
+    """
+    slip_mm: tuple[float, float] = (3.0, 8.0)
+    """Least and greatest slip, mm: Meyerding grade I (below a quarter of the end plate)."""
     back_fat_mm: tuple[float, float] = (10.0, 32.0)
     """Least and greatest thickness of the subcutaneous fat of the back, mm."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.slip_share <= 1 or self.sway_mm < 0:
+            msg = (
+                f"slip_share must be 0 to 1 and sway_mm at least 0, got {self.slip_share} and {self.sway_mm}"
+            )
+            raise ValueError(msg)
         for condition in Condition:
             rows = self.severity_shares.get(condition, ())
             if len(rows) != len(LUMBAR_MRI.levels):
