@@ -1,7 +1,7 @@
 """The peer of ``training.py`` and ``augment.py``: Keras 3 on TensorFlow or torch, run by an interpreter of its own.
 
-Started by those two with ``--keras-python``; imports nothing of this project. ``KERAS_BACKEND`` names the backend. Reads
-commands from standard input, one a line, and answers each with one line of JSON:
+Started by those two with ``--keras-python``; imports nothing of this project. ``KERAS_BACKEND`` names the backend.
+Reads commands from standard input, one a line, and answers each with one line of JSON:
 
     train N       N batches by model.fit
     predict N     N batches by model.predict

@@ -50,7 +50,7 @@ PLAIN = "torch, NCHW, fp32"
 FIRST = "Keras 3 + TensorFlow, fp32"
 """What the document used: the others are compared with it."""
 
-LEARN = {"n": 1500, "size": 48, "batch": 32, "epochs": 20, "rate": 1e-3}
+LEARN = {"n": 1200, "size": 48, "batch": 32, "epochs": 16, "rate": 1e-3}
 
 
 class OnCommand:
@@ -259,7 +259,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keras-python", help="interpreter that has TensorFlow and Keras")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0: no timing, for --learn alone")
     parser.add_argument("--steps", type=int, default=4, help="batches per round")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=256)
@@ -300,7 +300,8 @@ def compare(asked: argparse.Namespace) -> None:
                     got = worker.ask(f"{what} {asked.steps}")
                     rates = (got["images"] / got["wall"], got["images"] / got["cpu"])
                     times.setdefault((what, worker.name), []).append(rates)
-        _print_rates(times, _print_peaks(peaks), operations(asked.size))
+        if asked.rounds:
+            _print_rates(times, _print_peaks(peaks), operations(asked.size))
         if asked.learn:
             _print_learnt(workers, asked.learn)
 
