@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.canvas import Noise
 from stenograde.datasets.phantom.curve import Array, Grid
+from stenograde.datasets.phantom.habitus import Habitus
 from stenograde.datasets.phantom.stenosis import foramen_of
 from stenograde.terms import Side
 
@@ -43,10 +44,12 @@ class Scene:
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
         seed = anatomy.texture_seed
-        self.fine = Noise(seed, 0.9)
-        self.medium = Noise(seed + 1, 2.2, smooth=5.0, size=128)
-        self.coarse = Noise(seed + 2, 7.0, smooth=5.0, size=128)
-        self.loops = Noise(seed + 4, 13.0, smooth=14.0, size=128)
+        self.habitus = Habitus.draw(seed)
+        self.fine = Noise(seed, 0, 0.9)
+        self.medium = Noise(seed, 1, 2.2, smooth=5.0, size=128)
+        self.coarse = Noise(seed, 2, 7.0, smooth=5.0, size=128)
+        self.streaks = Noise(seed, 3, self.habitus.streak_mm, smooth=5.0, size=128)
+        self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=10.0, size=128)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)
@@ -60,8 +63,6 @@ class Scene:
         left before right."""
         rng = np.random.default_rng(seed + 3)
         self.roots = _draw_roots(rng, anatomy)
-        self.vessels = tuple(float(mm) for mm in rng.normal([8.0, -17.0, 9.0, 10.5], [4.0, 3.0, 1.0, 1.2]))
-        """Aorta and vena cava: way to the left of the midline, then radius, mm."""
 
     def per_vertebra(self, values: Array, owner: NDArray[np.int8]) -> Grid:
         """Read a value per vertebra at points, float32."""
@@ -88,7 +89,9 @@ class Scene:
         below = place.astype(np.int32)
         low = backs[below]
         profile = low + (backs[below + 1] - low) * (place - np.floor(place))
-        return y - (profile - x * x / 480 - 3 * np.exp(-((x / 13) ** 2)))
+        habitus = self.habitus
+        furrow = np.float32(habitus.furrow_mm) * np.exp(-((x / 13) ** 2))
+        return y - (profile - x * x / np.float32(habitus.back_curve_mm) - furrow)
 
 
 def _foramina(anatomy: Anatomy) -> Array:
