@@ -10,7 +10,8 @@ from scipy import ndimage
 from tests.plain_volumes import volume_of
 from tests.spine_marks import GRID_MM, Spine
 
-from stenograde.predict.bundle import Bundle, BundleTable, LocatorEntry, WeightFile
+from stenograde.predict.bundle import Bundle, BundleTable, LocatorEntry
+from stenograde.predict.weight_files import WeightFile
 from stenograde.study import Volume
 from stenograde.terms import Structure
 

@@ -52,6 +52,34 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class SecondOpinion:
+    """What an independent way of grading says of a cell.
+
+    Raises
+    ------
+    ValueError
+        If the probabilities do not sum to one.
+    """
+
+    source: str
+    """Which way, as a phrase."""
+    probabilities: tuple[float, float, float]
+    """P(Normal/Mild), P(Moderate), P(Severe)."""
+    grades_apart: float
+    """How many severities its mean lies above that of the grade; negative below."""
+    disagrees: bool
+    """Whether that is so much that a reader should know."""
+
+    def __post_init__(self) -> None:
+        _check_probabilities("a second opinion", self.probabilities)
+
+    @property
+    def severity(self) -> Severity:
+        """Most probable severity."""
+        return tuple(Severity)[int(np.argmax(self.probabilities))]
+
+
+@dataclass(frozen=True)
 class CellGrade:
     """Grade of one cell, or the reason why there is none.
 
@@ -65,19 +93,14 @@ class CellGrade:
     status: Status
     reason: str = ""
     probabilities: tuple[float, float, float] | None = None
-    """P(Normal/Mild), P(Moderate), P(Severe)."""
+    """P(Normal/Mild), P(Moderate), P(Severe); of an abstained cell, what it would have said."""
     point: Point | None = None
     evidence: tuple[Evidence, ...] = ()
+    second_opinion: SecondOpinion | None = None
 
     def __post_init__(self) -> None:
         if self.status is Status.GRADED:
-            if (
-                self.probabilities is None
-                or abs(sum(self.probabilities) - 1) > 1e-6
-                or min(self.probabilities) < 0
-            ):
-                msg = f"{self.cell.name}: probabilities must be three that sum to 1, got {self.probabilities}"
-                raise ValueError(msg)
+            _check_probabilities(self.cell.name, self.probabilities)
         elif not self.reason:
             msg = f"{self.cell.name}: a cell that is {self.status} must say why, got no reason"
             raise ValueError(msg)
@@ -88,6 +111,23 @@ class CellGrade:
         if self.status is not Status.GRADED or self.probabilities is None:
             return None
         return tuple(Severity)[int(np.argmax(self.probabilities))]
+
+
+def expected_rank(probabilities: tuple[float, float, float]) -> float:
+    """Return the mean severity of probabilities, 0 for Normal/Mild to 2 for Severe.
+
+    Examples
+    --------
+    >>> expected_rank((0.5, 0.0, 0.5))
+    1.0
+    """
+    return sum(rank * share for rank, share in enumerate(probabilities))
+
+
+def _check_probabilities(what: str, probabilities: tuple[float, float, float] | None) -> None:
+    if probabilities is None or abs(sum(probabilities) - 1) > 1e-6 or min(probabilities) < 0:
+        msg = f"{what}: probabilities must be three that sum to 1, got {probabilities}"
+        raise ValueError(msg)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,45 @@ def _say_epoch(what: str, done: float, epochs: int, loss: float | None) -> None:
         print(f"{what}: epoch {done:.0f} of {epochs}, loss {loss:.4f}", file=sys.stderr, flush=True)
 
 
+Counted = Callable[[str, int, int], None]
+"""Called with (what is made, how many are, how many in all)."""
+
+
+@contextmanager
+def counts_on_stderr() -> Iterator[Counted]:
+    """Show a bar for each kind of thing that is made while the body runs; gives a function that takes how many are.
+
+    Where standard error is not a terminal, one line is printed for every tenth instead.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _say_tenth
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield show
+
+
+def _say_tenth(what: str, done: int, total: int) -> None:
+    if done == total or done % max(1, total // 10) == 0:
+        print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+
+
 def console_for_tables() -> Console:
     """Return a console for standard output that does not fold tables where nobody looks at a terminal."""
     from rich.console import Console

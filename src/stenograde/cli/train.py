@@ -12,7 +12,7 @@ def build() -> typer.Typer:
     """Return the group of training commands."""
     app = typer.Typer(rich_markup_mode=None)
     app.command("locator")(locator)
-    # a callback keeps the group's name in the command even while it has one member only
+    app.command("grader")(grader)
     app.callback(no_args_is_help=True)(_group)
     return app
 
@@ -43,4 +43,42 @@ def locator(
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
     with fits_on_stderr() as report:
         train_locator(data, out_folder(out), settings, report=report)
+    print(f"bundle: {out}")
+
+
+def grader(
+    patients: Annotated[int, typer.Option("--patients", min=1, help="How many virtual patients.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; training goes on where it was.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients and start.")] = 0,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", help="Bundle whose locator is taken over; the shipped one if not given."),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", min=0, help="That render patients; 0 for this one alone.")
+    ] = 0,
+) -> None:
+    """Train the network that grades all 25 cells, on virtual patients made for it.
+
+    Renders patients once into OUT/training, fits, calibrates on patients of their own, and writes a bundle with the
+    locator of another.
+    """
+    from stenograde.cli.output import needs_training, out_folder
+    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
+    from stenograde.config import build as build_config
+    from stenograde.config import read_toml
+    from stenograde.predict.bundle import default_bundle, load_bundle
+
+    with needs_training("training needs"):
+        from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
+    settings = build_config(GraderTraining, read_toml(config) if config else {})
+    loaded = load_bundle(base) if base else default_bundle()
+    folder = out_folder(out)
+    with counts_on_stderr() as made:
+        crops = make_training_crops(
+            folder, settings, patients=patients, seed=seed, processes=processes, made=made
+        )
+    with fits_on_stderr() as report:
+        train_grader(folder, settings, crops, seed=seed, base=loaded, report=report)
     print(f"bundle: {out}")

@@ -19,8 +19,9 @@ from stenograde.experiments.stamp import commit_of, versions
 from stenograde.experiments.table import scores_table
 from stenograde.experiments.training import TEMPLATE, Material, cut, fit_nets, prepare
 from stenograde.nets.build import PictureNet
-from stenograde.predict.bundle import BUNDLE_FILE, WeightFile
+from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.classifier import ClassifierTable
+from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Level
 from stenograde.train.bundle_toml import as_toml, weight_file
 from stenograde.train.export import export_classifier

@@ -20,6 +20,8 @@ from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
 from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
+from stenograde.predict.grader import GraderEntry, open_grader
+from stenograde.predict.weight_files import WeightFile, check_file, open_graph
 from stenograde.terms import SCHEMES, Scheme, Structure
 
 if TYPE_CHECKING:
@@ -33,14 +35,6 @@ N_MAPS = len(Structure) + 3
 
 DEFAULT = "lumbar-mri"
 """Folder of the shipped bundle under ``stenograde/bundles``."""
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """A file of a bundle and the hash it must have."""
-
-    file: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,14 @@ class BundleTable:
     scheme: str
     locator: LocatorEntry
     canal: CanalModel = field(default_factory=CanalModel)
+    grader: GraderEntry | None = None
+    """Without it the canal is graded from measurements and nothing else is."""
+
+    @property
+    def weight_files(self) -> tuple[WeightFile, ...]:
+        """Every file that the table states the hash of."""
+        entries = (self.locator,) if self.grader is None else (self.locator, self.grader)
+        return tuple(file for entry in entries for file in (entry.onnx, entry.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,21 @@ class Bundle:
         """
         return self._locator.run(None, {"slices": slices})[0]
 
+    @cached_property
+    def grader(self) -> onnxruntime.InferenceSession:
+        """The grader's graph, checked.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has no grader, or its graph is none.
+        """
+        if self.table.grader is None:
+            msg = f"bundle {self.table.name!r} must have a grader, got none; make one with 'stenograde train grader'"
+            raise BundleError(msg)
+        n_threads = len(os.sched_getaffinity(0))
+        return open_grader(self.folder, self.table.grader, n_threads=n_threads)
+
 
 def load_bundle(path: str | Path) -> Bundle:
     """Load a bundle from its folder.
@@ -146,7 +163,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if table.scheme not in SCHEMES:
         msg = f"{BUNDLE_FILE}: scheme must be one of {', '.join(SCHEMES)}, got {table.scheme!r}"
         raise BundleError(msg)
-    for entry in (table.locator.onnx, table.locator.weights):
+    for entry in table.weight_files:
         check_file(folder, entry)
     return Bundle(table, folder, hashlib.sha256(description.read_bytes()).hexdigest())
 
@@ -155,53 +172,6 @@ def default_bundle() -> Bundle:
     """Load the bundle that ships with the package."""
     with as_file(files("stenograde") / "bundles" / DEFAULT) as folder:
         return load_bundle(folder)
-
-
-def check_file(folder: Path, entry: WeightFile) -> None:
-    """Check that a file of a bundle is there and is the one that was meant.
-
-    Raises
-    ------
-    BundleError
-        If it is missing or altered.
-    """
-    path = folder / entry.file
-    if Path(entry.file).name != entry.file or not path.is_file():
-        msg = (
-            f"bundle file {entry.file!r} must lie in {folder.name}, got nothing there; copy the whole folder"
-        )
-        raise BundleError(msg)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != entry.sha256:
-        msg = f"{entry.file} must have SHA-256 {entry.sha256[:12]}…, got {found[:12]}…; copy the bundle again"
-        raise BundleError(msg)
-
-
-def open_graph(path: Path, *, n_threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on the CPU.
-
-    Raises
-    ------
-    BundleError
-        If it is none, or none that ONNX Runtime can run.
-    """
-    import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
-    from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (
-        refusals.Fail,
-        refusals.InvalidArgument,
-        refusals.InvalidGraph,
-        refusals.InvalidProtobuf,
-        refusals.NotImplemented,
-    ) as exc:
-        msg = f"{path.name} must be an ONNX graph that ONNX Runtime {onnxruntime.__version__} can run, got: {exc}"
-        raise BundleError(msg) from exc
 
 
 def _locator_session(path: Path) -> onnxruntime.InferenceSession:

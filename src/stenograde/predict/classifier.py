@@ -18,7 +18,8 @@ from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
 from stenograde.images.align import AlignConfig, Template, aligned, read_template
 from stenograde.images.pictures import InputConfig, PictureConfig, prepare_picture
-from stenograde.predict.bundle import BUNDLE_FILE, WeightFile, check_file, open_graph
+from stenograde.predict.bundle import BUNDLE_FILE
+from stenograde.predict.weight_files import WeightFile, check_file, open_graph
 from stenograde.terms import Level
 
 if TYPE_CHECKING:

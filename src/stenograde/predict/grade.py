@@ -1,12 +1,14 @@
 """A study and a bundle to grades with evidence, measurements and reasons; nothing is invented.
 
-This bundle grades spinal canal stenosis from measurements. The other cells say ``not_graded``.
+A bundle with a grader grades every cell by it, and the canal model's measurements are a second opinion. One without
+grades spinal canal stenosis from measurements; the other cells say ``not_graded``.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stenograde import geometry
 from stenograde.grades import (
@@ -15,9 +17,11 @@ from stenograde.grades import (
     Evidence,
     Measurement,
     Point,
+    SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
+    expected_rank,
 )
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
@@ -25,6 +29,7 @@ from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Role, Side, Weighting
@@ -50,6 +55,12 @@ class _Findings:
     study: Study
     points: LevelPoints
     measurements: tuple[Measurement, ...]
+    judged: Mapping[Cell, Judged] | None
+    """What the bundle's grader says of the cells of imaged levels; None without one."""
+
+
+GUESSED = "the disc was not seen; its place is taken from its neighbours"
+"""Why a level whose disc was guessed has no grade."""
 
 
 def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
@@ -86,7 +97,9 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
         measurements += measure_sac(axial, points, measurements)
     else:
         warnings.append("there is no axial T2 series; the canal is graded from the sagittal series alone")
-    found = _Findings(study, points, measurements)
+    entry = bundle.table.grader
+    judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
+    found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     return StudyGrades(
         study_uid=study.uid,
@@ -110,9 +123,48 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         return CellGrade(cell, Status.NOT_IMAGED, reason)
     point = _point_of(cell, level)
     evidence = _evidence(cell, found, point, level)
+    if found.judged is not None and bundle.table.grader is not None:
+        said = found.judged[cell]
+        grade = CellGrade(
+            cell, Status.GRADED, probabilities=said.probabilities, point=point, evidence=evidence
+        )
+        return _with_doubts(grade, said.doubt, found, bundle, bundle.table.grader)
     if cell.condition in NOT_GRADED:
         return CellGrade(cell, Status.NOT_GRADED, NOT_GRADED[cell.condition], point=point, evidence=evidence)
     return _grade_canal(cell, found, bundle, point, evidence)
+
+
+def _with_doubts(
+    grade: CellGrade, doubt: str, found: _Findings, bundle: Bundle, entry: GraderEntry
+) -> CellGrade:
+    """Add the second opinion where there is one, and withdraw a grade that is in doubt."""
+    cell = grade.cell
+    opinion = None
+    if cell.condition is Condition.SPINAL_CANAL_STENOSIS:
+        opinion = _second_opinion(grade, found, bundle, entry)
+    if found.points.levels[cell.level].disc.guessed:
+        doubt = GUESSED
+    if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
+        doubt = (
+            f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
+            f"(measurements: {opinion.severity.shown})"
+        )
+    if not doubt:
+        return replace(grade, second_opinion=opinion)
+    return replace(grade, status=Status.ABSTAINED, reason=doubt, second_opinion=opinion)
+
+
+def _second_opinion(
+    grade: CellGrade, found: _Findings, bundle: Bundle, entry: GraderEntry
+) -> SecondOpinion | None:
+    """Return what the canal's measurements say; None when there are too few."""
+    model = bundle.table.canal
+    narrowing = model.narrowing(tuple(m for m in found.measurements if m.level is grade.cell.level))
+    if narrowing is None or grade.probabilities is None:
+        return None
+    measured = model.probabilities(narrowing)
+    apart = expected_rank(measured) - expected_rank(grade.probabilities)
+    return SecondOpinion("the canal's measurements", measured, apart, abs(apart) >= entry.flag_grades)
 
 
 def _grade_canal(
@@ -123,8 +175,7 @@ def _grade_canal(
     of_level = tuple(m for m in found.measurements if m.level is cell.level)
     narrowing = model.narrowing(of_level)
     if level.disc.guessed:
-        reason = "the disc was not seen; its place is taken from its neighbours"
-        return CellGrade(cell, Status.ABSTAINED, reason, point=point, evidence=evidence)
+        return CellGrade(cell, Status.ABSTAINED, GUESSED, point=point, evidence=evidence)
     if narrowing is None:
         reason = "the canal's walls could not be followed at the disc and at a vertebra beside it"
         return CellGrade(cell, Status.ABSTAINED, reason, point=point, evidence=evidence)

@@ -18,6 +18,8 @@ COLUMNS = (
     "reason",
     "severity",
     *(severity.value for severity in Severity),
+    "second_opinion",
+    "disagrees",
 )
 """Columns of :func:`as_csv`, in order."""
 
@@ -56,7 +58,7 @@ def as_submission_csv(grades: Iterable[StudyGrades]) -> str:
 
 
 def _row(study_uid: str, grade: CellGrade) -> list[str]:
-    cell, severity = grade.cell, grade.severity
+    cell, severity, opinion = grade.cell, grade.severity, grade.second_opinion
     return [
         _inert(study_uid),
         cell.condition.value,
@@ -66,6 +68,8 @@ def _row(study_uid: str, grade: CellGrade) -> list[str]:
         _inert(grade.reason),
         severity.value if severity else "",
         *(_shares(grade) if severity else [""] * len(Severity)),
+        opinion.severity.value if opinion else "",
+        str(opinion.disagrees).lower() if opinion else "",
     ]
 
 

@@ -106,6 +106,7 @@ def _environment() -> Environment:
         value_of=words.value_of,
         unit_of=words.unit_of,
         sentence=words.sentence,
+        second_opinion=words.second_opinion,
     )
     return environment
 

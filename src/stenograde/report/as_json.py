@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stenograde.grades import CellGrade, Evidence, LevelPosition, Measurement, Status, StudyGrades
+from stenograde.grades import (
+    CellGrade,
+    Evidence,
+    LevelPosition,
+    Measurement,
+    SecondOpinion,
+    Status,
+    StudyGrades,
+)
 from stenograde.terms import Severity
 
 SCHEMA_ID = "stenograde/grades/1"
@@ -87,6 +95,7 @@ def _cell(grade: CellGrade) -> dict[str, Any]:
         "severity": severity.value if severity else None,
         "probability": _probability(grade),
         "evidence": [item for item in map(_evidence, grade.evidence) if item],
+        "second_opinion": _second_opinion(grade.second_opinion),
     }
 
 
@@ -94,7 +103,23 @@ def _probability(grade: CellGrade) -> dict[str, float] | None:
     """Return P of each severity; an abstained cell keeps what it would have said, if it has it."""
     if grade.probabilities is None or grade.status not in (Status.GRADED, Status.ABSTAINED):
         return None
-    values = [_number(value, _PROBABILITY_DIGITS) for value in grade.probabilities]
+    return _shares(grade.probabilities)
+
+
+def _second_opinion(opinion: SecondOpinion | None) -> dict[str, Any] | None:
+    if opinion is None:
+        return None
+    return {
+        "source": opinion.source,
+        "severity": opinion.severity.value,
+        "probability": _shares(opinion.probabilities),
+        "severities_apart": _number(opinion.grades_apart, _MM_DIGITS),
+        "disagrees": opinion.disagrees,
+    }
+
+
+def _shares(probabilities: Sequence[float]) -> dict[str, float] | None:
+    values = [_number(value, _PROBABILITY_DIGITS) for value in probabilities]
     known = [value for value in values if value is not None]
     if len(known) != len(Severity):
         return None

@@ -43,6 +43,20 @@ def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
     }
 
 
+def second_opinion(grade: CellGrade) -> str:
+    """Return what the second opinion of a cell says, and whether it disagrees; empty when there is none."""
+    opinion = grade.second_opinion
+    if opinion is None:
+        return ""
+    share = percent(opinion.probabilities[opinion.severity.rank])
+    said = f"second opinion ({opinion.source}): {opinion.severity.shown}, {share}"
+    if not opinion.disagrees:
+        return sentence(said)
+    apart = abs(opinion.grades_apart)
+    way = "worse" if opinion.grades_apart > 0 else "milder"
+    return sentence(f"{said}; it disagrees: {apart:.1f} severities {way}")
+
+
 def level_doubt(grades: StudyGrades) -> str:
     """Return which level names are in doubt, and what to do then; empty when none is."""
     doubtful = [position.level.shown for position in grades.levels if not position.certain]

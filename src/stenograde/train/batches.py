@@ -145,7 +145,7 @@ class PictureBatches:
             chosen = order[number * self.fit.batch : (number + 1) * self.fit.batch]
             return self._batch(places[chosen], changes.chosen(chosen) if changes is not None else None)
 
-        yield from _made_ahead(make, range(rank, len(self), world), self.fit.workers)
+        yield from made_ahead(make, range(rank, len(self), world), self.fit.workers)
 
     def _drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the places of an epoch's pictures, class by class, with repeats where classes are balanced."""
@@ -215,7 +215,7 @@ class PlainBatches:
             yield _as_batch(as_input(self.pictures[part], self.config), self.targets[part], {"extra": extra})
 
 
-def _made_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
+def made_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
     """Give the batches of these numbers in order, made by so many threads while others are used."""
     if not workers:
         yield from map(make, numbers)

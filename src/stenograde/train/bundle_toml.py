@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stenograde.predict.bundle import WeightFile
+from stenograde.predict.weight_files import WeightFile
 
 
 def weight_file(path: Path) -> WeightFile:

@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from stenograde.errors import BundleError
 from stenograde.nets.build import PictureNet
 from stenograde.nets.locator import Locator, LocatorConfig
-from stenograde.predict.bundle import LocatorEntry, WeightFile
+from stenograde.predict.bundle import LocatorEntry
 from stenograde.predict.classifier import EXTRA, IMAGES, LOGITS
+from stenograde.predict.weight_files import WeightFile
 from stenograde.train.bundle_toml import weight_file
 from stenograde.train.checkpoint import write_weights
 
 TOLERANCE = 1e-3
-"""Largest difference between the logits of net and graph."""
+"""Largest difference between what net and graph give; of values above 1, as a share of them."""
 
 
 def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> LocatorEntry:
@@ -118,7 +119,7 @@ def export_classifier(
 
 
 def check_export(net: torch.nn.Module, graph: Path, fed: Mapping[str, torch.Tensor]) -> float:
-    """Return the largest difference between what net and graph give.
+    """Return the largest difference between what net and graph give, of values above 1 as a share of them.
 
     Parameters
     ----------
@@ -133,12 +134,16 @@ def check_export(net: torch.nn.Module, graph: Path, fed: Mapping[str, torch.Tens
         If it is above :data:`TOLERANCE`.
     """
     with torch.inference_mode():
-        wanted = net(*fed.values()).numpy()
+        given = net(*fed.values())
+    wanted = given if isinstance(given, tuple) else (given,)
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    got = session.run(None, {name: value.numpy() for name, value in fed.items()})[0]
-    difference = float(np.abs(wanted - got).max())
+    got = session.run(None, {name: value.numpy() for name, value in fed.items()})
+    difference = max(
+        float((np.abs(ours.numpy() - theirs) / np.maximum(1, np.abs(theirs))).max())
+        for ours, theirs in zip(wanted, got, strict=True)
+    )
     if difference > TOLERANCE:
-        msg = f"graph must give the net's logits within {TOLERANCE}, got a difference of {difference:.2g}"
+        msg = f"graph must give what the net gives within {TOLERANCE}, got a difference of {difference:.2g}"
         raise BundleError(msg)
     return difference
 

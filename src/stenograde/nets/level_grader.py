@@ -1,0 +1,174 @@
+"""The level grader: crops of one disc level to logits of its canal, foramina and recesses.
+
+Each level comes as two views, from its left and from its right, that one set of weights reads alike. A small residual
+encoder per kind of crop gives features; an attention that leaves out what is absent weighs them for each question
+(after Ilse et al., arXiv:1802.04712). The canal's logits are the mean over both views, so mirroring a patient swaps
+left and right and leaves the canal as it is, by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
+
+N_QUESTIONS = 3
+"""What each view is asked for: the canal, the near foramen, the near recess."""
+
+N_SEVERITIES = 3
+
+N_CELLS = 5
+"""Cells of a level, in the order of the scheme: canal, left and right foramen, left and right recess."""
+
+
+@dataclass(frozen=True)
+class LevelGraderConfig:
+    """Shape of the level grader."""
+
+    kinds: int = 4
+    """Kinds of crop."""
+    slices: int = 5
+    size_px: int = 80
+    """Rows and columns of a crop."""
+    widths: tuple[int, ...] = (32, 48, 64, 80)
+    """Channels of each stage of an encoder; the first keeps and each other halves rows and columns."""
+    kept: int = 16
+    """Channels that keep their place where maps become features: the near recess differs from the far one."""
+    features: int = 64
+    """Features of a crop."""
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.kinds, self.slices, self.size_px, self.kept, self.features) < 1:
+            msg = (
+                f"a level grader needs kinds, slices, size_px, kept and features of 1 or more, got {self.kinds}, "
+                f"{self.slices}, {self.size_px}, {self.kept}, {self.features}"
+            )
+            raise ValueError(msg)
+        if not 0 <= self.dropout < 1:
+            msg = f"level_grader.dropout must be from 0 to below 1, got {self.dropout}"
+            raise ValueError(msg)
+
+    @property
+    def encoder(self) -> SmallResnetConfig:
+        """Shape of each encoder; group norms, so that a batch's other crops cannot matter."""
+        return SmallResnetConfig(
+            self.widths, first_stage="keeps", depths=(1,) * len(self.widths), norm="group", start="random"
+        )
+
+
+class LevelGrader(nn.Module):
+    """Crops of a level to logits.
+
+    Parameters
+    ----------
+    config : LevelGraderConfig
+    """
+
+    feature_mean: Tensor
+    whitening: Tensor
+
+    def __init__(self, config: LevelGraderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoders = nn.ModuleList(_CropEncoder(config) for _ in range(config.kinds))
+        self.attention = nn.Parameter(torch.zeros(config.kinds, config.features, N_QUESTIONS))
+        self.dropout = nn.Dropout(config.dropout)
+        self.heads = nn.ModuleList(nn.Linear(config.features, N_SEVERITIES) for _ in range(N_QUESTIONS))
+        self.register_buffer("feature_mean", torch.zeros(config.kinds, config.features))
+        self.register_buffer("whitening", torch.eye(config.features).repeat(config.kinds, 1, 1))
+
+    def forward(self, crops: Tensor, present: Tensor) -> Tensor:
+        """Return logits.
+
+        Parameters
+        ----------
+        crops : tensor of shape (n, 2 views, kinds, slices, rows, columns), float
+            What an absent crop holds does not matter, as long as it is finite.
+        present : tensor of shape (n, 2 views, kinds), float
+            1 where there is a crop, else 0.
+
+        Returns
+        -------
+        logits : tensor of shape (n, cells, severities)
+            Canal, left foramen, right foramen, left recess, right recess; of a cell for which nothing is there,
+            a constant.
+        """
+        return self.answer(self.features(crops), present)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Return the features of each crop, shape (n, 2 views, kinds, features), before any is left out."""
+        seen = [
+            encoder(crops[:, :, kind].flatten(0, 1)).unflatten(0, (-1, 2))
+            for kind, encoder in enumerate(self.encoders)
+        ]
+        return torch.stack(seen, dim=2)
+
+    def answer(self, features: Tensor, present: Tensor) -> Tensor:
+        """Return logits, shape (n, cells, severities), from features of shape (n, 2 views, kinds, features)."""
+        there = present[..., None].to(features.dtype)
+        active = self.dropout(torch.relu(features) * there)
+        scores = torch.einsum("nvkf,kfq->nvkq", active, self.attention) / self.config.features**0.5
+        weights = torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
+        joined = torch.einsum("nvkq,nvkf->nvqf", weights, active)
+        canal, foramen, recess = (head(joined[:, :, place]) for place, head in enumerate(self.heads))
+        return torch.cat([canal.mean(dim=1, keepdim=True), foramen, recess], dim=1)
+
+    def strangeness(self, features: Tensor) -> Tensor:
+        """Return how unlike the crops of training each crop is, shape (n, 2 views, kinds).
+
+        The Mahalanobis distance of its features (Lee et al., arXiv:1807.03888) over the root of their number, about
+        1 for usual crops; it means nothing until :meth:`set_usual` was called.
+        """
+        off = torch.einsum("nvkf,kgf->nvkg", features - self.feature_mean, self.whitening)
+        return off.square().mean(dim=-1).sqrt()
+
+    def set_usual(self, kind: int, features: Tensor, *, shrink: float = 0.05) -> None:
+        """Tell what features of a kind of crop are usual.
+
+        Parameters
+        ----------
+        kind : int
+        features : tensor of shape (crops, features)
+        shrink : float
+            Share of the mean variance that is added to each, so that directions that never vary do not count.
+        """
+        values = features.double()
+        mean = values.mean(dim=0)
+        covariance = (values - mean).T @ (values - mean) / max(len(values) - 1, 1)
+        width = len(mean)
+        ridge = shrink * covariance.diagonal().mean().clamp(min=1e-9)
+        variances, axes = torch.linalg.eigh(covariance + ridge * torch.eye(width, dtype=torch.float64))
+        self.feature_mean[kind] = mean.to(self.feature_mean)
+        self.whitening[kind] = (axes / variances.clamp(min=1e-12).sqrt()).T.to(self.whitening)
+
+
+class GraderGraph(nn.Module):
+    """What inference runs: logits of the cells, and how strange each crop is."""
+
+    def __init__(self, net: LevelGrader) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (n, cells, severities) and strangeness (n, 2 views, kinds)."""
+        features = self.net.features(crops)
+        return self.net.answer(features, present), self.net.strangeness(features)
+
+
+class _CropEncoder(nn.Module):
+    """One kind of crop to features; slices are channels."""
+
+    def __init__(self, config: LevelGraderConfig) -> None:
+        super().__init__()
+        self.maps = SmallResnet(config.encoder, config.slices)
+        side = -(-config.size_px // config.encoder.stride)
+        self.squeeze = nn.Conv2d(self.maps.width, config.kept, 1)
+        self.join = nn.Linear(config.kept * side * side, config.features)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return features (n, features) of crops (n, slices, rows, columns)."""
+        return self.join(torch.relu(self.squeeze(self.maps.maps(crops))).flatten(1))

@@ -1,0 +1,173 @@
+"""The grader of a bundle: crops of each level through its graph, to probabilities and doubts; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.errors import BundleError
+from stenograde.evaluate.vector_scaling import VectorScaling
+from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
+from stenograde.predict.weight_files import WeightFile, open_graph
+from stenograde.study import Study
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CROPS, PRESENT, LOGITS, STRANGENESS = "crops", "present", "logits", "strangeness"
+"""Names of what a grader's graph takes and gives."""
+
+
+@dataclass(frozen=True)
+class GraderEntry:
+    """The grader of a bundle."""
+
+    onnx: WeightFile
+    weights: WeightFile
+    """Safetensors, for more training."""
+    widths: tuple[int, ...]
+    kept: int
+    features: int
+    calibration: Mapping[str, VectorScaling]
+    """By condition."""
+    usual_below: Mapping[str, float]
+    """By kind of crop: a crop that is stranger is unlike those the grader was trained on."""
+    crops: CropConfig = field(default_factory=CropConfig)
+    flag_grades: float = 1.0
+    """Grader and measurements differ worth telling from so many severities on."""
+    abstain_grades: float = 1.5
+    """Where they differ by so many severities, there is no grade."""
+
+    def __post_init__(self) -> None:
+        for what, got, wanted in (
+            ("calibration", self.calibration, tuple(Condition)),
+            ("usual_below", self.usual_below, tuple(CropKind)),
+        ):
+            if set(got) != {one.value for one in wanted}:
+                msg = f"{what} must be given for {', '.join(wanted)}, got {', '.join(got) or 'none'}"
+                raise ValueError(msg)
+        if any(len(scaling.shifts) != len(Severity) for scaling in self.calibration.values()):
+            msg = f"calibration must have {len(Severity)} shifts for each condition"
+            raise ValueError(msg)
+        if not 0 < self.flag_grades <= self.abstain_grades:
+            shown = f"{self.flag_grades}, {self.abstain_grades}"
+            msg = f"flag_grades must be above 0 and at most abstain_grades, got {shown}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the grader says of a cell."""
+
+    probabilities: tuple[float, float, float]
+    doubt: str
+    """Why this is no grade; empty when it is one."""
+
+
+def open_grader(folder: Path, entry: GraderEntry, *, n_threads: int) -> onnxruntime.InferenceSession:
+    """Open a grader's graph and check what it takes and gives.
+
+    Raises
+    ------
+    BundleError
+        If it is no graph of a grader for these crops.
+    """
+    session = open_graph(folder / entry.onnx.file, n_threads=n_threads)
+    taken = {one.name: one.shape[1:] for one in session.get_inputs()}
+    given = [one.name for one in session.get_outputs()]
+    views = [len(Side), len(CropKind)]
+    wanted = {CROPS: [*views, *entry.crops.shape], PRESENT: views}
+    if taken != wanted or given != [LOGITS, STRANGENESS]:
+        msg = (
+            f"{entry.onnx.file} must take {wanted} and give {LOGITS} and {STRANGENESS}, got {taken} and "
+            f"{', '.join(given)}; use a bundle made for this version"
+        )
+        raise BundleError(msg)
+    return session
+
+
+def run_grader(
+    session: onnxruntime.InferenceSession, crops: NDArray[np.float32], present: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Run a grader.
+
+    Parameters
+    ----------
+    session : InferenceSession
+    crops : ndarray of shape (n, sides, kinds, slices, rows, columns), float32
+    present : ndarray of shape (n, sides, kinds), bool
+
+    Returns
+    -------
+    logits : ndarray of shape (n, cells of a level, severities), float32
+    strangeness : ndarray of shape (n, sides, kinds), float32
+    """
+    fed = {CROPS: crops, PRESENT: present.astype(np.float32)}
+    logits, strangeness = session.run([LOGITS, STRANGENESS], fed)
+    return logits, strangeness
+
+
+def judge_levels(
+    study: Study,
+    points: Mapping[Level, PlacedLevel],
+    entry: GraderEntry,
+    session: onnxruntime.InferenceSession,
+) -> dict[Cell, Judged]:
+    """Judge every cell of the levels given.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice that is needed cannot be decoded.
+    """
+    crops = crop_levels(study, points, entry.crops)
+    if not crops.levels:
+        return {}
+    logits, strangeness = run_grader(session, crops.values, crops.present)
+    judged = {}
+    for i, level in enumerate(crops.levels):
+        for k, cell in enumerate(cell for cell in LUMBAR_MRI.cells if cell.level is level):
+            said = entry.calibration[cell.condition.value].probabilities(logits[i, k])
+            normal_mild, moderate, severe = (float(share) for share in said)
+            doubt = _absent(cell, crops) or _strange(cell, crops, strangeness[i], entry)
+            judged[cell] = Judged((normal_mild, moderate, severe), doubt)
+    return judged
+
+
+def _sides_of(cell: Cell) -> tuple[Side, ...]:
+    return tuple(Side) if cell.side is None else (cell.side,)
+
+
+def _absent(cell: Cell, crops: LevelCrops) -> str:
+    """Why no crop shows a cell; empty when one does."""
+    i = crops.levels.index(cell.level)
+    places = [
+        (side, kind, crops.present[i, tuple(Side).index(side), tuple(CropKind).index(kind)])
+        for side in _sides_of(cell)
+        for kind in SHOWN_BY[cell.condition]
+    ]
+    if any(there for _, _, there in places):
+        return ""
+    return "; ".join(dict.fromkeys(crops.reasons[cell.level, side, kind] for side, kind, _ in places))
+
+
+def _strange(cell: Cell, crops: LevelCrops, strangeness: NDArray[np.float32], entry: GraderEntry) -> str:
+    """Why the crops that show a cell are not to be relied on; empty when they are."""
+    i = crops.levels.index(cell.level)
+    for side in _sides_of(cell):
+        for kind in SHOWN_BY[cell.condition]:
+            j, k = tuple(Side).index(side), tuple(CropKind).index(kind)
+            limit = entry.usual_below[kind.value]
+            if crops.present[i, j, k] and strangeness[j, k] > limit:
+                return (
+                    f"the {kind.role.shown} pictures at {cell.level.shown} are unlike those the grader was trained on "
+                    f"(strangeness {strangeness[j, k]:.1f}, usual below {limit:.1f}): motion, noise, metal or anatomy "
+                    "it does not know"
+                )
+    return ""

@@ -1,0 +1,68 @@
+"""The files of a bundle: checked against their hash, graphs opened by ONNX Runtime; nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stenograde.errors import BundleError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of a bundle and the hash it must have."""
+
+    file: str
+    sha256: str
+
+
+def check_file(folder: Path, entry: WeightFile) -> None:
+    """Check that a file of a bundle is there and is the one that was meant.
+
+    Raises
+    ------
+    BundleError
+        If it is missing or altered.
+    """
+    path = folder / entry.file
+    if Path(entry.file).name != entry.file or not path.is_file():
+        msg = (
+            f"bundle file {entry.file!r} must lie in {folder.name}, got nothing there; copy the whole folder"
+        )
+        raise BundleError(msg)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != entry.sha256:
+        msg = f"{entry.file} must have SHA-256 {entry.sha256[:12]}…, got {found[:12]}…; copy the bundle again"
+        raise BundleError(msg)
+
+
+def open_graph(path: Path, *, n_threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX graph on the CPU.
+
+    Raises
+    ------
+    BundleError
+        If it is none, or none that ONNX Runtime can run.
+    """
+    import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
+    from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (
+        refusals.Fail,
+        refusals.InvalidArgument,
+        refusals.InvalidGraph,
+        refusals.InvalidProtobuf,
+        refusals.NotImplemented,
+    ) as exc:
+        msg = f"{path.name} must be an ONNX graph that ONNX Runtime {onnxruntime.__version__} can run, got: {exc}"
+        raise BundleError(msg) from exc

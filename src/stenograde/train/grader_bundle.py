@@ -1,0 +1,260 @@
+"""Make a trained level grader into a bundle: calibrate, say what is usual, export, write table and card."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from stenograde.errors import BundleError
+from stenograde.evaluate.metrics import weighted_auc
+from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
+from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
+from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader, LevelGraderConfig
+from stenograde.predict.bundle import BUNDLE_FILE, Bundle
+from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
+from stenograde.terms import Condition, Role, Severity, Side
+from stenograde.train.bundle_toml import as_toml, weight_file
+from stenograde.train.checkpoint import write_weights
+from stenograde.train.export import check_export
+from stenograde.train.grader_batches import CELLS_OF_CONDITIONS
+from stenograde.train.grader_card import card
+from stenograde.train.grader_crops import CropSet, as_values
+
+_AT_ONCE = 16
+"""Levels that go through the net at once when it is calibrated."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What the calibration patients say of a grader."""
+
+    scaling: Mapping[str, VectorScaling]
+    """By condition."""
+    usual_below: Mapping[str, float]
+    """By kind of crop."""
+    scores: Mapping[str, Mapping[str, float]]
+    """By condition, for the card: ``cells``, ``severe``, ``log_loss`` and ``auc_severe``."""
+
+
+def calibrate(
+    net: LevelGrader, usual: CropSet, calibration: CropSet, *, usual_share: float, most: int = 2000
+) -> Calibrated:
+    """Fit probabilities and limits, and tell the net what features are usual.
+
+    Parameters
+    ----------
+    net : LevelGrader
+        Its ``feature_mean`` and ``whitening`` are set.
+    usual : CropSet
+        Of training patients.
+    calibration : CropSet
+        Of patients of their own. Each level counts with all its series and with each series left out in turn, as
+        far as its cells are still shown.
+    usual_share : float
+        Share of the calibration crops of a kind that are taken for usual.
+    most : int
+        No more training levels are looked at.
+    """
+    net = net.to("cpu").eval()
+    places = np.linspace(0, len(usual) - 1, min(most, len(usual))).astype(int)
+    features, present, _ = _seen(net, usual, places.tolist())
+    for kind in range(len(CropKind)):
+        known = features[:, :, kind][torch.from_numpy(present[:, :, kind])]
+        if len(known) > 1:
+            net.set_usual(kind, known)
+    features, present, severities = _seen(net, calibration, range(len(calibration)))
+    with torch.inference_mode():
+        strangeness = net.strangeness(features).numpy()
+    limits = {
+        kind.value: _quantile(strangeness[:, :, place][present[:, :, place]], usual_share)
+        for place, kind in enumerate(CropKind)
+    }
+    scaling, scores = {}, {}
+    for condition, cells in zip(Condition, CELLS_OF_CONDITIONS, strict=True):
+        logits, truth = _evidenced(net, features, present, severities, condition, cells)
+        fitted = fit_vector_scaling(logits, truth)
+        scaling[condition.value] = fitted
+        scores[condition.value] = _scores(fitted.probabilities(logits), truth)
+    return Calibrated(scaling, limits, scores)
+
+
+def export_grader(
+    net: LevelGrader, folder: Path, *, calibrated: Calibrated, crops: CropConfig
+) -> GraderEntry:
+    """Write a grader's weights and graph, and check that the graph gives what the net gives.
+
+    Raises
+    ------
+    BundleError
+        If they differ.
+    """
+    graph_net = GraderGraph(net.to("cpu")).eval()
+    graph, weights = folder / "grader.onnx", folder / "grader.safetensors"
+    write_weights(net, weights, half=True)
+
+    def fed(n: int) -> dict[str, Tensor]:
+        noise = torch.Generator().manual_seed(n)
+        views = (n, len(Side), len(CropKind))
+        present = (torch.rand(views, generator=noise) < 0.7).float()
+        return {CROPS: torch.randn(*views, *crops.shape, generator=noise), PRESENT: present}
+
+    torch.onnx.export(
+        graph_net,
+        tuple(fed(2).values()),
+        graph,
+        input_names=[CROPS, PRESENT],
+        output_names=[LOGITS, STRANGENESS],
+        dynamic_axes={name: {0: "levels"} for name in (CROPS, PRESENT, LOGITS, STRANGENESS)},
+        opset_version=17,
+        dynamo=False,
+    )
+    check_export(graph_net, graph, fed(3))
+    return GraderEntry(
+        onnx=weight_file(graph),
+        weights=weight_file(weights),
+        widths=net.config.widths,
+        kept=net.config.kept,
+        features=net.config.features,
+        calibration=calibrated.scaling,
+        usual_below=calibrated.usual_below,
+        crops=crops,
+    )
+
+
+def load_grader(entry: GraderEntry, folder: Path) -> LevelGrader:
+    """Return the net of a bundle, for more training; its weights were kept in 16 bits.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the shape that the bundle states.
+    """
+    config = LevelGraderConfig(
+        kinds=len(CropKind),
+        slices=entry.crops.slices,
+        size_px=entry.crops.size_px,
+        widths=entry.widths,
+        kept=entry.kept,
+        features=entry.features,
+    )
+    net = LevelGrader(config)
+    try:
+        net.load_state_dict(load_file(folder / entry.weights.file))
+    except RuntimeError as exc:
+        msg = f"{entry.weights.file} must fit a level grader of widths {entry.widths}, got other tensors"
+        raise BundleError(msg) from exc
+    return net
+
+
+def write_bundle(
+    out: Path, base: Bundle, entry: GraderEntry, *, training: Mapping[str, Any], calibrated: Calibrated
+) -> None:
+    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the grader's files.
+
+    Parameters
+    ----------
+    out : Path
+    base : Bundle
+        Whose locator and canal model the bundle takes over.
+    entry : GraderEntry
+    training : mapping
+        The resolved configuration of the training.
+    calibrated : Calibrated
+    """
+    locator = base.table.locator
+    for file in (locator.onnx, locator.weights):
+        shutil.copyfile(base.folder / file.file, out / file.file)
+    table = {
+        "name": f"{base.table.name.removesuffix('-25')}-25",
+        "version": version("stenograde"),
+        "scheme": base.table.scheme,
+        "locator": asdict(locator),
+        "canal": asdict(base.table.canal),
+        "grader": asdict(entry),
+    }
+    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
+    (out / "card.md").write_text(card(training, calibrated.scores), encoding="utf-8")
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
+    resolved = {
+        "versions": {"python": platform.python_version(), **versions},
+        "base": asdict(base.stamp),
+        "training": training,
+        "calibration": calibrated.scores,
+    }
+    (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+
+
+def _seen(
+    net: LevelGrader, crops: CropSet, places: Sequence[int]
+) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.int64]]:
+    """Features (n, sides, kinds, features), presence and severities of the levels at some places."""
+    levels = [crops.level(place) for place in places]
+    features = []
+    for start in range(0, len(levels), _AT_ONCE):
+        values = as_values(np.stack([level[0] for level in levels[start : start + _AT_ONCE]]))
+        with torch.inference_mode():
+            features.append(net.features(torch.from_numpy(values)))
+    return (
+        torch.cat(features),
+        np.stack([level[1] for level in levels]),
+        np.stack([level[2] for level in levels]),
+    )
+
+
+def _patterns(present: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Give presence as it is, then without each series."""
+    yield present
+    for role in Role:
+        left = present.copy()
+        left[:, :, [place for place, kind in enumerate(CropKind) if kind.role is role]] = False
+        yield left
+
+
+def _evidenced(
+    net: LevelGrader,
+    features: Tensor,
+    present: NDArray[np.bool_],
+    severities: NDArray[np.int64],
+    condition: Condition,
+    cells: slice,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Logits and severities of the cells of a condition that a crop shows, in every pattern of presence."""
+    kinds = [tuple(CropKind).index(kind) for kind in SHOWN_BY[condition]]
+    logits, truth = [], []
+    for pattern in _patterns(present):
+        with torch.inference_mode():
+            said = net.answer(features, torch.from_numpy(pattern.astype(np.float32))).numpy()
+        by_side = pattern[:, :, kinds].any(axis=2)
+        shown = np.any(by_side, axis=1)[:, None] if cells.stop - cells.start == 1 else by_side
+        logits.append(said[:, cells][shown])
+        truth.append(severities[:, cells][shown])
+    return np.concatenate(logits).astype(np.float64), np.concatenate(truth)
+
+
+def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, float]:
+    shares = probabilities[np.arange(len(truth)), truth]
+    severe = truth == N_SEVERITIES - 1
+    area = weighted_auc(probabilities[:, -1], severe, np.ones((1, len(truth))))[0]
+    return {
+        "cells": float(len(truth)),
+        **{one.value: float((truth == one.rank).mean()) for one in Severity},
+        "log_loss": float(-np.log(np.maximum(shares, 1e-15)).mean()),
+        "auc_severe": float(area),
+    }
+
+
+def _quantile(values: NDArray[np.float32], share: float) -> float:
+    """Return the limit that so many of the values stay below; none where there are no values."""
+    return float(np.quantile(values, share)) if values.size else 0.0

@@ -1,0 +1,77 @@
+"""The card of a bundle that grades all 25 cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from stenograde.terms import Condition
+
+
+def card(training: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the text of the card.
+
+    Parameters
+    ----------
+    training : mapping
+        The resolved configuration, with ``patients``, ``seed``, ``validation_patients``, ``calibration_patients``.
+    scores : mapping
+        By condition: what the calibration patients gave.
+    """
+    return _CARD.format(scores=_score_table(scores), **training)
+
+
+def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [
+        "| condition | cells | Normal/Mild, Moderate, Severe | log loss | AUC of severe |",
+        "|---" * 5 + "|",
+    ]
+    for condition in Condition:
+        one = scores[condition.value]
+        shares = ", ".join(f"{one[name] * 100:.0f} %" for name in ("normal_mild", "moderate", "severe"))
+        area = f"{one['auc_severe']:.3f}" if math.isfinite(one["auc_severe"]) else "no severe cell"
+        lines.append(
+            f"| {condition.shown} | {one['cells']:.0f} | {shares} | {one['log_loss']:.3f} | {area} |"
+        )
+    return "\n".join(lines)
+
+
+_CARD = """# lumbar-mri-25
+
+Research software, not a medical device. It finds the lumbar spine on sagittal MR slices and grades the 25 cells of
+RSNA 2024: spinal canal, left and right foramen, left and right subarticular zone at L1/L2 to L5/S1.
+
+## What is in it
+
+The locator and the canal model of the bundle it was made from (see `training.json`), and a level grader: crops of
+the sagittal T2/STIR, sagittal T1 and axial T2 series around each level, seen from the left and from the right by one
+set of weights, joined by an attention that leaves out what is absent. The canal model, which measures, stays a second
+opinion; where the two differ, the report says so or gives no grade.
+
+## Trained on phantoms only
+
+{patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and {calibration_patients}
+more to calibrate, rendered by `stenograde.datasets.phantom`. No picture of a real patient was trained on. Whether the
+grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
+
+## Calibrated on
+
+One temperature and one shift per severity for each condition, so that probabilities mean what they say at the shares
+of severities below. Where the shares differ, so does what a probability means. Each level counts four times: with all
+series and with each series left out, as far as its cells are still shown. The scores are on the very patients that the
+calibration was fitted on, three numbers per condition; they are no test.
+
+{scores}
+
+## When it gives no grade
+
+No series shows the cell (the series is absent or ends before it); the disc was not seen; the pictures are unlike those
+of training (distance of their features, limit from the calibration patients); for the canal, grader and measurements
+differ by one and a half severities or more. What it would have said stays in `grades.json`.
+
+## Limits
+
+Adults; phantoms know no tumour, infection, fracture, implant or operated spine. Not meant for pregnancy or
+contrast-enhanced studies. Transitional vertebrae are flagged where disc shapes suggest them.
+"""

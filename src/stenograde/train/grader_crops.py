@@ -1,0 +1,226 @@
+"""Crops of virtual patients on disk, made once: rendered, cut like any study's, mapped into memory for training.
+
+Each patient depends on the seed and its number alone, so that making can stop and go on, in any number of processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.datasets import phantom as phantom_package
+from stenograde.datasets.phantom import Population, Protocol, make_patient
+from stenograde.datasets.phantom.level_views import LocatorError, render_levels, true_levels
+from stenograde.errors import ConfigError
+from stenograde.files import write_whole
+from stenograde.levels.crop import LIMIT, CropConfig, CropKind, crop_levels
+from stenograde.terms import LUMBAR_MRI, Cell, Level, Side
+
+STORED_PER_UNIT = 127 / LIMIT
+"""Stored value of a crop's 1.0: crops are kept as whole numbers of 8 bits."""
+
+SETTINGS = "settings.json"
+"""What the crops in a folder were made by."""
+
+
+class Part(StrEnum):
+    """What virtual patients are for; no patient is in two parts."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+
+
+Done = Callable[[int], None]
+"""Called with the number of patients made so far."""
+
+
+def cells_of(level: Level) -> tuple[Cell, ...]:
+    """Return the cells of a level in the scheme's order, which is that of a level grader's logits.
+
+    Examples
+    --------
+    >>> [cell.side.value if cell.side else "-" for cell in cells_of(Level.L4_L5)]
+    ['-', 'left', 'right', 'left', 'right']
+    """
+    return tuple(cell for cell in LUMBAR_MRI.cells if cell.level is level)
+
+
+@dataclass(frozen=True)
+class CropsConfig:
+    """Which virtual patients, and how their crops are cut."""
+
+    crops: CropConfig = field(default_factory=CropConfig)
+    error: LocatorError = field(default_factory=LocatorError)
+    protocol: Protocol = field(default_factory=Protocol)
+    population: Population = field(default_factory=Population)
+
+
+@dataclass(frozen=True, eq=False)
+class CropSet:
+    """Crops of the levels of virtual patients, with the answers.
+
+    Parameters
+    ----------
+    crops : ndarray of shape (patients, levels, sides, kinds, slices, rows, columns), int8
+        Times :data:`STORED_PER_UNIT`; may be mapped from disk.
+    present : ndarray of shape (patients, levels, sides, kinds), bool
+    severities : ndarray of shape (patients, levels, cells of a level), int64
+        Rank of the severity.
+    """
+
+    crops: NDArray[np.int8]
+    present: NDArray[np.bool_]
+    severities: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of levels of all patients."""
+        return self.present.shape[0] * self.present.shape[1]
+
+    def level(self, place: int) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int64]]:
+        """Return crops, presence and severities of one level."""
+        at = divmod(place, self.present.shape[1])
+        return self.crops[at], self.present[at], self.severities[at]
+
+
+def make_crops(
+    folder: Path,
+    config: CropsConfig,
+    *,
+    part: Part,
+    patients: int,
+    seed: int,
+    workers: int = 0,
+    done: Done | None = None,
+) -> CropSet:
+    """Make the crops of virtual patients, or go on making them, and map them.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``crops.npy``, ``present.npy``, ``severities.npy`` and :data:`SETTINGS`.
+    config : CropsConfig
+    part : Part
+    patients, seed : int
+        The same seed and number give the same patient of a part, whatever the number of patients.
+    workers : int
+        Processes that render; 0 for this one.
+    done : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds crops made by other settings.
+    """
+    settings = _settings(config, part=part, patients=patients, seed=seed)
+    arrays = _opened(folder, settings, patients, config.crops)
+    crops, present, severities = arrays
+    # a severity of -1 says that a patient is still to be made
+    missing = [number for number in range(patients) if severities[number].min() < 0]
+    for count, (number, made) in enumerate(
+        _made(missing, _Maker(config, part, seed), workers), start=patients - len(missing) + 1
+    ):
+        crops[number], present[number] = made[0], made[1]
+        crops.flush()
+        present.flush()
+        severities[number] = made[2]
+        severities.flush()
+        if done:
+            done(count)
+    return CropSet(crops, present, severities.astype(np.int64))
+
+
+def patient_crops(
+    number: int, config: CropsConfig, *, part: Part, seed: int
+) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
+    """Return crops, presence and severities of one virtual patient, of the shapes of :class:`CropSet`."""
+    entropy = [seed, tuple(Part).index(part), number, _SALT]
+    own_seed, error_seed = np.random.SeedSequence(entropy).generate_state(2)
+    phantom = make_patient(int(own_seed), population=config.population)
+    points = true_levels(phantom, error=config.error, rng=np.random.default_rng(error_seed))
+    study = render_levels(phantom, points, config.crops, protocol=config.protocol)
+    cut = crop_levels(study, points, config.crops)
+    severities = [[phantom.severity(cell).rank for cell in cells_of(level)] for level in LUMBAR_MRI.levels]
+    return as_stored(cut.values), cut.present, np.array(severities, np.int8)
+
+
+def as_stored(crops: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return crops as they are stored, of the same shape."""
+    return np.clip(np.rint(crops * STORED_PER_UNIT), -127, 127).astype(np.int8)
+
+
+def as_values(crops: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Return stored crops as a net takes them, of the same shape."""
+    return crops.astype(np.float32) / np.float32(STORED_PER_UNIT)
+
+
+_SALT = 25
+"""Keeps training patients apart from those that ``stenograde phantom`` writes with the same seed."""
+
+
+def _opened(
+    folder: Path, settings: str, patients: int, config: CropConfig
+) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], np.memmap[Any, Any]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    said = folder / SETTINGS
+    if said.is_file() and said.read_text(encoding="utf-8") != settings:
+        msg = f"crops in {folder} must be of the same settings, got others; choose another folder or delete them"
+        raise ConfigError(msg)
+    shape = (patients, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
+    cells = len(cells_of(LUMBAR_MRI.levels[0]))
+    kinds: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
+        ("crops", np.int8, (*shape, *config.shape)),
+        ("present", np.bool_, shape),
+        ("severities", np.int8, (*shape[:2], cells)),
+    )
+    is_new = not said.is_file()
+    opened = [
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+" if is_new else "r+", dtype=kind, shape=of_kind)
+        for name, kind, of_kind in kinds
+    ]
+    if is_new:
+        opened[2][:] = -1
+        opened[2].flush()
+        write_whole(said, settings)
+    return opened[0], opened[1], opened[2]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes a patient's crops in whatever process it is sent to."""
+
+    config: CropsConfig
+    part: Part
+    seed: int
+
+    def __call__(self, number: int) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
+        return patient_crops(number, self.config, part=self.part, seed=self.seed)
+
+
+def _made(
+    numbers: list[int], maker: _Maker, workers: int
+) -> Iterator[tuple[int, tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]]]:
+    if not workers:
+        for number in numbers:
+            yield number, maker(number)
+        return
+    # spawned, as a forked copy of a process with torch's threads may hang
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from zip(numbers, pool.map(maker, numbers), strict=True)
+
+
+def _settings(config: CropsConfig, **more: object) -> str:
+    """Return what crops depend on, as text; the phantom's own code too, as other code makes other patients."""
+    home = Path(phantom_package.__file__).parent
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(home.glob("*.py")))).hexdigest()
+    return json.dumps({**asdict(config), **more, "phantom": code}, sort_keys=True)
