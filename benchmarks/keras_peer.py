@@ -1,7 +1,7 @@
-"""The peer of ``training.py`` and ``augment.py``: Keras 3 on TensorFlow, run by an interpreter of its own.
+"""The peer of ``training.py`` and ``augment.py``: Keras 3 on TensorFlow or torch, run by an interpreter of its own.
 
-Started by those two with ``--keras-python``; imports nothing of this project. Reads commands from standard input, one a
-line, and answers each with one line of JSON:
+Started by those two with ``--keras-python``; imports nothing of this project. ``KERAS_BACKEND`` names the backend.
+Reads commands from standard input, one a line, and answers each with one line of JSON:
 
     train N       N batches by model.fit
     predict N     N batches by model.predict
@@ -21,8 +21,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
+
+if keras.backend.backend() == "torch":
+    import torch as backend
+else:
+    import tensorflow as backend
 
 
 def five_blocks(size: int) -> keras.Model:
@@ -65,6 +69,15 @@ def learn(file: str) -> dict[str, float]:
     return {"loss": float(loss), "accuracy": float(accuracy)}
 
 
+def use_threads(n: int) -> None:
+    """Give the backend so many threads for one operation."""
+    if keras.backend.backend() == "torch":
+        backend.set_num_threads(n)
+        return
+    backend.config.threading.set_intra_op_parallelism_threads(n)
+    backend.config.threading.set_inter_op_parallelism_threads(1 if n == 1 else 2)
+
+
 def main() -> None:
     """Answer commands until there are none."""
     parser = argparse.ArgumentParser()
@@ -74,12 +87,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
     asked = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(asked.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1 if asked.threads == 1 else 2)
+    use_threads(asked.threads)
     keras.mixed_precision.set_global_policy(asked.precision)
     rng = np.random.default_rng(0)
     net, generator = None, None
-    print(json.dumps({"keras": keras.__version__, "tensorflow": tf.__version__}), flush=True)
+    print(json.dumps({"keras": keras.__version__, backend.__name__: backend.__version__}), flush=True)
     for line in sys.stdin:
         what, _, argument = line.strip().partition(" ")
         if what == "learn":
@@ -89,7 +101,7 @@ def main() -> None:
         channels = asked.channels if what == "augment" else 3
         pictures = rng.random((n, asked.size, asked.size, channels), np.float32)
         if what == "augment":
-            generator = generator or tf.keras.preprocessing.image.ImageDataGenerator(
+            generator = generator or backend.keras.preprocessing.image.ImageDataGenerator(
                 width_shift_range=0.1,
                 height_shift_range=0.1,
                 zoom_range=0.1,

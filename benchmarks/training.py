@@ -1,13 +1,14 @@
-"""Times seed document S1's network, training and inference, against Keras 3 on TensorFlow and plain torch.
+"""Times seed document S1's network, training and inference, against Keras 3 (on TensorFlow, on torch) and plain torch.
 
-    python -m venv keras && keras/bin/pip install tensorflow-cpu keras scipy
+    python -m venv keras && keras/bin/pip install tensorflow-cpu torch keras scipy
     python benchmarks/training.py --keras-python keras/bin/python [--rounds 5] [--threads 2] [--learn 3]
 
 Same layers (parameters are counted and compared), same batch, random pictures of 256 x 256 x 3 in memory. Every method
 is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
 :func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
 matrix products and convolutions are measured in between, in the same rounds. ``--learn N`` also trains each method from
-scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train`` and about 16 GB of memory.
+scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train`` and 4 to 6 GB of
+memory per method; ``--methods`` names fewer.
 """
 
 from __future__ import annotations
@@ -39,11 +40,17 @@ from stenograde.train.loop import Batch, FitConfig, fit
 from stenograde.train.loss import LossConfig, build_loss
 
 OURS = {"stenograde, bf16": "bf16", "stenograde, fp32": "32"}
-PEERS = {"Keras 3 + TensorFlow, fp32": "float32", "Keras 3 + TensorFlow, bf16": "mixed_bfloat16"}
+PEERS = {
+    "Keras 3 + TensorFlow, fp32": ("tensorflow", "float32"),
+    "Keras 3 + TensorFlow, bf16": ("tensorflow", "mixed_bfloat16"),
+    "Keras 3 + torch, fp32": ("torch", "float32"),
+    "Keras 3 + torch, bf16": ("torch", "mixed_bfloat16"),
+}
+PLAIN = "torch, NCHW, fp32"
 FIRST = "Keras 3 + TensorFlow, fp32"
 """What the document used: the others are compared with it."""
 
-LEARN = {"n": 600, "size": 64, "batch": 32, "epochs": 12, "rate": 1e-3}
+LEARN = {"n": 1200, "size": 48, "batch": 32, "epochs": 16, "rate": 1e-3}
 
 
 class OnCommand:
@@ -219,7 +226,7 @@ def made_up(path: Path, seed: int) -> Path:
     centre = rng.uniform(0.35, 0.65, (2, len(codes), 1, 1)) * size
     radius = np.hypot(y - centre[0], x - centre[1])
     within = np.abs(radius - rng.uniform(8, 16, (len(codes), 1, 1))) < 1.0 + 0.75 * codes[:, None, None]
-    grey = 140 - 60 * within + rng.normal(0, 40, within.shape)
+    grey = 140 - 70 * within + rng.normal(0, 25, within.shape)
     pictures = np.clip(grey, 0, 255).astype(np.uint8)
     np.savez(
         path,
@@ -252,13 +259,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keras-python", help="interpreter that has TensorFlow and Keras")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0: no timing, for --learn alone")
     parser.add_argument("--steps", type=int, default=4, help="batches per round")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--learn", type=int, default=0, metavar="SEEDS", help="also compare so many trainings"
+    )
+    parser.add_argument(
+        "--methods",
+        default="",
+        help="only these, separated by semicolons, as the tables name them; each holds 4 to 6 GB",
     )
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -274,19 +286,9 @@ def main() -> None:
 
 def compare(asked: argparse.Namespace) -> None:
     """Start every method, time them in rounds, and print what came of it."""
-    shape = ["--size", str(asked.size), "--batch", str(asked.batch)]
-    here = [sys.executable, __file__, *shape, "--serve"]
     with ExitStack() as running:
-        workers: list[Worker] = []
-        if asked.keras_python:
-            for name, precision in PEERS.items():
-                options = [*shape, "--precision", precision]
-                peer = keras_worker(asked.keras_python, options, name=name, threads=asked.threads)
-                workers.append(running.enter_context(peer))
-        workers.append(running.enter_context(Worker("torch, NCHW, fp32", [*here, "torch"], asked.threads)))
-        for name, precision in OURS.items():
-            workers.append(running.enter_context(Worker(name, [*here, precision], asked.threads)))
-        peak = running.enter_context(Worker("peak", [*here, "peak"], asked.threads))
+        workers = [running.enter_context(worker) for worker in _workers(asked)]
+        peak = running.enter_context(Worker("peak", [*_here(asked), "peak"], asked.threads))
         print(_machine(workers, asked))
         _check_parameters(workers)
         peaks = []
@@ -298,9 +300,35 @@ def compare(asked: argparse.Namespace) -> None:
                     got = worker.ask(f"{what} {asked.steps}")
                     rates = (got["images"] / got["wall"], got["images"] / got["cpu"])
                     times.setdefault((what, worker.name), []).append(rates)
-        _print_rates(times, _print_peaks(peaks), operations(asked.size))
+        if asked.rounds:
+            _print_rates(times, _print_peaks(peaks), operations(asked.size))
         if asked.learn:
             _print_learnt(workers, asked.learn)
+
+
+def _shape(asked: argparse.Namespace) -> list[str]:
+    return ["--size", str(asked.size), "--batch", str(asked.batch)]
+
+
+def _here(asked: argparse.Namespace) -> list[str]:
+    return [sys.executable, __file__, *_shape(asked), "--serve"]
+
+
+def _workers(asked: argparse.Namespace) -> Generator[Worker, None, None]:
+    """Start the methods that are asked for, peers first."""
+    wanted = {name.strip() for name in asked.methods.split(";")} - {""}
+    known = {*PEERS, PLAIN, *OURS}
+    if wanted - known:
+        sys.exit(
+            f"--methods must be among {'; '.join(sorted(known))}, got {'; '.join(sorted(wanted - known))}"
+        )
+    for name, (backend, precision) in PEERS.items():
+        if asked.keras_python and (not wanted or name in wanted):
+            options = [*_shape(asked), "--precision", precision]
+            yield keras_worker(asked.keras_python, options, name=name, threads=asked.threads, backend=backend)
+    for name, serve in {PLAIN: "torch", **OURS}.items():
+        if not wanted or name in wanted:
+            yield Worker(name, [*_here(asked), serve], asked.threads)
 
 
 def _check_parameters(workers: list[Worker]) -> None:
@@ -351,17 +379,21 @@ def _print_rates(
 
 def _print_learnt(workers: list[Worker], seeds: int) -> None:
     print(f"\nfrom scratch on made-up pictures ({LEARN}), 300 others for validation, {seeds} seeds\n")
-    print("| method | accuracy: mean, each | loss |\n|---|---|---|")
+    print("| method | accuracy: mean, each | loss | s, wall |\n|---|---|---|---:|")
     with tempfile.TemporaryDirectory() as folder:
         files = [made_up(Path(folder) / f"{seed}.npz", seed) for seed in range(seeds)]
         for worker in workers:
+            started = time.perf_counter()
             got = [worker.ask(f"learn {file}") for file in files]
+            wall = (time.perf_counter() - started) / seeds
             if not got[0]:
                 continue
             accuracies, losses = ([one[name] for one in got] for name in ("accuracy", "loss"))
             shown = ", ".join(f"{value:.3f}" for value in accuracies)
             print(
-                f"| {worker.name} | {statistics.mean(accuracies):.3f} ({shown}) | {statistics.mean(losses):.3f} |"
+                f"| {worker.name} | {statistics.mean(accuracies):.3f} ({shown}) | "
+                f"{statistics.mean(losses):.3f} | {wall:.0f} |",
+                flush=True,
             )
 
 

@@ -62,14 +62,16 @@ class Worker:
         self.process.wait()
 
 
-def keras_worker(python: str, options: list[str], *, name: str, threads: int) -> Worker:
-    """Return the peer; ``python`` is an interpreter that has TensorFlow and Keras."""
-    command = [python, str(HERE / "keras_peer.py"), "--threads", str(threads), *options]
+def keras_worker(
+    python: str, options: list[str], *, name: str, threads: int, backend: str = "tensorflow"
+) -> Worker:
+    """Return the peer; ``python`` is an interpreter that has Keras, SciPy and the ``backend``."""
     try:
-        subprocess.run([python, "-c", "import tensorflow, keras, scipy"], check=True, capture_output=True)
+        subprocess.run([python, "-c", f"import {backend}, keras, scipy"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         sys.exit(
-            f"--keras-python must be an interpreter with tensorflow, keras and scipy, got {python}; make one:\n"
-            "    python -m venv keras && keras/bin/pip install tensorflow-cpu keras scipy"
+            f"--keras-python must be an interpreter with {backend}, keras and scipy, got {python}; make one:\n"
+            "    python -m venv keras && keras/bin/pip install tensorflow-cpu torch keras scipy"
         )
-    return Worker(name, command, threads)
+    command = [python, str(HERE / "keras_peer.py"), "--threads", str(threads), *options]
+    return Worker(name, ["env", f"KERAS_BACKEND={backend}", *command], threads)

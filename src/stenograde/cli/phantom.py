@@ -2,31 +2,81 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stenograde.errors import ConfigError
+from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients.")] = 0,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cell", help="CELL=SEVERITY, as left_neural_foraminal_narrowing_l5_s1=severe; repeatable."
+        ),
+    ] = None,
+    contrast: Annotated[
+        str | None,
+        typer.Option(
+            "--contrast", help="Draw a protocol for each patient: clinical, randomised or 3t_long_te."
+        ),
+    ] = None,
+    missing: Annotated[
+        float, typer.Option("--missing", min=0, max=1, help="Share of studies that lack one series.")
+    ] = 0.0,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; all processors when not given.")
+    ] = None,
 ) -> None:
     """Write simulated lumbar MRI studies with known answers, in the folder layout of RSNA 2024."""
     from stenograde.cli.output import out_folder
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.datasets.phantom import write_cohort
+    from stenograde.datasets.phantom import ContrastMode, ProtocolMix, write_cohort
 
+    if contrast is not None and contrast not in tuple(ContrastMode):
+        msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
+        raise ConfigError(msg)
+    if missing and contrast is None:
+        msg = "--missing needs --contrast, got none; add --contrast clinical"
+        raise ConfigError(msg)
+    mix = None if contrast is None else ProtocolMix(ContrastMode(contrast), missing_share=missing)
+    processes = min(patients, workers or os.cpu_count() or 1)
     folder = out_folder(out)
     images = folder / "train_images"
     if images.exists() and any(images.iterdir()):
         msg = f"--out must not hold a cohort already, got {images}; name another folder"
         raise ConfigError(msg)
+    cells = dict(_chosen(one) for one in cell or [])
     with progress_on_stderr("writing patients", total=patients) as advance:
-        write_cohort(folder, patients=patients, seed=seed, progress=advance)
+        write_cohort(
+            folder,
+            patients=patients,
+            seed=seed,
+            cells=cells,
+            progress=advance,
+            protocol=mix,
+            workers=processes,
+        )
     print(f"patients: {patients}")
     print(f"studies:  {folder / 'train_images'}")
-    print(f"answers:  {folder / 'train.csv'}")
+    print(f"answers:  {folder / 'train.csv'}, in mm: truth.csv")
+
+
+def _chosen(text: str) -> tuple[Cell, Severity]:
+    name, _, grade = text.partition("=")
+    cell = next((cell for cell in LUMBAR_MRI.cells if cell.name == name.strip()), None)
+    severity = next((severity for severity in Severity if severity.value == grade.strip()), None)
+    if cell is None or severity is None:
+        msg = (
+            f"--cell must be CELL=SEVERITY with a column of train.csv (as {LUMBAR_MRI.cells[0].name}) and one of "
+            f"{', '.join(Severity)}, got {text!r}"
+        )
+        raise ConfigError(msg)
+    return cell, severity

@@ -17,6 +17,7 @@ from stenograde.errors import (
     NoStudyError,
     UnreadableInstanceError,
 )
+from stenograde.terms import Cell, Condition, Level, Severity, Side
 
 
 def test_version_when_asked_then_it_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,14 +110,26 @@ def test_phantom_when_written_then_studies_and_answers_are_where_it_says(
     asked: list[object] = []
 
     def write(out: Path, **settings: object) -> None:
-        asked.append((out, settings.pop("patients"), settings.pop("seed")))
+        asked.append((out, settings.pop("patients"), settings.pop("seed"), settings.pop("cells")))
         settings["progress"](1)  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.datasets.phantom.write_cohort", write)
     out = tmp_path / "cohort"
-    assert main(["phantom", "--patients", "2", "--seed", "5", "--out", str(out)]) == 0
-    assert asked == [(out, 2, 5)]
+    chosen = "left_neural_foraminal_narrowing_l5_s1=severe"
+    assert main(["phantom", "--patients", "2", "--seed", "5", "--out", str(out), "--cell", chosen]) == 0
+    cell = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L5_S1, Side.LEFT)
+    assert asked == [(out, 2, 5, {cell: Severity.SEVERE})]
     assert str(out / "train_images") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("chosen", ["l5_s1=severe", "spinal_canal_stenosis_l4_l5=bad", "nothing"])
+def test_phantom_when_a_cell_is_unknown_then_it_says_what_a_cell_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, chosen: str
+) -> None:
+    assert main(["phantom", "--patients", "1", "--out", str(tmp_path), "--cell", chosen]) == 2
+    told = capsys.readouterr().err
+    assert "--cell must be CELL=SEVERITY" in told
+    assert chosen in told
 
 
 def test_phantom_when_out_is_a_file_then_it_is_refused(

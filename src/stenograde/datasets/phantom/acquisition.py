@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stenograde.datasets.phantom.curve import Array
+from stenograde.datasets.phantom.curve import Array, Grid
+from stenograde.datasets.phantom.look import LOOKS, NO_ARTEFACTS, Artefacts, Look
 from stenograde.datasets.phantom.patient import Phantom, rotation
-from stenograde.datasets.phantom.tissues import SpinEcho
-from stenograde.terms import LUMBAR_MRI, Role
+from stenograde.datasets.phantom.sequences import ContrastMode, draw_echo, draw_field
+from stenograde.datasets.phantom.tissues import FIELDS_T, SpinEcho
+from stenograde.terms import LUMBAR_MRI, Level, Role
+
+_BLOCK_MARGIN_MM = 5.0
+"""How far a block of axial slices reaches beyond the points of its levels."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,21 @@ class Protocol:
     gap: float = 0.1
     """Gap between slices, share of the thickness."""
     layers: int = 3
-    """Planes painted through the thickness of a slice and averaged."""
+    """Planes painted through the thickness of a slice and averaged by the slice profile."""
+    contrast: ContrastMode = ContrastMode.CLINICAL
+    """How timing, tissue signals, noise and coil are drawn."""
+    field_t: float | None = None
+    """Field strength, T; None: drawn."""
+    stir: bool = False
+    """Null the fat of the sagittal T2 series (STIR)."""
+    axial_block: bool = False
+    """Acquire the axial series as one block of parallel slices, not disc by disc."""
+    axial_series: int = 1
+    """Axial series among which the levels are divided, from the head down."""
+    missing: frozenset[Role] = frozenset()
+    """Roles of series that are left out."""
+    artefacts: Artefacts = NO_ARTEFACTS
+    """What goes wrong, in every series."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -42,6 +61,7 @@ class Protocol:
             "sagittal_slices",
             "axial_matrix",
             "axial_slices_per_level",
+            "axial_series",
             "layers",
         ):
             if getattr(self, name) < 1:
@@ -49,6 +69,14 @@ class Protocol:
                 raise ValueError(msg)
         if min(self.sagittal_field_mm, self.axial_field_mm, self.thickness_mm) <= 0 or self.gap < 0:
             msg = "fields of view and thickness must be above 0 mm and the gap not below 0"
+            raise ValueError(msg)
+        if self.field_t not in (None, *FIELDS_T):
+            msg = f"field_t must be one of {FIELDS_T} T or None, got {self.field_t}"
+            raise ValueError(msg)
+        if self.axial_series > len(LUMBAR_MRI.levels) or set(Role) <= self.missing:
+            msg = (
+                f"axial_series must be at most {len(LUMBAR_MRI.levels)} and one role not missing, got {self}"
+            )
             raise ValueError(msg)
 
     @property
@@ -94,6 +122,8 @@ class SeriesPlan:
     role: Role
     planes: tuple[SlicePlane, ...]
     echo: SpinEcho
+    look: Look = LOOKS[ContrastMode.CLINICAL]
+    artefacts: Artefacts = NO_ARTEFACTS
 
     def nearest(self, point: Array) -> tuple[int, float, float]:
         """Return the index of the slice nearest to a point among those that show it, and its row and column.
@@ -117,7 +147,7 @@ class SeriesPlan:
 
 
 def plan_study(phantom: Phantom, protocol: Protocol) -> tuple[SeriesPlan, ...]:
-    """Lay the slices of the three series over a patient, with the small errors of a technologist.
+    """Lay the slices of a study over a patient, with the small errors of a technologist.
 
     Parameters
     ----------
@@ -127,18 +157,33 @@ def plan_study(phantom: Phantom, protocol: Protocol) -> tuple[SeriesPlan, ...]:
     Returns
     -------
     plans : tuple of SeriesPlan
-        Sagittal T1, sagittal T2, axial T2 (disc by disc, from the head down).
+        Sagittal T1, sagittal T2 (or STIR), axial T2 (one or more, from the head down), without those missing.
     """
     rng = np.random.default_rng([phantom.seed, 1])
+    timing = np.random.default_rng([phantom.seed, 3])
     tilt = rotation(np.deg2rad(rng.normal(0, 1.0, 3)))
-    t1 = SpinEcho(float(np.round(rng.uniform(450, 720))), float(np.round(rng.uniform(9, 14), 1)), 3)
-    t2 = SpinEcho(float(np.round(rng.uniform(3000, 4300))), float(np.round(rng.uniform(92, 122), 1)), 19)
-    axial = SpinEcho(float(np.round(rng.uniform(3000, 4800))), float(np.round(rng.uniform(92, 120), 1)), 17)
     shifts = rng.normal(0, [0.7, 4.0, 5.0], (2, 3))
-    return (
-        SeriesPlan(Role.SAGITTAL_T1, _sagittal(phantom, protocol, tilt, shifts[0]), t1),
-        SeriesPlan(Role.SAGITTAL_T2_STIR, _sagittal(phantom, protocol, tilt, shifts[1]), t2),
-        SeriesPlan(Role.AXIAL_T2, _axial(phantom, protocol, rng), axial),
+    drawn = draw_field(timing, protocol.contrast)
+    field_t = drawn if protocol.field_t is None else protocol.field_t
+    echoes = {
+        role: draw_echo(
+            timing,
+            role,
+            protocol.contrast,
+            field_t=field_t,
+            stir=protocol.stir and role is Role.SAGITTAL_T2_STIR,
+        )
+        for role in Role
+    }
+    stacks = [
+        (Role.SAGITTAL_T1, _sagittal(phantom, protocol, tilt, shifts[0])),
+        (Role.SAGITTAL_T2_STIR, _sagittal(phantom, protocol, tilt, shifts[1])),
+        *((Role.AXIAL_T2, planes) for planes in _axials(phantom, protocol, rng)),
+    ]
+    return tuple(
+        SeriesPlan(role, planes, echoes[role], LOOKS[protocol.contrast], protocol.artefacts)
+        for role, planes in stacks
+        if role not in protocol.missing
     )
 
 
@@ -166,27 +211,73 @@ def _sagittal(phantom: Phantom, protocol: Protocol, tilt: Array, shift: Array) -
     )
 
 
-def _axial(phantom: Phantom, protocol: Protocol, rng: np.random.Generator) -> tuple[SlicePlane, ...]:
+def _axials(phantom: Phantom, protocol: Protocol, rng: np.random.Generator) -> list[tuple[SlicePlane, ...]]:
+    """Planes of each axial series, the levels divided among them."""
+    parts = np.array_split(np.arange(len(LUMBAR_MRI.levels)), protocol.axial_series)
+    groups = [[LUMBAR_MRI.levels[k] for k in part] for part in parts]
+    if protocol.axial_block:
+        return [_block(phantom, protocol, group, rng) for group in groups]
+    return [
+        tuple(plane for level in group for plane in _at_disc(phantom, protocol, level, rng))
+        for group in groups
+    ]
+
+
+def _at_disc(
+    phantom: Phantom, protocol: Protocol, level: Level, rng: np.random.Generator
+) -> tuple[SlicePlane, ...]:
+    """Slices in the plane of one disc."""
     curve = phantom.anatomy.curve
+    disc = float(phantom.anatomy.disc_mm[phantom.anatomy.disc_of(level)])
+    lean = rotation(np.array([-curve.tilt_at(disc), 0.0, 0.0]))
+    error = rotation(np.deg2rad(rng.normal(0, [1.5, 0.7, 0.7])))
+    axes = _proper(phantom.turn) @ lean @ error
+    centre = np.array(phantom.levels[level].disc_centre) + 20 * axes[:, 1] + rng.normal(0, 0.6) * axes[:, 2]
+    count = protocol.axial_slices_per_level
+    places = (np.arange(count)[::-1] - (count - 1) / 2) * protocol.step_mm
+    return _stack(protocol, axes, centre, places)
+
+
+def _block(
+    phantom: Phantom, protocol: Protocol, levels: list[Level], rng: np.random.Generator
+) -> tuple[SlicePlane, ...]:
+    """One block of parallel slices through some levels, at right angles to the line through their discs."""
+    centres = np.array([phantom.levels[level].disc_centre for level in levels])
+    tilts = [
+        phantom.anatomy.curve.tilt_at(float(phantom.anatomy.disc_mm[phantom.anatomy.disc_of(level)]))
+        for level in levels
+    ]
+    lean = rotation(np.array([-float(np.mean(tilts)), 0.0, 0.0]))
+    error = rotation(np.deg2rad(rng.normal(0, [1.5, 0.7, 0.7])))
+    axes = _proper(phantom.turn) @ lean @ error
+    middle = centres.mean(axis=0)
+    points = np.array(
+        [
+            point
+            for level in levels
+            for truth in (phantom.levels[level],)
+            for point in (truth.canal_centre, *truth.foramen.values(), *truth.subarticular.values())
+        ]
+    )
+    reach = (np.concatenate([points, centres]) - middle) @ axes[:, 2]
+    top, bottom = reach.max() + _BLOCK_MARGIN_MM, reach.min() - _BLOCK_MARGIN_MM
+    count = int(np.ceil((top - bottom) / protocol.step_mm)) + 1
+    places = (top + bottom) / 2 + (np.arange(count)[::-1] - (count - 1) / 2) * protocol.step_mm
+    return _stack(protocol, axes, middle + 20 * axes[:, 1], places)
+
+
+def _stack(protocol: Protocol, axes: Array, centre: Array, places: Grid) -> tuple[SlicePlane, ...]:
+    """Axial slices at places along the third axis."""
+    u, v, up = axes.T
     pixel = protocol.axial_field_mm / protocol.axial_matrix
     half = (protocol.axial_matrix - 1) / 2 * pixel
-    count = protocol.axial_slices_per_level
-    planes = []
-    for level in LUMBAR_MRI.levels:
-        disc = float(phantom.anatomy.disc_mm[phantom.anatomy.disc_of(level)])
-        lean = rotation(np.array([-curve.tilt_at(disc), 0.0, 0.0]))
-        error = rotation(np.deg2rad(rng.normal(0, [1.5, 0.7, 0.7])))
-        axes = _proper(phantom.turn) @ lean @ error
-        u, v, up = axes.T
-        centre = np.array(phantom.levels[level].disc_centre) + 20 * v + rng.normal(0, 0.6) * up
-        for place in (np.arange(count)[::-1] - (count - 1) / 2) * protocol.step_mm:
-            planes.append(
-                SlicePlane(
-                    position=centre + place * up - half * (u + v),
-                    orientation=np.concatenate([u, v]),
-                    matrix=protocol.axial_matrix,
-                    pixel_mm=pixel,
-                    thickness_mm=protocol.thickness_mm,
-                )
-            )
-    return tuple(planes)
+    return tuple(
+        SlicePlane(
+            position=centre + place * up - half * (u + v),
+            orientation=np.concatenate([u, v]),
+            matrix=protocol.axial_matrix,
+            pixel_mm=pixel,
+            thickness_mm=protocol.thickness_mm,
+        )
+        for place in places
+    )

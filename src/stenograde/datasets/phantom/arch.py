@@ -46,8 +46,9 @@ def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 def _facet(points: Points) -> tuple[Grid, Grid]:
     """Distances across (to the front and side) and along a facet joint, which stands at 45°."""
-    left = np.abs(points.left) - points.row(Row.FACET)
-    back = points.behind - points.row(Row.BODY_DEPTH) - _JOINT_BACK_MM
+    grown = points.sided(Row.OVERGROWTH_LEFT, Row.OVERGROWTH_RIGHT)
+    left = np.abs(points.left) - points.row(Row.FACET) + 0.5 * grown
+    back = points.behind - points.row(Row.BODY_DEPTH) - _JOINT_BACK_MM + 0.7 * grown
     return (left - back) * np.float32(0.7071), (left + back) * np.float32(0.7071)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stenograde.datasets.phantom.anatomy import SIDE_FAT_MM, Row
+from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canvas import Canvas, Points, cover
-from stenograde.datasets.phantom.column import bulge_behind
+from stenograde.datasets.phantom.column import bulge_behind, wall_behind
 from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
@@ -18,8 +18,8 @@ ROOF_SLOPE = 0.42
 _BACK_FAT_SLOPE = 1.1
 """How much the triangle of fat behind the sac comes forward per mm beside the midline, by eye."""
 
-_RECESS_MM = 2.5
-"""Depth of the band of fat behind a disc beside the sac, where the next root passes, by eye, mm."""
+_LIGAMENT_MM = 1.3
+"""Thickness of the posterior longitudinal ligament with what clings to it, by eye, mm."""
 
 _ROOTLETS = 0.8
 """Share of the sac that roots too thin to draw take where it is tightest."""
@@ -59,11 +59,17 @@ def _yellow(points: Points, sac: Grid) -> Grid:
     left, behind = np.abs(points.left), points.behind
     back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
     triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
-    band = np.clip(_RECESS_MM * points.row(Row.SIDE_FAT) / SIDE_FAT_MM, 0, _RECESS_MM)
-    recess = points.row(Row.BODY_DEPTH) + bulge_behind(points) + band + 0.8 * np.clip(left - 10, 0, 9)
+    height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
+    wider = np.clip(left - points.row(Row.SAC_WIDTH) - 4, 0, 9) * np.clip(height / 4, 0, 1)
+    recess = _recess_front(points) + height + 0.8 * wider
     aside = np.maximum(behind - recess, points.row(Row.SAC_WIDTH) + 0.3 - left)
     free = np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
     return np.maximum(-free, left - 18)
+
+
+def _recess_front(points: Points) -> Grid:
+    """How far behind the curve a recess begins: behind the disc, or the ligament on it."""
+    return wall_behind(points) + np.maximum(bulge_behind(points), _LIGAMENT_MM)
 
 
 def sac_distance(points: Points) -> Grid:
@@ -100,18 +106,63 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
     canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
 
 
+_FORAMEN_MM = 17.0
+"""How far beside the midline the middle of a foramen lies, mm."""
+
+_PASSING_MM = 1.4
+"""Radius of a root that passes a recess, by eye, mm."""
+
+
+def root_shape(left: Grid | float) -> tuple[Grid, Grid]:
+    """Half depth and half height of a free root that leaves its foramen, mm; thickest at the ganglion."""
+    half = (
+        1.6 + 0.6 * np.clip(np.subtract(left, 11), 0, 1) + 1.3 * np.exp(-((np.subtract(left, 17) / 4) ** 2))
+    )
+    return half, 1.25 * half
+
+
 def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint the root that leaves under each pedicle, with its ganglion and a vein."""
+    """Paint the root that leaves under each pedicle, with its ganglion and a vein, and what closes in on it."""
     anatomy = scene.anatomy
-    owner = scene.of_body[points.entry]
+    owner = scene.of_foramen[points.entry]
     left = np.abs(points.left)
     under = anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 4.8
     way = scene.per_vertebra(under, owner) - 0.45 * (left - 13) + 1.6 * np.clip(13 - left, 0, 6)
     deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
-    thick = 1.6 + 0.6 * np.clip(left - 11, 0, 1) + 1.3 * np.exp(-(((left - 17) / 4) ** 2))
-    root = np.hypot((points.s - way) / 1.25, points.behind - deep) - thick
-    outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)
+    side = (points.left < 0).astype(np.int8)
+    across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
+    near = np.exp(-(((left - _FORAMEN_MM) / 6) ** 4))
+    share = 1 - (1 - share) * near
+    half_depth, half_height = root_shape(left)
+    half_depth, half_height = half_depth * share, half_height * (1.2 - 0.2 * share)
+    up, back = points.s - way, points.behind - deep
     lumbar = owner >= anatomy.n_sacral - 2
+    open_ = np.hypot(up / (half_height + along), back / (half_depth + across)) - 1
+    encroached = cover(-open_ * np.minimum(half_depth + across, 5), 1.0) * near * lumbar
+    encroached *= np.clip((7.0 - along) / 3, 0, 1) * cover(np.abs(back - 1) - 10, 3.0)
+    canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
+    _paint_passing(scene, points, canvas)
+    root = (np.hypot(up / half_height, back / half_depth) - 1) * half_depth
+    outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)
     canvas.paint(cover(np.maximum(root, outside)) * lumbar, Tissue.ROOT)
-    vein = np.hypot(points.s - way - 1, points.behind - deep + 4.5) - 1.1
-    canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * lumbar, Tissue.VEIN)
+    vein = np.hypot(up - 1, back + 4.5) - 1.1
+    free = np.clip(across - 1, 0, 1)
+    canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * lumbar * free, Tissue.VEIN)
+
+
+def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the root that passes the recess on its way to the foramen below, flat where the recess is low."""
+    anatomy = scene.anatomy
+    owner = scene.of_pedicle[points.entry]
+    below = scene.per_vertebra(anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 1.0, owner)
+    above = scene.per_vertebra(anatomy.disc_mm, owner)
+    height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
+    half = np.minimum(_PASSING_MM, 0.5 * height - 0.1)
+    left = np.abs(points.left) - points.row(Row.SAC_WIDTH) - 1.3
+    near = np.exp(-(((points.s - above) / 7) ** 4))
+    far = points.row(Row.FORAMEN) + 1.5
+    front = _recess_front(points)
+    deep = near * (front + 0.5 * height) + (1 - near) * (wall_behind(points) + far)
+    strand = (np.hypot(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
+    alive = np.clip(np.minimum(points.s - below, above + 7 - points.s) / 2, 0, 1)
+    canvas.paint(cover(strand) * alive * (owner >= anatomy.n_sacral - 1), Tissue.ROOT)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.fft import irfftn, rfftn
 
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.curve import Grid
@@ -49,6 +49,10 @@ class Points:
         """One dimension at each point."""
         return self.tables[row][self.entry]
 
+    def sided(self, left: Row, right: Row) -> Grid:
+        """One dimension at each point, by the side on which it lies."""
+        return np.where(self.left > 0, self.row(left), self.row(right))
+
 
 class Canvas:
     """Signal and label of points, painted over tissue by tissue.
@@ -56,13 +60,17 @@ class Canvas:
     Parameters
     ----------
     n_points : int
-    signals : ndarray of shape (n_tissues,), float32
-        Signal of each tissue.
+    signals : ndarray of shape (n_tissues,) or (n_channels, n_tissues), float32
+        Signal of each tissue, in one contrast or in several at once.
+    texture : float
+        Factor on how far textures are from 1.
     """
 
-    def __init__(self, n_points: int, signals: Grid) -> None:
+    def __init__(self, n_points: int, signals: Grid, texture: float = 1.0) -> None:
         self.signals = signals
-        self.signal = np.zeros(n_points, np.float32)
+        self.strength = np.float32(texture)
+        self.signal = np.zeros((*signals.shape[:-1], n_points), np.float32)
+        """Shape (n_points,) or (n_channels, n_points)."""
         self.label = np.zeros(n_points, np.uint8)
 
     def paint(
@@ -80,19 +88,23 @@ class Canvas:
         code : int or ndarray of shape (n_points,)
             Label that points get of which the tissue takes more than half.
         """
-        value = self.signals[tissue] if texture is None else self.signals[tissue] * texture
+        value: Grid = self.signals[..., tissue, None]
+        if texture is not None:
+            if self.strength != 1:
+                texture = np.maximum(1 + self.strength * (texture - 1), 0)
+            value = value * texture
         self.signal += cover * (value - self.signal)
         np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
 
     def part(self, where: NDArray[np.intp]) -> Canvas:
         """Copy of some points, to be painted apart and put back by :meth:`put`."""
-        part = Canvas(0, self.signals)
-        part.signal, part.label = self.signal[where], self.label[where]
+        part = Canvas(0, self.signals, float(self.strength))
+        part.signal, part.label = self.signal[..., where], self.label[where]
         return part
 
     def put(self, where: NDArray[np.intp], part: Canvas) -> None:
         """Put painted points back."""
-        self.signal[where], self.label[where] = part.signal, part.label
+        self.signal[..., where], self.label[where] = part.signal, part.label
 
 
 def cover(distance_mm: Grid, edge_mm: float = EDGE_MM) -> Grid:
@@ -119,10 +131,12 @@ def box(extents: tuple[Grid, ...], round_mm: float) -> Grid:
 
 
 @lru_cache(maxsize=4)
-def _grains(smooth: float, size: int) -> Grid:
-    """Smoothed white noise that wraps round, flat, mean 0, standard deviation 1; the same for everybody."""
-    white = np.random.default_rng(0).standard_normal((size,) * 3, dtype=np.float32)
-    grains = gaussian_filter(white, smooth, mode="wrap")
+def _grains(seed: int, smooth: float, size: int) -> Grid:
+    """Smoothed white noise that wraps round, flat, mean 0, standard deviation 1."""
+    white = np.random.default_rng([seed, size]).standard_normal((size,) * 3, dtype=np.float32)
+    whole, half = np.fft.fftfreq(size), np.fft.rfftfreq(size)
+    low, last = (np.exp(-2 * (np.pi * smooth * f) ** 2).astype(np.float32) for f in (whole, half))
+    grains = irfftn(rfftn(white) * low[:, None, None] * low[:, None] * last, s=white.shape)
     return (grains / grains.std()).astype(np.float32).ravel()
 
 
@@ -132,7 +146,9 @@ class Noise:
     Parameters
     ----------
     seed : int
-        Chooses a place in a texture that repeats.
+        Seeds the grains, which repeat; noises of one seed, ``smooth`` and ``size`` share them.
+    place : int
+        Chooses a place in the grains.
     grain_mm : float
         Size of a grain, mm.
     smooth : float
@@ -141,10 +157,12 @@ class Noise:
         Cells along each axis, a power of two; the texture repeats after them.
     """
 
-    def __init__(self, seed: int, grain_mm: float, *, smooth: float = 2.5, size: int = 64) -> None:
-        self._values, self._size = _grains(smooth, size), size
+    def __init__(
+        self, seed: int, place: int, grain_mm: float, *, smooth: float = 2.5, size: int = 64
+    ) -> None:
+        self._values, self._size = _grains(seed, smooth, size), size
         self._step = np.float32(smooth / grain_mm)
-        self._start = np.random.default_rng(seed).integers(size, size=3) + _AHEAD * size
+        self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""

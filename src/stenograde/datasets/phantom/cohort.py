@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from stenograde.datasets.phantom.acquisition import Protocol, SeriesPlan, plan_s
 from stenograde.datasets.phantom.dicom_files import FileOptions, StudyIds, write_series
 from stenograde.datasets.phantom.patient import Phantom, make_patient
 from stenograde.datasets.phantom.population import Population
+from stenograde.datasets.phantom.protocols import ProtocolMix, draw_protocol
 from stenograde.datasets.phantom.render import render_series
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role
+from stenograde.datasets.phantom.truth_table import TRUTH_HEAD, truth_rows
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role, Severity
 
 _ROLE_OF = {
     Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
@@ -22,6 +26,9 @@ _ROLE_OF = {
     Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
 }
 """The series in which RSNA 2024 marks each condition."""
+
+_NUMBERS = 8
+"""Numbers drawn for each patient: one study and at most seven series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,7 @@ class WrittenStudy:
     folder: Path
     phantom: Phantom
     plans: tuple[SeriesPlan, ...]
+    options: FileOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,31 +57,51 @@ class Cohort:
     studies: tuple[WrittenStudy, ...]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What one process needs to write one patient."""
+
+    folder: Path
+    seed: int
+    ids: StudyIds
+    cells: Mapping[Cell, Severity]
+    population: Population | None
+    protocol: Protocol
+    options: FileOptions
+
+
 def write_cohort(
     out: Path,
     *,
     patients: int,
     seed: int,
     progress: Callable[[int], None] | None = None,
+    cells: Mapping[Cell, Severity] | None = None,
     population: Population | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | ProtocolMix | None = None,
     options: FileOptions | None = None,
+    workers: int = 1,
 ) -> Cohort:
     """Write virtual patients as DICOM studies with labels and points; the same seed gives the same bytes.
 
     Parameters
     ----------
     out : Path
-        Gets ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv`` and
-        ``train_series_descriptions.csv``.
+        Gets ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv``,
+        ``train_series_descriptions.csv``, and ``truth.csv`` (:mod:`~stenograde.datasets.phantom.truth_table`).
     patients : int
         Number of patients.
     seed : int
         Zero or more.
     progress : callable, optional
         Called with the number of patients written so far.
+    cells : mapping, optional
+        Severity of chosen cells of every patient; the others are drawn.
     population, protocol, options : optional
-        What is drawn, how it is acquired, how it is written.
+        What is drawn, how it is acquired, how it is written. Of a mix each patient gets a protocol of its own.
+    workers : int
+        Processes that write patients; the bytes do not depend on it. With more than one, a script that calls this
+        must keep its own work under ``if __name__ == "__main__"``.
 
     Returns
     -------
@@ -82,30 +110,55 @@ def write_cohort(
     Raises
     ------
     ValueError
-        If the number of patients or the seed is out of range, or ``out`` already holds a cohort.
+        If a number or the seed is out of range, or ``out`` already holds a cohort.
     """
     if patients < 1 or seed < 0:
         msg = f"patients must be at least 1 and seed at least 0, got {patients} and {seed}"
+        raise ValueError(msg)
+    if workers < 1:
+        msg = f"workers must be at least 1, got {workers}"
         raise ValueError(msg)
     images = Path(out) / "train_images"
     if images.exists() and any(images.iterdir()):
         msg = f"{images.name} must be absent or empty, got a cohort already there; choose another folder"
         raise ValueError(msg)
     images.mkdir(parents=True, exist_ok=True)
-    numbers = np.random.default_rng([seed, 0]).choice(4_000_000_000, size=patients * 4, replace=False)
-    studies = []
-    for k in range(patients):
-        four = [int(number) + 100_000_000 for number in numbers[4 * k : 4 * k + 4]]
-        ids = StudyIds(four[0], tuple(four[1:]))
-        phantom = make_patient(_patient_seed(seed, k), population=population)
-        studies.append(
-            write_study(images / str(ids.study), phantom, ids=ids, protocol=protocol, options=options)
+    options = options or FileOptions()
+    numbers = np.random.default_rng([seed, 0]).choice(4_000_000_000, (patients, _NUMBERS), replace=False)
+    jobs = []
+    for k, (study, *series) in enumerate((numbers + 100_000_000).tolist()):
+        protocols = np.random.default_rng([seed, k, 4])
+        one = draw_protocol(protocols, protocol) if isinstance(protocol, ProtocolMix) else protocol
+        folder, ids = images / str(study), StudyIds(study, tuple(series))
+        jobs.append(
+            _Job(
+                folder, _patient_seed(seed, k), ids, dict(cells or {}), population, one or Protocol(), options
+            )
         )
+    studies = []
+    for study in _written(jobs, workers):
+        studies.append(study)
         if progress is not None:
-            progress(k + 1)
+            progress(len(studies))
     cohort = Cohort(Path(out), tuple(studies))
     _write_tables(cohort)
     return cohort
+
+
+def _written(jobs: list[_Job], workers: int) -> Iterator[WrittenStudy]:
+    """Write the patients, in this process or in several, and give them in order."""
+    if workers == 1:
+        yield from map(_write_patient, jobs)
+        return
+    fresh = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=fresh) as pool:
+        yield from pool.map(_write_patient, jobs)
+
+
+def _write_patient(job: _Job) -> WrittenStudy:
+    phantom = make_patient(job.seed, cells=job.cells, population=job.population)
+    study = write_study(job.folder, phantom, ids=job.ids, protocol=job.protocol, options=job.options)
+    return replace(study, phantom=replace(phantom))  # without the textures made for painting
 
 
 def write_study(
@@ -123,24 +176,22 @@ def write_study(
     folder : Path
     phantom : Phantom
     ids : StudyIds
-        Numbers of the study and of its three series.
+        Numbers of the study and of at least as many series as it has.
     protocol, options : optional
         How it is acquired, how it is written.
     """
-    protocol = protocol or Protocol()
+    protocol, options = protocol or Protocol(), options or FileOptions()
     plans = plan_study(phantom, protocol)
+    roles = [plan.role for plan in plans]
     for number, plan in enumerate(plans):
-        rng = np.random.default_rng([phantom.seed, 2, number])
+        # a series looks the same whichever others are missing
+        place = [list(Role).index(plan.role), roles[:number].count(plan.role)]
+        rng = np.random.default_rng([phantom.seed, 2, *place])
         pixels = render_series(phantom, plan, layers=protocol.layers, rng=rng)
-        write_series(
-            folder / str(ids.series[number]),
-            plan,
-            pixels,
-            ids=ids,
-            number=number,
-            options=options or FileOptions(),
-        )
-    return WrittenStudy(ids, folder, phantom, plans)
+        target = folder / str(ids.series[number])
+        write_series(target, plan, pixels, ids=ids, number=number, options=options)
+    used = replace(ids, series=ids.series[: len(plans)])
+    return WrittenStudy(used, folder, phantom, plans, options)
 
 
 def _patient_seed(seed: int, number: int) -> int:
@@ -164,15 +215,23 @@ def _write_tables(cohort: Cohort) -> None:
     ]
     head = ["study_id", "series_id", "series_description"]
     _write_table(cohort.root / "train_series_descriptions.csv", head, roles)
+    truths = [row for study in cohort.studies for row in truth_rows(study.ids.study, study.phantom)]
+    _write_table(cohort.root / "truth.csv", list(TRUTH_HEAD), truths)
 
 
 def _points(study: WrittenStudy) -> list[list[object]]:
-    roles = [plan.role for plan in study.plans]
+    """Rows of the table of points: of each cell whose series the study has, in the slice nearest to it."""
     rows: list[list[object]] = []
     for cell in LUMBAR_MRI.cells:
-        number = roles.index(_ROLE_OF[cell.condition])
-        slice_, row, column = study.plans[number].nearest(np.array(study.phantom.point(cell)))
-        where = [study.ids.study, study.ids.series[number], slice_ + 1]
+        point = np.array(study.phantom.point(cell))
+        numbers = [k for k, plan in enumerate(study.plans) if plan.role is _ROLE_OF[cell.condition]]
+        shown = [(*study.plans[k].nearest(point), k) for k in numbers]
+        if not shown:
+            continue
+        off = [abs(study.plans[k].planes[one].index(point)[0]) for one, _, _, k in shown]
+        slice_, row, column, number = shown[int(np.argmin(off))]
+        instance = study.options.instance_number(slice_, len(study.plans[number].planes))
+        where = [study.ids.study, study.ids.series[number], instance]
         rows.append([*where, _words(cell), cell.level.shown, f"{column:.4f}", f"{row:.4f}"])
     return rows
 

@@ -52,9 +52,17 @@ def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.put(front, part)
 
 
+def wall_behind(points: Points) -> Grid:
+    """How far behind the curve the column's back lies at each point's height and way beside the midline, mm."""
+    across = np.minimum(np.abs(points.left) / points.row(Row.BODY_WIDTH), 1) ** 2
+    return points.row(Row.BODY_DEPTH) * np.sqrt((np.sqrt(4 - 3 * across**2) - across) / 2)
+
+
 def bulge_behind(points: Points) -> Grid:
     """How far a disc stands out behind at each point's height and way beside the midline, mm."""
-    return points.row(Row.BULGE) * np.exp(-((points.left / 11) ** 4))
+    aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
+    beside = np.exp(-(((np.abs(points.left) - 12) / 5) ** 4))
+    return points.row(Row.BULGE) * np.exp(-((points.left / 11) ** 4)) + aside * beside
 
 
 def _locate(scene: Scene, points: Points) -> _Where:

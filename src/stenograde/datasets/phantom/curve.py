@@ -29,6 +29,12 @@ _SOFT_MM = 5.0
 """Tilts run straight from one vertebra to the next but for this smoothing, so that no place bends more than
 it must: planes across the curve meet where its radius ends, mm."""
 
+_SLIP_MM = 3.0
+"""Half the way over which a slip goes from one vertebra to the next, mm: about half a disc."""
+
+_STEPS, _STRIDE_MM = 6, 2.0
+"""Where there are slips: how often, and how far at most each time (mm), the search for a point's way goes on."""
+
 _GRID_MM = 1.5
 _GRID_Y_MM = (-170.0, 140.0)
 _GRID_Z_MM = (-230.0, 240.0)
@@ -48,12 +54,15 @@ class SpineCurve:
         Way that lies at the origin of the body frame.
     sway_mm : tuple of float
         Amplitude (mm), wave length (mm) and phase (rad) of the lateral sway.
+    slips : tuple of pairs of float
+        Way and length (mm) of each step forward that the spine above takes on what is below: spondylolisthesis.
     """
 
     way_mm: Array
     tilt_rad: Array
     origin_way_mm: float
     sway_mm: tuple[float, float, float] = (0.0, 300.0, 0.0)
+    slips: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.way_mm.shape != self.tilt_rad.shape or np.any(np.diff(self.way_mm) <= 0):
@@ -80,6 +89,9 @@ class SpineCurve:
         steps = np.stack([np.sin(self._tilt), np.cos(self._tilt)], axis=1) * STEP_MM
         line = np.zeros_like(steps)
         line[1:] = np.cumsum((steps[1:] + steps[:-1]) / 2, axis=0)
+        for way, forward in self.slips:
+            step = forward * (1 + np.tanh((self.table_way_mm - way) / _SLIP_MM)) / 2
+            line += step[:, None] * np.stack([-np.cos(self._tilt), np.sin(self._tilt)], axis=1)
         return line - [np.interp(self.origin_way_mm, self.table_way_mm, line[:, k]) for k in (0, 1)]
 
     @cached_property
@@ -87,14 +99,17 @@ class SpineCurve:
         y = np.arange(*_GRID_Y_MM, _GRID_MM)
         z = np.arange(*_GRID_Z_MM, _GRID_MM)
         points = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1).reshape(-1, 2)
-        nearest = cKDTree(self._line).query(points)[1]
-        tilt = self._tilt[nearest]
-        off = points - self._line[nearest]
-        behind = off[:, 0] * np.cos(tilt) - off[:, 1] * np.sin(tilt)
-        along = off[:, 0] * np.sin(tilt) + off[:, 1] * np.cos(tilt)
-        metric = np.maximum(1 - self.bend_per_mm[nearest] * behind, 0.2)
-        inside = np.clip(along / metric, -2 * STEP_MM, 2 * STEP_MM)
-        ways = self.table_way_mm[nearest] + inside
+        ways = self.table_way_mm[cKDTree(self._line).query(points)[1]]
+        steps, stride = (_STEPS, _STRIDE_MM) if self.slips else (1, 2 * STEP_MM)
+        for _ in range(steps):  # Newton's, to the plane that a point lies in
+            tilt, bend, *line = (
+                np.interp(ways, self.table_way_mm, table)
+                for table in (self._tilt, self.bend_per_mm, *self._line.T)
+            )
+            off = points - np.stack(line, axis=1)
+            behind = off[:, 0] * np.cos(tilt) - off[:, 1] * np.sin(tilt)
+            along = off[:, 0] * np.sin(tilt) + off[:, 1] * np.cos(tilt)
+            ways = ways + np.clip(along / np.maximum(1 - bend * behind, 0.2), -stride, stride)
         return ways.reshape(len(y), len(z)).astype(np.float32)
 
     def sway(self, way_mm: Array) -> Array:

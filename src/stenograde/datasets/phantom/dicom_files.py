@@ -25,8 +25,9 @@ from pydicom.uid import (
 )
 
 from stenograde.datasets.phantom.acquisition import SeriesPlan, SlicePlane
+from stenograde.datasets.phantom.gdcm_codec import jpeg_lossless
+from stenograde.datasets.phantom.habits import Habit, apply_habit, weighting
 from stenograde.datasets.phantom.render import FULL_SCALE
-from stenograde.errors import MissingDependencyError
 from stenograde.terms import Plane, Role
 
 _DATE, _TIME = "20200101", "120000"
@@ -40,6 +41,12 @@ _PLANE = {
 _RSNA_DROPS = (
     "Modality",
     "Manufacturer",
+    "StudyDescription",
+    "SequenceName",
+    "InversionTime",
+    "PixelBandwidth",
+    "SeriesDate",
+    "SeriesTime",
     "ImageType",
     "ScanningSequence",
     "SequenceVariant",
@@ -90,14 +97,30 @@ _SYNTAX = {
 _BY_PYDICOM = (Codec.RLE, Codec.JPEG_LS, Codec.JPEG_2000)
 
 
+class SliceOrder(StrEnum):
+    """How instances are numbered."""
+
+    PLANNED = "planned"
+    """Sagittal slices from the patient's right, axial ones from the head."""
+    REVERSED = "reversed"
+
+
 @dataclass(frozen=True)
 class FileOptions:
     """How files are written."""
 
     codec: Codec = Codec.EXPLICIT
     """Transfer syntax."""
+    habit: Habit = Habit.PLAIN
+    order: SliceOrder = SliceOrder.PLANNED
+    shuffled_names: bool = False
+    """Name files by a hash, so that their order says nothing, not by InstanceNumber."""
     stripped: bool = False
     """Leave the headers as RSNA 2024 has them: no modality, maker or timing, and Enhanced MR as SOP class."""
+
+    def instance_number(self, place: int, n_slices: int) -> int:
+        """InstanceNumber of a slice by its place in the plan, from 1."""
+        return place + 1 if self.order is SliceOrder.PLANNED else n_slices - place
 
 
 @dataclass(frozen=True)
@@ -141,7 +164,7 @@ def write_series(
     number: int,
     options: FileOptions,
 ) -> None:
-    """Write one series as ``folder/1.dcm``, ``folder/2.dcm`` and so on.
+    """Write one series as ``folder/1.dcm``, ``folder/2.dcm`` and so on, by InstanceNumber.
 
     Parameters
     ----------
@@ -156,17 +179,20 @@ def write_series(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for k, (plane, picture) in enumerate(zip(plan.planes, pixels, strict=True)):
-        ds = _header(plan, ids, number, k + 1)
+        instance = options.instance_number(k, len(plan.planes))
+        ds = _header(plan, ids, number, instance)
         _place(ds, plane)
         _pixels(ds, picture, pixels)
+        apply_habit(ds, plan, options.habit)
         if options.stripped:
             _strip(ds, ids)
-        _write(ds, folder / f"{k + 1}.dcm", options.codec)
+        name = hashlib.sha256(ds.SOPInstanceUID.encode()).hexdigest()[:12]
+        _write(ds, folder / f"{name if options.shuffled_names else instance}.dcm", options.codec)
 
 
 def _header(plan: SeriesPlan, ids: StudyIds, number: int, instance: int) -> Dataset:
     """All attributes of an MR image but its place and pixels (PS3.3 A.4 and C.8.3.1)."""
-    t1 = plan.role is Role.SAGITTAL_T1
+    echo = plan.echo
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
@@ -179,21 +205,29 @@ def _header(plan: SeriesPlan, ids: StudyIds, number: int, instance: int) -> Data
     ds.Manufacturer = "stenograde phantom"
     ds.ReferringPhysicianName = ""
     ds.StudyDescription = "Lumbar phantom"
-    ds.SeriesDescription = f"{_PLANE[plan.role].value.capitalize()} {'T1' if t1 else 'T2'} TSE"
+    ds.SeriesDescription = f"{_PLANE[plan.role].value.capitalize()} {weighting(plan)}"
+    ds.SeriesDescription += "" if echo.inversion_ms else " TSE"
     ds.PatientName = f"Phantom^{ids.study}"
     ds.PatientID = str(ids.study)
     ds.PatientBirthDate = ""
     ds.PatientSex = "O"
     ds.BodyPartExamined = "LSPINE"
-    ds.ScanningSequence = "SE"
+    ds.ScanningSequence = ["SE", "IR"] if echo.inversion_ms else "SE"
     ds.SequenceVariant = "SK"
     ds.ScanOptions = ""
     ds.MRAcquisitionType = "2D"
     ds.SliceThickness = plan.planes[0].thickness_mm
-    ds.RepetitionTime = plan.echo.repetition_ms
-    ds.EchoTime = plan.echo.echo_ms
-    ds.EchoTrainLength = plan.echo.train
-    ds.MagneticFieldStrength = 1.5
+    if len(plan.planes) > 1:
+        step = abs(float((plan.planes[1].position - plan.planes[0].position) @ plan.planes[0].normal))
+        ds.SpacingBetweenSlices = _decimals(np.array([step]))[0]
+    ds.RepetitionTime = echo.repetition_ms
+    ds.EchoTime = round(echo.echo_ms, 3)
+    if echo.inversion_ms:
+        ds.InversionTime = echo.inversion_ms
+    ds.EchoTrainLength = echo.train
+    ds.MagneticFieldStrength = echo.field_t
+    if plan.artefacts.bandwidth_hz:
+        ds.PixelBandwidth = round(plan.artefacts.bandwidth_hz)
     ds.FlipAngle = 90
     ds.ProtocolName = ds.SeriesDescription
     ds.PatientPosition = "HFS"
@@ -236,7 +270,8 @@ def _pixels(ds: Dataset, picture: NDArray[np.uint16], series: NDArray[np.uint16]
 
 def _strip(ds: Dataset, ids: StudyIds) -> None:
     for keyword in _RSNA_DROPS:
-        delattr(ds, keyword)
+        if keyword in ds:
+            delattr(ds, keyword)
     ds.PatientID = str(ids.study)
     ds.SOPClassUID = EnhancedMRImageStorage
 
@@ -253,35 +288,6 @@ def _write(ds: Dataset, path: Path, codec: Codec) -> None:
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         ds.compress(_SYNTAX[codec], generate_instance_uid=False)
     if codec is Codec.JPEG_LOSSLESS:
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        ds.save_as(path, enforce_file_format=True)
-        _compress_by_gdcm(path)
-        return
+        ds.PixelData = jpeg_lossless(ds, path)
+        ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
     ds.save_as(path, enforce_file_format=True)
-
-
-def _compress_by_gdcm(path: Path) -> None:
-    """Rewrite a file as JPEG lossless, which pydicom cannot encode."""
-    try:
-        import gdcm  # noqa: PLC0415  needed for one transfer syntax only
-    except ImportError as exc:
-        msg = "JPEG lossless phantoms need python-gdcm, which is not installed; pip install python-gdcm"
-        raise MissingDependencyError(msg) from exc
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    writer = gdcm.ImageWriter()
-    if not reader.Read():
-        msg = f"{path.name} must be readable to be compressed"
-        raise OSError(msg)
-    change.SetInput(reader.GetImage())
-    if not change.Change():
-        msg = f"{path.name} must be compressible as JPEG lossless"
-        raise OSError(msg)
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    if not writer.Write():
-        msg = f"{path.name} must be writable, got a failure of the encoder"
-        raise OSError(msg)

@@ -9,6 +9,7 @@ from stenograde.datasets.phantom.canal import paint_canal
 from stenograde.datasets.phantom.canvas import Canvas, Points
 from stenograde.datasets.phantom.column import paint_column
 from stenograde.datasets.phantom.curve import Grid
+from stenograde.datasets.phantom.flow import paint_flow
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.soft_tissue import paint_soft_tissue
 
@@ -19,7 +20,7 @@ _SKIN_MM = 2.0
 """How far behind the skin points are looked at, mm; beyond is air."""
 
 
-def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
+def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_void: float = 0.0) -> Canvas:
     """Paint the whole patient at points.
 
     Parameters
@@ -27,32 +28,38 @@ def paint(scene: Scene, xyz: Grid, signals: Grid) -> Canvas:
     scene : Scene
     xyz : ndarray of shape (3, n), float32
         Body frame, mm.
-    signals : ndarray of shape (n_tissues,), float32
+    signals : ndarray of shape (n_tissues,) or (n_channels, n_tissues), float32
         Signal of each tissue.
+    texture : float
+        Factor on how strongly tissues are textured.
+    flow_void : float
+        Share of its signal that fluid loses where it flows fastest.
 
     Returns
     -------
     canvas : Canvas
         Signal and label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
     """
-    canvas = Canvas(xyz.shape[1], signals)
+    canvas = Canvas(xyz.shape[1], signals, texture)
     skin = scene.skin(xyz)
     inside = np.flatnonzero(skin < _SKIN_MM)
     if inside.size:
         points, part = Points.of(scene.anatomy, xyz[:, inside]), canvas.part(inside)
         paint_soft_tissue(scene, points, part, skin[inside])
-        _paint_spine(scene, points, part)
+        _paint_spine(scene, points, part, flow_void)
         canvas.put(inside, part)
     return canvas
 
 
-def _paint_spine(scene: Scene, points: Points, canvas: Canvas) -> None:
+def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float) -> None:
     near = np.flatnonzero(
         (np.abs(points.left) < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
     )
     if near.size:
         close, part = points.take(near), canvas.part(near)
         paint_canal(scene, close, part)
+        if flow_void:
+            paint_flow(scene, close, part, flow_void)
         paint_arch(scene, close, part)
         paint_column(scene, close, part)
         canvas.put(near, part)

@@ -8,10 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from stenograde.datasets.phantom.anatomy import Anatomy, Row, draw_anatomy
+from stenograde.datasets.phantom.anatomy import Anatomy, Row
+from stenograde.datasets.phantom.canal import root_shape
 from stenograde.datasets.phantom.curve import Array
-from stenograde.datasets.phantom.population import Population, severity_of_area
+from stenograde.datasets.phantom.draw import draw_anatomy
+from stenograde.datasets.phantom.population import Population
 from stenograde.datasets.phantom.scene import Scene
+from stenograde.datasets.phantom.stenosis import Foramen, severity_of_area, severity_of_recess
 from stenograde.grades import Point
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
@@ -35,15 +38,25 @@ class LevelTruth:
     """Anteroposterior diameter of the dural sac in the midline at the disc."""
     sac_area_mm2: float
     """Area of the dural sac in the plane of the disc."""
-    canal: Severity
-    """Severity of canal stenosis, by :func:`severity_of_area`."""
+    recess_height_mm: Mapping[Side, float]
+    """From the disc to the ligament in front of the facet joint, beside the sac."""
+    foramina: Mapping[Side, Foramen]
+    """Fat around the root and the root's shape in the middle of the foramen."""
+    foraminal_area_mm2: Mapping[Side, float]
+    """Area of the root and the fat around it in the sagittal plane through the middle of the foramen."""
+
+    def severity(self, condition: Condition, side: Side | None = None) -> Severity:
+        """Severity of a condition, by the rules of :mod:`~stenograde.datasets.phantom.stenosis`."""
+        if condition is Condition.SPINAL_CANAL_STENOSIS or side is None:
+            return severity_of_area(self.sac_area_mm2)
+        if condition is Condition.SUBARTICULAR_STENOSIS:
+            return severity_of_recess(self.recess_height_mm[side])
+        return self.foramina[side].severity
 
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
     """A virtual patient with known answers.
-
-    Foramina and lateral recesses are open at every level of this first phantom, whatever the canal.
 
     Parameters
     ----------
@@ -98,7 +111,7 @@ class Phantom:
 
     def severity(self, cell: Cell) -> Severity:
         """Severity of a cell."""
-        return self.levels[cell.level].canal if cell.side is None else Severity.NORMAL_MILD
+        return self.levels[cell.level].severity(cell.condition, cell.side)
 
     def _point(self, way: float, left: float, behind: float) -> Point:
         x, y, z = self.to_patient(np.array([[way, left, behind]]))[0]
@@ -113,10 +126,11 @@ class Phantom:
         room = float(anatomy.pedicle_way_mm[below : below + 2].mean())
         hole = anatomy.at(Row.BODY_DEPTH, room) + anatomy.at(Row.FORAMEN, room)
         recess = width + 0.5, centre - 0.55 * depth
-        signs = dict(zip(Side, (1.0, -1.0), strict=True))
-        if np.linalg.det(self.turn) < 0:
-            signs = {side: -sign for side, sign in signs.items()}
-        area = float(np.pi * depth * width)
+        named = dict(zip(Side, reversed(Side) if self._is_mirrored else Side, strict=True))
+        signs = {side: 1.0 if drawn is Side.LEFT else -1.0 for side, drawn in named.items()}
+        foramina = {side: anatomy.foramina[level, drawn] for side, drawn in named.items()}
+        rows = {Side.LEFT: Row.RECESS_LEFT, Side.RIGHT: Row.RECESS_RIGHT}
+        half_depth, half_height = (float(half) for half in root_shape(FORAMEN_LEFT_MM))
         return LevelTruth(
             level=level,
             disc_centre=self._point(disc, 0, 0),
@@ -126,13 +140,24 @@ class Phantom:
                 side: self._point(disc, sign * recess[0], recess[1]) for side, sign in signs.items()
             },
             sac_ap_mm=2 * depth,
-            sac_area_mm2=area,
-            canal=severity_of_area(area),
+            sac_area_mm2=float(np.pi * depth * width),
+            recess_height_mm={side: anatomy.at(rows[drawn], disc) for side, drawn in named.items()},
+            foramina=foramina,
+            foraminal_area_mm2={
+                side: foramen.area_mm2(half_depth, half_height) for side, foramen in foramina.items()
+            },
         )
+
+    @property
+    def _is_mirrored(self) -> bool:
+        return bool(np.linalg.det(self.turn) < 0)
 
 
 def make_patient(
-    seed: int, *, canals: Mapping[Level, Severity] | None = None, population: Population | None = None
+    seed: int,
+    *,
+    cells: Mapping[Cell, Severity] | None = None,
+    population: Population | None = None,
 ) -> Phantom:
     """Make a virtual patient.
 
@@ -140,33 +165,35 @@ def make_patient(
     ----------
     seed : int
         The same seed gives the same patient.
-    canals : mapping, optional
-        Severity of canal stenosis at chosen levels; the others are drawn.
+    cells : mapping, optional
+        Severity of chosen cells; the others are drawn.
     population : Population, optional
         What the patient is drawn from.
 
     Raises
     ------
     ValueError
-        If the seed is negative or a level is not lumbar.
+        If the seed is negative or a cell is not lumbar.
 
     Examples
     --------
-    >>> patient = make_patient(7, canals={Level.L4_L5: Severity.SEVERE})
-    >>> patient.levels[Level.L4_L5].sac_area_mm2 < 75
-    True
+    >>> cell = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L5_S1, Side.LEFT)
+    >>> make_patient(7, cells={cell: Severity.SEVERE}).severity(cell).shown
+    'Severe'
     """
     if seed < 0:
         msg = f"seed must be zero or more, got {seed}"
         raise ValueError(msg)
-    strange = [level.shown for level in canals or {} if level not in LUMBAR_MRI.levels]
+    strange = [cell.name for cell in cells or {} if cell not in LUMBAR_MRI.cells]
     if strange:
-        msg = f"levels of a lumbar phantom must be L1/L2 to L5/S1, got {', '.join(strange)}"
+        msg = f"cells of a lumbar phantom must be among the 25 of RSNA 2024, got {', '.join(strange)}"
         raise ValueError(msg)
     rng = np.random.default_rng(seed)
     population = population or Population()
-    drawn = population.draw_canals(rng) | dict(canals or {})
-    anatomy = draw_anatomy(rng, drawn, population)
+    severities = population.draw_severities(rng)
+    for cell, severity in (cells or {}).items():
+        severities[cell] = severity.rank + severities[cell] % 1.0
+    anatomy = draw_anatomy(rng, severities, population)
     turn = rotation(np.deg2rad(rng.normal(0.0, 2.0, 3)))
     return Phantom(seed, anatomy, turn, rng.normal(0.0, [6.0, 12.0, 12.0]))
 

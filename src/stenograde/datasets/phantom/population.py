@@ -1,50 +1,20 @@
-"""What virtual patients are drawn from: mean dimensions with their sources, and how they spread.
-
-The first phantom draws the spinal canal's stenosis freely and keeps foramina and lateral recesses open.
-"""
+"""What virtual patients are drawn from: mean dimensions with their sources, and how they spread."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from stenograde.terms import LUMBAR_MRI, Level, Severity
-
-RELATIVE_STENOSIS_MM2 = 100.0
-"""Area of the dural sac below which the canal is moderately stenosed, mm².
-
-Schönström, Bolender and Spengler, Spine 1985;10:806 (central stenosis below 100 mm²); the two limits are
-called relative and absolute stenosis in the later literature on the dural sac.
-"""
-
-ABSOLUTE_STENOSIS_MM2 = 75.0
-"""Area of the dural sac below which the canal is severely stenosed, mm².
-
-Schönström and Hansson, Spine 1988;13:385: below about 75 mm² the pressure among the roots rises.
-"""
-
-
-def severity_of_area(area_mm2: float) -> Severity:
-    """Return the severity of canal stenosis that an area of the dural sac stands for.
-
-    Parameters
-    ----------
-    area_mm2 : float
-        Cross-section of the dural sac at the disc, mm².
-
-    References
-    ----------
-    :data:`RELATIVE_STENOSIS_MM2` and :data:`ABSOLUTE_STENOSIS_MM2`.
-
-    Examples
-    --------
-    >>> [severity_of_area(area).shown for area in (150, 90, 40)]
-    ['Normal/Mild', 'Moderate', 'Severe']
-    """
-    if area_mm2 < ABSOLUTE_STENOSIS_MM2:
-        return Severity.SEVERE
-    return Severity.MODERATE if area_mm2 < RELATIVE_STENOSIS_MM2 else Severity.NORMAL_MILD
+from stenograde.datasets.phantom.cooccurrence import (
+    RSNA_SHARES,
+    Shares,
+    draw_ranks,
+    enriched,
+    severity_of_rank,
+)
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity
 
 
 @dataclass(frozen=True)
@@ -93,6 +63,18 @@ are no data.
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}
 """The graded level under each lumbar vertebra."""
 
+NAMES = tuple(segment.name for segment in SEGMENTS)
+"""Vertebrae from below."""
+
+S1 = NAMES.index("S1")
+"""Place of the first sacral vertebra, whose disc above is L5/S1."""
+
+
+def disc_index(level: Level, names: tuple[str, ...] = NAMES) -> int:
+    """Return the place of the vertebra under a level's disc."""
+    upper = next(name for name, below in LEVEL_BELOW.items() if below is level)
+    return names.index(upper) - 1
+
 
 @dataclass(frozen=True)
 class Population:
@@ -115,55 +97,55 @@ class Population:
 
     Lim et al., Medicine 2017;96:e9087 measured 152 ± 54 mm² at L4/L5 in people without stenosis.
     """
-    severity_shares: dict[Level, tuple[float, float, float]] = field(
-        default_factory=lambda: dict(
-            zip(
-                LUMBAR_MRI.levels,
-                (
-                    (0.90, 0.07, 0.03),
-                    (0.75, 0.15, 0.10),
-                    (0.60, 0.22, 0.18),
-                    (0.50, 0.22, 0.28),
-                    (0.80, 0.12, 0.08),
-                ),
-                strict=True,
-            )
-        )
-    )
-    """Per level the shares of Normal/Mild, Moderate and Severe canals.
+    severity_shares: Mapping[Condition, tuple[Shares, ...]] = field(default_factory=lambda: dict(RSNA_SHARES))
+    """Shares of the grades per condition at L1/L2 to L5/S1; those of RSNA 2024 unless said otherwise.
 
-    Much richer in stenosis than RSNA 2024 (88, 7 and 5 %), so that a small cohort shows every grade; the
-    order of the levels follows it (L4/L5 most, then L3/L4).
+    Which cells are stenosed together always follows RSNA 2024 (:mod:`~stenograde.datasets.phantom.cooccurrence`).
     """
+    sway_mm: float = 1.5
+    """Standard deviation of the amplitude of the lateral sway, mm; 15 gives scoliosis."""
+    slip_share: float = 0.04
+    """Share of patients with degenerative spondylolisthesis at L4/L5 or L5/S1.
+
+    Kalichman et al., Spine 2009;34:199 found 14 % of adults on CT, of any kind and degree; of those, the ones that
+    a picture shows at a glance.
+    """
+    slip_mm: tuple[float, float] = (3.0, 8.0)
+    """Least and greatest slip, mm: Meyerding grade I (below a quarter of the end plate)."""
     back_fat_mm: tuple[float, float] = (10.0, 32.0)
     """Least and greatest thickness of the subcutaneous fat of the back, mm."""
 
     def __post_init__(self) -> None:
-        for level, shares in self.severity_shares.items():
-            if len(shares) != len(Severity) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
-                msg = f"severity shares of {level.shown} must be three shares that add up to 1, got {shares}"
+        if not 0 <= self.slip_share <= 1 or self.sway_mm < 0:
+            msg = (
+                f"slip_share must be 0 to 1 and sway_mm at least 0, got {self.slip_share} and {self.sway_mm}"
+            )
+            raise ValueError(msg)
+        for condition in Condition:
+            rows = self.severity_shares.get(condition, ())
+            if len(rows) != len(LUMBAR_MRI.levels):
+                msg = f"severity shares of {condition.shown} must be given for five levels, got {len(rows)}"
                 raise ValueError(msg)
+            for level, shares in zip(LUMBAR_MRI.levels, rows, strict=True):
+                if len(shares) != len(Severity) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+                    msg = (
+                        f"severity shares of {condition.shown} at {level.shown} must be three shares that add up "
+                        f"to 1, got {shares}"
+                    )
+                    raise ValueError(msg)
 
-    def draw_canals(self, rng: np.random.Generator) -> dict[Level, Severity]:
-        """Draw the severity of canal stenosis at each level."""
-        return {
-            level: tuple(Severity)[int(rng.choice(len(Severity), p=self.severity_shares[level]))]
-            for level in LUMBAR_MRI.levels
+    def worse(self, shift: float) -> Population:
+        """Return the population with every patient worse by ``shift`` standard deviations: more to learn from."""
+        shares = {
+            condition: tuple(enriched(one, shift) for one in rows)
+            for condition, rows in self.severity_shares.items()
         }
+        return replace(self, severity_shares=shares)
 
-
-def draw_area(rng: np.random.Generator, severity: Severity, open_mm2: float) -> float:
-    """Draw an area of the dural sac that has a severity, mm².
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    severity : Severity
-    open_mm2 : float
-        Area of the sac were there no stenosis, mm².
-    """
-    if severity is Severity.SEVERE:
-        return float(rng.uniform(32.0, ABSOLUTE_STENOSIS_MM2 - 3.0))
-    if severity is Severity.MODERATE:
-        return float(rng.uniform(ABSOLUTE_STENOSIS_MM2 + 2.0, RELATIVE_STENOSIS_MM2 - 2.0))
-    return max(float(open_mm2 * rng.uniform(0.8, 1.0)), RELATIVE_STENOSIS_MM2 + 8.0)
+    def draw_severities(self, rng: np.random.Generator) -> dict[Cell, float]:
+        """Draw the continuous severity (0 to 3, see :mod:`.stenosis`) of each of the 25 cells of one patient."""
+        severities = {}
+        for cell, rank in draw_ranks(rng).items():
+            shares = self.severity_shares[cell.condition][LUMBAR_MRI.levels.index(cell.level)]
+            severities[cell] = severity_of_rank(rank, shares)
+        return severities

@@ -1,58 +1,68 @@
-"""Pictures of a virtual patient: signal through thick slices, coil, noise; and their true labels."""
+"""Pictures of a virtual patient: signal through thick slices, coil, k-space; and their true labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.special import erf
 
 from stenograde.datasets.phantom.acquisition import SeriesPlan, SlicePlane
-from stenograde.datasets.phantom.anatomy import Row
-from stenograde.datasets.phantom.canvas import Points
 from stenograde.datasets.phantom.curve import Array, Grid
+from stenograde.datasets.phantom.kspace import Encoding, acquire, fat_shift_px
+from stenograde.datasets.phantom.metal import add_metal
 from stenograde.datasets.phantom.paint import paint
 from stenograde.datasets.phantom.patient import Phantom
-from stenograde.datasets.phantom.tissues import Tissue
-from stenograde.terms import Role
+from stenograde.datasets.phantom.receiver import Receiver, gain, sample_points
+from stenograde.datasets.phantom.tissues import FAT_SHARE, Tissue
 
 FULL_SCALE = 4095
 """Largest stored value: 12 bits, as scanners store."""
 
-_COIL_STEP = 8
+_PROFILE_REACH: Final = 0.65
+"""Half the width over which a slice profile is sampled, share of the thickness."""
 
-_BAND_AWAY_MM = 14.0
-"""From the foremost lumbar body to the saturation band, by eye, mm."""
+_PROFILE_EDGE: Final = 0.10
+"""Standard deviation of a slice profile's edges, share of the thickness: a sinc pulse of a few lobes."""
 
 
-@dataclass(frozen=True)
-class Receiver:
-    """What the scanner adds to the signal of one series."""
+def slice_profile(layers: int) -> tuple[Array, Array]:
+    """Return where through a slice layers are painted and how much each weighs.
 
-    reach_mm: float
-    """Depth below the skin at which the surface coil has lost most of its gain."""
-    floor: float
-    """Gain far from the coil, share of the gain at the skin."""
-    band: float
-    """Share of the signal that a saturation band in front of the spine takes away."""
-    noise: float
-    """Standard deviation of the noise, in units of the signal."""
-    scale: float
-    """Stored value of a signal of 1."""
+    The profile is a box of the slice's thickness with soft edges; each layer stands for an equal part of its reach.
 
-    @classmethod
-    def draw(cls, rng: np.random.Generator, signals: Grid, role: Role) -> Receiver:
-        """Draw a receiver."""
-        axial = role is Role.AXIAL_T2
-        reference = float(signals[Tissue.MARROW])
-        return cls(
-            reach_mm=float(rng.uniform(55, 110)),
-            floor=float(rng.uniform(0.3, 0.5)),
-            band=0.0 if axial else float(rng.choice([0.0, 0.75, 0.93], p=[0.3, 0.35, 0.35])),
-            noise=reference / float(rng.uniform(22, 45)),
-            scale=float(rng.uniform(330, 520)) / reference,
-        )
+    Parameters
+    ----------
+    layers : int
+        One layer is the middle alone.
+
+    Returns
+    -------
+    depths : ndarray of shape (layers,)
+        Share of the thickness, 0 in the middle.
+    weights : ndarray of shape (layers,)
+        Positive, of sum 1.
+
+    Examples
+    --------
+    >>> depths, weights = slice_profile(3)
+    >>> [round(float(value), 2) for value in (*depths, *weights)]
+    [-0.43, 0.0, 0.43, 0.28, 0.44, 0.28]
+    """
+    borders = np.linspace(-_PROFILE_REACH, _PROFILE_REACH, layers + 1)
+    weights = np.diff(_profile_integral(borders))
+    return (borders[1:] + borders[:-1]) / 2, weights / weights.sum()
+
+
+def _profile_integral(depth: Array) -> Array:
+    """Integral of erf-edged box from the middle; both edges are normal distribution functions."""
+    total = np.zeros_like(depth)
+    for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
+        z = (depth - edge) / _PROFILE_EDGE
+        below = 0.5 * (1 + erf(z / np.sqrt(2)))
+        total += sign * _PROFILE_EDGE * (z * below + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+    return total
 
 
 def render_series(
@@ -65,23 +75,25 @@ def render_series(
     phantom : Phantom
     plan : SeriesPlan
     layers : int
-        Planes averaged through the thickness of a slice.
+        Planes averaged through the thickness of a slice, by :func:`slice_profile`.
     rng : numpy.random.Generator
 
     Returns
     -------
     pixels : ndarray of shape (slices, rows, columns), uint16
     """
-    signals = plan.echo.signals()
-    receiver = Receiver.draw(rng, signals, plan.role)
+    signals = plan.look.draw_signals(rng, plan.echo.signals())
+    texture = float(rng.uniform(*plan.look.texture))
+    receiver = Receiver.draw(rng, signals, plan)
+    encoding = _encoding(plan, receiver, rng)
+    channels = _channels(signals) if encoding.fat_shift_px else signals[None]
     out = []
     for plane in plan.planes:
-        picture = _signal(phantom, plane, signals, layers)
-        picture *= _gain(phantom, plane, receiver)
-        picture = gaussian_filter(picture, 0.45)
-        noise = rng.standard_normal((2, *picture.shape), dtype=np.float32)
-        noise = gaussian_filter(noise, (0, 0.55, 0.55)) * np.float32(receiver.noise / 0.51)
-        picture = np.hypot(picture + noise[0], noise[1]) * np.float32(receiver.scale)
+        signal = _signal(phantom, plane, channels, layers, texture, plan.artefacts.flow_void)
+        signal *= gain(phantom, plane, receiver)
+        if plan.artefacts.metal_levels:
+            signal = add_metal(signal, phantom, plane, plan.artefacts.metal_levels)
+        picture = acquire(signal, encoding, rng) * np.float32(receiver.scale)
         out.append(np.clip(np.rint(picture), 0, FULL_SCALE).astype(np.uint16))
     return np.stack(out)
 
@@ -103,53 +115,40 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
     signals = plan.echo.signals()
     return np.stack(
         [
-            paint(phantom.scene, _points(phantom, plane), signals).label.reshape(plane.matrix, plane.matrix)
+            paint(phantom.scene, sample_points(phantom, plane), signals).label.reshape(
+                plane.matrix, plane.matrix
+            )
             for plane in plan.planes
         ]
     )
 
 
-def _points(phantom: Phantom, plane: SlicePlane, depth_mm: float = 0.0, step: int = 1) -> Grid:
-    """Body frame positions of a slice's pixels, shape (3, n), at a depth along the normal."""
-    back: Array = phantom.turn.T
-    u, v = back @ plane.orientation[:3] * plane.pixel_mm, back @ plane.orientation[3:] * plane.pixel_mm
-    origin = back @ (plane.position + depth_mm * plane.normal - phantom.offset_mm)
-    rows = columns = np.arange(0, plane.matrix, step, dtype=np.float32)
-    grid = (
-        origin.astype(np.float32)[:, None, None]
-        + v.astype(np.float32)[:, None, None] * rows[:, None]
-        + u.astype(np.float32)[:, None, None] * columns
+def _channels(signals: Grid) -> Grid:
+    """Part each tissue's signal into water's and fat's, shape (2, n_tissues)."""
+    share = np.array([FAT_SHARE.get(tissue, 0.0) for tissue in Tissue], np.float32)
+    return np.stack([signals * (1 - share), signals * share])
+
+
+def _encoding(plan: SeriesPlan, receiver: Receiver, rng: np.random.Generator) -> Encoding:
+    artefacts, pixel_mm = plan.artefacts, plan.planes[0].pixel_mm
+    shift = fat_shift_px(plan.echo.field_t, artefacts.bandwidth_hz) if artefacts.bandwidth_hz else 0.0
+    phase = float(rng.uniform(*plan.look.acquired))
+    return Encoding(
+        acquired=(phase, min(1.0, phase + 0.15)),
+        noise=receiver.noise,
+        fat_shift_px=shift * (1.0 if rng.random() < 0.5 else -1.0),
+        ghosting=artefacts.ghosting,
+        motion_px=artefacts.motion_mm / pixel_mm,
     )
-    return grid.reshape(3, -1)
 
 
-def _signal(phantom: Phantom, plane: SlicePlane, signals: Grid, layers: int) -> Grid:
-    depths = ((np.arange(layers) + 0.5) / layers - 0.5) * plane.thickness_mm
-    total = np.zeros(plane.matrix**2, np.float32)
-    for depth in depths:
-        total += paint(phantom.scene, _points(phantom, plane, float(depth)), signals).signal
-    return (total / layers).reshape(plane.matrix, plane.matrix)
-
-
-def _band_edge(phantom: Phantom) -> float:
-    """Return the y of the back of the saturation band, a straight slab in front of the lumbar bodies, mm."""
-    anatomy = phantom.anatomy
-    lumbar = anatomy.centre_mm[anatomy.n_sacral : anatomy.n_sacral + 5]
-    walls = np.array([[way, 0.0, -anatomy.at(Row.BODY_DEPTH, way)] for way in lumbar])
-    return float(anatomy.curve.to_body(walls)[:, 1].min()) - _BAND_AWAY_MM
-
-
-def _gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
-    """Gain of the coil over a slice, from a coarse grid of points; 1 near the spine."""
-    points = Points.of(phantom.anatomy, _points(phantom, plane, step=_COIL_STEP))
-    deep = np.maximum(-phantom.scene.skin(points.xyz), 0)
-    gain = receiver.floor + (1 - receiver.floor) * np.exp(-((deep / receiver.reach_mm) ** 1.3))
-    gain *= np.exp(-(((points.xyz[2] + 30) / 190) ** 4))
-    front = (_band_edge(phantom) - points.xyz[1]) / 4
-    gain *= 1 - receiver.band / (1 + np.exp(-np.clip(front, -30, 30)))
-    gain /= receiver.floor + (1 - receiver.floor) * np.exp(-((65 / receiver.reach_mm) ** 1.3))
-    side = len(range(0, plane.matrix, _COIL_STEP))
-    coarse = gain.reshape(side, side)
-    place = np.minimum(np.arange(plane.matrix) / _COIL_STEP, side - 1)
-    weights = np.maximum(1 - np.abs(place[:, None] - np.arange(side)), 0)
-    return (weights @ coarse @ weights.T).astype(np.float32)
+def _signal(
+    phantom: Phantom, plane: SlicePlane, channels: Grid, layers: int, texture: float, flow_void: float
+) -> Grid:
+    """Signal of a slice before the coil, shape (n_channels, rows, columns)."""
+    total = np.zeros((len(channels), plane.matrix**2), np.float32)
+    for depth, weight in zip(*slice_profile(layers), strict=True):
+        points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
+        canvas = paint(phantom.scene, points, channels, texture=texture, flow_void=flow_void)
+        total += np.float32(weight) * canvas.signal
+    return total.reshape(len(channels), plane.matrix, plane.matrix)

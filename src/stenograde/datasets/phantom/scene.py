@@ -12,6 +12,9 @@ from scipy.ndimage import gaussian_filter1d
 from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.canvas import Noise
 from stenograde.datasets.phantom.curve import Array, Grid
+from stenograde.datasets.phantom.habitus import Habitus
+from stenograde.datasets.phantom.stenosis import foramen_of
+from stenograde.terms import Side
 
 _BACK_STEP_MM = 2.0
 
@@ -41,20 +44,25 @@ class Scene:
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
         seed = anatomy.texture_seed
-        self.fine = Noise(seed, 0.9)
-        self.medium = Noise(seed + 1, 2.2, smooth=5.0, size=128)
-        self.coarse = Noise(seed + 2, 7.0, smooth=5.0, size=128)
-        self.loops = Noise(seed + 4, 13.0, smooth=14.0, size=128)
+        self.habitus = Habitus.draw(seed)
+        self.fine = Noise(seed, 0, 0.9)
+        self.medium = Noise(seed, 1, 2.2, smooth=5.0, size=128)
+        self.coarse = Noise(seed, 2, 7.0, smooth=5.0, size=128)
+        self.streaks = Noise(seed, 3, self.habitus.streak_mm, smooth=5.0, size=128)
+        self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=10.0, size=128)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)
         """Vertebra whose pedicle or upper articular process a table entry belongs to."""
+        self.of_foramen = anatomy.index_table(-0.36)
+        """Vertebra whose root leaves through the foramen that a table entry belongs to."""
         self.of_arch = anatomy.index_table(-0.42)
         """Vertebra whose lamina, spinous or lower articular process a table entry belongs to."""
+        self.foramina = _foramina(anatomy)
+        """Fat in front and behind, fat above and below (mm), depth of the root (share): shape (3, 2, n_vertebrae),
+        left before right."""
         rng = np.random.default_rng(seed + 3)
         self.roots = _draw_roots(rng, anatomy)
-        self.vessels = tuple(float(mm) for mm in rng.normal([8.0, -17.0, 9.0, 10.5], [4.0, 3.0, 1.0, 1.2]))
-        """Aorta and vena cava: way to the left of the midline, then radius, mm."""
 
     def per_vertebra(self, values: Array, owner: NDArray[np.int8]) -> Grid:
         """Read a value per vertebra at points, float32."""
@@ -81,7 +89,20 @@ class Scene:
         below = place.astype(np.int32)
         low = backs[below]
         profile = low + (backs[below + 1] - low) * (place - np.floor(place))
-        return y - (profile - x * x / 480 - 3 * np.exp(-((x / 13) ** 2)))
+        habitus = self.habitus
+        furrow = np.float32(habitus.furrow_mm) * np.exp(-((x / 13) ** 2))
+        return y - (profile - x * x / np.float32(habitus.back_curve_mm) - furrow)
+
+
+def _foramina(anatomy: Anatomy) -> Array:
+    free = foramen_of(0.0)
+    out = np.empty((3, len(Side), len(anatomy.names)))
+    out[:] = np.array([free.fat_across_mm, free.fat_along_mm, free.root_share])[:, None, None]
+    for (level, side), foramen in anatomy.foramina.items():
+        above = anatomy.disc_of(level) + 1
+        of_side = tuple(Side).index(side)
+        out[:, of_side, above] = foramen.fat_across_mm, foramen.fat_along_mm, foramen.root_share
+    return out
 
 
 _ROOTS_PER_SIDE = {"L1": 1, "L2": 2, "L3": 2, "L4": 2, "L5": 2, "S1": 2, "S2": 2, "S3": 2, "S4": 1}

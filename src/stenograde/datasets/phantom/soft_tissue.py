@@ -24,7 +24,8 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
         Signed distance to the skin of the back, mm.
     """
     x, y, z = points.xyz
-    canvas.paint(cover(skin), Tissue.FAT, texture=1 - 0.10 * np.abs(scene.medium.at(x, y, z * 2)))
+    septa = 0.08 + 0.14 * scene.habitus.septa
+    canvas.paint(cover(skin), Tissue.FAT, texture=1 - septa * np.abs(scene.medium.at(x, y, z * 2)))
     _paint_belly(scene, points, canvas)
     front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
     part = canvas.part(front)
@@ -46,7 +47,7 @@ def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> Non
     grain = scene.coarse.at(x, y, z)
     fascia = skin + scene.anatomy.back_fat_mm * points.row(Row.TAPER) + 2
     bellies = box((fascia, depth + 8 - behind, left - 70), 12.0)
-    streak = scene.medium.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
+    streak = scene.streaks.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
     near = 0.7 * np.exp(-((left / 12) ** 2))
     lean = 2.0 - (3.2 + near) * points.row(Row.INFILTRATION) - near + 0.015 * (left - 20)
     fat = np.clip((streak - lean) * 0.9, 0, 0.85)
@@ -60,15 +61,20 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint bowel and gas."""
     far = np.flatnonzero(points.behind < 4 - points.row(Row.BODY_DEPTH))
     close, part = points.take(far), canvas.part(far)
-    x, y, z = close.xyz
+    habitus, (x, y, z) = scene.habitus, close.xyz
     grain = scene.coarse.at(x, y * 0.7, z * 0.7)
     left = np.minimum(np.abs(close.left), 40)
-    belly = cover(close.behind + close.row(Row.BODY_DEPTH) + 14 - 0.2 * left, 8.0)
-    content = 1 + 0.2 * scene.medium.at(x, y, z)
-    part.paint(belly * np.clip(0.35 + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
-    loops = scene.loops.at(x * 0.7, y, z)
-    part.paint(belly * np.clip(0.6 + 1.5 * loops, 0, 0.8), Tissue.MUSCLE, texture=1.5 * content)
-    part.paint(belly * np.clip(3 * (loops - 1.6), 0, 1), Tissue.AIR)
+    ahead = close.behind + close.row(Row.BODY_DEPTH) + 8 + habitus.visceral_fat_mm
+    belly = cover(ahead - 0.2 * left + 3 * grain, 8.0)
+    content = habitus.content_signal * (1 + 0.2 * scene.medium.at(x, y, z))
+    part.paint(belly * np.clip(habitus.content + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
+    across, deep, tall = habitus.loop_stretch
+    loops = scene.loops.at(x * across, y * deep, z * tall)
+    wall = np.clip(habitus.wall * (1.2 - 1.5 * np.abs(loops)), 0, 0.9)
+    part.paint(belly * wall, Tissue.MUSCLE, texture=1.5 * content)
+    filled = np.clip(2 * (loops - 0.7), 0, 1) * np.clip(1.2 - grain, 0, 1)
+    part.paint(belly * filled, Tissue.BOWEL, texture=1.3 * content)
+    part.paint(belly * np.clip(3 * (loops - habitus.gas), 0, 1), Tissue.AIR)
     canvas.put(far, part)
 
 
@@ -92,14 +98,17 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     grain, small = scene.coarse.at(*points.xyz), scene.medium.at(*points.xyz)
     at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
     low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
-    radius = 21 * np.sqrt(low)
+    radius = 21 * scene.habitus.psoas * np.sqrt(low)
     centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
     psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
     canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
     split = np.clip(at["L4"] - 6 - s, 0, 60)
-    aorta, cava, aorta_radius, cava_radius = scene.vessels
+    aorta, cava, aorta_radius, cava_radius = scene.habitus.vessels_mm
+    wind = scene.habitus.winding_mm * np.sin(s / 28 + aorta)
     for side, home, size in ((1.0, aorta, aorta_radius), (-1.0, cava, cava_radius)):
-        deep = -depth - size - 4 - 0.05 * split
-        tube = np.hypot(points.left - home - side * 0.38 * split, behind - deep) - (size - 0.05 * split)
+        turn = wind * (side > 0)
+        deep = -depth - size - 4 - 0.05 * split - np.abs(turn)
+        tube = np.hypot(points.left - home - turn - side * 0.38 * split, behind - deep)
+        tube = tube - (size - 0.05 * split)
         canvas.paint(0.7 * cover(tube - 1.0), Tissue.MUSCLE)
         canvas.paint(cover(tube, 1.5), Tissue.FLOWING_BLOOD, texture=1 + small)

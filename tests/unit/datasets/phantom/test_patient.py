@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
-from stenograde.datasets.phantom import Population, Protocol, make_patient
+from stenograde.datasets.phantom import Phantom, Population, Protocol, make_patient
 from stenograde.datasets.phantom.acquisition import plan_study
 from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canal import sac_distance
 from stenograde.datasets.phantom.canvas import Points
-from stenograde.datasets.phantom.population import severity_of_area
+from stenograde.datasets.phantom.column import bulge_behind, wall_behind
+from stenograde.datasets.phantom.cooccurrence import RSNA_SHARES
+from stenograde.datasets.phantom.curve import Array
+from stenograde.datasets.phantom.paint import paint
 from stenograde.datasets.phantom.render import label_series
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Role, Severity, Side, Structure
+from stenograde.datasets.phantom.stenosis import severity_of_area
+from stenograde.datasets.phantom.tissues import Tissue
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Side, Structure
+
+_CANAL_L4_L5 = Cell(Condition.SPINAL_CANAL_STENOSIS, Level.L4_L5)
 
 
 @pytest.mark.parametrize(
@@ -28,19 +37,26 @@ def test_severity_follows_the_area_of_the_sac(area_mm2: float, severity: Severit
     assert severity_of_area(area_mm2) is severity
 
 
+def _all(condition: Condition, *severities: Severity) -> dict[Cell, Severity]:
+    """The cells of a condition with given severities, in turn."""
+    return dict(zip(LUMBAR_MRI.of(condition), cycle(severities), strict=False))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_chosen_severity_is_that_of_the_sac_that_was_made(seed: int) -> None:
-    chosen = dict(zip(LUMBAR_MRI.levels, (*Severity, Severity.SEVERE, Severity.MODERATE), strict=True))
-    patient = make_patient(seed, canals=chosen)
-    for level, severity in chosen.items():
-        truth = patient.levels[level]
-        assert truth.canal is severity
-        assert severity_of_area(truth.sac_area_mm2) is severity
+    chosen = {
+        cell: severity
+        for k, condition in enumerate(Condition)
+        for cell, severity in _all(condition, *list(Severity)[k:], *list(Severity)[:k]).items()
+    }
+    patient = make_patient(seed, cells=chosen)
+    assert {cell: patient.severity(cell) for cell in LUMBAR_MRI.cells} == chosen
+    for level, truth in patient.levels.items():
         assert truth.sac_area_mm2 == pytest.approx(patient.anatomy.sac_area_mm2[level], rel=0.01)
 
 
 def test_sac_painted_at_the_disc_has_the_true_area_and_diameter() -> None:
-    patient = make_patient(3, canals={Level.L4_L5: Severity.MODERATE})
+    patient = make_patient(3, cells={_CANAL_L4_L5: Severity.MODERATE})
     anatomy, truth = patient.anatomy, patient.levels[Level.L4_L5]
     disc = float(anatomy.disc_mm[anatomy.disc_of(Level.L4_L5)])
     step = 0.1
@@ -53,13 +69,53 @@ def test_sac_painted_at_the_disc_has_the_true_area_and_diameter() -> None:
     assert inside[:, middle].sum() * step == pytest.approx(truth.sac_ap_mm, abs=0.3)
 
 
-def test_only_canal_cells_are_stenosed() -> None:
-    patient = make_patient(5, canals=dict.fromkeys(LUMBAR_MRI.levels, Severity.SEVERE))
-    for cell in LUMBAR_MRI.cells:
-        expected = (
-            Severity.SEVERE if cell.condition is Condition.SPINAL_CANAL_STENOSIS else Severity.NORMAL_MILD
-        )
-        assert patient.severity(cell) is expected
+def _share(patient: Phantom, sla: Array, tissues: tuple[Tissue, ...]) -> Array:
+    """Share of points, given in spine coordinates of shape (n, 3), that is painted as one of some tissues."""
+    signals = np.zeros(len(Tissue), np.float32)
+    signals[list(tissues)] = 1.0
+    xyz = patient.anatomy.curve.to_body(sla).T.astype(np.float32)
+    return np.minimum(paint(patient.scene, xyz, signals).signal, 1)
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_recess_painted_beside_the_sac_has_the_true_height(severity: Severity) -> None:
+    patient = make_patient(8, cells=_all(Condition.SUBARTICULAR_STENOSIS, severity))
+    anatomy = patient.anatomy
+    for level, truth in patient.levels.items():
+        disc = float(anatomy.disc_mm[anatomy.disc_of(level)])
+        aside = anatomy.at(Row.SAC_WIDTH, disc) + 1.5
+        for side, sign in ((Side.LEFT, 1), (Side.RIGHT, -1)):
+            behind = np.arange(0, 45, 0.05)
+            sla = np.stack([np.full(behind.size, disc), np.full(behind.size, sign * aside), behind], axis=1)
+            open_ = _share(patient, sla, (Tissue.FAT, Tissue.ROOT)) > 0.5
+            start = int(np.argmax(open_ & (behind > anatomy.at(Row.BODY_DEPTH, disc) - 2)))
+            height = float(np.argmin(open_[start:])) * 0.05
+            assert height == pytest.approx(truth.recess_height_mm[side], abs=0.6)
+
+
+def test_tighter_foramen_shows_less_fat_and_a_flatter_root() -> None:
+    areas = []
+    for severity in Severity:
+        patient = make_patient(8, cells=_all(Condition.NEURAL_FORAMINAL_NARROWING, severity))
+        anatomy = patient.anatomy
+        step = 0.25
+        painted, true = {}, {}
+        for level, truth in patient.levels.items():
+            middle = float(anatomy.pedicle_way_mm[anatomy.disc_of(level) : anatomy.disc_of(level) + 2].mean())
+            wall = anatomy.at(Row.BODY_DEPTH, middle)
+            way, behind = np.meshgrid(
+                np.arange(middle - 4, middle + 12, step), np.arange(wall - 4, wall + 14, step)
+            )
+            for side, sign in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
+                sla = np.stack([way.ravel(), np.full(way.size, 17.0 * sign), behind.ravel()], axis=1)
+                painted[level, side] = float(_share(patient, sla, (Tissue.FAT, Tissue.ROOT)).sum()) * step**2
+                true[level, side] = truth.foraminal_area_mm2[side]
+        areas.append((painted, true))
+    for key in areas[0][0]:
+        shown = [painted[key] for painted, _ in areas]
+        assert shown == sorted(shown, reverse=True)
+    severe, true = areas[2]
+    np.testing.assert_allclose(list(severe.values()), list(true.values()), atol=12)
 
 
 def test_patients_left_has_the_greater_x() -> None:
@@ -73,10 +129,12 @@ def test_mirrored_patient_swaps_sides() -> None:
     other = patient.mirrored()
     for level, truth in patient.levels.items():
         swapped = other.levels[level]
-        assert swapped.canal is truth.canal
+        assert swapped.sac_area_mm2 == truth.sac_area_mm2
         for side, opposite in ((Side.LEFT, Side.RIGHT), (Side.RIGHT, Side.LEFT)):
             x, y, z = truth.foramen[side]
             assert swapped.foramen[opposite] == pytest.approx((-x, y, z))
+            assert swapped.foramina[opposite] == truth.foramina[side]
+            assert swapped.recess_height_mm[opposite] == truth.recess_height_mm[side]
         assert swapped.subarticular[Side.LEFT][0] > swapped.subarticular[Side.RIGHT][0]
 
 
@@ -99,19 +157,31 @@ def test_labels_name_the_structure_at_each_true_point() -> None:
 
 
 def test_disc_does_not_reach_into_the_sac() -> None:
-    patient = make_patient(4, canals=dict.fromkeys(LUMBAR_MRI.levels, Severity.SEVERE))
-    tables = patient.anatomy.tables
-    wall = tables[Row.BODY_DEPTH] + tables[Row.BULGE]
-    front = tables[Row.SAC_CENTRE] - tables[Row.SAC_DEPTH]
-    assert np.all((front - wall)[tables[Row.SAC_DEPTH] > 1] > 0)
+    patient = make_patient(4, cells=dict.fromkeys(LUMBAR_MRI.cells, Severity.SEVERE))
+    anatomy = patient.anatomy
+    for level in patient.levels:
+        disc = float(anatomy.disc_mm[anatomy.disc_of(level)])
+        left, behind = np.meshgrid(np.arange(-14, 14, 0.25), np.arange(0, 40, 0.1))
+        sla = np.stack([np.full(left.size, disc), left.ravel(), behind.ravel()], axis=1)
+        points = Points.of(anatomy, anatomy.curve.to_body(sla).T.astype(np.float32))
+        wall = wall_behind(points) + bulge_behind(points)
+        assert not np.any((sac_distance(points) < -0.2) & (points.behind < wall))
 
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="seed must be zero or more, got -1"):
         make_patient(-1)
-    with pytest.raises(ValueError, match="levels of a lumbar phantom must be L1/L2 to L5/S1, got C5/C6"):
-        make_patient(1, canals={Level.C5_C6: Severity.SEVERE})
-    with pytest.raises(ValueError, match="three shares that add up to 1"):
-        Population(severity_shares={Level.L1_L2: (0.5, 0.1, 0.1)})
+    neck = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.C5_C6, Side.LEFT)
+    with pytest.raises(ValueError, match=f"cells of a lumbar phantom .*, got {neck.name}"):
+        make_patient(1, cells={neck: Severity.SEVERE})
+    shares = dict(RSNA_SHARES)
+    shares[Condition.SPINAL_CANAL_STENOSIS] = ((0.5, 0.1, 0.1),) * 5
+    with pytest.raises(
+        ValueError, match="Spinal canal stenosis at L1/L2 must be three shares that add up to 1"
+    ):
+        Population(severity_shares=shares)
+    shares[Condition.SPINAL_CANAL_STENOSIS] = ((1.0, 0.0, 0.0),) * 4
+    with pytest.raises(ValueError, match="must be given for five levels, got 4"):
+        Population(severity_shares=shares)
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
         Protocol(layers=0)

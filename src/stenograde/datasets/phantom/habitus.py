@@ -1,0 +1,73 @@
+"""How patients differ outside their spine: bowel, gas, visceral fat, muscle, vessels; drawn from the texture seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Habitus:
+    """One patient's soft tissue; ranges are by eye, none is a measurement."""
+
+    visceral_fat_mm: float
+    """From the bodies to the bowel."""
+    loop_mm: float
+    """Size of the bowel's loops."""
+    loop_stretch: tuple[float, float, float]
+    """How loops are squeezed along x, y and z."""
+    content: float
+    """How much of the belly is bowel with content rather than fat, -0.4 to 0.6."""
+    content_signal: float
+    """Factor on the content's signal."""
+    wall: float
+    """How thick the bowel's walls are, 0 to 1."""
+    gas: float
+    """Threshold above which loops hold gas: low is much."""
+    psoas: float
+    """Factor on the radius of psoas."""
+    streak_mm: float
+    """Size of the fat streaks in muscle."""
+    septa: float
+    """How visible the septa of the subcutaneous fat are, 0 to 1."""
+    back_curve_mm: float
+    """Twice the radius of the back's roundness."""
+    furrow_mm: float
+    """Depth of the furrow over the spinous processes."""
+    vessels_mm: tuple[float, float, float, float]
+    """Aorta and vena cava: way to the left of the midline, then radius."""
+    winding_mm: float
+    """How far the aorta winds to the side and to the front."""
+    marrow_patch: float
+    """How patchy marrow is."""
+
+    @classmethod
+    def draw(cls, seed: int) -> Habitus:
+        """Draw a habitus.
+
+        Parameters
+        ----------
+        seed : int
+            The patient's texture seed.
+        """
+        rng = np.random.default_rng([seed, 5])
+        stretch = np.exp(rng.normal(0, 0.35, 3))
+        vessels = rng.normal([8.0, -17.0, 9.0, 10.5], [4.0, 3.0, 1.3, 1.5])
+        return cls(
+            visceral_fat_mm=float(rng.gamma(2.5, 5.0)),
+            loop_mm=float(rng.uniform(8.0, 20.0)),
+            loop_stretch=(float(stretch[0]), float(stretch[1]), float(stretch[2])),
+            content=float(rng.uniform(-0.4, 0.6)),
+            content_signal=float(rng.uniform(0.5, 1.6)),
+            wall=float(rng.uniform(0.2, 1.0)),
+            gas=float(rng.uniform(0.9, 2.6)),
+            psoas=float(rng.uniform(0.75, 1.2)),
+            streak_mm=float(rng.uniform(1.5, 3.5)),
+            septa=float(rng.uniform(0.0, 1.0)),
+            back_curve_mm=float(rng.uniform(360, 650)),
+            furrow_mm=float(rng.uniform(0.5, 7.0)),
+            vessels_mm=tuple(float(mm) for mm in vessels),  # type: ignore[arg-type]  # four
+            winding_mm=float(rng.gamma(1.5, 2.0)),
+            marrow_patch=float(rng.uniform(0.5, 2.0)),
+        )
