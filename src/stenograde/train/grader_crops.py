@@ -10,7 +10,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets import phantom as phantom_package
-from stenograde.datasets.phantom import Population, Protocol, make_patient
+from stenograde.datasets.phantom import (
+    ContrastMode,
+    Population,
+    Protocol,
+    ProtocolMix,
+    draw_protocol,
+    make_patient,
+)
 from stenograde.datasets.phantom.level_views import LocatorError, render_levels, true_levels
 from stenograde.errors import ConfigError
 from stenograde.files import write_whole
@@ -62,8 +69,30 @@ class CropsConfig:
 
     crops: CropConfig = field(default_factory=CropConfig)
     error: LocatorError = field(default_factory=LocatorError)
-    protocol: Protocol = field(default_factory=Protocol)
+    contrasts: tuple[ContrastMode, ...] = (ContrastMode.RANDOMISED, ContrastMode.CLINICAL)
+    """Each patient's is drawn from these, with equal odds."""
+    mix: ProtocolMix = field(default_factory=ProtocolMix)
+    """How the rest of each patient's protocol is drawn."""
+    layers: int = 2
+    """Planes painted through the thickness of a slice; rendering takes as long as there are layers."""
+    protocol: Protocol | None = None
+    """With it, every patient's protocol; nothing is drawn."""
     population: Population = field(default_factory=Population)
+    worse_by: float = 0.8
+    """Patients to train on and to choose the epoch by are worse by so many standard deviations; those to calibrate on
+    are not, so that probabilities mean what they say at the population's own shares."""
+
+    def __post_init__(self) -> None:
+        if not self.contrasts or self.layers < 1:
+            msg = f"crops need contrasts and layers of 1 or more, got {self.contrasts}, {self.layers}"
+            raise ValueError(msg)
+
+    def protocol_of(self, rng: np.random.Generator) -> Protocol:
+        """Draw how one patient is acquired."""
+        if self.protocol is not None:
+            return self.protocol
+        contrast = self.contrasts[int(rng.integers(len(self.contrasts)))]
+        return replace(draw_protocol(rng, replace(self.mix, contrast=contrast)), layers=self.layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +174,12 @@ def patient_crops(
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
     """Return crops, presence and severities of one virtual patient, of the shapes of :class:`CropSet`."""
     entropy = [seed, tuple(Part).index(part), number, _SALT]
-    own_seed, error_seed = np.random.SeedSequence(entropy).generate_state(2)
-    phantom = make_patient(int(own_seed), population=config.population)
+    own_seed, error_seed, protocol_seed = np.random.SeedSequence(entropy).generate_state(3)
+    population = config.population if part is Part.CALIBRATION else config.population.worse(config.worse_by)
+    phantom = make_patient(int(own_seed), population=population)
     points = true_levels(phantom, error=config.error, rng=np.random.default_rng(error_seed))
-    study = render_levels(phantom, points, config.crops, protocol=config.protocol)
+    protocol = config.protocol_of(np.random.default_rng(protocol_seed))
+    study = render_levels(phantom, points, config.crops, protocol=protocol)
     cut = crop_levels(study, points, config.crops)
     severities = [[phantom.severity(cell).rank for cell in cells_of(level)] for level in LUMBAR_MRI.levels]
     return as_stored(cut.values), cut.present, np.array(severities, np.int8)
