@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.placed_levels import levels, series, study
+from tests.placed_levels import levels, mirrored, series, study
 from tests.plain_volumes import series_of, study_of
 from tests.spine_marks import Spine
 from tests.spine_pictures import PlainBundle, plain_bundle, volume_with
@@ -191,6 +191,36 @@ def test_a_second_opinion_far_off_is_told_and_farther_off_takes_the_grade_back()
     assert taken.probabilities is not None
     assert taken.second_opinion is not None
     assert taken.second_opinion.disagrees
+
+
+class Looks(Says):
+    """A graph that answers from what it sees, alike for both views."""
+
+    def run(self, names: list[str], fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        logits, strangeness = super().run(names, fed)
+        ramp = np.linspace(-1, 1, fed["crops"][0, 0, 0].size).reshape(fed["crops"].shape[3:])
+        seen = (fed["crops"] * ramp).mean(axis=(3, 4, 5)) * fed["present"] * 20  # (levels, views, kinds)
+        answers = np.stack([seen[:, :, kind] for kind in range(4)], axis=2)
+        said = np.array(logits)
+        said[:, 0, 2] = answers.mean(axis=(1, 2))
+        said[:, 1:3, 2] = answers[:, :, 1] + answers[:, :, 2]
+        said[:, 3:5, 2] = answers[:, :, 3]
+        return [said, strangeness]
+
+
+def test_mirroring_the_patient_swaps_left_and_right_grades() -> None:
+    ours_of = whole_plain_study(Spine(scoliosis_mm=6.0, aside_mm=3.0))
+    ours, theirs = (grade_study(one, bundle(Looks())) for one in (ours_of, mirrored(ours_of)))
+
+    sided = 0.0
+    for grade in ours.cells:
+        other = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT, None: None}[grade.cell.side]
+        swapped = theirs.of(replace(grade.cell, side=other))
+        assert (swapped.status, swapped.severity) == (grade.status, grade.severity)
+        assert swapped.probabilities == pytest.approx(grade.probabilities, abs=1e-4)
+        if grade.probabilities and other:
+            sided += abs(grade.probabilities[2] - ours.of(replace(grade.cell, side=other)).probabilities[2])
+    assert sided > 0.5, "the two sides of the picture must differ for the test to say anything"
 
 
 def test_a_level_whose_disc_was_guessed_is_abstained_from() -> None:
