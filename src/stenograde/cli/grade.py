@@ -149,21 +149,36 @@ def _exit_code(outcomes: Sequence[_Outcome]) -> int:
     return 0 if outcomes and all(outcome.grades for outcome in outcomes) else 2
 
 
-def _canal(grades: StudyGrades) -> str:
-    """Levels by canal severity, such as ``L4/L5 Severe, L3/L4 Moderate``; worst first."""
-    cells = [grades.of(cell) for cell in grades.scheme.of(Condition.SPINAL_CANAL_STENOSIS)]
-    known = [(cell.severity, cell.cell.level) for cell in cells if cell.severity is not None]
+def _narrowed(grades: StudyGrades, condition: Condition) -> str:
+    """Cells of a condition by severity, such as ``L4/L5 Severe, L3/L4 Moderate``; worst first."""
+    cells = [grades.of(cell) for cell in grades.scheme.of(condition)]
+    known = [(grade.severity, grade.cell) for grade in cells if grade.severity is not None]
     narrowed = sorted((pair for pair in known if pair[0].rank > 0), key=lambda pair: -pair[0].rank)
     if not known:
         return "no level graded"
     if not narrowed:
-        return f"all {len(known)} graded levels Normal/Mild"
-    return ", ".join(f"{level.shown} {severity.shown}" for severity, level in narrowed)
+        what = "levels" if condition is Condition.SPINAL_CANAL_STENOSIS else "sides"
+        return f"all {len(known)} graded {what} Normal/Mild"
+    sides = {cell: f"{cell.side.value} " if cell.side else "" for _, cell in narrowed}
+    return ", ".join(f"{cell.level.shown} {sides[cell]}{severity.shown}" for severity, cell in narrowed)
+
+
+_SIDED = {
+    "foramina": Condition.NEURAL_FORAMINAL_NARROWING,
+    "recesses": Condition.SUBARTICULAR_STENOSIS,
+}
+"""Sided conditions by the word they are printed under."""
 
 
 def _print_one(grades: StudyGrades, folder: Path) -> None:
+    from stenograde.grades import Status
+
     print(f"study:  {grades.study_uid}")
-    print(f"canal:  {_canal(grades)}")
+    print(f"canal:  {_narrowed(grades, Condition.SPINAL_CANAL_STENOSIS)}")
+    for word, condition in _SIDED.items():
+        cells = grades.scheme.of(condition)
+        if any(grades.of(cell).status in {Status.GRADED, Status.ABSTAINED} for cell in cells):
+            print(f"{word}: {_narrowed(grades, condition)}")
     print(f"grades: {folder / 'grades.json'}")
     print(f"report: {folder / 'report.html'}")
     print("research use only: not a medical device")
@@ -182,7 +197,13 @@ def _print_table(outcomes: Sequence[_Outcome]) -> None:
             )
         else:
             seconds = f"{outcome.grades.seconds:.1f}"
-            table.add_row(outcome.name, "graded", _canal(outcome.grades), seconds, str(outcome.folder))
+            table.add_row(
+                outcome.name,
+                "graded",
+                _narrowed(outcome.grades, Condition.SPINAL_CANAL_STENOSIS),
+                seconds,
+                str(outcome.folder),
+            )
     console_for_tables().print(table)
     n_graded = sum(outcome.grades is not None for outcome in outcomes)
     print(f"{n_graded} of {len(outcomes)} studies graded; research use only: not a medical device")

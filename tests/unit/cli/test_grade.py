@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from stenograde.cli import main
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
 from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
 from stenograde.study import Study
-from stenograde.terms import LUMBAR_MRI, Condition, Level
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Side
 
 PROBABILITIES = {Level.L3_L4: (0.1, 0.8, 0.1), Level.L4_L5: (0.0, 0.1, 0.9)}
 
@@ -78,6 +79,28 @@ def test_one_study_when_graded_then_its_files_lie_directly_in_out(
     assert "L4/L5 Severe, L3/L4 Moderate" in shown.out
     assert str(tmp_path / "out" / "report.html") in shown.out
     assert shown.err == ""
+
+
+def test_one_study_when_sides_are_graded_then_they_are_told_by_side(
+    grade: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def all_cells(study: Study, _: object) -> StudyGrades:
+        cells = []
+        for one in grades_of(study).cells:
+            if one.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING:
+                severe = (one.cell.level, one.cell.side) == (Level.L5_S1, Side.LEFT)
+                shares = (0.0, 0.1, 0.9) if severe else (0.8, 0.1, 0.1)
+                one = CellGrade(one.cell, Status.GRADED, probabilities=shares)  # noqa: PLW2901
+            elif one.cell.condition is Condition.SUBARTICULAR_STENOSIS:
+                one = CellGrade(one.cell, Status.ABSTAINED, "no axial series")  # noqa: PLW2901
+            cells.append(one)
+        return dataclasses.replace(grades_of(study), cells=tuple(cells))
+
+    monkeypatch.setattr("stenograde.predict.grade.grade_study", all_cells)
+    assert grade("1.2.3") == 0
+    shown = capsys.readouterr().out
+    assert "foramina: L5/S1 left Severe\n" in shown
+    assert "recesses: no level graded\n" in shown
 
 
 def test_one_study_when_graded_again_then_its_files_are_replaced(

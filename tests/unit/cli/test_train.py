@@ -49,6 +49,52 @@ def test_locator_when_a_setting_is_wrong_then_nothing_is_made(
     assert not (tmp_path / "b").exists()
 
 
+def test_grader_when_settings_are_given_then_crops_and_training_get_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def make(out: Path, settings: object, *, made: object, **others: object) -> str:
+        asked.append((out, settings.fit.epochs, others))  # type: ignore[attr-defined]
+        made("train patients", 20, 20)  # type: ignore[operator]
+        return "crops"
+
+    def train(out: Path, _: object, crops: object, *, seed: int, base: object, report: object) -> None:
+        asked.append((out, crops, seed, base.stamp.name))  # type: ignore[attr-defined]
+        report("grader", 1, 2, 0.5)  # type: ignore[operator]
+
+    monkeypatch.setattr("stenograde.train.grader.make_training_crops", make)
+    monkeypatch.setattr("stenograde.train.grader.train_grader", train)
+    (tmp_path / "a.toml").write_text("[fit]\nepochs = 2\n", encoding="utf-8")
+    arguments = ["--patients", "20", "--seed", "3", "--out", str(tmp_path / "b"), "--processes", "2"]
+    assert main(["train", "grader", *arguments, "--config", str(tmp_path / "a.toml")]) == 0
+    assert asked == [
+        (tmp_path / "b", 2, {"patients": 20, "seed": 3, "processes": 2}),
+        (tmp_path / "b", "crops", 3, "lumbar-mri"),
+    ]
+    shown = capsys.readouterr()
+    assert shown.err == "train patients: 20 of 20\ngrader: epoch 1 of 2, loss 0.5000\n"
+    assert shown.out == f"bundle: {tmp_path / 'b'}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[data.crops]\nsize_px = 64", "the configuration: net must take the crops that are cut"),
+        ("[data]\ncontrasts = ['loud']", "data.contrasts[0] must be one of 'clinical', 'randomised'"),
+        ("[data.mix]\nstir_share = 2.0", "data.mix: stir_share must be from 0 to 1, got 2.0"),
+    ],
+)
+def test_grader_when_a_setting_is_wrong_then_nothing_is_made(
+    text: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.toml").write_text(text, encoding="utf-8")
+    arguments = ["--patients", "1", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
+    assert main(["train", "grader", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"stenograde: {line}")
+    assert not (tmp_path / "b").exists()
+
+
 def test_locator_when_data_are_not_there_then_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,15 @@ from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_values,
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
 
 CROPS = CropConfig(slices=3, size_px=16, grid_mm=2.0)
-DATA = CropsConfig(crops=CROPS, protocol=Protocol(sagittal_matrix=112, axial_matrix=90, layers=1))
+COARSE = Protocol(
+    sagittal_matrix=96,
+    sagittal_slices=9,
+    axial_matrix=80,
+    axial_slices_per_level=3,
+    thickness_mm=8.0,
+    layers=1,
+)
+DATA = CropsConfig(crops=CROPS, protocol=COARSE)
 FIT = FitConfig(epochs=2, batch=4, workers=0, precision="32", accelerator="cpu")
 TINY = GraderTraining(
     data=DATA,
@@ -72,6 +80,16 @@ def test_the_locator_and_the_card_come_along(trained: Path) -> None:
     assert bundle.stamp.name == "lumbar-mri-25"
     assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
     assert "not a medical device" in bundle.card
+
+
+@pytest.mark.parametrize("name", ["grader.onnx", "grader.safetensors"])
+def test_an_altered_file_of_the_grader_is_refused(trained: Path, tmp_path: Path, name: str) -> None:
+    for file in trained.iterdir():
+        if file.is_file():
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / name).write_bytes(b"tampered")
+    with pytest.raises(BundleError, match=f"{name} must have SHA-256"):
+        load_bundle(tmp_path)
 
 
 def test_training_again_gives_the_same_bundle(trained: Path, tmp_path: Path) -> None:
