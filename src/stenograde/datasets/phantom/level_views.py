@@ -8,7 +8,7 @@ of the whole study but for the noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def render_levels(
         if not parts:
             continue
         matrix = max(part.matrix for part in parts)
-        small = SeriesPlan(plan.role, tuple(p for part in parts for p in part.planes(matrix)), plan.echo)
+        small = replace(plan, planes=tuple(p for part in parts for p in part.planes(matrix)))
         pixels = render_series(phantom, small, layers=protocol.layers, rng=rng)
         series.append(_series(number, small, pixels, [len(part.stack) for part in parts]))
     return Study(f"2.25.{phantom.seed}", tuple(series))
