@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets import phantom as phantom_package
-from stenograde.datasets.phantom import Population, Protocol, make_patient
+from stenograde.datasets.phantom import ContrastMode, Population, ProtocolMix, draw_protocol, make_patient
 from stenograde.datasets.phantom.level_views import LocatorError, render_levels, true_levels
 from stenograde.errors import ConfigError
 from stenograde.files import write_whole
@@ -62,8 +62,10 @@ class CropsConfig:
 
     crops: CropConfig = field(default_factory=CropConfig)
     error: LocatorError = field(default_factory=LocatorError)
-    protocol: Protocol = field(default_factory=Protocol)
-    population: Population = field(default_factory=Population)
+    protocol: ProtocolMix = field(default_factory=lambda: ProtocolMix(ContrastMode.RANDOMISED))
+    """Each patient is imaged by a protocol drawn from it."""
+    population: Population = field(default_factory=lambda: Population().worse(0.5))
+    """Stenosed more often than in nature, so that there is enough to learn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +147,11 @@ def patient_crops(
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
     """Return crops, presence and severities of one virtual patient, of the shapes of :class:`CropSet`."""
     entropy = [seed, tuple(Part).index(part), number, _SALT]
-    own_seed, error_seed = np.random.SeedSequence(entropy).generate_state(2)
+    own_seed, error_seed, protocol_seed = np.random.SeedSequence(entropy).generate_state(3)
     phantom = make_patient(int(own_seed), population=config.population)
     points = true_levels(phantom, error=config.error, rng=np.random.default_rng(error_seed))
-    study = render_levels(phantom, points, config.crops, protocol=config.protocol)
+    protocol = draw_protocol(np.random.default_rng(protocol_seed), config.protocol)
+    study = render_levels(phantom, points, config.crops, protocol=protocol)
     cut = crop_levels(study, points, config.crops)
     severities = [[phantom.severity(cell).rank for cell in cells_of(level)] for level in LUMBAR_MRI.levels]
     return as_stored(cut.values), cut.present, np.array(severities, np.int8)

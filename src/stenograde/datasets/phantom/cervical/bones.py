@@ -244,4 +244,4 @@ def _texture(lattice: Lattice, where: NDArray[np.intp], seed: int) -> Grid:
     """Trabeculae: smooth noise, mean 0, standard deviation 1."""
     step = np.float32(lattice.step_mm)
     x, y, z = (place.astype(np.float32) * step for place in np.unravel_index(where, lattice.shape))
-    return Noise(seed, 1.6, smooth=2.5, size=128).at(x, y, z)
+    return Noise(seed, 0, 1.6, smooth=2.5, size=128).at(x, y, z)

@@ -118,7 +118,7 @@ def body_volume(anatomy: Anatomy) -> Volume:
     # above, the head has a volume of its own
     skin = np.maximum(_skin(anatomy, x, y, z), z - np.float32(head_pivot(anatomy)[2]))
     canvas.fill(part, skin, FAT)
-    grain = Noise(anatomy.texture_seed + 5, 9.0, smooth=5.0, size=128)
+    grain = Noise(anatomy.texture_seed, 5, 9.0, smooth=5.0, size=128)
     canvas.fill(part, skin + 5.0 * anatomy.girth, MUSCLE)
     inside = np.flatnonzero(part.ravel() > 0.5 * FAT)
     axes = np.unravel_index(inside, lattice.shape)
