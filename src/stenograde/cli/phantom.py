@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,20 @@ import typer
 
 from stenograde.errors import ConfigError
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
+
+
+class RegionName(StrEnum):
+    """Part of the spine."""
+
+    LUMBAR = "lumbar"
+    CERVICAL = "cervical"
+
+
+class Films(StrEnum):
+    """Radiographs of each neck."""
+
+    ALL = "all"
+    OBLIQUES = "obliques"
 
 
 def phantom(
@@ -31,42 +46,36 @@ def phantom(
     missing: Annotated[
         float, typer.Option("--missing", min=0, max=1, help="Share of studies that lack one series.")
     ] = 0.0,
+    region: Annotated[
+        RegionName, typer.Option("--region", help="Lumbar MRI, or radiographs of the neck.")
+    ] = RegionName.LUMBAR,
+    films: Annotated[
+        Films, typer.Option("--films", help="Of a neck: AP, lateral and both obliques, or the obliques.")
+    ] = Films.ALL,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes; all processors when not given.")
     ] = None,
 ) -> None:
-    """Write simulated lumbar MRI studies with known answers, in the folder layout of RSNA 2024."""
+    """Write simulated patients with known answers: lumbar MRI as RSNA 2024 lays it out, or films of the neck."""
     from stenograde.cli.output import out_folder
-    from stenograde.cli.progress import progress_on_stderr
-    from stenograde.datasets.phantom import ContrastMode, ProtocolMix, write_cohort
 
-    if contrast is not None and contrast not in tuple(ContrastMode):
-        msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
-        raise ConfigError(msg)
-    if missing and contrast is None:
-        msg = "--missing needs --contrast, got none; add --contrast clinical"
-        raise ConfigError(msg)
-    mix = None if contrast is None else ProtocolMix(ContrastMode(contrast), missing_share=missing)
-    processes = min(patients, workers or os.cpu_count() or 1)
     folder = out_folder(out)
-    images = folder / "train_images"
-    if images.exists() and any(images.iterdir()):
-        msg = f"--out must not hold a cohort already, got {images}; name another folder"
-        raise ConfigError(msg)
-    cells = dict(_chosen(one) for one in cell or [])
-    with progress_on_stderr("writing patients", total=patients) as advance:
-        write_cohort(
-            folder,
-            patients=patients,
-            seed=seed,
-            cells=cells,
-            progress=advance,
-            protocol=mix,
-            workers=processes,
+    for name in ("train_images",) if region is RegionName.LUMBAR else ("images", "regions"):
+        held = folder / name
+        if held.exists() and any(held.iterdir()):
+            msg = f"--out must not hold a cohort already, got {held}; name another folder"
+            raise ConfigError(msg)
+    processes = min(patients, workers or os.cpu_count() or 1)
+    if region is RegionName.LUMBAR:
+        cells = dict(_chosen(one) for one in cell or [])
+        _write_lumbar(
+            folder, patients, seed, cells=cells, contrast=contrast, missing=missing, workers=processes
         )
-    print(f"patients: {patients}")
-    print(f"studies:  {folder / 'train_images'}")
-    print(f"answers:  {folder / 'train.csv'}, in mm: truth.csv")
+        return
+    if cell or contrast or missing:
+        msg = "--cell, --contrast and --missing are of lumbar MRI, got one of them with --region cervical"
+        raise ConfigError(msg)
+    _write_cervical(folder, patients, seed, films=films, workers=processes)
 
 
 def _chosen(text: str) -> tuple[Cell, Severity]:
@@ -80,3 +89,51 @@ def _chosen(text: str) -> tuple[Cell, Severity]:
         )
         raise ConfigError(msg)
     return cell, severity
+
+
+def _write_lumbar(
+    folder: Path,
+    patients: int,
+    seed: int,
+    *,
+    cells: dict[Cell, Severity],
+    contrast: str | None,
+    missing: float,
+    workers: int,
+) -> None:
+    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.datasets.phantom import ContrastMode, ProtocolMix, write_cohort
+
+    if contrast is not None and contrast not in tuple(ContrastMode):
+        msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
+        raise ConfigError(msg)
+    if missing and contrast is None:
+        msg = "--missing needs --contrast, got none; add --contrast clinical"
+        raise ConfigError(msg)
+    mix = None if contrast is None else ProtocolMix(ContrastMode(contrast), missing_share=missing)
+    with progress_on_stderr("writing patients", total=patients) as advance:
+        write_cohort(
+            folder,
+            patients=patients,
+            seed=seed,
+            cells=cells,
+            progress=advance,
+            protocol=mix,
+            workers=workers,
+        )
+    print(f"patients: {patients}")
+    print(f"studies:  {folder / 'train_images'}")
+    print(f"answers:  {folder / 'train.csv'}, in mm: truth.csv")
+
+
+def _write_cervical(folder: Path, patients: int, seed: int, *, films: Films, workers: int) -> None:
+    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.datasets.phantom.cervical import OBLIQUES, NeckCohort, write_necks
+
+    config = NeckCohort(views=OBLIQUES) if films is Films.OBLIQUES else NeckCohort()
+    with progress_on_stderr("writing patients", total=patients) as advance:
+        write_necks(folder, patients=patients, seed=seed, progress=advance, workers=workers, config=config)
+    print(f"patients: {patients}")
+    print(f"films:    {folder / 'images'}")
+    print(f"answers:  {folder / 'labels.csv'}")
+    print(f"regions:  {folder / 'foramina.csv'}; for 'stenograde experiment s2 --data'")

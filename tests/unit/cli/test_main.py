@@ -132,6 +132,25 @@ def test_phantom_when_a_cell_is_unknown_then_it_says_what_a_cell_is(
     assert chosen in told
 
 
+def test_phantom_when_cervical_then_necks_are_written_and_the_manifest_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def write(out: Path, **settings: object) -> None:
+        asked.append((out, settings["patients"], settings["seed"], settings["workers"]))
+        asked.append([view.value for view in settings["config"].views])  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("stenograde.datasets.phantom.cervical.write_necks", write)
+    words = ["--region", "cervical", "--films", "obliques", "--workers", "2", "--seed", "3"]
+    assert main(["phantom", "--patients", "4", "--out", str(tmp_path / "n"), *words]) == 0
+    assert asked == [(tmp_path / "n", 4, 3, 2), ["rpo", "lpo"]]
+    assert str(tmp_path / "n" / "foramina.csv") in capsys.readouterr().out
+    (tmp_path / "n" / "images" / "1").mkdir(parents=True)
+    assert main(["phantom", "--patients", "1", "--out", str(tmp_path / "n"), *words]) == 2
+    assert "--out must not hold a cohort already, got " in capsys.readouterr().err
+
+
 def test_phantom_when_out_is_a_file_then_it_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canvas import Canvas, Points, cover
-from stenograde.datasets.phantom.column import bulge_behind, wall_behind
+from stenograde.datasets.phantom.column import bulge_behind, flat_top, wall_behind
 from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
@@ -46,7 +46,12 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     sac = sac_distance(points)
     yellow = np.maximum(_yellow(points, sac), under_roof - 0.5)
     canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * scene.medium.at(*points.xyz))
-    _paint_exits(scene, points, canvas)
+    beside = np.flatnonzero(
+        (left < _ASIDE_MM) & (np.abs(behind - points.row(Row.BODY_DEPTH) - 6) < _ABOUT_MM)
+    )
+    part = canvas.part(beside)
+    _paint_exits(scene, points.take(beside), part)
+    canvas.put(beside, part)
     inside = np.flatnonzero(sac < 2.5)
     if inside.size:
         part = canvas.part(inside)
@@ -109,6 +114,9 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
 _FORAMEN_MM = 17.0
 """How far beside the midline the middle of a foramen lies, mm."""
 
+_ASIDE_MM, _ABOUT_MM = 40.0, 20.0
+"""How far beside the midline, and to both sides of the front wall of the canal, roots on their way out lie, mm."""
+
 _PASSING_MM = 1.4
 """Radius of a root that passes a recess, by eye, mm."""
 
@@ -131,7 +139,7 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
     side = (points.left < 0).astype(np.int8)
     across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
-    near = np.exp(-(((left - _FORAMEN_MM) / 6) ** 4))
+    near = flat_top((left - _FORAMEN_MM) / 6)
     share = 1 - (1 - share) * near
     half_depth, half_height = root_shape(left)
     half_depth, half_height = half_depth * share, half_height * (1.2 - 0.2 * share)
@@ -143,7 +151,7 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
     _paint_passing(scene, points, canvas)
     root = (np.hypot(up / half_height, back / half_depth) - 1) * half_depth
-    outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - 40)
+    outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
     canvas.paint(cover(np.maximum(root, outside)) * lumbar, Tissue.ROOT)
     vein = np.hypot(up - 1, back + 4.5) - 1.1
     free = np.clip(across - 1, 0, 1)
@@ -159,7 +167,7 @@ def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
     height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
     half = np.minimum(_PASSING_MM, 0.5 * height - 0.1)
     left = np.abs(points.left) - points.row(Row.SAC_WIDTH) - 1.3
-    near = np.exp(-(((points.s - above) / 7) ** 4))
+    near = flat_top((points.s - above) / 7)
     far = points.row(Row.FORAMEN) + 1.5
     front = _recess_front(points)
     deep = near * (front + 0.5 * height) + (1 - near) * (wall_behind(points) + far)

@@ -60,9 +60,15 @@ def wall_behind(points: Points) -> Grid:
 
 def bulge_behind(points: Points) -> Grid:
     """How far a disc stands out behind at each point's height and way beside the midline, mm."""
+    left = np.abs(points.left)
     aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
-    beside = np.exp(-(((np.abs(points.left) - 12) / 5) ** 4))
-    return points.row(Row.BULGE) * np.exp(-((points.left / 11) ** 4)) + aside * beside
+    return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
+
+
+def flat_top(place: Grid) -> Grid:
+    """exp(-x⁴): 1 within half the width, 0 from one and a half of it."""
+    square = place * place
+    return np.exp(-square * square)
 
 
 def _locate(scene: Scene, points: Points) -> _Where:
