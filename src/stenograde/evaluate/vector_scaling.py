@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 _TEMPERATURES = (0.05, 20.0)
 """Where the temperature is sought."""
 
-_STEADY = 1e-3
-"""Weight of the squared shifts in the loss, so that a severity no cell has gets no endless shift."""
+_STEADY = 0.25
+"""Weight of the squared shifts beside the summed loss: half a cell for a shift of 1, so that a severity that is rare or
+missing among the calibration cells is still said."""
 
 
 @dataclass(frozen=True)
