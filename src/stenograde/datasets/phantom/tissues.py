@@ -163,3 +163,20 @@ class SpinEcho:
         if self.inversion_ms is None:
             return np.asarray(1 - left)
         return np.abs(1 - 2 * np.exp(-self.inversion_ms / t1_ms) + left)
+
+
+def with_marrow_fat(signals: Grid, share: float) -> Grid:
+    """Return signals for marrow that holds more or less fat than the table's, the rest being like muscle.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (n_tissues,)
+    share : float
+        Share of fat; :data:`FAT_SHARE` holds the table's.
+    """
+    out = signals.copy()
+    for tissue in (Tissue.MARROW, Tissue.SACRAL_MARROW):
+        more = share - FAT_SHARE[Tissue.MARROW]
+        out[tissue] += more * (signals[Tissue.FAT] - signals[Tissue.MUSCLE])
+    out[1:] = np.maximum(out[1:], np.float32(0.01) * signals.max())
+    return out
