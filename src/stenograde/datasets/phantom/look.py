@@ -60,7 +60,7 @@ class Look:
     """Factor on how strongly tissues are textured."""
     snr: Range = (25.0, 80.0)
     """Signal of marrow over the standard deviation of the noise."""
-    reach_mm: Range = (55.0, 110.0)
+    reach_mm: Range = (45.0, 100.0)
     """Depth below the skin at which the surface coil has lost most of its gain."""
     floor: Range = (0.2, 0.7)
     """Gain far from the coil, share of the gain at the skin."""
