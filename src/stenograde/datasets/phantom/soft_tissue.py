@@ -72,8 +72,11 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     left = np.minimum(np.abs(close.left), 40)
     ahead = close.behind + close.row(Row.BODY_DEPTH) + 8 + habitus.visceral_fat_mm
     belly = cover(ahead - 0.2 * left + 3 * grain, 8.0)
-    strand = scene.streaks.at(x * 0.6, y * 0.6, z * 0.15) + 0.8 * grain
-    part.paint(np.clip(0.5 * (strand + habitus.strands), 0, 0.7), Tissue.MUSCLE, texture=1 + 0.2 * grain)
+    strand = scene.belly.at(x * 1.6, y * 1.6, z * 0.5) + 0.8 * grain
+    begun = np.clip((4 - close.behind - close.row(Row.BODY_DEPTH)) / 12, 0, 1)
+    part.paint(
+        begun * np.clip(0.5 * (strand + habitus.strands), 0, 0.7), Tissue.MUSCLE, texture=1 + 0.2 * grain
+    )
     content = habitus.content_signal * (1 + 0.2 * scene.medium.at(x, y, z))
     part.paint(belly * np.clip(habitus.content + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
     across, deep, tall = habitus.loop_stretch
