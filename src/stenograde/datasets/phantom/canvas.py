@@ -13,8 +13,11 @@ from stenograde.datasets.phantom.anatomy import Anatomy, Row
 from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.tissues import Tissue
 
-EDGE_MM = 0.7
-"""Width over which one tissue gives way to the next, mm: about a pixel."""
+EDGE_MM = 1.2
+"""Width over which one tissue gives way to the next, mm: surfaces are rough and lie askew in thick slices.
+
+Chosen so that spectra and gradients come near those of real slices (``benchmarks/realism.py``).
+"""
 
 _AHEAD = 64
 """Repeats by which a texture starts ahead, so that no cell number is negative."""
@@ -155,20 +158,45 @@ class Noise:
         Cells per grain: more look smoother and repeat sooner.
     size : int
         Cells along each axis, a power of two; the texture repeats after them.
+    linear : bool
+        Interpolate between cells, for grains so large that their cells would show; slower.
     """
 
     def __init__(
-        self, seed: int, place: int, grain_mm: float, *, smooth: float = 2.5, size: int = 64
+        self,
+        seed: int,
+        place: int,
+        grain_mm: float,
+        *,
+        smooth: float = 2.5,
+        size: int = 64,
+        linear: bool = False,
     ) -> None:
         self._values, self._size = _grains(seed, smooth, size), size
         self._step = np.float32(smooth / grain_mm)
         self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
+        self._linear = linear
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
-        size, step = self._size, self._step
-        i, j, k = (
-            (c * step + np.float32(start)).astype(np.int32) & (size - 1)
-            for c, start in zip((x, y, z), self._start, strict=True)
+        step = self._step
+        places = [c * step + np.float32(start) for c, start in zip((x, y, z), self._start, strict=True)]
+        low = [place.astype(np.int32) for place in places]
+        if not self._linear:
+            return self._cells(low)
+        (x0, x1), (y0, y1), (z0, z1) = (
+            ((cell, 1 - (place - cell)), (cell + 1, place - cell))
+            for cell, place in zip(low, places, strict=True)
         )
+        total = np.zeros_like(places[0])
+        for i, u in (x0, x1):
+            for j, v in (y0, y1):
+                weight = u * v
+                for k, w in (z0, z1):
+                    total += weight * w * self._cells([i, j, k])
+        return total
+
+    def _cells(self, cells: list[NDArray[np.int32]]) -> Grid:
+        size = self._size
+        i, j, k = (cell & (size - 1) for cell in cells)
         return self._values[(i * size + j) * size + k]

@@ -13,6 +13,10 @@ class Habitus:
 
     visceral_fat_mm: float
     """From the bodies to the bowel."""
+    strands: float
+    """How much of the fat in front of the spine is strands, small vessels and nodes, -0.3 to 1.6."""
+    crus_mm: float
+    """Thickness of the crura of the diaphragm."""
     loop_mm: float
     """Size of the bowel's loops."""
     loop_stretch: tuple[float, float, float]
@@ -30,17 +34,19 @@ class Habitus:
     streak_mm: float
     """Size of the fat streaks in muscle."""
     septa: float
-    """How visible the septa of the subcutaneous fat are, 0 to 1."""
+    """How dark the septa of the fat are, share of its signal."""
     back_curve_mm: float
     """Twice the radius of the back's roundness."""
     furrow_mm: float
     """Depth of the furrow over the spinous processes."""
     vessels_mm: tuple[float, float, float, float]
     """Aorta and vena cava: way to the left of the midline, then radius."""
+    uneven: float
+    """Standard deviation of the unevenness of all tissues at grains of 1 to 7 mm, share of the signal."""
+    marrow_fat: float
+    """Share of fat in the marrow."""
     winding_mm: float
     """How far the aorta winds to the side and to the front."""
-    marrow_patch: float
-    """How patchy marrow is."""
 
     @classmethod
     def draw(cls, seed: int) -> Habitus:
@@ -55,7 +61,9 @@ class Habitus:
         stretch = np.exp(rng.normal(0, 0.35, 3))
         vessels = rng.normal([8.0, -17.0, 9.0, 10.5], [4.0, 3.0, 1.3, 1.5])
         return cls(
-            visceral_fat_mm=float(rng.gamma(2.5, 5.0)),
+            visceral_fat_mm=float(rng.gamma(1.5, 4.0)),
+            strands=float(rng.uniform(-0.3, 1.6)),
+            crus_mm=float(rng.uniform(1.5, 4.5)),
             loop_mm=float(rng.uniform(8.0, 20.0)),
             loop_stretch=(float(stretch[0]), float(stretch[1]), float(stretch[2])),
             content=float(rng.uniform(-0.4, 0.6)),
@@ -64,10 +72,11 @@ class Habitus:
             gas=float(rng.uniform(0.9, 2.6)),
             psoas=float(rng.uniform(0.75, 1.2)),
             streak_mm=float(rng.uniform(1.5, 3.5)),
-            septa=float(rng.uniform(0.0, 1.0)),
+            septa=float(rng.uniform(0.05, 0.5)),
             back_curve_mm=float(rng.uniform(360, 650)),
             furrow_mm=float(rng.uniform(0.5, 7.0)),
             vessels_mm=tuple(float(mm) for mm in vessels),  # type: ignore[arg-type]  # four
+            uneven=float(rng.uniform(0.06, 0.20)),
+            marrow_fat=float(np.clip(rng.normal(0.4, 0.13), 0.1, 0.8)),
             winding_mm=float(rng.gamma(1.5, 2.0)),
-            marrow_patch=float(rng.uniform(0.5, 2.0)),
         )

@@ -52,22 +52,22 @@ NO_ARTEFACTS = Artefacts()
 class Look:
     """Ranges that one series' look is drawn from."""
 
-    jitter: Range = (0.0, 0.06)
+    jitter: Range = (0.03, 0.12)
     """Standard deviation of the logarithm of each tissue's signal."""
     free: float = 0.0
     """Share of series whose tissue signals are drawn freely, whatever the physics."""
-    texture: Range = (1.0, 1.0)
+    texture: Range = (0.3, 1.0)
     """Factor on how strongly tissues are textured."""
-    snr: Range = (22.0, 45.0)
+    snr: Range = (25.0, 80.0)
     """Signal of marrow over the standard deviation of the noise."""
-    reach_mm: Range = (55.0, 110.0)
+    reach_mm: Range = (45.0, 100.0)
     """Depth below the skin at which the surface coil has lost most of its gain."""
-    floor: Range = (0.3, 0.5)
+    floor: Range = (0.2, 0.7)
     """Gain far from the coil, share of the gain at the skin."""
     bias: Range = (0.0, 0.06)
     """Standard deviation of a further smooth bias field's logarithm."""
-    acquired: Range = (0.70, 0.95)
-    """Acquired over stored matrix, along the phase direction."""
+    acquired: Range = (0.5, 0.95)
+    """Acquired over stored matrix, along the phase direction; SPIDER's steps are 0.5 to 0.9 of its stored rows."""
     level: Range = (330.0, 520.0)
     """Stored value of marrow before the coil."""
 

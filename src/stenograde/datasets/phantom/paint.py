@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.arch import paint_arch
 from stenograde.datasets.phantom.canal import paint_canal
 from stenograde.datasets.phantom.canvas import Canvas, Points
@@ -13,8 +14,11 @@ from stenograde.datasets.phantom.flow import paint_flow
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.soft_tissue import paint_soft_tissue
 
-_LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -24.0, 78.0
+_LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -32.0, 78.0
 """How far from the curve the spine reaches, mm; beyond lies soft tissue only."""
+
+_OVERLAP_MM = 6.0
+"""How far into the column the canal's surroundings are painted, to be covered by it, mm."""
 
 _SKIN_MM = 2.0
 """How far behind the skin points are looked at, mm; beyond is air."""
@@ -47,6 +51,9 @@ def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_
         points, part = Points.of(scene.anatomy, xyz[:, inside]), canvas.part(inside)
         paint_soft_tissue(scene, points, part, skin[inside])
         _paint_spine(scene, points, part, flow_void)
+        xyz = points.xyz
+        grain = 0.8 * scene.medium.at(*xyz) + 0.5 * scene.coarse.at(*xyz) + 0.35 * scene.fine.at(*xyz)
+        part.signal *= np.maximum(1 + np.float32(texture * scene.habitus.uneven) * grain, 0)
         canvas.put(inside, part)
     return canvas
 
@@ -57,9 +64,12 @@ def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float)
     )
     if near.size:
         close, part = points.take(near), canvas.part(near)
-        paint_canal(scene, close, part)
+        rear = np.flatnonzero(close.behind > close.row(Row.BODY_DEPTH) - _OVERLAP_MM)
+        beyond, back = close.take(rear), part.part(rear)
+        paint_canal(scene, beyond, back)
         if flow_void:
-            paint_flow(scene, close, part, flow_void)
+            paint_flow(scene, beyond, back, flow_void)
+        part.put(rear, back)
         paint_arch(scene, close, part)
         paint_column(scene, close, part)
         canvas.put(near, part)

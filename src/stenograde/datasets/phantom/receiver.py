@@ -52,7 +52,7 @@ class Receiver:
         """
         look = plan.look
         reference = max(float(signals[Tissue.MARROW]), 0.2 * float(signals.max()))
-        bands = {Role.AXIAL_T2: ((0.0,), (1.0,))}.get(plan.role, ((0.0, 0.75, 0.93), (0.3, 0.35, 0.35)))
+        bands = {Role.AXIAL_T2: ((0.0,), (1.0,))}.get(plan.role, ((0.0, 0.75, 0.93), (0.7, 0.15, 0.15)))
         strength = float(rng.uniform(*look.bias)) * (2 / _WAVES) ** 0.5
         vectors = rng.normal(0, 2 * np.pi / 350.0, (_WAVES, 3))
         phases = rng.uniform(0, 2 * np.pi, (_WAVES, 1))

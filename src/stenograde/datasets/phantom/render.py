@@ -15,7 +15,7 @@ from stenograde.datasets.phantom.metal import add_metal
 from stenograde.datasets.phantom.paint import paint
 from stenograde.datasets.phantom.patient import Phantom
 from stenograde.datasets.phantom.receiver import Receiver, gain, sample_points
-from stenograde.datasets.phantom.tissues import FAT_SHARE, Tissue
+from stenograde.datasets.phantom.tissues import FAT_SHARE, Tissue, with_marrow_fat
 
 FULL_SCALE = 4095
 """Largest stored value: 12 bits, as scanners store."""
@@ -82,7 +82,8 @@ def render_series(
     -------
     pixels : ndarray of shape (slices, rows, columns), uint16
     """
-    signals = plan.look.draw_signals(rng, plan.echo.signals())
+    signals = with_marrow_fat(plan.echo.signals(), phantom.scene.habitus.marrow_fat)
+    signals = plan.look.draw_signals(rng, signals)
     texture = float(rng.uniform(*plan.look.texture))
     receiver = Receiver.draw(rng, signals, plan)
     encoding = _encoding(plan, receiver, rng)

@@ -49,7 +49,8 @@ class Scene:
         self.medium = Noise(seed, 1, 2.2, smooth=5.0, size=128)
         self.coarse = Noise(seed, 2, 7.0, smooth=5.0, size=128)
         self.streaks = Noise(seed, 3, self.habitus.streak_mm, smooth=5.0, size=128)
-        self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=10.0, size=128)
+        self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=5.0, size=128, linear=True)
+        self.belly = Noise(seed, 5, 9.0, smooth=5.0, size=128, linear=True)
         self.of_body = anatomy.index_table(0.0)
         """Vertebra whose body a table entry belongs to."""
         self.of_pedicle = anatomy.index_table(0.3)

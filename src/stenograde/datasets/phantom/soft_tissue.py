@@ -23,9 +23,7 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
     skin : ndarray of shape (n,)
         Signed distance to the skin of the back, mm.
     """
-    x, y, z = points.xyz
-    septa = 0.08 + 0.14 * scene.habitus.septa
-    canvas.paint(cover(skin), Tissue.FAT, texture=1 - septa * np.abs(scene.medium.at(x, y, z * 2)))
+    canvas.paint(cover(skin), Tissue.FAT, texture=_septa(scene, points, skin))
     _paint_belly(scene, points, canvas)
     front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
     part = canvas.part(front)
@@ -38,6 +36,14 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
     canvas.put(back, part)
     canvas.paint(cover(np.abs(skin + 1.0) - 1.0), Tissue.SKIN)
     canvas.paint(cover(-skin), Tissue.AIR)
+
+
+def _septa(scene: Scene, points: Points, skin: Grid) -> Grid:
+    """Factor on the signal of fat: thin dark sheets, which under the skin lie along it."""
+    x, y, z = points.xyz
+    sheet = scene.belly.at(x * np.float32(0.5), skin * np.float32(0.9), z * np.float32(0.35))
+    dark = np.exp(-((sheet / np.float32(0.06)) ** 2))
+    return 1 - np.float32(scene.habitus.septa) * dark + np.float32(0.02) * scene.medium.at(x, y, z)
 
 
 def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
@@ -62,10 +68,15 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     far = np.flatnonzero(points.behind < 4 - points.row(Row.BODY_DEPTH))
     close, part = points.take(far), canvas.part(far)
     habitus, (x, y, z) = scene.habitus, close.xyz
-    grain = scene.coarse.at(x, y * 0.7, z * 0.7)
+    grain = scene.belly.at(x, y * 0.7, z * 0.7)
     left = np.minimum(np.abs(close.left), 40)
     ahead = close.behind + close.row(Row.BODY_DEPTH) + 8 + habitus.visceral_fat_mm
     belly = cover(ahead - 0.2 * left + 3 * grain, 8.0)
+    strand = scene.belly.at(x * 1.6, y * 1.6, z * 0.5) + 0.8 * grain
+    begun = np.clip((4 - close.behind - close.row(Row.BODY_DEPTH)) / 12, 0, 1)
+    part.paint(
+        begun * np.clip(0.5 * (strand + habitus.strands), 0, 0.7), Tissue.MUSCLE, texture=1 + 0.2 * grain
+    )
     content = habitus.content_signal * (1 + 0.2 * scene.medium.at(x, y, z))
     part.paint(belly * np.clip(habitus.content + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
     across, deep, tall = habitus.loop_stretch
@@ -102,6 +113,9 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
     psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
     canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
+    thick = scene.habitus.crus_mm * np.clip((s - at["L3"]) / 25, 0, 1)
+    crus = np.hypot((left - 8) / 2, behind + depth + 2.5 + thick) - thick
+    canvas.paint(cover(crus) * (thick > 0.2), Tissue.MUSCLE, texture=1 + 0.1 * small)
     split = np.clip(at["L4"] - 6 - s, 0, 60)
     aorta, cava, aorta_radius, cava_radius = scene.habitus.vessels_mm
     wind = scene.habitus.winding_mm * np.sin(s / 28 + aorta)

@@ -73,8 +73,8 @@ FAT_SHARE = {
 Lumbar marrow holds 30 to 50 % fat, more with age (Kugel et al., J Magn Reson Imaging 2001;13:263).
 """
 
-_WATER_T1_MS = {Tissue.MARROW: 900.0, Tissue.SACRAL_MARROW: 880.0}
-"""T1 of the water in a tissue that holds much fat, ms, by eye, so that STIR leaves marrow grey."""
+_WATER_MS = {Tissue.MARROW: (900.0, 50.0), Tissue.SACRAL_MARROW: (880.0, 50.0)}
+"""T1 and T2 of the water in a tissue that holds much fat, ms, by eye, so that STIR leaves marrow dark grey."""
 
 FIELDS_T = (1.5, 3.0)
 """Field strengths for which relaxation times are known."""
@@ -149,13 +149,13 @@ class SpinEcho:
         """
         table = np.array([_RELAXATION[tissue] for tissue in Tissue])
         density, (t1, t2) = table[:, 0], (table[:, 1:3] if self.field_t < FIELDS_T[1] else table[:, 3:5]).T
-        grown = self._grown(t1)
-        for tissue, water_t1 in _WATER_T1_MS.items():
-            if self.inversion_ms is not None:
+        signal = density * self._grown(t1) * np.exp(-self.echo_ms / t2)
+        if self.inversion_ms is not None:
+            for tissue, (water_t1, water_t2) in _WATER_MS.items():
+                water = self._grown(np.array(water_t1)) * np.exp(-self.echo_ms / water_t2)
                 share = FAT_SHARE[tissue]
-                of_water = self._grown(np.array([water_t1, t1[Tissue.FAT]]))
-                grown[tissue] = (1 - share) * of_water[0] + share * of_water[1]
-        return np.asarray(density * grown * np.exp(-self.echo_ms / t2), dtype=np.float32)
+                signal[tissue] = density[tissue] * (1 - share) * water + share * signal[Tissue.FAT]
+        return np.asarray(signal, dtype=np.float32)
 
     def _grown(self, t1_ms: Grid) -> Grid:
         """Magnetisation along the field when the pulse of 90° comes, share of all."""
@@ -163,3 +163,20 @@ class SpinEcho:
         if self.inversion_ms is None:
             return np.asarray(1 - left)
         return np.abs(1 - 2 * np.exp(-self.inversion_ms / t1_ms) + left)
+
+
+def with_marrow_fat(signals: Grid, share: float) -> Grid:
+    """Return signals for marrow that holds more or less fat than the table's, the rest being like muscle.
+
+    Parameters
+    ----------
+    signals : ndarray of shape (n_tissues,)
+    share : float
+        Share of fat; :data:`FAT_SHARE` holds the table's.
+    """
+    out = signals.copy()
+    for tissue in (Tissue.MARROW, Tissue.SACRAL_MARROW):
+        more = share - FAT_SHARE[Tissue.MARROW]
+        out[tissue] += more * (signals[Tissue.FAT] - signals[Tissue.MUSCLE])
+    out[1:] = np.maximum(out[1:], np.float32(0.01) * signals.max())
+    return out

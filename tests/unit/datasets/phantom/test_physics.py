@@ -25,7 +25,8 @@ from stenograde.datasets.phantom.kspace import Encoding, acquire, fat_shift_px, 
 from stenograde.datasets.phantom.metal import screws
 from stenograde.datasets.phantom.render import slice_profile
 from stenograde.datasets.phantom.sequences import draw_echo, draw_field
-from stenograde.datasets.phantom.tissues import SpinEcho, Tissue
+from stenograde.datasets.phantom.tissues import FAT_SHARE, SpinEcho, Tissue, with_marrow_fat
+from stenograde.evaluate.leakage import AuditedPictures, audit
 from stenograde.terms import Role
 
 _SMALL = {"sagittal_matrix": 96, "sagittal_slices": 1, "axial_matrix": 64, "axial_slices_per_level": 1}
@@ -184,7 +185,7 @@ def test_randomised_series_differ_more_than_clinical_ones() -> None:
         drawn = np.array([look.draw_signals(rng, signals) for _ in range(200)])
         assert (drawn[:, Tissue.AIR] == 0).all()
         spread[mode] = np.log(drawn[:, Tissue.CSF] / drawn[:, Tissue.MUSCLE]).std()
-    assert spread[ContrastMode.RANDOMISED] > 5 * spread[ContrastMode.CLINICAL]
+    assert spread[ContrastMode.RANDOMISED] > 2 * spread[ContrastMode.CLINICAL]
 
 
 def test_block_of_axial_slices_is_parallel_and_several_series_share_the_levels() -> None:
@@ -224,3 +225,33 @@ def test_bad_requests_are_refused() -> None:
         ProtocolMix(stir_share=2)
     with pytest.raises(ValueError, match="one role not missing"):
         Protocol(missing=frozenset(Role))
+
+
+def test_fatter_marrow_is_brighter_on_t1_and_darker_on_stir() -> None:
+    t1, stir = SpinEcho(600, 10).signals(), SpinEcho(4000, 60, inversion_ms=200).signals()
+    for signals, sign in ((t1, 1), (stir, -1)):
+        lean, fat = (with_marrow_fat(signals, share) for share in (0.2, 0.6))
+        assert sign * (fat[Tissue.MARROW] - lean[Tissue.MARROW]) > 0
+        np.testing.assert_allclose(
+            with_marrow_fat(signals, FAT_SHARE[Tissue.MARROW])[Tissue.MARROW],
+            signals[Tissue.MARROW],
+            rtol=1e-5,
+        )
+        assert lean[Tissue.AIR] == 0
+
+
+def test_different_patients_are_no_look_alikes() -> None:
+    """The audit that finds leaks between training and test finds none between different patients."""
+    pictures = []
+    for seed in range(8):
+        patient = make_patient(500 + seed)
+        plan = plan_study(patient, Protocol(sagittal_matrix=128, sagittal_slices=1))[seed % 2]
+        picture = render_series(patient, plan, layers=1, rng=np.random.default_rng(seed))[0]
+        pictures.append(np.clip(picture / np.percentile(picture, 99) * 255, 0, 255).astype(np.uint8))
+    names = tuple(f"{k}" for k in range(8))
+    sides = [
+        AuditedPictures(names[part], names[part], np.stack(pictures[part]))
+        for part in (slice(0, 4), slice(4, 8))
+    ]
+    report = audit(*sides)
+    assert report.near_duplicates == report.twins == ()
