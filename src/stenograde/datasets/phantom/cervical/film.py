@@ -43,8 +43,7 @@ class FilmProtocol:
     roll_error_deg: float = 1.5
     """Of the neck's lean to a side."""
     scatter: float = 0.35
-    """Mean share of scattered rays behind the grid in what the detector gets (Boone et al., Med Phys 2000;27:1311
-    give 0.3 to 0.5 for 10 to 15 cm behind a grid)."""
+    """Mean share of scattered rays behind the grid in what the detector gets; by eye."""
     photons: float = 60_000.0
     """Mean count of photons per pixel in the open beam."""
     blur_mm: float = 0.30
