@@ -71,7 +71,7 @@ def as_page(result: Result, folder: Path) -> str:
         Everything inline; all text escaped; a content security policy in the page forbids it any request.
     """
     first = [arm for arm in result.arms if arm.variant == result.main.variant]
-    differences = {comparison.second: comparison for comparison in result.comparisons}
+    differences = result.against_first
     return (
         _environment()
         .get_template("result.html")

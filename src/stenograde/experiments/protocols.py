@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from stenograde.datasets.samples import SampleSet
 from stenograde.datasets.split import (
     Split,
@@ -92,8 +94,10 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
             notes.append(f"the part {part} ({len(places)} pictures) was left out: {exc}")
             continue
         variants: list[tuple[str | None, Variant]] = list(recipe.variants.items())
-        for variant, chosen in variants or [(None, Variant(recipe.title))]:
-            arms += _arms(recipe, (part, variant, chosen), places, trials)
+        for size, fewer in _sized(recipe, samples, trials, protocol):
+            named = " ".join(word for word in (part, size) if word) or None
+            for variant, chosen in variants or [(None, Variant(recipe.title))]:
+                arms += _arms(recipe, (named, variant, chosen), places, fewer)
     how = recipe.protocols.published if protocol == "published" else recipe.protocols.patient
     repeats = how.split.endswith("holdouts") and how.repeats > 1
     if not arms:
@@ -103,8 +107,14 @@ def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[A
     return tuple(replace(arm, repeats=repeats, notes=tuple(notes)) for arm in arms)
 
 
-def with_repeats(recipe: Recipe, *, folds: int | None = None, repeats: int | None = None) -> Recipe:
-    """Return a recipe with another number of folds, or of repeats, in both its protocols.
+def with_repeats(
+    recipe: Recipe,
+    *,
+    folds: int | None = None,
+    repeats: int | None = None,
+    train_patients: tuple[int, ...] | None = None,
+) -> Recipe:
+    """Return a recipe with another number of folds, of repeats in both its protocols, or of patients that train.
 
     Raises
     ------
@@ -115,6 +125,8 @@ def with_repeats(recipe: Recipe, *, folds: int | None = None, repeats: int | Non
     try:
         if folds is not None:
             patient = replace(patient, folds=folds)
+        if train_patients is not None:
+            patient = replace(patient, train_patients=train_patients)
         if repeats is not None:
             published, patient = replace(published, repeats=repeats), replace(patient, repeats=repeats)
     except ValueError as exc:
@@ -146,6 +158,36 @@ def _trials(
             train, validation = (*train, *validation), test
         trials.append(Trial(number, train, validation, test, split.by))
     return tuple(trials)
+
+
+def _sized(
+    recipe: Recipe, samples: SampleSet, trials: tuple[Trial, ...], protocol: Protocol
+) -> Iterator[tuple[str | None, tuple[Trial, ...]]]:
+    """Give the trials with as many patients in training as the recipe asks for, each with its name."""
+    sizes = recipe.protocols.patient.train_patients if protocol == "patient" else ()
+    if not sizes:
+        yield None, trials
+    for size in sizes:
+        yield f"{size} patients", tuple(_with_patients(trial, samples, size, recipe) for trial in trials)
+
+
+def _with_patients(trial: Trial, samples: SampleSet, size: int, recipe: Recipe) -> Trial:
+    """Return a trial whose training and validation go through so many patients together."""
+    rng = np.random.default_rng([recipe.fit.seed, trial.number])
+    share = recipe.protocols.patient.validation_share if trial.validation else 0.0
+    validating = min(max(1, round(share * size)), size - 1) if trial.validation else 0
+    parts = []
+    for part, wanted in ((trial.train, size - validating), (trial.validation, validating)):
+        own = sorted({str(samples.samples[place].patient) for place in part})
+        if wanted > len(own):
+            msg = (
+                f"train_patients must be at most the {len(own)} patients that can train or validate, got {wanted} "
+                f"of {size}"
+            )
+            raise DatasetError(msg)
+        kept = {own[number] for number in rng.permutation(len(own))[:wanted]}
+        parts.append(tuple(place for place in part if str(samples.samples[place].patient) in kept))
+    return replace(trial, train=parts[0], validation=parts[1])
 
 
 def _published(recipe: Recipe, samples: SampleSet) -> tuple[Split, ...]:
@@ -190,8 +232,15 @@ def _arms(
 ) -> list[ArmPlan]:
     part, variant, chosen = which
     settings = overlaid(recipe.net.settings, chosen.settings)
-    own = replace(recipe, net=replace(recipe.net, settings=settings), variants={})
-    key = "-".join(word for word in (part, variant) if word) or "main"
+    own = replace(
+        recipe,
+        net=replace(recipe.net, settings=settings),
+        picture=replace(recipe.picture, intensity=chosen.intensity or recipe.picture.intensity),
+        one_side=recipe.one_side if chosen.one_side is None else chosen.one_side,
+        variants={},
+        reference="",
+    )
+    key = "-".join(word.replace(" ", "-") for word in (part, variant) if word) or "main"
     title = ": ".join(word for word in (part, chosen.title) if word)
     arm = ArmPlan(key, title, part, variant, own, places, trials)
     if trials[0].by == "patient" or not recipe.protocols.published.twins:

@@ -11,7 +11,7 @@ from stenograde.config import build, read_toml
 from stenograde.errors import ConfigError
 from stenograde.experiments.catalogue import RECIPES
 from stenograde.images.align import AlignConfig
-from stenograde.images.pictures import PictureConfig
+from stenograde.images.pictures import Intensity, PictureConfig
 from stenograde.train.batches import BatchConfig
 from stenograde.train.fit_config import FitConfig
 from stenograde.train.loss import LossConfig
@@ -75,6 +75,10 @@ class Variant:
     title: str
     settings: Settings = field(default_factory=dict)
     """Laid over the network's settings."""
+    intensity: Intensity | None = None
+    """In place of the pictures' own; None leaves it."""
+    one_side: bool | None = None
+    """In place of the recipe's own; None leaves it."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,20 @@ class ByPatient:
     test_share: float = 0.2
     """Of the patients, in each holdout."""
     validation_share: float = 0.15
+    train_patients: tuple[int, ...] = ()
+    """So many patients train and validate, one part of the result for each number, the smaller within the larger;
+    empty for all there are. The test is the same for all."""
 
     def __post_init__(self) -> None:
         _check_split(self.repeats, self.test_share, self.validation_share)
         if self.folds < 2:
             msg = f"folds must be at least 2, got {self.folds}"
+            raise ValueError(msg)
+        if (
+            list(self.train_patients) != sorted(set(self.train_patients))
+            or min(self.train_patients, default=2) < 2
+        ):
+            msg = f"train_patients must be different numbers from 2 up, growing, got {self.train_patients}"
             raise ValueError(msg)
 
 
@@ -158,6 +171,8 @@ class Recipe:
     """Pictures are cut around an anatomy that a template, fitted to each training part without labels, finds."""
     mirrored: bool = False
     """A test picture is judged mirrored, too, and the two answers are averaged; not for labels that have a side."""
+    one_side: bool = False
+    """Pictures of right sides are mirrored, so that all look like left ones; those of unknown side stay as they are."""
     level_input: bool = False
     """The disc level, one of the data set's, is handed to the network beside the picture."""
     apart: Literal["nothing", "weighting"] = "nothing"
@@ -167,6 +182,8 @@ class Recipe:
     protocols: Protocols = field(default_factory=Protocols)
     variants: Mapping[str, Variant] = field(default_factory=dict)
     """The first is the network as published; without any there is one arm."""
+    reference: str = ""
+    """Variant that the document measures its gains against: every other one is compared with it, too."""
     prevalence: tuple[float, ...] = ()
     """Share of each class in the population that the document names, for what a balanced test hides."""
     prevalence_source: str = ""
@@ -185,6 +202,12 @@ class Recipe:
             raise ValueError(msg)
         if bool(self.prevalence) != bool(self.prevalence_source):
             msg = "prevalence and prevalence_source must be given together; say where the shares are from"
+            raise ValueError(msg)
+        if self.one_side and self.align is not None:
+            msg = "one_side must be false where pictures are aligned: the template finds an anatomy as it is stored"
+            raise ValueError(msg)
+        if self.reference and self.reference not in self.variants:
+            msg = f"reference must be one of the variants {', '.join(self.variants)}, got {self.reference!r}"
             raise ValueError(msg)
 
     @property

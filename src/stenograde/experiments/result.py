@@ -265,6 +265,12 @@ class Result:
         """The network as published."""
         return self.arms[0]
 
+    @property
+    def against_first(self) -> Mapping[str, Comparison]:
+        """What the network as published is more than each other arm of its part, by that arm's key."""
+        firsts = {arm.key for arm in self.arms if arm.variant == self.main.variant}
+        return {found.second: found for found in self.comparisons if found.first in firsts}
+
 
 def score_of(interval: Interval) -> Score:
     """Return an interval as JSON holds it."""

@@ -117,10 +117,11 @@ def run_experiment(
     """
     labelled = samples.labelled()
     plans = plan_arms(recipe, labelled, protocol)
-    material = prepare(recipe, labelled, out / "pictures", weights=weights)
-    audits = Audits(material.samples, material.pictures)
+    material_of = _prepared(plans, labelled, out / "pictures", weights)
+    audits = Audits(labelled, material_of(plans[0]).pictures)
     arms, tested = [], {}
     for number, plan in enumerate(plans, start=1):
+        material = material_of(plan)
         folder = out / "arms" / plan.key
         done = [
             _tried(
@@ -146,6 +147,24 @@ def run_experiment(
     write_result(result, out)
     write_page(result, out)
     return result
+
+
+def _prepared(
+    plans: tuple[ArmPlan, ...], samples: SampleSet, folder: Path, weights: Weights | None
+) -> Callable[[ArmPlan], Material]:
+    """Return what gives the pictures of an arm; arms that prepare them alike share them."""
+    made: dict[object, Material] = {}
+
+    def of(plan: ArmPlan) -> Material:
+        key = (plan.recipe.picture, plan.recipe.one_side)
+        if key not in made:
+            made[key] = prepare(plan.recipe, samples, folder, weights=weights)
+        return made[key]
+
+    # a picture that cannot be read is told before anything is trained
+    for plan in plans:
+        of(plan)
+    return of
 
 
 def _tried(
@@ -265,7 +284,7 @@ def _result(
         protocol=protocol,
         data=data,
         arms=arms,
-        comparisons=compared(arms, tested),
+        comparisons=compared(arms, tested, recipe.reference),
         repeats=repeats_tested(arms),
         versions=versions(),
         commit=commit_of(Path(__file__).parent),

@@ -14,6 +14,7 @@ from stenograde.evaluate.hypothesis_tests import compare_repeats, delong, mcnema
 from stenograde.evaluate.intervals import bootstrap_scores
 from stenograde.evaluate.metrics import (
     METRICS,
+    Metric,
     auc_of,
     confusion,
     f1_of,
@@ -52,6 +53,13 @@ _REPEATED = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 """Scores that the document of S4 tests over its repeats (its table 3)."""
 
 _COMPARED = ("accuracy", "balanced_accuracy", "macro_f1", "auc_any")
+
+OF_SECOND: Mapping[str, Metric] = {
+    "sensitivity": recall_of(1),
+    "specificity": specificity_of(1),
+    "f1": f1_of(1),
+}
+"""Scores of the second of two classes, which are compared where there are no more than two."""
 
 _LEAST_REPEATS = 3
 """Below this no test over repeats is made: there is no spread to speak of."""
@@ -109,26 +117,45 @@ def summarised(
     return arm, together
 
 
-def compared(arms: Sequence[Arm], tested: Mapping[str, Predictions]) -> tuple[Comparison, ...]:
-    """Return the first arm of each part against every other of that part that tested the same pictures."""
-    found = []
+def compared(
+    arms: Sequence[Arm], tested: Mapping[str, Predictions], reference: str = ""
+) -> tuple[Comparison, ...]:
+    """Return the first arm of each part against every other of that part that tested the same pictures.
+
+    Then, where a reference variant is named, each arm but the first against the reference of its part.
+    """
+    pairs: list[tuple[Arm, Arm]] = []
+    later: list[tuple[Arm, Arm]] = []
     first_of: dict[str | None, Arm] = {}
     for arm in arms:
         first = first_of.setdefault(arm.part, arm)
-        if first is arm or set(tested[first.key].names) != set(tested[arm.key].names):
-            continue
-        one = tested[first.key]
-        other = matched(one, tested[arm.key])
-        found.append(
-            Comparison(
-                first.key,
-                arm.key,
-                {metric: score_of(paired_bootstrap(one, other, metric).difference) for metric in _COMPARED},
-                mcnemar_p=told(mcnemar(one, other).p_patients),
-                delong_p=told(delong(one, other).p) if 0 < np.count_nonzero(one.labels) < len(one) else None,
-            )
-        )
-    return tuple(found)
+        if first is not arm:
+            pairs.append((first, arm))
+            later += [
+                (arm, other)
+                for other in arms
+                if other.part == arm.part and other.variant == reference != arm.variant and other is not first
+            ]
+    return tuple(
+        _comparison(one, other, tested)
+        for one, other in (*pairs, *later)
+        if set(tested[one.key].names) == set(tested[other.key].names)
+    )
+
+
+def _comparison(first: Arm, second: Arm, tested: Mapping[str, Predictions]) -> Comparison:
+    one = tested[first.key]
+    other = matched(one, tested[second.key])
+    wanted: dict[str, str | Metric] = {name: name for name in _COMPARED}
+    if len(one.classes) == 2:
+        wanted |= OF_SECOND
+    return Comparison(
+        first.key,
+        second.key,
+        {name: score_of(paired_bootstrap(one, other, metric).difference) for name, metric in wanted.items()},
+        mcnemar_p=told(mcnemar(one, other).p_patients),
+        delong_p=told(delong(one, other).p) if 0 < np.count_nonzero(one.labels) < len(one) else None,
+    )
 
 
 def repeats_tested(arms: Sequence[Arm]) -> tuple[RepeatsTest, ...]:

@@ -103,6 +103,9 @@ def ship(
 
 
 def _check_result(recipe: Recipe, result: Result) -> None:
+    if recipe.one_side:
+        msg = f"a bundle must take pictures as they are, got {recipe.name} with one_side, which needs their side"
+        raise ConfigError(msg)
     ours, theirs = recipe.as_table(), dict(result.recipe)
     other = [name for name in FITTED_BY if plain(ours.get(name)) != plain(theirs.get(name))]
     if result.protocol != "patient" or other:

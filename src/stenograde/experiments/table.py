@@ -98,7 +98,7 @@ def scores_table(result: Result, arm: Arm | None = None) -> str:
 
 def arms_table(result: Result) -> str:
     """Return all arms side by side, each with its difference to the first where both tested the same pictures."""
-    differences = {comparison.second: comparison for comparison in result.comparisons}
+    differences = result.against_first
     header = ["arm", "pictures", *(SHOWN[name] for name in _FEW)]
     if differences:
         header.append("first arm less this one, accuracy")
@@ -110,6 +110,35 @@ def arms_table(result: Result) -> str:
             row.append(score_text(found.differences.get("accuracy")) if found else "–")
         rows.append(row)
     return markdown(header, rows)
+
+
+_OF_SECOND = ("accuracy", "f1", "sensitivity", "specificity")
+
+
+def second_class_table(result: Result) -> str:
+    """Return accuracy, F1, sensitivity and specificity of the second of two classes, arm by arm."""
+    name = result.data.classes[1]
+    rows = []
+    for arm in result.arms:
+        row = arm.classes[1]
+        scores = (arm.scores.get("accuracy"), row.f1, row.recall, row.specificity, arm.scores.get("auc_any"))
+        rows.append([arm.title, *(score_text(score) for score in scores)])
+    return markdown([f"arm ({name})", "accuracy", "F1", "sensitivity", "specificity", "AUC"], rows)
+
+
+def differences_table(result: Result) -> str:
+    """Return what each compared arm is more than the other on the same pictures, in percentage points."""
+    titles = {arm.key: arm.title for arm in result.arms}
+    rows = []
+    for found in result.comparisons:
+        differences = [
+            Score(*(None if x is None else 100 * x for x in (score.value, score.low, score.high)))
+            for name in _OF_SECOND
+            if (score := found.differences.get(name)) is not None
+        ]
+        what = f"{titles[found.first]} − {titles[found.second]}"
+        rows.append([what, *(score_text(score, digits=1) for score in differences), number(found.mcnemar_p)])
+    return markdown(["percentage points", *_OF_SECOND, "McNemar p"], rows)
 
 
 def protocols_table(results: Sequence[Result]) -> str:
@@ -218,6 +247,9 @@ def as_markdown(result: Result) -> str:
     ):
         if wanted:
             parts += [title, table(result)]
+    if len(result.data.classes) == 2 and len(result.arms) > 1:
+        parts += [f"## {result.data.classes[1].capitalize()}, arm by arm", second_class_table(result)]
+        parts += ["## Differences on the same pictures", differences_table(result)]
     if main.at_prevalence:
         parts += ["## At the prevalence of a population", prevalence_table(main)]
     return "\n\n".join(parts) + "\n"

@@ -25,7 +25,7 @@ from stenograde.nets.build import build_net
 from stenograde.nets.encoder import SmallResnet
 from stenograde.nets.stn_resnet import StnResnet
 from stenograde.nets.weights import WeightReport, load_weights
-from stenograde.terms import Level
+from stenograde.terms import Level, Side
 from stenograde.train.batches import PictureBatches, PlainBatches
 from stenograde.train.fit_config import Batch, EpochRecord, Fitted, LossOf
 from stenograde.train.inference import predict_probabilities
@@ -88,6 +88,8 @@ class Material:
 def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weights | None = None) -> Material:
     """Return what trainings take from: pictures cut, resampled and normalised, and kept in ``folder``.
 
+    Those of right sides are mirrored where the recipe says that all shall look like one side.
+
     Raises
     ------
     DatasetError
@@ -101,7 +103,10 @@ def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weight
             msg = f"{samples.name} must name levels for level_input, got none; give them or set level_input = false"
             raise DatasetError(msg)
     pictures = cached_pictures(samples, recipe.picture, folder)
-    known = hashlib.sha256()
+    if recipe.one_side:
+        right = np.array([sample.side is Side.RIGHT for sample in samples.samples])
+        pictures = np.where(right[:, None, None], pictures[:, :, ::-1], pictures)
+    known = hashlib.sha256(b"one side" if recipe.one_side else b"")
     for sample in samples.samples:
         known.update(f"{sample.name}\t{sample.label}\t{sample.level}\t{sample.picture.key}\n".encode())
     return Material(samples, pictures, levels, weights, known.hexdigest())

@@ -39,6 +39,36 @@ def test_by_patient_each_picture_is_tested_once_by_a_network_that_never_saw_its_
         assert validation.isdisjoint(test)
 
 
+def test_smaller_training_sets_lie_within_larger_ones_and_share_their_test() -> None:
+    samples = canal_set(30)
+    recipe = with_repeats(read_recipe("s1"), train_patients=(6, 20))
+    small, large = plan_arms(recipe, samples, "patient")
+    (plain,) = plan_arms(read_recipe("s1"), samples, "patient")
+    assert (small.part, small.key, large.part) == ("6 patients", "6-patients", "20 patients")
+    for few, many, every in zip(small.trials, large.trials, plain.trials, strict=True):
+        assert few.test == many.test == every.test
+        assert set(few.train) < set(many.train) < set(every.train)
+        assert set(few.validation) <= set(many.validation) <= set(every.validation)
+        for trial, size in ((few, 6), (many, 20)):
+            train, validation, _ = (_patients(samples, part) for part in _parts(trial))
+            assert len(train | validation) == size
+            assert train.isdisjoint(validation)
+            # every picture of a patient that is taken is taken
+            assert len(trial.train) == 3 * len(train)
+    # as published nothing is said of patients, and the setting changes nothing
+    assert plan_arms(recipe, samples, "published") == tuple(
+        replace(arm, recipe=replace(arm.recipe, protocols=recipe.protocols))
+        for arm in plan_arms(read_recipe("s1"), samples, "published")
+    )
+
+
+def test_more_patients_than_there_are_cannot_train() -> None:
+    with pytest.raises(DatasetError, match=r"train_patients must be at most the .* got .* of 40"):
+        plan_arms(with_repeats(read_recipe("s1"), train_patients=(40,)), canal_set(20), "patient")
+    with pytest.raises(ConfigError, match="different numbers from 2 up, growing"):
+        with_repeats(read_recipe("s1"), train_patients=(9, 3))
+
+
 def test_s0_as_published_is_scored_on_what_chose_its_weights() -> None:
     samples = canal_set(20)
     arms = plan_arms(read_recipe("s0"), samples, "published")

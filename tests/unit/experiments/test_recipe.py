@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from stenograde.config import build, read_toml
 from stenograde.errors import ConfigError
 from stenograde.experiments.catalogue import RECIPES, entries
-from stenograde.experiments.recipe import Recipe, overlaid, read_recipe
+from stenograde.experiments.recipe import Recipe, Size, overlaid, read_recipe
 from stenograde.nets.build import net_config
 
 
@@ -81,12 +82,35 @@ def test_s0_has_every_setting_of_its_three_switches() -> None:
     assert sorted(found) == sorted(product((False, True), repeat=3))
 
 
-def test_s2_has_the_plain_network_as_its_second_arm() -> None:
+def test_s2_has_the_plain_network_and_each_step_alone_as_arms() -> None:
     recipe = read_recipe("s2", "published")
     assert recipe.net.settings["variant"] == "resnet50"
-    assert [variant.settings.get("transformer") for variant in recipe.variants.values()] == [None, False]
     assert recipe.picture.intensity == "equalise"
+    steps = {
+        name: (
+            overlaid(recipe.net.settings, arm.settings)["transformer"],
+            (arm.intensity or recipe.picture.intensity) == "equalise",
+            recipe.one_side if arm.one_side is None else arm.one_side,
+        )
+        for name, arm in recipe.variants.items()
+    }
+    assert list(steps)[:2] == ["transformer", recipe.reference]
+    assert steps["transformer"] == (True, True, True)
+    assert steps["plain"] == (False, False, False)
+    assert sorted(list(steps.values())[2:]) == [
+        (False, False, True),
+        (False, True, False),
+        (True, False, False),
+    ]
     assert recipe.theta_penalty > 0
+
+
+@pytest.mark.parametrize("size", ["quick", "published"])
+def test_the_recipe_of_the_cervical_phantom_is_s2_with_a_learning_curve(size: Size) -> None:
+    path = Path(__file__).parents[3] / "docs" / "experiments" / "s2-cervical.toml"
+    ours, plain = read_recipe(path, size), read_recipe("s2", size)
+    assert ours.protocols.patient.train_patients == (40, 100, 250)
+    assert replace(ours, protocols=plain.protocols) == plain
 
 
 def test_a_resolved_recipe_can_be_read_again() -> None:

@@ -15,20 +15,28 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.planted_pictures import canal_set, film_set, stack_set, tiny  # noqa: E402
 
+from stenograde.datasets.samples import SampleSet  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.evaluate.predictions import read_predictions  # noqa: E402
 from stenograde.experiments import training  # noqa: E402
 from stenograde.experiments.protocols import plan_arms, with_repeats  # noqa: E402
-from stenograde.experiments.recipe import read_recipe  # noqa: E402
+from stenograde.experiments.recipe import Recipe, read_recipe  # noqa: E402
 from stenograde.experiments.result import Result, read_result  # noqa: E402
 from stenograde.experiments.run import Step, run_experiment  # noqa: E402
+from stenograde.experiments.table import as_markdown  # noqa: E402
+from stenograde.experiments.training import prepare  # noqa: E402
+from stenograde.terms import Side  # noqa: E402
+
+
+def _two_arms(recipe: Recipe) -> Recipe:
+    return replace(recipe, variants={name: recipe.variants[name] for name in ("transformer", "plain")})
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
-    """S2 by patient on planted films: its two arms."""
+    """S2 by patient on planted films: its first two arms."""
     out = tmp_path_factory.mktemp("films")
-    recipe = tiny("s2", epochs=8, learning_rate=3e-3)
+    recipe = _two_arms(tiny("s2", epochs=8, learning_rate=3e-3))
     return run_experiment(recipe, film_set(36), "patient", out=out), out
 
 
@@ -48,7 +56,11 @@ def test_s2_finds_the_planted_sign_and_says_what_the_transformer_brings(films: t
     assert result.main.baselines[0].scores["auc_any"].value == 0.5
     (comparison,) = result.comparisons
     assert (comparison.first, comparison.second) == ("transformer", "plain")
-    assert set(comparison.differences) == {"accuracy", "balanced_accuracy", "macro_f1", "auc_any"}
+    assert set(comparison.differences) == {
+        *("accuracy", "balanced_accuracy", "macro_f1", "auc_any"),
+        *("sensitivity", "specificity", "f1"),
+    }
+    assert result.against_first == {"plain": comparison}
     # each picture is tested once, by a network that has not seen its patient
     predictions = read_predictions(out / "predictions.csv")
     assert sorted(predictions.names) == sorted(sample.name for sample in film_set(36).samples)
@@ -93,7 +105,7 @@ def test_a_finished_split_is_not_trained_again(
     shutil.copytree(out, again)
     shutil.rmtree(again / "arms" / "plain" / "split-02")
     steps: list[Step] = []
-    recipe = tiny("s2", epochs=8, learning_rate=3e-3)
+    recipe = _two_arms(tiny("s2", epochs=8, learning_rate=3e-3))
     taken_up = run_experiment(recipe, film_set(36), "patient", out=again, watch=steps.append)
     assert {(step.arm, step.split) for step in steps} == {("plain ResNet", 2)}
     assert taken_up.arms[0] == result.arms[0]
@@ -106,9 +118,51 @@ def test_a_finished_split_is_not_trained_again(
     assert run_experiment(recipe, film_set(36), "patient", out=again) == taken_up
 
 
+def test_s2_gains_of_each_step_over_the_plain_network_are_told_at_each_size(tmp_path: Path) -> None:
+    """Two sizes of training set, all five arms: each against the first, and each step alone against the plain."""
+    recipe = with_repeats(tiny("s2", epochs=1), train_patients=(4, 8))
+    samples = _with_sides(film_set(20))
+    result = run_experiment(recipe, samples, "patient", out=tmp_path)
+    assert len(result.arms) == 10
+    assert {arm.part for arm in result.arms} == {"4 patients", "8 patients"}
+    assert {split.train + split.validation for arm in result.arms[:5] for split in arm.splits} == {8}
+    pairs = {(found.first, found.second) for found in result.comparisons}
+    assert len(pairs) == len(result.comparisons) == 14
+    assert ("4-patients-transformer", "4-patients-plain") in pairs
+    assert ("8-patients-one_side", "8-patients-plain") in pairs
+    tables = as_markdown(result)
+    assert "4 patients: one side only − 4 patients: plain ResNet" in tables
+    assert "sensitivity" in tables
+
+
+def _with_sides(samples: SampleSet) -> SampleSet:
+    return replace(
+        samples,
+        samples=tuple(
+            replace(sample, side=side) for sample, side in zip(samples.samples, cycle(Side), strict=False)
+        ),
+    )
+
+
+def test_pictures_of_right_sides_are_mirrored_and_those_of_unknown_side_are_not(tmp_path: Path) -> None:
+    recipe = tiny("s2")
+    films = _with_sides(film_set(3))
+    films = replace(films, samples=(*films.samples[:-1], replace(films.samples[-1], side=None)))
+    stored = prepare(replace(recipe, one_side=False), films, tmp_path)
+    turned = prepare(recipe, films, tmp_path)
+    assert turned.digest != stored.digest
+    for place, sample in enumerate(films.samples):
+        wanted = stored.pictures[place]
+        wanted = wanted[:, ::-1] if sample.side is Side.RIGHT else wanted
+        np.testing.assert_array_equal(turned.pictures[place], wanted)
+    # equalisation and mirroring come to the same in either order
+    assert films.samples[1].side is Side.RIGHT
+    assert not np.array_equal(turned.pictures[1], stored.pictures[1])
+
+
 def test_another_experiment_in_the_same_folder_is_refused(films: tuple[Result, Path]) -> None:
     _, out = films
-    recipe = tiny("s2", epochs=9, learning_rate=3e-3)
+    recipe = _two_arms(tiny("s2", epochs=9, learning_rate=3e-3))
     with pytest.raises(ConfigError, match="--out must be new or hold this very experiment"):
         run_experiment(recipe, film_set(36), "patient", out=out)
 

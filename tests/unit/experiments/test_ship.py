@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from tests.made_results import made_result
 from tests.planted_pictures import canal_set
 
 from stenograde.errors import ConfigError
@@ -55,3 +56,10 @@ def test_a_shipped_recipe_classifies_and_its_card_has_the_scores(recipe: Recipe,
     other = replace(recipe, mirrored=False)
     with pytest.raises(ConfigError, match="other settings of mirrored"):
         ship(other, samples, result, Shipping("planted", "0"), out=out)
+
+
+def test_a_recipe_that_needs_the_side_of_a_picture_is_not_shipped(tmp_path: Path) -> None:
+    samples = canal_set(8)
+    one_sided = read_recipe("s2")
+    with pytest.raises(ConfigError, match="must take pictures as they are, got s2 with one_side"):
+        ship(one_sided, samples, made_result(), Shipping("films", "1"), out=tmp_path)

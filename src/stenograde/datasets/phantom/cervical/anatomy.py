@@ -39,7 +39,7 @@ _BESIDE_MM, _BEHIND_MM = 4.0, 0.6
 """From the body's greatest half width to a foramen's middle, and behind the body's half depth, mm; by eye."""
 
 _T1_SLOPE_DEG = (24.0, 6.0)
-"""Mean and standard deviation of how far T1 leans forwards (Knott et al., Spine J 2010;10:994: 26°), degrees."""
+"""Mean and standard deviation of how far T1 leans forwards degrees; rounded, by eye."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ CORTEX: Final = 0.0814
 
 SPONGE: Final = 0.0410
 """Cancellous bone: muscle-like marrow with three tenths of the mineral of cortical bone, as cervical vertebrae have
-(Yoganandan et al., Bone 2006;39:151: about 260 mg/cm³)."""
+(Yoganandan et al., Bone 2006, 10.1016/j.bone.2006.01.160: 256 ± 48 mg/cm³)."""
 
 SKULL: Final = 0.0640
 """Tables of cortical bone with diploe between."""

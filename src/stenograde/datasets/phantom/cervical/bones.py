@@ -16,15 +16,16 @@ from stenograde.datasets.phantom.cervical.volume import Lattice
 from stenograde.datasets.phantom.curve import Array, Grid
 
 CORTEX_MM = 1.0
-"""Thickness of cortical bone all over, mm; cervical shells and end plates have 0.4 to 0.9 mm (Panjabi et al., Spine
-2001;26:2478), pillars and laminae more."""
+"""Thickness of cortical bone all over, mm; cervical end plates have 0.4 to 0.9 mm (Panjabi et al., Spine 2001;26:2478,
+10.1097/00007632-200111150-00016), pillars and laminae more."""
 
 FRAME_MM = (2.2, 3.8)
 """How far bone reaches around a foramen behind and in front, mm: the uncinate process, the corner of the body above,
 the upper articular process and the pedicles' edges."""
 
 TUNNEL_MM = 6.5
-"""Length of that frame along the tunnel, mm; Czervionke et al., Radiology 1988;169:753 show 4 to 6 mm."""
+"""Length of that frame along the tunnel, mm: the 4 to 5 mm of a bony foramen (cited at FORAMEN_SLOPE_DEG) and the spurs
+that reach beyond it."""
 
 _CUT_MM = 18.0
 """Length over which the tunnel is kept free of other bone, mm."""

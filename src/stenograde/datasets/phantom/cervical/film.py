@@ -43,8 +43,7 @@ class FilmProtocol:
     roll_error_deg: float = 1.5
     """Of the neck's lean to a side."""
     scatter: float = 0.35
-    """Mean share of scattered rays behind the grid in what the detector gets (Boone et al., Med Phys 2000;27:1311
-    give 0.3 to 0.5 for 10 to 15 cm behind a grid)."""
+    """Mean share of scattered rays behind the grid in what the detector gets; by eye."""
     photons: float = 60_000.0
     """Mean count of photons per pixel in the open beam."""
     blur_mm: float = 0.30
@@ -204,8 +203,12 @@ def _look_up(dark: Grid, plan: FilmPlan) -> NDArray[np.uint16]:
     coarse = gaussian_filter(clipped, _SPREAD_MM / pixel, mode="nearest")
     fine = gaussian_filter(clipped, 1.2 / pixel, mode="nearest")
     even = clipped - np.float32(_FLATTENED) * (coarse - float(coarse.mean())) + 0.5 * (clipped - fine)
-    low, high = (float(value) for value in np.percentile(even[::4, ::4], (3, 99.7)))
-    grey = np.clip((even - low) / max(high - low, 1e-6), 0, 1) ** np.float32(plan.gamma)
+    white, bent = _LATERAL if plan.view is View.LATERAL else (99.7, 1.0)
+    low, high = (float(value) for value in np.percentile(even[::4, ::4], (3, white)))
+    grey = np.clip((even - low) / max(high - low, 1e-6), 0, 1) ** np.float32(bent * plan.gamma)
+    if plan.view is View.LATERAL:
+        # the open beam is shown black
+        grey *= np.clip(clipped / np.float32(0.25), 0, 1)
     return np.rint(FULL_SCALE * (0.02 + 0.98 * grey)).astype(np.uint16)
 
 
@@ -217,6 +220,11 @@ def _open(plan: FilmPlan) -> NDArray[np.bool_]:
         np.abs(np.arange(n) - (n - 1) / 2) * protocol.pixel_mm <= length / 2 for n, length in sides
     )
     return row[:, None] & column[None, :]
+
+
+_LATERAL = (94.0, 0.62)
+"""Percentile that is shown white, and factor on gamma, on lateral films: their shoulders are left white and the neck
+is shown brighter, as on five real films (docs/cervical-phantom.md has the figures)."""
 
 
 def take_film(phantom: NeckPhantom, plan: FilmPlan, rng: np.random.Generator) -> NDArray[np.uint16]:

@@ -7,7 +7,7 @@ detector: posterior obliques show the foramina of the far side, RPO the left and
 oblique view the patient faces the detector, and the rays run the same lines the other way: right anterior oblique
 (RAO) shows the right foramina and LAO the left ones, those of the near side. The central ray is tilted by 15°
 towards the head where it comes from in front, towards the feet where it comes from behind, so that it follows the
-foramina's slope (K. L. Bontrager, Textbook of Radiographic Positioning, oblique cervical spine).
+foramina's slope (Radiopaedia, cervical spine, AP and PA oblique views, which also tell the sides).
 
 All films are hung as if one looked at the patient's face.
 """
