@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
+from stenograde.levels.crop_noise import noise_of
 from stenograde.predict.weight_files import WeightFile, open_graph
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
@@ -38,6 +40,9 @@ class GraderEntry:
     """By condition."""
     usual_below: Mapping[str, float]
     """By kind of crop: a crop that is stranger is unlike those the grader was trained on."""
+    noise_below: Mapping[str, float] = field(default_factory=dict)
+    """By kind of crop: noise (:func:`stenograde.levels.crop_noise.noise_of`) above which it is too noisy; empty for no
+    limit."""
     crops: CropConfig = field(default_factory=CropConfig)
     flag_grades: float = 1.0
     """Grader and measurements differ worth telling from so many severities on."""
@@ -48,6 +53,7 @@ class GraderEntry:
         for what, got, wanted in (
             ("calibration", self.calibration, tuple(Condition)),
             ("usual_below", self.usual_below, tuple(CropKind)),
+            ("noise_below", self.noise_below, tuple(CropKind) if self.noise_below else ()),
         ):
             if set(got) != {one.value for one in wanted}:
                 msg = f"{what} must be given for {', '.join(wanted)}, got {', '.join(got) or 'none'}"
@@ -130,12 +136,13 @@ def judge_levels(
     if not crops.levels:
         return {}
     logits, strangeness = run_grader(session, crops.values, crops.present)
+    noise = noise_of(crops.values)
     judged = {}
     for i, level in enumerate(crops.levels):
         for k, cell in enumerate(cell for cell in LUMBAR_MRI.cells if cell.level is level):
             said = entry.calibration[cell.condition.value].probabilities(logits[i, k])
             normal_mild, moderate, severe = (float(share) for share in said)
-            doubt = _absent(cell, crops) or _strange(cell, crops, strangeness[i], entry)
+            doubt = _absent(cell, crops) or _poor(cell, crops, strangeness[i], noise[i], entry)
             judged[cell] = Judged((normal_mild, moderate, severe), doubt)
     return judged
 
@@ -157,13 +164,24 @@ def _absent(cell: Cell, crops: LevelCrops) -> str:
     return "; ".join(dict.fromkeys(crops.reasons[cell.level, side, kind] for side, kind, _ in places))
 
 
-def _strange(cell: Cell, crops: LevelCrops, strangeness: NDArray[np.float32], entry: GraderEntry) -> str:
+def _poor(
+    cell: Cell,
+    crops: LevelCrops,
+    strangeness: NDArray[np.float32],
+    noise: NDArray[np.float64],
+    entry: GraderEntry,
+) -> str:
     """Why the crops that show a cell are not to be relied on; empty when they are."""
     i = crops.levels.index(cell.level)
     for side in _sides_of(cell):
         for kind in SHOWN_BY[cell.condition]:
             j, k = tuple(Side).index(side), tuple(CropKind).index(kind)
-            limit = entry.usual_below[kind.value]
+            limit, most = entry.usual_below[kind.value], entry.noise_below.get(kind.value, math.inf)
+            if crops.present[i, j, k] and noise[j, k] > most:
+                return (
+                    f"the {kind.role.shown} pictures at {cell.level.shown} are noisier than any the grader was "
+                    f"calibrated on (noise {noise[j, k]:.2f}, limit {most:.2f}; the series' range is 4)"
+                )
             if crops.present[i, j, k] and strangeness[j, k] > limit:
                 return (
                     f"the {kind.role.shown} pictures at {cell.level.shown} are unlike those the grader was trained on "

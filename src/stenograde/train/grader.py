@@ -137,7 +137,9 @@ def train_grader(
     """
     net = _fit(out, config, crops, seed=seed, report=report)
     train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
-    calibrated = calibrate(net, train, calibration, usual_share=config.usual_share)
+    calibrated = calibrate(
+        net, train, calibration, usual_share=config.usual_share, added_noise=config.augment.noise
+    )
     entry = export_grader(net, out, calibrated=calibrated, crops=config.data.crops)
     training = {"patients": len(train.present), "seed": seed, **as_plain(config)}
     write_bundle(out, base, entry, training=training, calibrated=calibrated)

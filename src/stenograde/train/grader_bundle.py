@@ -21,6 +21,7 @@ from stenograde.errors import BundleError
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
+from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
@@ -44,12 +45,20 @@ class Calibrated:
     """By condition."""
     usual_below: Mapping[str, float]
     """By kind of crop."""
+    noise_below: Mapping[str, float]
+    """By kind of crop."""
     scores: Mapping[str, Mapping[str, float]]
     """By condition, for the card: ``cells``, ``severe``, ``log_loss`` and ``auc_severe``."""
 
 
 def calibrate(
-    net: LevelGrader, usual: CropSet, calibration: CropSet, *, usual_share: float, most: int = 2000
+    net: LevelGrader,
+    usual: CropSet,
+    calibration: CropSet,
+    *,
+    usual_share: float,
+    added_noise: float,
+    most: int = 2000,
 ) -> Calibrated:
     """Fit probabilities and limits, and tell the net what features are usual.
 
@@ -64,6 +73,8 @@ def calibrate(
         far as its cells are still shown.
     usual_share : float
         Share of the calibration crops of a kind that are taken for usual.
+    added_noise : float
+        Most that training added to the crops: the net bears so much more than the calibration crops have.
     most : int
         No more training levels are looked at.
     """
@@ -81,13 +92,20 @@ def calibrate(
         kind.value: _quantile(strangeness[:, :, place][present[:, :, place]], usual_share)
         for place, kind in enumerate(CropKind)
     }
+    noise = np.stack([noise_of(as_values(calibration.level(k)[0])) for k in range(len(calibration))])
+    noise_limits = {
+        kind.value: float(
+            np.hypot(_quantile(noise[:, :, place][present[:, :, place]], usual_share), added_noise)
+        )
+        for place, kind in enumerate(CropKind)
+    }
     scaling, scores = {}, {}
     for condition, cells in zip(Condition, CELLS_OF_CONDITIONS, strict=True):
         logits, truth = _evidenced(net, features, present, severities, condition, cells)
         fitted = fit_vector_scaling(logits, truth)
         scaling[condition.value] = fitted
         scores[condition.value] = _scores(fitted.probabilities(logits), truth)
-    return Calibrated(scaling, limits, scores)
+    return Calibrated(scaling, limits, noise_limits, scores)
 
 
 def export_grader(
@@ -129,6 +147,7 @@ def export_grader(
         features=net.config.features,
         calibration=calibrated.scaling,
         usual_below=calibrated.usual_below,
+        noise_below=calibrated.noise_below,
         crops=crops,
     )
 
@@ -255,6 +274,6 @@ def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dic
     }
 
 
-def _quantile(values: NDArray[np.float32], share: float) -> float:
+def _quantile(values: NDArray[np.floating[Any]], share: float) -> float:
     """Return the limit that so many of the values stay below; none where there are no values."""
     return float(np.quantile(values, share)) if values.size else 0.0

@@ -67,8 +67,8 @@ calibration was fitted on, three numbers per condition; they are no test.
 ## When it gives no grade
 
 No series shows the cell (the series is absent or ends before it); the disc was not seen; the pictures are unlike those
-of training (distance of their features, limit from the calibration patients); for the canal, grader and measurements
-differ by one and a half severities or more. What it would have said stays in `grades.json`.
+of training (distance of their features, limit from the calibration patients) or noisier than those; for the canal,
+grader and measurements differ by one and a half severities or more. What it would have said stays in `grades.json`.
 
 ## Limits
 

@@ -34,6 +34,7 @@ ENTRY = GraderEntry(
     features=8,
     calibration={condition.value: VectorScaling() for condition in Condition},
     usual_below={kind.value: 2.0 for kind in CropKind},
+    noise_below={kind.value: 9.0 for kind in CropKind},
     crops=CropConfig(slices=3, size_px=12, grid_mm=2.0),
 )
 CANAL = Cell(Condition.SPINAL_CANAL_STENOSIS, Level.L4_L5)
@@ -159,6 +160,17 @@ def test_strange_pictures_are_in_doubt_where_they_show_a_cell() -> None:
     assert judged[CANAL].doubt == ""
 
 
+def test_noisy_pictures_are_in_doubt_where_they_show_a_cell() -> None:
+    limits = ENTRY.noise_below | {CropKind.AXIAL_T2.value: 0.01}
+    judged = judge_levels(study(), levels(), replace(ENTRY, noise_below=limits), Says())
+
+    assert judged[RECESS].doubt.startswith(
+        "the Axial T2 pictures at L4/L5 are noisier than any the grader was"
+    )
+    assert "limit 0.01" in judged[RECESS].doubt
+    assert judged[FORAMEN].doubt == ""
+
+
 def test_all_cells_are_graded_and_the_canal_has_a_second_opinion() -> None:
     says = Says(sure_of({0: Severity.NORMAL_MILD, 1: Severity.SEVERE, 4: Severity.MODERATE}))
     grades = grade_study(whole_plain_study(Spine()), bundle(says))
@@ -252,6 +264,7 @@ def test_a_graph_of_another_shape_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"calibration": {}}, "calibration must be given for spinal_canal_stenosis"),
         ({"usual_below": {"canal_t2": 1.0}}, "usual_below must be given for canal_t2, foramen_t1"),
+        ({"noise_below": {"axial_t2": 1.0}}, "noise_below must be given for canal_t2"),
         ({"flag_grades": 2.0}, "at most abstain_grades"),
         (
             {"calibration": {one.value: VectorScaling(1.0, (0.0,)) for one in Condition}},
