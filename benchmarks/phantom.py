@@ -1,6 +1,6 @@
 """How fast a cohort of virtual patients is written, and how large it is.
 
-    python benchmarks/phantom.py --patients 4 --workers 1
+python benchmarks/phantom.py --patients 4 --workers 1
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def main() -> None:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.dcm")) / 1e6
     per = args.patients
-    print(f"{per / wall:.3f} studies per second ({wall / per:.1f} s each, {cpu / per:.1f} s of this process's CPU)")
+    print(
+        f"{per / wall:.3f} studies per second ({wall / per:.1f} s each, {cpu / per:.1f} s of this process's CPU)"
+    )
     print(f"{size / per:.1f} MB per study")
 
 
