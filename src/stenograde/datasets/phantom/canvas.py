@@ -182,21 +182,16 @@ class Noise:
         step = self._step
         places = [c * step + np.float32(start) for c, start in zip((x, y, z), self._start, strict=True)]
         low = [place.astype(np.int32) for place in places]
+        values, size = self._values, self._size
+        x0, y0, z0 = (cell & (size - 1) for cell in low)
         if not self._linear:
-            return self._cells(low)
-        (x0, x1), (y0, y1), (z0, z1) = (
-            ((cell, 1 - (place - cell)), (cell + 1, place - cell))
-            for cell, place in zip(low, places, strict=True)
-        )
-        total = np.zeros_like(places[0])
-        for i, u in (x0, x1):
-            for j, v in (y0, y1):
-                weight = u * v
-                for k, w in (z0, z1):
-                    total += weight * w * self._cells([i, j, k])
+            return values[(x0 * size + y0) * size + z0]
+        x1, y1, z1 = ((cell + 1) & (size - 1) for cell in low)
+        u, v, w = (place - cell for place, cell in zip(places, low, strict=True))
+        total = np.zeros_like(u)
+        for i, across in ((x0, 1 - u), (x1, u)):
+            for j, along in ((y0, 1 - v), (y1, v)):
+                row = (i * size + j) * size
+                below = values[row + z0]
+                total += across * along * (below + w * (values[row + z1] - below))
         return total
-
-    def _cells(self, cells: list[NDArray[np.int32]]) -> Grid:
-        size = self._size
-        i, j, k = (cell & (size - 1) for cell in cells)
-        return self._values[(i * size + j) * size + k]

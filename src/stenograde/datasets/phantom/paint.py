@@ -52,7 +52,7 @@ def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_
         paint_soft_tissue(scene, points, part, skin[inside])
         _paint_spine(scene, points, part, flow_void)
         xyz = points.xyz
-        grain = 0.8 * scene.medium.at(*xyz) + 0.5 * scene.coarse.at(*xyz) + 0.35 * scene.fine.at(*xyz)
+        grain = np.float32(0.9) * scene.medium.at(*xyz) + np.float32(0.4) * scene.fine.at(*xyz)
         part.signal *= np.maximum(1 + np.float32(texture * scene.habitus.uneven) * grain, 0)
         canvas.put(inside, part)
     return canvas

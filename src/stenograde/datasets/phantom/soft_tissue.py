@@ -10,6 +10,9 @@ from stenograde.datasets.phantom.curve import Grid
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
 
+_SEPTA_MM = 45.0
+"""Depth under the skin to which septa are painted, mm."""
+
 
 def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
     """Paint what lies around the spine; the body first, the air behind it last.
@@ -40,10 +43,12 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
 
 def _septa(scene: Scene, points: Points, skin: Grid) -> Grid:
     """Factor on the signal of fat: thin dark sheets, which under the skin lie along it."""
-    x, y, z = points.xyz
-    sheet = scene.belly.at(x * np.float32(0.5), skin * np.float32(0.9), z * np.float32(0.35))
-    dark = np.exp(-((sheet / np.float32(0.06)) ** 2))
-    return 1 - np.float32(scene.habitus.septa) * dark + np.float32(0.02) * scene.medium.at(x, y, z)
+    out = 1 + np.float32(0.02) * scene.medium.at(*points.xyz)
+    near = np.flatnonzero(skin > -_SEPTA_MM)
+    x, _, z = points.xyz[:, near]
+    sheet = scene.belly.at(x * np.float32(0.5), skin[near] * np.float32(0.9), z * np.float32(0.35))
+    out[near] -= np.float32(scene.habitus.septa) * np.exp(-((sheet / np.float32(0.06)) ** 2))
+    return out
 
 
 def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
@@ -72,7 +77,7 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     left = np.minimum(np.abs(close.left), 40)
     ahead = close.behind + close.row(Row.BODY_DEPTH) + 8 + habitus.visceral_fat_mm
     belly = cover(ahead - 0.2 * left + 3 * grain, 8.0)
-    strand = scene.belly.at(x * 1.6, y * 1.6, z * 0.5) + 0.8 * grain
+    strand = scene.medium.at(x * 0.4, y * 0.4, z * 0.2) + 0.8 * grain
     begun = np.clip((4 - close.behind - close.row(Row.BODY_DEPTH)) / 12, 0, 1)
     part.paint(
         begun * np.clip(0.5 * (strand + habitus.strands), 0, 0.7), Tissue.MUSCLE, texture=1 + 0.2 * grain
