@@ -50,7 +50,7 @@ PLAIN = "torch, NCHW, fp32"
 FIRST = "Keras 3 + TensorFlow, fp32"
 """What the document used: the others are compared with it."""
 
-LEARN = {"n": 1200, "size": 48, "batch": 32, "epochs": 16, "rate": 1e-3}
+LEARN = {"n": 1200, "size": 32, "batch": 32, "epochs": 16, "rate": 1e-3}
 
 
 class OnCommand:
@@ -225,8 +225,8 @@ def made_up(path: Path, seed: int) -> Path:
     y, x = np.mgrid[:size, :size]
     centre = rng.uniform(0.35, 0.65, (2, len(codes), 1, 1)) * size
     radius = np.hypot(y - centre[0], x - centre[1])
-    within = np.abs(radius - rng.uniform(8, 16, (len(codes), 1, 1))) < 1.0 + 0.75 * codes[:, None, None]
-    grey = 140 - 70 * within + rng.normal(0, 25, within.shape)
+    within = np.abs(radius - rng.uniform(size / 6, size / 3, (len(codes), 1, 1))) < 1.0 + 1.0 * codes[:, None, None]
+    grey = 140 - 90 * within + rng.normal(0, 25, within.shape)
     pictures = np.clip(grey, 0, 255).astype(np.uint8)
     np.savez(
         path,
