@@ -225,7 +225,10 @@ def made_up(path: Path, seed: int) -> Path:
     y, x = np.mgrid[:size, :size]
     centre = rng.uniform(0.35, 0.65, (2, len(codes), 1, 1)) * size
     radius = np.hypot(y - centre[0], x - centre[1])
-    within = np.abs(radius - rng.uniform(size / 6, size / 3, (len(codes), 1, 1))) < 1.0 + 1.0 * codes[:, None, None]
+    within = (
+        np.abs(radius - rng.uniform(size / 6, size / 3, (len(codes), 1, 1)))
+        < 1.0 + 1.0 * codes[:, None, None]
+    )
     grey = 140 - 90 * within + rng.normal(0, 25, within.shape)
     pictures = np.clip(grey, 0, 255).astype(np.uint8)
     np.savez(
