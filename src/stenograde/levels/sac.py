@@ -43,6 +43,15 @@ LEAK_RAYS = 15
 LEAK = 1.15
 """A ray may be so much longer than the median around it."""
 
+FINE_MM = 0.4
+"""The border is found again at this finer scale, mm."""
+
+INSIDE_MM, OUTSIDE_MM = 3.0, 1.0
+"""How far inside and outside of the first border the second is looked for along each ray, mm."""
+
+NEIGHBOUR_RAYS = 7
+"""The second border is smoothed by the median over so many rays."""
+
 MIN_CLOSED = 0.85
 """Share of rays that must find a border."""
 
@@ -160,14 +169,40 @@ def _outline(
     radius_mm = np.maximum(radius_mm - SMOOTH_MM * NormalDist().inv_cdf(1 - level), 0.0)
     if closed < MIN_CLOSED:
         return None
-    around = np.median(
-        np.stack([np.roll(radius_mm, k) for k in range(-(LEAK_RAYS // 2), LEAK_RAYS // 2 + 1)]), axis=0
-    )
-    radius_mm = np.minimum(radius_mm, LEAK * around)
+    radius_mm = np.minimum(radius_mm, LEAK * _median_around(radius_mm, LEAK_RAYS))
+    radius_mm = _median_around(_half_way(picture, start, radius_mm), NEIGHBOUR_RAYS)
     area_mm2 = float(0.5 * np.sin(2 * np.pi / N_RAYS) * (radius_mm @ np.roll(radius_mm, 1)))
     if not AREA_MM2[0] <= area_mm2 <= AREA_MM2[1]:
         return None
     return start + _directions() * radius_mm[:, None] / GRID_MM, area_mm2
+
+
+def _half_way(
+    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Move each border to where its own ray falls half way from the fluid or root inside to the dark outside.
+
+    A symmetric blur leaves the half-way point of an edge where it was; one threshold for the whole sac does not, as
+    roots at its rim are darker than free fluid.
+    """
+    fine = ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
+    off = np.arange(-INSIDE_MM, OUTSIDE_MM, GRID_MM / 4)
+    way = np.maximum(radius_mm[:, None] + off, 0.0)
+    at = start + _directions()[:, None] * way[:, :, None] / GRID_MM
+    values = ndimage.map_coordinates(fine, at.transpose(2, 0, 1), order=1, mode="nearest")
+    bright = np.argmax(np.where(off <= 0, values, -np.inf), axis=1)
+    beyond = np.arange(len(off)) >= bright[:, None]
+    inside = values[np.arange(len(values)), bright]
+    outside = np.where(beyond, values, np.inf).min(axis=1)
+    fallen = beyond & (values <= ((inside + outside) / 2)[:, None])
+    return way[np.arange(len(way)), np.argmax(fallen, axis=1)]
+
+
+def _median_around(radius_mm: NDArray[np.float64], n_rays: int) -> NDArray[np.float64]:
+    """Median of each ray and those around it, ``n_rays`` in all."""
+    return np.median(
+        np.stack([np.roll(radius_mm, k) for k in range(-(n_rays // 2), n_rays // 2 + 1)]), axis=0
+    )
 
 
 def _directions() -> NDArray[np.float64]:
