@@ -18,7 +18,7 @@ from stenograde.experiments.cases import draw_cases
 from stenograde.experiments.leaks import Audits
 from stenograde.experiments.page import write_page
 from stenograde.experiments.protocols import ArmPlan, Trial, plan_arms
-from stenograde.experiments.recipe import Recipe, plain
+from stenograde.experiments.recipe import Question, Recipe, plain
 from stenograde.experiments.result import (
     PREDICTIONS,
     Arm,
@@ -138,7 +138,9 @@ def run_experiment(
         write_whole(folder / PREDICTIONS, as_csv(predictions))
         arms.append(arm)
         tested[plan.key] = predictions
-    result = _result(recipe, protocol, _data_record(samples, labelled, layout), tuple(arms), tested)
+    result = _result(
+        recipe, protocol, _data_record(samples, labelled, layout, recipe.question), tuple(arms), tested
+    )
     write_whole(out / PREDICTIONS, as_csv(tested[plans[0].key]))
     for arm in arms:
         # each arm is a result of its own, so that two arms can be compared like two experiments
@@ -292,11 +294,15 @@ def _result(
     )
 
 
-def _data_record(samples: SampleSet, labelled: SampleSet, layout: str) -> DataRecord:
+def _data_record(
+    samples: SampleSet, labelled: SampleSet, layout: str, question: Question | None
+) -> DataRecord:
     patients: Any = {sample.patient for sample in labelled.samples}
     notes = samples.notes
     if len(labelled) < len(samples):
         notes = (*notes, f"{len(samples) - len(labelled)} pictures without a label were left out")
+    if question and not any(sample.facts.get(question.fact) for sample in samples.samples):
+        notes = (*notes, f"no picture tells {question.fact!r}: the recipe's question was asked of none")
     return DataRecord(
         name=samples.name,
         layout=layout,

@@ -247,6 +247,10 @@ def test_a_question_is_asked_in_training_and_not_counted_as_a_class(tmp_path: Pa
     other = run_experiment(unasked, samples, "patient", out=tmp_path / "unasked")
     more = result.main.splits[0].parameters - other.main.splits[0].parameters
     assert more == 1 + (192 + 3)  # one more row of the last layer: features, levels, bias
+    silent = run_experiment(recipe, samples, "patient", out=tmp_path / "silent")
+    untold = "no picture tells 'bulge': the recipe's question was asked of none"
+    assert untold in silent.data.notes
+    assert untold not in result.data.notes
     material = training.prepare(recipe, replace(samples, samples=tuple(told)), tmp_path / "pictures")
     assert material.answers((0, 1, 2), "bulge").ravel().tolist() == [0, 1, 1]
     assert np.isnan(material.answers((3,), "bulge")).all()
