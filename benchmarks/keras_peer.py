@@ -6,7 +6,7 @@ Reads commands from standard input, one a line, and answers each with one line o
     train N       N batches by model.fit
     predict N     N batches by model.predict
     augment N     N batches by ImageDataGenerator.flow
-    learn FILE    a whole small training on the pictures of an .npz; gives validation loss and accuracy
+    learn FILE    a whole small training on the pictures of an .npz; gives loss and accuracy on others
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ def compiled(size: int, rate: float = 1e-3) -> keras.Model:
 
 
 def learn(file: str) -> dict[str, float]:
-    """Train a small network from scratch on stored pictures."""
+    """Train a small network from scratch on stored pictures; keep the epoch of least validation loss."""
     stored = np.load(file)
     keras.utils.set_random_seed(int(stored["seed"]))
     as_input = {
-        name: np.repeat(stored[name][..., None] / np.float32(255), 3, -1) for name in ("train", "test")
+        name: np.repeat(stored[name][..., None] / np.float32(255), 3, -1)
+        for name in ("train", "valid", "test")
     }
     net = compiled(stored["train"].shape[1], float(stored["rate"]))
     net.fit(
@@ -63,6 +64,8 @@ def learn(file: str) -> dict[str, float]:
         stored["train_codes"],
         batch_size=int(stored["batch"]),
         epochs=int(stored["epochs"]),
+        validation_data=(as_input["valid"], stored["valid_codes"]),
+        callbacks=[keras.callbacks.EarlyStopping(patience=int(stored["epochs"]), restore_best_weights=True)],
         verbose=0,
     )
     loss, accuracy = net.evaluate(as_input["test"], stored["test_codes"], verbose=0)

@@ -7,7 +7,7 @@ Same layers (parameters are counted and compared), same batch, random pictures o
 is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
 :func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
 matrix products and convolutions are measured in between, in the same rounds. ``--learn N`` also trains each method from
-scratch on made-up pictures and compares the validation accuracies. Needs the extra ``train`` and 4 to 6 GB of
+scratch on made-up pictures and compares their accuracies on others. Needs the extra ``train`` and 4 to 6 GB of
 memory per method; ``--methods`` names fewer.
 """
 
@@ -189,7 +189,7 @@ def _noise(n: int, size: int) -> np.ndarray:
 
 
 def learn(file: str, precision: str) -> dict[str, float]:
-    """Train a small network from scratch on stored pictures; return validation loss and accuracy."""
+    """Train a small network from scratch, keep its best epoch on validation, return loss and accuracy of a test."""
     stored = np.load(file)
     torch.manual_seed(int(stored["seed"]))
     size = stored["train"].shape[1]
@@ -209,8 +209,9 @@ def learn(file: str, precision: str) -> dict[str, float]:
     train = PictureBatches(stored["train"], stored["train_codes"], BatchConfig(augment=None), fit=config)
     net = FiveBlockCnn(FiveBlockConfig(size_px=(size, size)))
     loss_of = build_loss(LossConfig(), stored["train_codes"], 3)
+    valid = PlainBatches(stored["valid"], stored["valid_codes"], InputConfig(3), batch=config.batch)
     with tempfile.TemporaryDirectory() as folder:
-        fitted = fit(net, train, config, loss_of=loss_of, folder=Path(folder)).net
+        fitted = fit(net, train, config, loss_of=loss_of, folder=Path(folder), validation=valid).net
     p = predict_probabilities(fitted, stored["test"], InputConfig(3), precision=precision, accelerator="cpu")
     chosen = p[np.arange(len(p)), stored["test_codes"]]
     right = float((p.argmax(1) == stored["test_codes"]).mean())
@@ -221,7 +222,8 @@ def made_up(path: Path, seed: int) -> Path:
     """Store pictures of three classes: a dark ring in noise whose width is the class, for ``--learn``."""
     rng = np.random.default_rng(seed)
     n, size = LEARN["n"], LEARN["size"]
-    codes = rng.integers(0, 3, n + 300)
+    ends = {"train": n, "valid": n + 300, "test": n + 900}
+    codes = rng.integers(0, 3, ends["test"])
     y, x = np.mgrid[:size, :size]
     centre = rng.uniform(0.35, 0.65, (2, len(codes), 1, 1)) * size
     radius = np.hypot(y - centre[0], x - centre[1])
@@ -231,17 +233,11 @@ def made_up(path: Path, seed: int) -> Path:
     )
     grey = 140 - 90 * within + rng.normal(0, 25, within.shape)
     pictures = np.clip(grey, 0, 255).astype(np.uint8)
-    np.savez(
-        path,
-        train=pictures[:n],
-        train_codes=codes[:n],
-        test=pictures[n:],
-        test_codes=codes[n:],
-        seed=seed,
-        batch=LEARN["batch"],
-        epochs=LEARN["epochs"],
-        rate=LEARN["rate"],
-    )
+    parts = {}
+    for start, (name, end) in zip((0, *ends.values()), ends.items(), strict=False):
+        parts |= {name: pictures[start:end], f"{name}_codes": codes[start:end]}
+    how = {key: LEARN[key] for key in ("batch", "epochs", "rate")}
+    np.savez(path, seed=seed, **how, **parts)
     return path
 
 
@@ -381,7 +377,9 @@ def _print_rates(
 
 
 def _print_learnt(workers: list[Worker], seeds: int) -> None:
-    print(f"\nfrom scratch on made-up pictures ({LEARN}), 300 others for validation, {seeds} seeds\n")
+    print(
+        f"\nfrom scratch on made-up pictures ({LEARN}), 300 others to choose the epoch and 600 to test, {seeds} seeds\n"
+    )
     print("| method | accuracy: mean, each | loss | s, wall |\n|---|---|---|---:|")
     with tempfile.TemporaryDirectory() as folder:
         files = [made_up(Path(folder) / f"{seed}.npz", seed) for seed in range(seeds)]
