@@ -89,14 +89,8 @@ def read_answered_studies(
     DatasetError
         If a table or the pictures are missing, or a table holds an unknown word.
     """
-    labels = _read_labels(data / "train.csv")
-    coordinates = _read_coordinates(data)
-    for one in read_patients(data, notes=notes, progress=progress):
-        if one.patient not in labels:
-            notes.append(f"{one.patient} was left out: train.csv does not list it")
-            continue
-        marks = _marks(one.patient, coordinates.get(one.patient, []))
-        yield AnsweredStudy(one.patient, one.study, labels[one.patient], _level_points(one, marks))
+    for one, labels, marks in _labelled(data, notes, progress):
+        yield AnsweredStudy(one.patient, one.study, labels, _level_points(one, marks))
 
 
 def read_axial_studies(
@@ -117,23 +111,30 @@ def read_axial_studies(
     DatasetError
         If a table or the pictures are missing, or a table holds an unknown word.
     """
+    for one, labels, marks in _labelled(data, notes, progress):
+        axial = [series for series in one.study.series if series.role is Role.AXIAL_T2]
+        if not axial:
+            notes.append(f"{one.patient} was left out: it has no axial T2 series")
+            continue
+        yield AxialStudy(
+            one.patient,
+            tuple(_axial_series(one, series, marks) for series in axial),
+            labels,
+            _level_points(one, marks),
+        )
+
+
+def _labelled(
+    data: Path, notes: list[str], progress: Callable[[int], None] | None
+) -> Iterator[tuple[PatientStudy, dict[Cell, Severity], list[_Mark]]]:
+    """Yield the studies that the table lists, with their labels and the experts' marks."""
     labels = _read_labels(data / "train.csv")
     coordinates = _read_coordinates(data)
     for one in read_patients(data, notes=notes, progress=progress):
         if one.patient not in labels:
             notes.append(f"{one.patient} was left out: train.csv does not list it")
             continue
-        axial = [series for series in one.study.series if series.role is Role.AXIAL_T2]
-        if not axial:
-            notes.append(f"{one.patient} was left out: it has no axial T2 series")
-            continue
-        marks = _marks(one.patient, coordinates.get(one.patient, []))
-        yield AxialStudy(
-            one.patient,
-            tuple(_axial_series(one, series, marks) for series in axial),
-            labels[one.patient],
-            _level_points(one, marks),
-        )
+        yield one, labels[one.patient], _marks(one.patient, coordinates.get(one.patient, []))
 
 
 def read_rsna2024(
