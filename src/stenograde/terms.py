@@ -235,6 +235,16 @@ class Scheme:
         """Cells of one condition, in the scheme's order."""
         return tuple(cell for cell in self.cells if cell.condition is condition)
 
+    def at(self, level: Level) -> tuple[Cell, ...]:
+        """Cells of one level, in the scheme's order.
+
+        Examples
+        --------
+        >>> [cell.side.value if cell.side else "-" for cell in LUMBAR_MRI.at(Level.L4_L5)]
+        ['-', 'left', 'right', 'left', 'right']
+        """
+        return tuple(cell for cell in self.cells if cell.level is level)
+
 
 _LUMBAR = (Level.L1_L2, Level.L2_L3, Level.L3_L4, Level.L4_L5, Level.L5_S1)
 _CERVICAL = (Level.C2_C3, Level.C3_C4, Level.C4_C5, Level.C5_C6, Level.C6_C7, Level.C7_T1)

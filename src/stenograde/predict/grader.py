@@ -139,7 +139,7 @@ def judge_levels(
     noise = noise_of(crops.values)
     judged = {}
     for i, level in enumerate(crops.levels):
-        for k, cell in enumerate(cell for cell in LUMBAR_MRI.cells if cell.level is level):
+        for k, cell in enumerate(LUMBAR_MRI.at(level)):
             said = entry.calibration[cell.condition.value].probabilities(logits[i, k])
             normal_mild, moderate, severe = (float(share) for share in said)
             doubt = _absent(cell, crops) or _poor(cell, crops, strangeness[i], noise[i], entry)

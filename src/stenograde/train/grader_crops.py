@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,8 @@ from stenograde.datasets.phantom.level_views import LocatorError, render_levels,
 from stenograde.errors import ConfigError
 from stenograde.files import write_whole
 from stenograde.levels.crop import LIMIT, CropConfig, CropKind, crop_levels
-from stenograde.terms import LUMBAR_MRI, Cell, Level, Side
+from stenograde.terms import LUMBAR_MRI, Side
+from stenograde.workers import in_processes
 
 STORED_PER_UNIT = 127 / LIMIT
 """Stored value of a crop's 1.0: crops are kept as whole numbers of 8 bits."""
@@ -50,17 +50,6 @@ class Part(StrEnum):
 
 Done = Callable[[int], None]
 """Called with the number of patients made so far."""
-
-
-def cells_of(level: Level) -> tuple[Cell, ...]:
-    """Return the cells of a level in the scheme's order, which is that of a level grader's logits.
-
-    Examples
-    --------
-    >>> [cell.side.value if cell.side else "-" for cell in cells_of(Level.L4_L5)]
-    ['-', 'left', 'right', 'left', 'right']
-    """
-    return tuple(cell for cell in LUMBAR_MRI.cells if cell.level is level)
 
 
 @dataclass(frozen=True)
@@ -143,7 +132,7 @@ def make_crops(
     patients, seed : int
         The same seed and number give the same patient of a part, whatever the number of patients.
     workers : int
-        Processes that render; 0 for this one.
+        Processes that render; 1 or fewer for this one.
     done : callable, optional
 
     Raises
@@ -156,13 +145,13 @@ def make_crops(
     crops, present, severities = arrays
     # a severity of -1 says that a patient is still to be made
     missing = [number for number in range(patients) if severities[number].min() < 0]
-    for count, (number, made) in enumerate(
-        _made(missing, _Maker(config, part, seed), workers), start=patients - len(missing) + 1
-    ):
-        crops[number], present[number] = made[0], made[1]
+    work = partial(patient_crops, config=config, part=part, seed=seed)
+    all_made = zip(missing, in_processes(work, missing, workers), strict=True)
+    for count, (number, made) in enumerate(all_made, start=patients - len(missing) + 1):
+        crops[number], present[number], severity = made
         crops.flush()
         present.flush()
-        severities[number] = made[2]
+        severities[number] = severity
         severities.flush()
         if done:
             done(count)
@@ -181,7 +170,9 @@ def patient_crops(
     protocol = config.protocol_of(np.random.default_rng(protocol_seed))
     study = render_levels(phantom, points, config.crops, protocol=protocol)
     cut = crop_levels(study, points, config.crops)
-    severities = [[phantom.severity(cell).rank for cell in cells_of(level)] for level in LUMBAR_MRI.levels]
+    severities = [
+        [phantom.severity(cell).rank for cell in LUMBAR_MRI.at(level)] for level in LUMBAR_MRI.levels
+    ]
     return as_stored(cut.values), cut.present, np.array(severities, np.int8)
 
 
@@ -198,6 +189,9 @@ def as_values(crops: NDArray[np.int8]) -> NDArray[np.float32]:
 _SALT = 25
 """Keeps training patients apart from those that ``stenograde phantom`` writes with the same seed."""
 
+_WRITES_FILES = frozenset({"__init__", "cohort", "dicom_files", "gdcm_codec", "tables", "truth_table"})
+"""Modules of the phantom that no crop goes through: they write what is rendered to files."""
+
 
 def _opened(
     folder: Path, settings: str, patients: int, config: CropConfig
@@ -208,7 +202,7 @@ def _opened(
         msg = f"crops in {folder} must be of the same settings, got others; choose another folder or delete them"
         raise ConfigError(msg)
     shape = (patients, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
-    cells = len(cells_of(LUMBAR_MRI.levels[0]))
+    cells = len(LUMBAR_MRI.at(LUMBAR_MRI.levels[0]))
     kinds: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
         ("crops", np.int8, (*shape, *config.shape)),
         ("present", np.bool_, shape),
@@ -226,34 +220,11 @@ def _opened(
     return opened[0], opened[1], opened[2]
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Makes a patient's crops in whatever process it is sent to."""
-
-    config: CropsConfig
-    part: Part
-    seed: int
-
-    def __call__(self, number: int) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
-        return patient_crops(number, self.config, part=self.part, seed=self.seed)
-
-
-def _made(
-    numbers: list[int], maker: _Maker, workers: int
-) -> Iterator[tuple[int, tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]]]:
-    if not workers:
-        for number in numbers:
-            yield number, maker(number)
-        return
-    # spawned, as a forked copy of a process with torch's threads may hang
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from zip(numbers, pool.map(maker, numbers), strict=True)
-
-
 def _settings(config: CropsConfig, **more: object) -> str:
     """Return what crops depend on, as text; the phantom's own code too, as other code makes other patients."""
     home = Path(phantom_package.__file__).parent
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(home.glob("*.py")))).hexdigest()
+    parts = [path for path in sorted(home.glob("*.py")) if path.stem not in _WRITES_FILES]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return json.dumps({**as_plain(config), **more, "phantom": code}, sort_keys=True)
 
 

@@ -16,12 +16,12 @@ from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
 from stenograde.nets.level_grader import GraderGraph, LevelGraderConfig  # noqa: E402
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
 from stenograde.predict.grader import run_grader  # noqa: E402
-from stenograde.terms import Condition, Level, Role  # noqa: E402
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Role  # noqa: E402
 from stenograde.train.fit_config import FitConfig  # noqa: E402
 from stenograde.train.grader import GraderTraining, make_training_crops, train_grader  # noqa: E402
 from stenograde.train.grader_batches import CropAugment, GraderBatches, changed, grader_loss  # noqa: E402
 from stenograde.train.grader_bundle import load_grader  # noqa: E402
-from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_values, cells_of, make_crops  # noqa: E402
+from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_values, make_crops  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
 
@@ -151,14 +151,13 @@ def test_series_are_left_out_whole_and_never_all() -> None:
 
 def test_the_loss_is_the_metric_of_rsna_but_for_any_severe() -> None:
     from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_score
-    from stenograde.terms import LUMBAR_MRI
 
     rng = np.random.default_rng(1)
     logits, severities = rng.normal(size=(5, 5, 3)), rng.integers(0, 3, (5, 5))
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     said, truth = np.zeros((1, 25, 3)), np.zeros((1, 25), np.int64)
     for row, level in enumerate(LUMBAR_MRI.levels):
-        for column, cell in enumerate(cells_of(level)):
+        for column, cell in enumerate(LUMBAR_MRI.at(level)):
             said[0, LUMBAR_MRI.cells.index(cell)] = p[row, column]
             truth[0, LUMBAR_MRI.cells.index(cell)] = severities[row, column]
     score = rsna_score(CohortAnswers(said, truth), draws=1)
@@ -176,4 +175,4 @@ def test_settings_that_do_not_fit_are_refused(trained: Path) -> None:
     assert entry is not None
     with pytest.raises(BundleError, match="must fit a level grader of widths"):
         load_grader(replace(entry, features=4), trained)
-    assert [cell.level for cell in cells_of(Level.L5_S1)] == [Level.L5_S1] * 5
+    assert [cell.level for cell in LUMBAR_MRI.at(Level.L5_S1)] == [Level.L5_S1] * 5

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +14,10 @@ from stenograde.datasets.phantom.patient import Phantom, make_patient
 from stenograde.datasets.phantom.population import Population
 from stenograde.datasets.phantom.protocols import ProtocolMix, draw_protocol
 from stenograde.datasets.phantom.render import render_series
+from stenograde.datasets.phantom.tables import patient_seed, write_table
 from stenograde.datasets.phantom.truth_table import TRUTH_HEAD, truth_rows
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role, Severity
+from stenograde.workers import in_processes
 
 _ROLE_OF = {
     Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
@@ -132,27 +131,17 @@ def write_cohort(
         folder, ids = images / str(study), StudyIds(study, tuple(series))
         jobs.append(
             _Job(
-                folder, _patient_seed(seed, k), ids, dict(cells or {}), population, one or Protocol(), options
+                folder, patient_seed(seed, k), ids, dict(cells or {}), population, one or Protocol(), options
             )
         )
     studies = []
-    for study in _written(jobs, workers):
+    for study in in_processes(_write_patient, jobs, workers):
         studies.append(study)
         if progress is not None:
             progress(len(studies))
     cohort = Cohort(Path(out), tuple(studies))
     _write_tables(cohort)
     return cohort
-
-
-def _written(jobs: list[_Job], workers: int) -> Iterator[WrittenStudy]:
-    """Write the patients, in this process or in several, and give them in order."""
-    if workers == 1:
-        yield from map(_write_patient, jobs)
-        return
-    fresh = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=fresh) as pool:
-        yield from pool.map(_write_patient, jobs)
 
 
 def _write_patient(job: _Job) -> WrittenStudy:
@@ -194,29 +183,25 @@ def write_study(
     return WrittenStudy(used, folder, phantom, plans, options)
 
 
-def _patient_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
 def _write_tables(cohort: Cohort) -> None:
     names = [cell.name for cell in LUMBAR_MRI.cells]
     labels = [
         [study.ids.study, *(study.phantom.severity(cell).shown for cell in LUMBAR_MRI.cells)]
         for study in cohort.studies
     ]
-    _write_table(cohort.root / "train.csv", ["study_id", *names], labels)
+    write_table(cohort.root / "train.csv", ["study_id", *names], labels)
     points = [row for study in cohort.studies for row in _points(study)]
     head = ["study_id", "series_id", "instance_number", "condition", "level", "x", "y"]
-    _write_table(cohort.root / "train_label_coordinates.csv", head, points)
+    write_table(cohort.root / "train_label_coordinates.csv", head, points)
     roles = [
         [study.ids.study, series, plan.role.shown]
         for study in cohort.studies
         for series, plan in zip(study.ids.series, study.plans, strict=True)
     ]
     head = ["study_id", "series_id", "series_description"]
-    _write_table(cohort.root / "train_series_descriptions.csv", head, roles)
+    write_table(cohort.root / "train_series_descriptions.csv", head, roles)
     truths = [row for study in cohort.studies for row in truth_rows(study.ids.study, study.phantom)]
-    _write_table(cohort.root / "truth.csv", list(TRUTH_HEAD), truths)
+    write_table(cohort.root / "truth.csv", list(TRUTH_HEAD), truths)
 
 
 def _points(study: WrittenStudy) -> list[list[object]]:
@@ -240,10 +225,3 @@ def _words(cell: Cell) -> str:
     """Condition with its side, as RSNA 2024 writes it: ``Left Subarticular Stenosis``."""
     side = f"{cell.side.value} " if cell.side else ""
     return f"{side}{cell.condition.shown}".title()
-
-
-def _write_table(path: Path, head: list[str], rows: Iterable[list[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,9 @@ from stenograde.datasets.phantom.cervical.patient import NeckPhantom, make_neck
 from stenograde.datasets.phantom.cervical.population import Population
 from stenograde.datasets.phantom.cervical.views import View
 from stenograde.datasets.phantom.dicom_files import StudyIds
+from stenograde.datasets.phantom.tables import patient_seed, write_table
 from stenograde.terms import CERVICAL_XRAY, Severity
+from stenograde.workers import in_processes
 
 IMAGES, REGIONS, MANIFEST, LABELS = "images", "regions", "foramina.csv", "labels.csv"
 """What a cohort's folder holds."""
@@ -154,32 +154,20 @@ def write_necks(
         (out / REGIONS / name).mkdir(parents=True, exist_ok=True)
     write = partial(_write_neck, out, config, seed)
     written = []
-    for neck in _mapped(write, list(enumerate(own)), workers):
+    for neck in in_processes(write, enumerate(own), workers):
         written.append(neck)
         if progress is not None:
             progress(len(written))
     cells = [cell.name for cell in CERVICAL_XRAY.cells]
-    _write_table(out / LABELS, ["study_id", *cells], ([n.study, *n.labels] for n in written))
-    _write_table(out / MANIFEST, MANIFEST_COLUMNS, (row for neck in written for row in neck.regions))
+    write_table(out / LABELS, ["study_id", *cells], ([n.study, *n.labels] for n in written))
+    write_table(out / MANIFEST, MANIFEST_COLUMNS, (row for neck in written for row in neck.regions))
     return tuple(written)
-
-
-def _mapped(
-    write: Callable[[tuple[int, tuple[int, ...]]], WrittenNeck],
-    jobs: list[tuple[int, tuple[int, ...]]],
-    workers: int,
-) -> Iterator[WrittenNeck]:
-    if workers == 1:
-        yield from map(write, jobs)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(write, jobs)
 
 
 def _write_neck(out: Path, config: NeckCohort, seed: int, job: tuple[int, tuple[int, ...]]) -> WrittenNeck:
     number, numbers = job
     ids = StudyIds(numbers[0], numbers[1:])
-    phantom = make_neck(_patient_seed(seed, number), population=config.population)
+    phantom = make_neck(patient_seed(seed, number), population=config.population)
     regions: list[tuple[str, ...]] = []
     for place, view in enumerate(config.views):
         rng = np.random.default_rng([phantom.seed, 1, tuple(View).index(view)])
@@ -251,14 +239,3 @@ def cut_region(
         for at, n in zip((row, column), film.shape, strict=True)
     ]
     return (film[np.ix_(*picks)] >> 4).astype(np.uint8)
-
-
-def _patient_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-def _write_table(path: Path, head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
