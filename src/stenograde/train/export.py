@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -18,6 +19,8 @@ from stenograde.predict.classifier import EXTRA, IMAGES, LOGITS
 from stenograde.predict.weight_files import WeightFile
 from stenograde.train.bundle_toml import weight_file
 from stenograde.train.checkpoint import write_weights
+
+Net = TypeVar("Net", bound=torch.nn.Module)
 
 TOLERANCE = 1e-3
 """Largest difference between what net and graph give; of values above 1, as a share of them."""
@@ -46,7 +49,7 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     weights, graph = folder / "locator.safetensors", folder / "locator.onnx"
-    write_weights(net, weights)
+    write_weights(net, weights, half=True)
     stride = config.stride
     torch.onnx.export(
         net,
@@ -103,19 +106,45 @@ def export_classifier(
         extra = {EXTRA: torch.rand(n, net.config.extra, generator=noise)} if net.config.extra else {}
         return {IMAGES: images, **extra}
 
-    names = list(fed(1))
+    write_graph(net, graph, fed, outputs=(LOGITS,))
+    return weight_file(graph), weight_file(weights)
+
+
+def write_graph(
+    net: torch.nn.Module,
+    graph: Path,
+    fed: Callable[[int], Mapping[str, torch.Tensor]],
+    *,
+    outputs: Sequence[str],
+) -> None:
+    """Write a net as ONNX for batches of any size, and check that the graph gives what the net gives.
+
+    Parameters
+    ----------
+    net : Module
+        In evaluation mode, on the CPU.
+    graph : Path
+    fed : callable
+        Gives inputs by name for a number of samples, each with the samples along its first axis.
+    outputs : sequence of str
+
+    Raises
+    ------
+    BundleError
+        If net and graph differ by more than :data:`TOLERANCE` on a batch of another size than that of export.
+    """
+    inputs = fed(2)
     torch.onnx.export(
         net,
-        tuple(fed(2).values()),
+        tuple(inputs.values()),
         graph,
-        input_names=names,
-        output_names=[LOGITS],
-        dynamic_axes={name: {0: "batch"} for name in (*names, LOGITS)},
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
         opset_version=17,
         dynamo=False,
     )
     check_export(net, graph, fed(3))
-    return weight_file(graph), weight_file(weights)
 
 
 def check_export(net: torch.nn.Module, graph: Path, fed: Mapping[str, torch.Tensor]) -> float:
@@ -157,9 +186,20 @@ def load_locator(entry: LocatorEntry, folder: Path) -> Locator:
         If the weights do not fit the shape that the bundle states.
     """
     net = Locator(LocatorConfig(widths=entry.widths, spacing_mm=entry.grid_mm))
+    return with_weights(net, folder / entry.weights.file, f"a locator of widths {entry.widths}")
+
+
+def with_weights(net: Net, path: Path, what: str) -> Net:
+    """Return the net with the weights of a safetensors file.
+
+    Raises
+    ------
+    BundleError
+        If they do not fit it.
+    """
     try:
-        net.load_state_dict(load_file(folder / entry.weights.file))
+        net.load_state_dict(load_file(path))
     except RuntimeError as exc:
-        msg = f"{entry.weights.file} must fit a locator of widths {entry.widths}, got other tensors"
+        msg = f"{path.name} must fit {what}, got other tensors"
         raise BundleError(msg) from exc
     return net

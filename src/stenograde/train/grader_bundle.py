@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
-from stenograde.errors import BundleError
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
@@ -28,7 +26,7 @@ from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, Grade
 from stenograde.terms import Condition, Role, Severity, Side
 from stenograde.train.bundle_toml import as_toml, weight_file
 from stenograde.train.checkpoint import write_weights
-from stenograde.train.export import check_export
+from stenograde.train.export import load_locator, with_weights, write_graph
 from stenograde.train.grader_batches import CELLS_OF_CONDITIONS
 from stenograde.train.grader_card import card
 from stenograde.train.grader_crops import CropSet, as_values
@@ -128,17 +126,7 @@ def export_grader(
         present = (torch.rand(views, generator=noise) < 0.7).float()
         return {CROPS: torch.randn(*views, *crops.shape, generator=noise), PRESENT: present}
 
-    torch.onnx.export(
-        graph_net,
-        tuple(fed(2).values()),
-        graph,
-        input_names=[CROPS, PRESENT],
-        output_names=[LOGITS, STRANGENESS],
-        dynamic_axes={name: {0: "levels"} for name in (CROPS, PRESENT, LOGITS, STRANGENESS)},
-        opset_version=17,
-        dynamo=False,
-    )
-    check_export(graph_net, graph, fed(3))
+    write_graph(graph_net, graph, fed, outputs=(LOGITS, STRANGENESS))
     return GraderEntry(
         onnx=weight_file(graph),
         weights=weight_file(weights),
@@ -168,13 +156,8 @@ def load_grader(entry: GraderEntry, folder: Path) -> LevelGrader:
         kept=entry.kept,
         features=entry.features,
     )
-    net = LevelGrader(config)
-    try:
-        net.load_state_dict(load_file(folder / entry.weights.file))
-    except RuntimeError as exc:
-        msg = f"{entry.weights.file} must fit a level grader of widths {entry.widths}, got other tensors"
-        raise BundleError(msg) from exc
-    return net
+    what = f"a level grader of widths {entry.widths}"
+    return with_weights(LevelGrader(config), folder / entry.weights.file, what)
 
 
 def write_bundle(
@@ -193,8 +176,10 @@ def write_bundle(
     calibrated : Calibrated
     """
     locator = base.table.locator
-    for file in (locator.onnx, locator.weights):
-        shutil.copyfile(base.folder / file.file, out / file.file)
+    shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
+    # written anew, as bundles from before the grader kept them in 32 bits
+    weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
+    locator = replace(locator, weights=weight_file(weights))
     table = {
         "name": f"{base.table.name.removesuffix('-25')}-25",
         "version": version("stenograde"),

@@ -17,6 +17,7 @@ from stenograde.nets.level_grader import GraderGraph, LevelGraderConfig  # noqa:
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
 from stenograde.predict.grader import run_grader  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Role  # noqa: E402
+from stenograde.train.export import load_locator  # noqa: E402
 from stenograde.train.fit_config import FitConfig  # noqa: E402
 from stenograde.train.grader import GraderTraining, make_training_crops, train_grader  # noqa: E402
 from stenograde.train.grader_batches import CropAugment, GraderBatches, changed, grader_loss  # noqa: E402
@@ -75,7 +76,11 @@ def test_the_bundle_loads_and_its_graph_gives_what_the_net_gives(trained: Path) 
 
 def test_the_locator_and_the_card_come_along(trained: Path) -> None:
     bundle, base = load_bundle(trained), default_bundle()
-    assert bundle.table.locator == base.table.locator
+    assert bundle.table.locator.onnx == base.table.locator.onnx
+    assert replace(bundle.table.locator, weights=base.table.locator.weights) == base.table.locator
+    ours = load_locator(bundle.table.locator, trained).state_dict()
+    for name, wanted in load_locator(base.table.locator, base.folder).state_dict().items():
+        torch.testing.assert_close(ours[name], wanted, rtol=1e-3, atol=1e-6)  # kept in 16 bits
     assert bundle.table.canal == base.table.canal
     assert bundle.stamp.name == "lumbar-mri-25"
     assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
