@@ -14,7 +14,7 @@ import typer
 from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, say_error
 from stenograde.errors import ConfigError, StenogradeError, StudyError
 from stenograde.files import write_whole
-from stenograde.terms import Condition, Role
+from stenograde.terms import Cell, Condition, Role, Severity
 
 if TYPE_CHECKING:
     from stenograde.grades import StudyGrades
@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from stenograde.study import Study
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Grading:
+    """What studies are graded with, and what is known of them."""
+
+    bundle: Bundle
+    reference: Mapping[str, Mapping[Cell, Severity]] | None = None
+    """Known severities by study."""
+
+    def known(self, path: Path, study: Study) -> Mapping[Cell, Severity]:
+        """Return the known severities of a study, found by the name of its folder or its UID."""
+        if self.reference is None:
+            return {}
+        names = (path.resolve().name, path.stem, study.uid)
+        found = next((self.reference[name] for name in names if name in self.reference), None)
+        if found is None:
+            say_error(f"{study.uid}: the reference must have a row for it, got none; shown without")
+        return found or {}
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,13 @@ def grade(
         Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle to grade with.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            help="CSV of known grades (RSNA 2024's train.csv), shown beside ours in the report.",
+        ),
+    ] = None,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
@@ -61,13 +87,21 @@ def grade(
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     loaded = load_bundle(bundle) if bundle else default_bundle()
+    grading = _Grading(loaded, _read_reference(reference) if reference else None)
     if len(studies) == 1 and not every:
-        graded = _grade_one(_read_one(studies[0], study, role_of), loaded, folder)
-        _print_one(graded, folder)
+        one = _read_one(studies[0], study, role_of)
+        known = grading.known(studies[0], one)
+        _print_one(_grade_one(one, grading, folder, known), folder, known)
         return
-    outcomes = _grade_many(studies, _reader(study, role_of, every=every), loaded, folder)
+    outcomes = _grade_many(studies, _reader(study, role_of, every=every), grading, folder)
     _print_table(outcomes)
     raise typer.Exit(_exit_code(outcomes))
+
+
+def _read_reference(table: Path) -> Mapping[str, Mapping[Cell, Severity]]:
+    from stenograde.datasets.rsna2024 import read_labels
+
+    return read_labels(table)
 
 
 def _read_one(path: Path, study_uid: str | None, roles: Mapping[str, Role] | None) -> Study:
@@ -86,14 +120,14 @@ def _reader(
     return lambda path: [_read_one(path, study_uid, roles)]
 
 
-def _grade_one(study: Study, bundle: Bundle, folder: Path) -> StudyGrades:
+def _grade_one(study: Study, grading: _Grading, folder: Path, known: Mapping[Cell, Severity]) -> StudyGrades:
     """Grade a study and write both files; nothing is written unless both could be made."""
     from stenograde.predict.grade import grade_study
     from stenograde.report.as_html import as_html
     from stenograde.report.as_json import as_json
 
-    grades = grade_study(study, bundle)
-    page = as_html(grades, study)
+    grades = grade_study(study, grading.bundle)
+    page = as_html(grades, study, reference=known)
     numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     out_folder(folder)
     write_whole(folder / "grades.json", numbers)
@@ -102,7 +136,10 @@ def _grade_one(study: Study, bundle: Bundle, folder: Path) -> StudyGrades:
 
 
 def _grade_many(
-    paths: Sequence[Path], read: Callable[[Path], Sequence[Study]], bundle: Bundle, out: Path
+    paths: Sequence[Path],
+    read: Callable[[Path], Sequence[Study]],
+    grading: _Grading,
+    out: Path,
 ) -> list[_Outcome]:
     from stenograde.cli.progress import progress_on_stderr
 
@@ -110,13 +147,13 @@ def _grade_many(
     taken: set[str] = set()
     with progress_on_stderr("grading studies", total=len(paths)) as advance:
         for done, path in enumerate(paths, start=1):
-            outcomes.extend(_outcomes_of(path, read, bundle, out, taken))
+            outcomes.extend(_outcomes_of(path, read, grading, out, taken))
             advance(done)
     return outcomes
 
 
 def _outcomes_of(
-    path: Path, read: Callable[[Path], Sequence[Study]], bundle: Bundle, out: Path, taken: set[str]
+    path: Path, read: Callable[[Path], Sequence[Study]], grading: _Grading, out: Path, taken: set[str]
 ) -> Iterator[_Outcome]:
     """Yield what became of each study of one input; a study that fails does not stop the next."""
     try:
@@ -127,7 +164,8 @@ def _outcomes_of(
     for study in found:
         folder = out / safe_name(study.uid, taken)
         try:
-            yield _Outcome(study.uid, _grade_one(study, bundle, folder), folder)
+            known = grading.known(path, study)
+            yield _Outcome(study.uid, _grade_one(study, grading, folder, known), folder)
         except Exception as exc:  # noqa: BLE001  said below, and the next study is graded
             yield _failed(study.uid, exc)
 
@@ -170,8 +208,9 @@ _SIDED = {
 """Sided conditions by the word they are printed under."""
 
 
-def _print_one(grades: StudyGrades, folder: Path) -> None:
+def _print_one(grades: StudyGrades, folder: Path, known: Mapping[Cell, Severity]) -> None:
     from stenograde.grades import Status
+    from stenograde.report.words import agreement
 
     print(f"study:  {grades.study_uid}")
     print(f"canal:  {_narrowed(grades, Condition.SPINAL_CANAL_STENOSIS)}")
@@ -179,6 +218,8 @@ def _print_one(grades: StudyGrades, folder: Path) -> None:
         cells = grades.scheme.of(condition)
         if any(grades.of(cell).status in {Status.GRADED, Status.ABSTAINED} for cell in cells):
             print(f"{word}: {_narrowed(grades, condition)}")
+    if known:
+        print(f"beside the reference: {agreement(grades, known)}")
     print(f"grades: {folder / 'grades.json'}")
     print(f"report: {folder / 'report.html'}")
     print("research use only: not a medical device")

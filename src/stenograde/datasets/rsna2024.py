@@ -128,7 +128,7 @@ def _labelled(
     data: Path, notes: list[str], progress: Callable[[int], None] | None
 ) -> Iterator[tuple[PatientStudy, dict[Cell, Severity], list[_Mark]]]:
     """Yield the studies that the table lists, with their labels and the experts' marks."""
-    labels = _read_labels(data / "train.csv")
+    labels = read_labels(data / "train.csv")
     coordinates = _read_coordinates(data)
     for one in read_patients(data, notes=notes, progress=progress):
         if one.patient not in labels:
@@ -214,7 +214,14 @@ def _axial_series(one: PatientStudy, series: Series, marks: Sequence[_Mark]) -> 
     return AxialSeries(series.uid, slices, stored, tuple(levels.get(_instance(place)) for place in stored))
 
 
-def _read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
+def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
+    """Return the severities of a table such as ``train.csv``, by study; cells without one are left out.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, lacks a column or holds an unknown severity.
+    """
     rows = read_rows(path, ("study_id", *(cell.name for cell in LUMBAR_MRI.cells)))
     labels: dict[str, dict[Cell, Severity]] = {}
     for row in rows:

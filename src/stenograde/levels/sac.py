@@ -49,6 +49,26 @@ FINE_MM = 0.4
 INSIDE_MM, OUTSIDE_MM = 3.0, 1.0
 """How far inside and outside of the first border the second is looked for along each ray, mm."""
 
+FALLEN, FALLEN_BEHIND = 0.5, 0.2
+"""Share of its way down, from the fluid or root inside to the dark outside, at which a ray has left the sac.
+
+Behind the sac lies a triangle of fat that is bright too, with the dura between too thin to be dark: there the fall to
+the lamina begins at the sac's border and has its middle in the fat. Found on phantoms, whose border is known.
+"""
+
+BEHIND_DEG, BEHIND_FADES_DEG = 50.0, 20.0
+"""Rays within this angle of straight back have fat behind them; around it one share gives way to the other."""
+
+DURA_MM = (-0.5, 2.5)
+"""Where the dura is looked for on rays to the back: so far from the canal's own wall, mm."""
+
+DURA_DIP = 0.1
+"""The dura shows as a line that is darker by this share than what lies on both its sides."""
+
+LEAST_SHARE = 0.6
+"""No border is looked for nearer to the middle than this share of half the canal's depth: cord and clumps of roots are
+dark there."""
+
 NEIGHBOUR_RAYS = 7
 """The second border is smoothed by the median over so many rays."""
 
@@ -164,38 +184,76 @@ def _outline(
     start = np.array([(front_mm + back_mm) / 2, 0.0]) / GRID_MM + middle
     believed = min(signal - dark, FLUID_CAP * (high - dark))
     level = THRESHOLD * believed / (signal - dark)
-    radius_mm, closed = _radii(smooth, start, dark + level * (signal - dark))
+    least_mm = LEAST_SHARE * (back_mm - front_mm) / 2
+    radius_mm, closed = _radii(smooth, start, dark + level * (signal - dark), least_mm)
     # smoothing carries an edge's lower levels outwards: back to where its middle was
     radius_mm = np.maximum(radius_mm - SMOOTH_MM * NormalDist().inv_cdf(1 - level), 0.0)
     if closed < MIN_CLOSED:
         return None
     radius_mm = np.minimum(radius_mm, LEAK * _median_around(radius_mm, LEAK_RAYS))
-    radius_mm = _median_around(_half_way(picture, start, radius_mm), NEIGHBOUR_RAYS)
+    radius_mm = _where_fallen(picture, start, radius_mm, least_mm)
+    radius_mm = np.minimum(radius_mm, _dura_mm(picture, start, radius_mm, (back_mm - front_mm) / 2))
+    radius_mm = _median_around(radius_mm, NEIGHBOUR_RAYS)
     area_mm2 = float(0.5 * np.sin(2 * np.pi / N_RAYS) * (radius_mm @ np.roll(radius_mm, 1)))
     if not AREA_MM2[0] <= area_mm2 <= AREA_MM2[1]:
         return None
     return start + _directions() * radius_mm[:, None] / GRID_MM, area_mm2
 
 
-def _half_way(
-    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64]
+def _where_fallen(
+    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], least_mm: float
 ) -> NDArray[np.float64]:
-    """Move each border to where its own ray falls half way from the fluid or root inside to the dark outside.
+    """Move each border to where its own ray has fallen, from the fluid or root inside towards the dark outside.
 
     A symmetric blur leaves the half-way point of an edge where it was; one threshold for the whole sac does not, as
     roots at its rim are darker than free fluid.
     """
-    fine = ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
     off = np.arange(-INSIDE_MM, OUTSIDE_MM, GRID_MM / 4)
     way = np.maximum(radius_mm[:, None] + off, 0.0)
-    at = start + _directions()[:, None] * way[:, :, None] / GRID_MM
-    values = ndimage.map_coordinates(fine, at.transpose(2, 0, 1), order=1, mode="nearest")
-    bright = np.argmax(np.where(off <= 0, values, -np.inf), axis=1)
+    values = _along_rays(ndimage.gaussian_filter(picture, FINE_MM / GRID_MM), start, way)
+    is_inside = (off <= 0) & (way >= least_mm)
+    is_inside[:, np.argmax(off >= 0)] = True
+    bright = np.argmax(np.where(is_inside, values, -np.inf), axis=1)
     beyond = np.arange(len(off)) >= bright[:, None]
     inside = values[np.arange(len(values)), bright]
     outside = np.where(beyond, values, np.inf).min(axis=1)
-    fallen = beyond & (values <= ((inside + outside) / 2)[:, None])
+    fallen = beyond & (values <= (inside - _share_fallen() * (inside - outside))[:, None])
     return way[np.arange(len(way)), np.argmax(fallen, axis=1)]
+
+
+def _dura_mm(
+    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], wall_mm: float
+) -> NDArray[np.float64]:
+    """Way along each ray to the near side of the dark line behind the sac, mm; infinite where there is none."""
+    way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 4)
+    values = _along_rays(
+        ndimage.gaussian_filter(picture, FINE_MM / GRID_MM), start, np.tile(way, (N_RAYS, 1))
+    )
+    values = np.mean([np.roll(values, k, axis=0) for k in (-1, 0, 1)], axis=0)
+    found = np.full(N_RAYS, np.inf)
+    reach = round(INSIDE_MM / (GRID_MM / 4))
+    for ray in np.flatnonzero(_off_back_deg() < BEHIND_DEG):
+        line = values[ray]
+        first, last = np.searchsorted(way, [wall_mm + DURA_MM[0], min(wall_mm + DURA_MM[1], radius_mm[ray])])
+        for dip in range(last - 1, max(int(first), 1) - 1, -1):
+            before, beyond = line[max(0, dip - reach) : dip + 1], line[dip : last + 1]
+            is_dip = line[dip] <= line[dip - 1] and line[dip] < line[dip + 1]
+            if is_dip and line[dip] < (1 - DURA_DIP) * min(before.max(), beyond.max()):
+                still_bright = np.flatnonzero(before >= (before.max() + line[dip]) / 2)
+                found[ray] = way[dip - len(before) + 1 + still_bright[-1]]
+                break
+    return found
+
+
+def _off_back_deg() -> NDArray[np.float64]:
+    """Return how far each ray is from straight back, shape (rays,)."""
+    return np.abs((np.arange(N_RAYS) * 360 / N_RAYS - 90 + 180) % 360 - 180)
+
+
+def _share_fallen() -> NDArray[np.float64]:
+    """Return how far down each ray must be, shape (rays,)."""
+    behind = np.clip((BEHIND_DEG - _off_back_deg()) / BEHIND_FADES_DEG + 0.5, 0, 1)
+    return FALLEN + (FALLEN_BEHIND - FALLEN) * behind
 
 
 def _median_around(radius_mm: NDArray[np.float64], n_rays: int) -> NDArray[np.float64]:
@@ -205,18 +263,26 @@ def _median_around(radius_mm: NDArray[np.float64], n_rays: int) -> NDArray[np.fl
     )
 
 
+def _along_rays(
+    picture: NDArray[np.float64], start: NDArray[np.float64], way_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sample a picture along the rays; ways and values of shape (rays, n)."""
+    at = start + _directions()[:, None] * way_mm[:, :, None] / GRID_MM
+    return np.asarray(ndimage.map_coordinates(picture, at.transpose(2, 0, 1), order=1, mode="nearest"))
+
+
 def _directions() -> NDArray[np.float64]:
     angles = np.arange(N_RAYS) * 2 * np.pi / N_RAYS
     return np.column_stack([np.sin(angles), np.cos(angles)])
 
 
 def _radii(
-    smooth: NDArray[np.float64], start: NDArray[np.float64], threshold: float
+    smooth: NDArray[np.float64], start: NDArray[np.float64], threshold: float, least_mm: float
 ) -> tuple[NDArray[np.float64], float]:
     """Way along each ray to where it stays dark, mm, shape (rays,), and the share of rays that get there."""
     way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 2)
-    at = start + _directions()[:, None] * way[None, :, None] / GRID_MM
-    dark = ndimage.map_coordinates(smooth, at.transpose(2, 0, 1), order=1, mode="nearest") < threshold
+    dark = _along_rays(smooth, start, np.tile(way, (N_RAYS, 1))) < threshold
+    dark &= way >= least_mm
     run = max(1, round(DARK_RUN_MM / (GRID_MM / 2)))
     stays = np.asarray(np.stack([dark[:, k : dark.shape[1] - run + k + 1] for k in range(run)]).all(axis=0))
     found = stays.any(axis=1)

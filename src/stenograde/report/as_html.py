@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -17,7 +17,7 @@ from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.level_cards import CROP_MM, level_cards
 from stenograde.report.spine import DIAMETER, REFERENCE_MM, spine_of
 from stenograde.study import Study
-from stenograde.terms import Condition, Level, Severity, Side, Unused
+from stenograde.terms import Cell, Condition, Level, Severity, Side, Unused
 
 _FEW = 6
 """So many left-out items with one reason are listed openly; more are folded away."""
@@ -50,7 +50,7 @@ class MeasuredRow:
     values: tuple[str, ...]
 
 
-def as_html(grades: StudyGrades, study: Study) -> str:
+def as_html(grades: StudyGrades, study: Study, *, reference: Mapping[Cell, Severity] | None = None) -> str:
     """Return the report of one study as a self-contained HTML page.
 
     Slices are found by series, instance and frame in ``study``; only those shown are decoded. A slice that
@@ -61,19 +61,24 @@ def as_html(grades: StudyGrades, study: Study) -> str:
     grades : StudyGrades
     study : Study
         The study that was graded.
+    reference : mapping, optional
+        Severities known from elsewhere, such as experts' or a phantom's; shown beside the grades.
 
     Returns
     -------
     html : str
         Everything inline; all text escaped; a content security policy in the page forbids it any request.
     """
-    sided, notes = _sided_rows(grades)
+    reference = reference or {}
+    sided, notes = _sided_rows(grades, reference)
     page = _environment().get_template("report.html")
     return page.render(
         grades=grades,
         findings=words.findings(grades),
         gaps=words.gaps(grades),
         doubt=words.level_doubt(grades),
+        reference=reference,
+        agreement=words.agreement(grades, reference),
         canal=[g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS],
         diameters=_diameters(grades),
         sided=sided,
@@ -111,7 +116,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _sided_rows(grades: StudyGrades) -> tuple[dict[Condition, list[SidedRow]], list[str]]:
+def _sided_rows(
+    grades: StudyGrades, reference: Mapping[Cell, Severity]
+) -> tuple[dict[Condition, list[SidedRow]], list[str]]:
     """Return the rows of each condition but the canal's, and the reasons that their footnotes give."""
     notes: list[str] = []
     rows: dict[Condition, list[SidedRow]] = {}
@@ -119,13 +126,13 @@ def _sided_rows(grades: StudyGrades) -> tuple[dict[Condition, list[SidedRow]], l
     for (condition, side), cells in groupby(
         others, key=lambda grade: (grade.cell.condition, grade.cell.side)
     ):
-        rows.setdefault(condition, []).append(SidedRow(side, tuple(_spans(list(cells), notes))))
+        rows.setdefault(condition, []).append(SidedRow(side, tuple(_spans(list(cells), notes, reference))))
     return rows, notes
 
 
-def _spans(cells: Sequence[CellGrade], notes: list[str]) -> list[Span]:
+def _spans(cells: Sequence[CellGrade], notes: list[str], reference: Mapping[Cell, Severity]) -> list[Span]:
     spans = []
-    for _, run in groupby(enumerate(cells), key=lambda item: _sameness(*item)):
+    for _, run in groupby(enumerate(cells), key=lambda item: _sameness(item[0], item[1], reference)):
         members = [grade for _, grade in run]
         first = members[0]
         if first.reason and first.status is not Status.GRADED and first.reason not in notes:
@@ -135,9 +142,10 @@ def _spans(cells: Sequence[CellGrade], notes: list[str]) -> list[Span]:
     return spans
 
 
-def _sameness(index: int, grade: CellGrade) -> tuple[Status, str, int]:
+def _sameness(index: int, grade: CellGrade, reference: Mapping[Cell, Severity]) -> tuple[Status, str, int]:
     """Return what neighbouring cells must share to be drawn as one."""
-    return grade.status, grade.reason, index if grade.status is Status.GRADED else -1
+    stands_alone = grade.status is Status.GRADED or grade.cell in reference
+    return grade.status, grade.reason, index if stands_alone else -1
 
 
 def _diameters(grades: StudyGrades) -> dict[Level, str]:

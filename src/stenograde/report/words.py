@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
-from stenograde.terms import Condition, Level, Severity, Side
+from stenograde.terms import Cell, Condition, Level, Severity, Side
 
 _SHORT = {
     Condition.SPINAL_CANAL_STENOSIS: "canal stenosis",
@@ -55,6 +55,27 @@ def second_opinion(grade: CellGrade) -> str:
     apart = abs(opinion.grades_apart)
     way = "worse" if opinion.grades_apart > 0 else "milder"
     return sentence(f"{said}; it disagrees: {apart:.1f} severities {way}")
+
+
+def agreement(grades: StudyGrades, reference: Mapping[Cell, Severity]) -> str:
+    """Return how many cells have the grade of the reference, and which do not; empty without a reference."""
+    both = [(grade, reference[grade.cell]) for grade in grades.cells if grade.cell in reference]
+    if not both:
+        return ""
+    graded = [(grade, wanted) for grade, wanted in both if grade.severity]
+    others = [(grade, wanted) for grade, wanted in graded if grade.severity is not wanted]
+    said = f"{len(graded) - len(others)} of {len(graded)} graded cells are as the reference says"
+    if len(graded) < len(both):
+        said += f"; {len(both) - len(graded)} more have no grade"
+    if not others:
+        return sentence(said)
+    named = [
+        f"{grade.cell.level.shown} {f'{grade.cell.side.value} ' if grade.cell.side else ''}"
+        f"{_SHORT[grade.cell.condition]} ({grade.severity.shown}, reference {wanted.shown})"
+        for grade, wanted in others
+        if grade.severity
+    ]
+    return f"{sentence(said)} {sentence(f'not so: {joined(named)}')}"
 
 
 def level_doubt(grades: StudyGrades) -> str:

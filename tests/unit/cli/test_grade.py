@@ -49,10 +49,10 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
             raise UnreadableInstanceError(msg)
         return grades_of(study)
 
-    def as_html(grades: StudyGrades, _: Study) -> str:
+    def as_html(grades: StudyGrades, _: Study, *, reference: object = None) -> str:
         if grades.study_uid == "unshowable":
             raise IndexError
-        return f"<title>{grades.study_uid}</title>"
+        return f"<title>{grades.study_uid}</title>{reference or ''}"
 
     monkeypatch.setattr("stenograde.dicom.read.read_study", read_study)
     monkeypatch.setattr(
@@ -203,3 +203,44 @@ def test_out_when_it_is_a_file_then_it_is_refused_and_kept(
     assert grade("1.2") == 2
     assert capsys.readouterr().err.startswith("stenograde: --out must be a folder, got the file")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "kept"
+
+
+def reference(tmp_path: Path, *studies: str) -> str:
+    """A table as RSNA 2024 has it: L4/L5 severe, L2/L3 of the left foramen without an answer, the rest mild."""
+    table = tmp_path / "train.csv"
+    words = {"spinal_canal_stenosis_l4_l5": "Severe", "left_neural_foraminal_narrowing_l2_l3": ""}
+    row = ",".join(words.get(cell.name, "Normal/Mild") for cell in LUMBAR_MRI.cells)
+    lines = [f"{study},{row}" for study in studies]
+    table.write_text("\n".join(["study_id," + ",".join(c.name for c in LUMBAR_MRI.cells), *lines]) + "\n")
+    return str(table)
+
+
+def test_reference_when_given_then_it_stands_beside_the_grades(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grade("1.2.3", "--reference", reference(tmp_path, "7", "1.2.3")) == 0
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert page.count("Severity.SEVERE") == 1
+    said = capsys.readouterr().out
+    # 24 cells have an answer, five of them a grade; that of L3/L4 is Moderate
+    assert "4 of 5 graded cells are as the reference says; 19 more have no grade." in said
+    assert "L3/L4 canal stenosis (Moderate, reference Normal/Mild)" in said
+
+
+def test_reference_when_it_lacks_a_study_then_that_is_said_and_the_study_is_graded(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grade("1.2.3", "--reference", reference(tmp_path, "7")) == 0
+    shown = capsys.readouterr()
+    assert "1.2.3: the reference must have a row for it, got none" in shown.err
+    assert "beside" not in shown.out
+
+
+def test_reference_when_it_holds_an_unknown_word_then_nothing_is_graded(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Path(reference(tmp_path, "1.2.3"))
+    table.write_text(table.read_text().replace("Severe", "Awful"))
+    assert grade("1.2.3", "--reference", str(table)) == 2
+    assert "got 'awful'" in capsys.readouterr().err
+    assert not written(tmp_path)

@@ -30,8 +30,14 @@ def painted(
     tilt_deg: float = 0.0,
     up_mm: float = 0.0,
     bright: float = 400.0,
+    fat_mm: float = 0.0,
+    clump_mm: float = 0.0,
 ) -> Volume:
-    """One slice across the canal with a bright elliptic sac on dark ground."""
+    """One slice across the canal with a bright elliptic sac on dark ground.
+
+    Behind it there may be a triangle of fat of that height, nearly as bright, with a dura of half its signal between;
+    in it a dark clump of roots that begins so far in front of its back and is half as wide as the sac.
+    """
     n = 160
     tilt = turned((tilt_deg, 0, 0))
     affine = np.eye(4)
@@ -42,7 +48,14 @@ def painted(
     down, across = (np.indices((n, n)) - (n - 1) / 2) * PIXEL_MM
     radius = np.hypot(down / (depth_mm / 2), across / (width_mm / 2))
     edge_mm = (1 - radius) * min(width_mm, depth_mm) / 2
-    return volume_of((100 + (bright - 100) * np.clip(edge_mm / PIXEL_MM + 0.5, 0, 1))[None], affine)
+    inside = np.clip(edge_mm / PIXEL_MM + 0.5, 0, 1)
+    height = depth_mm / 2 + fat_mm - down
+    triangle = (height > 0) & (np.abs(across) < height) & (down > 0)
+    behind = np.where(triangle, np.where(edge_mm > -1.0, 0.5, 0.8), 0.0) if fat_mm else 0.0
+    share = inside + (1 - inside) * behind
+    clump = (np.abs(down - depth_mm / 2 + clump_mm / 2 + 1) < clump_mm / 2) & (np.abs(across) < width_mm / 4)
+    share = np.where(clump, 0.1, share) if clump_mm else share
+    return volume_of((100 + (bright - 100) * share)[None], affine)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +90,22 @@ def test_the_area_is_that_of_the_painted_sac(narrow_points, walls, level, width_
     assert (found.name, found.unit) == ("dural_sac_area", "mm²")
     least, most = (np.pi * (width_mm / 2 + off) * (depth_mm / 2 + off) for off in (-OFF_MM, OFF_MM))
     assert least < found.value < most
+
+
+@pytest.mark.parametrize("fat_mm", [2.0, 3.5, 5.0])
+def test_fat_behind_the_sac_is_not_taken_for_a_part_of_it(narrow_points, walls, point, fat_mm):
+    bare = areas(painted(point), narrow_points, walls)[0].value
+    (found,) = areas(painted(point, fat_mm=fat_mm), narrow_points, walls)
+
+    assert found.value == pytest.approx(bare, rel=0.1)
+
+
+@pytest.mark.parametrize("clump_mm", [2.0, 3.0, 4.0])
+def test_a_clump_of_roots_at_the_back_of_the_sac_is_a_part_of_it(narrow_points, walls, point, clump_mm):
+    bare = areas(painted(point), narrow_points, walls)[0].value
+    (found,) = areas(painted(point, clump_mm=clump_mm), narrow_points, walls)
+
+    assert found.value == pytest.approx(bare, rel=0.15)
 
 
 def test_larger_sacs_have_larger_areas(narrow_points, walls, point):

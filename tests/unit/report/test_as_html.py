@@ -17,7 +17,7 @@ from stenograde.errors import UnreadableInstanceError
 from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
-from stenograde.terms import LUMBAR_MRI, Level, Unused
+from stenograde.terms import LUMBAR_MRI, Level, Severity, Unused
 
 
 class Page(HTMLParser):
@@ -132,6 +132,24 @@ def test_page_gives_each_probability_as_text(page: Page) -> None:
 def test_page_gives_the_reason_of_twenty_cells_once(page: Page) -> None:
     assert page.words.count("The bundle grades the spinal canal only.") == 1
     assert page.words.count("not graded") >= 4
+
+
+def test_page_when_a_reference_is_given_then_it_stands_beside_every_cell_and_what_differs_is_marked() -> None:
+    graded = [grade for grade in example_grades().cells if grade.severity]
+    known = dict.fromkeys(LUMBAR_MRI.cells, Severity.NORMAL_MILD)
+    known[graded[0].cell] = Severity.SEVERE
+    differing = sum(grade.severity is not known[grade.cell] for grade in graded)
+    html = as_html(example_grades(), example_study(), reference=known)
+    page = Page(html)
+    n_differs = sum(attrs.get("class") == "differs" for attrs in page.all("span"))
+    # each of the canal's cells is in the table and on its card
+    assert n_differs == 2 * differing > 0
+    assert page.words.count("reference:") == 20 + 5 + 1  # the last one in the summary
+    same = len(graded) - differing
+    assert f"{same} of {len(graded)} graded cells are as the reference says" in page.words
+    level = graded[0].cell.level.shown
+    assert f"{level} canal stenosis ({graded[0].severity.shown}, reference Severe)" in page.words
+    assert "eference" not in page_of(example_grades()).words.replace("Reference data", "")
 
 
 def test_page_says_what_was_left_out_and_why(page: Page) -> None:
