@@ -65,7 +65,9 @@ def test_every_point_lies_in_a_slice_of_its_series(seed: int) -> None:
     for cell in LUMBAR_MRI.cells:
         point = np.array(patient.point(cell))
         plan = plans[roles[cell.condition]]
-        number, _, _ = plan.nearest(point)
+        found = plan.nearest(point)
+        assert found
+        number, _, _ = found
         assert abs(plan.planes[number].index(point)[0]) <= protocol.step_mm / 2 + 1e-6
 
 

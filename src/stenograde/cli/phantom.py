@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,9 +44,13 @@ def phantom(
             "--contrast", help="Draw a protocol for each patient: clinical, randomised or 3t_long_te."
         ),
     ] = None,
-    missing: Annotated[
-        float, typer.Option("--missing", min=0, max=1, help="Share of studies that lack one series.")
-    ] = 0.0,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="TOML file: how patients differ ([population]) and how they are imaged ([mix], as missing_share).",
+        ),
+    ] = None,
     region: Annotated[
         RegionName, typer.Option("--region", help="Lumbar MRI, or radiographs of the neck.")
     ] = RegionName.LUMBAR,
@@ -69,11 +74,11 @@ def phantom(
     if region is RegionName.LUMBAR:
         cells = dict(_chosen(one) for one in cell or [])
         _write_lumbar(
-            folder, patients, seed, cells=cells, contrast=contrast, missing=missing, workers=processes
+            folder, patients, seed, cells=cells, contrast=contrast, config=config, workers=processes
         )
         return
-    if cell or contrast or missing:
-        msg = "--cell, --contrast and --missing are of lumbar MRI, got one of them with --region cervical"
+    if cell or contrast or config:
+        msg = "--cell, --contrast and --config are of lumbar MRI, got one of them with --region cervical"
         raise ConfigError(msg)
     _write_cervical(folder, patients, seed, films=films, workers=processes)
 
@@ -98,19 +103,20 @@ def _write_lumbar(
     *,
     cells: dict[Cell, Severity],
     contrast: str | None,
-    missing: float,
+    config: Path | None,
     workers: int,
 ) -> None:
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.datasets.phantom import ContrastMode, ProtocolMix, write_cohort
+    from stenograde.config import build, read_toml
+    from stenograde.datasets.phantom import CohortConfig, ContrastMode, ProtocolMix, write_cohort
 
     if contrast is not None and contrast not in tuple(ContrastMode):
         msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
         raise ConfigError(msg)
-    if missing and contrast is None:
-        msg = "--missing needs --contrast, got none; add --contrast clinical"
-        raise ConfigError(msg)
-    mix = None if contrast is None else ProtocolMix(ContrastMode(contrast), missing_share=missing)
+    settings = build(CohortConfig, read_toml(config)) if config else CohortConfig()
+    mix = settings.mix
+    if contrast is not None:
+        mix = replace(mix or ProtocolMix(), contrast=ContrastMode(contrast))
     with progress_on_stderr("writing patients", total=patients) as advance:
         write_cohort(
             folder,
@@ -118,6 +124,7 @@ def _write_lumbar(
             seed=seed,
             cells=cells,
             progress=advance,
+            population=settings.population,
             protocol=mix,
             workers=workers,
         )

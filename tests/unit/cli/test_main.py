@@ -9,6 +9,7 @@ import pytest
 
 from stenograde import __version__
 from stenograde.cli import main
+from stenograde.datasets.phantom import ContrastMode, Population, ProtocolMix
 from stenograde.errors import (
     BundleError,
     ConfigError,
@@ -120,6 +121,26 @@ def test_phantom_when_written_then_studies_and_answers_are_where_it_says(
     cell = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L5_S1, Side.LEFT)
     assert asked == [(out, 2, 5, {cell: Severity.SEVERE})]
     assert str(out / "train_images") in capsys.readouterr().out
+
+
+def test_phantom_when_a_config_is_given_then_patients_and_protocols_are_drawn_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        "stenograde.datasets.phantom.write_cohort", lambda _, **settings: asked.append(settings)
+    )
+    config = tmp_path / "cohort.toml"
+    config.write_text(
+        "[population]\ntransitional_share = 0.5\n[mix]\nmissing_share = 0.25\n", encoding="utf-8"
+    )
+    words = ["phantom", "--patients", "1", "--out", str(tmp_path / "c"), "--config", str(config)]
+    assert main([*words, "--contrast", "3t_long_te"]) == 0
+    assert asked[0]["population"] == Population(transitional_share=0.5)
+    assert asked[0]["protocol"] == ProtocolMix(ContrastMode.LONG_TE_3T, missing_share=0.25)
+    config.write_text("[mix]\nmissing = 0.25\n", encoding="utf-8")
+    assert main(words) == 2
+    assert "mix has no setting 'missing'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("chosen", ["l5_s1=severe", "spinal_canal_stenosis_l4_l5=bad", "nothing"])

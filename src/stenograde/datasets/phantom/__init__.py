@@ -1,12 +1,12 @@
 """The lumbar phantom: anatomy with known answers, MR physics, real DICOM."""
 
 from stenograde.datasets.phantom.acquisition import Protocol, plan_study
-from stenograde.datasets.phantom.cohort import Cohort, WrittenStudy, write_cohort, write_study
+from stenograde.datasets.phantom.cohort import Cohort, CohortConfig, WrittenStudy, write_cohort, write_study
 from stenograde.datasets.phantom.dicom_files import Codec, FileOptions, SliceOrder, StudyIds
 from stenograde.datasets.phantom.habits import Habit
 from stenograde.datasets.phantom.look import Artefacts, Look
 from stenograde.datasets.phantom.patient import LevelTruth, Phantom, make_patient
-from stenograde.datasets.phantom.population import Population
+from stenograde.datasets.phantom.population import Population, Transition
 from stenograde.datasets.phantom.protocols import ProtocolMix, draw_protocol
 from stenograde.datasets.phantom.render import label_series, render_series
 from stenograde.datasets.phantom.sequences import ContrastMode
@@ -16,6 +16,7 @@ __all__ = [
     "Artefacts",
     "Codec",
     "Cohort",
+    "CohortConfig",
     "ContrastMode",
     "FileOptions",
     "Foramen",
@@ -28,6 +29,7 @@ __all__ = [
     "ProtocolMix",
     "SliceOrder",
     "StudyIds",
+    "Transition",
     "WrittenStudy",
     "draw_protocol",
     "label_series",

@@ -125,13 +125,10 @@ class SeriesPlan:
     look: Look = LOOKS[ContrastMode.CLINICAL]
     artefacts: Artefacts = NO_ARTEFACTS
 
-    def nearest(self, point: Array) -> tuple[int, float, float]:
+    def nearest(self, point: Array) -> tuple[int, float, float] | None:
         """Return the index of the slice nearest to a point among those that show it, and its row and column.
 
-        Raises
-        ------
-        ValueError
-            If no slice shows the point.
+        None where the point lies outside all slices, or beside the stack by more than the slices' distance.
         """
         best: tuple[float, int, float, float] | None = None
         for number, plane in enumerate(self.planes):
@@ -140,10 +137,13 @@ class SeriesPlan:
                 continue
             if best is None or abs(off) < best[0]:
                 best = abs(off), number, row, column
-        if best is None:
-            msg = f"series {self.role.shown} must show every labelled point, got one outside its slices"
-            raise ValueError(msg)
-        return best[1:]
+        return None if best is None or best[0] > self._reach_mm else best[1:]
+
+    @property
+    def _reach_mm(self) -> float:
+        """How far from the nearest slice a point may lie."""
+        places = [plane.position @ self.planes[0].normal for plane in self.planes[:2]]
+        return float(max(np.ptp(places), self.planes[0].thickness_mm))
 
 
 def plan_study(phantom: Phantom, protocol: Protocol) -> tuple[SeriesPlan, ...]:

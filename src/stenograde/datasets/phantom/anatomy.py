@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.phantom.curve import Array, Grid, SpineCurve
-from stenograde.datasets.phantom.population import disc_index
+from stenograde.datasets.phantom.population import Transition, disc_index
 from stenograde.datasets.phantom.stenosis import Foramen
 from stenograde.terms import Level, Side
 
@@ -74,6 +74,7 @@ class Anatomy:
         Thickness of the subcutaneous fat of the back.
     texture_seed : int
         Seeds all textures.
+    transition : Transition
     """
 
     curve: SpineCurve
@@ -90,11 +91,18 @@ class Anatomy:
     foramina: dict[tuple[Level, Side], Foramen]
     back_fat_mm: float
     texture_seed: int
+    transition: Transition = Transition.NONE
 
     @property
     def n_sacral(self) -> int:
         """Number of sacral segments, which come first."""
         return sum(name.startswith("S") for name in self.names)
+
+    @property
+    def n_fused(self) -> int:
+        """Number of vertebrae from below whose bodies are one bone: the sacrum's, but for a transitional one."""
+        more = {Transition.SACRALISED_L5: 1, Transition.LUMBARISED_S1: -1}
+        return self.n_sacral + more.get(self.transition, 0)
 
     @property
     def pedicle_way_mm(self) -> Array:

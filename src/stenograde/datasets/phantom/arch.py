@@ -9,6 +9,7 @@ from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canal import ROOF_SLOPE
 from stenograde.datasets.phantom.canvas import Canvas, Points, box, cover
 from stenograde.datasets.phantom.curve import Grid
+from stenograde.datasets.phantom.population import Transition
 from stenograde.datasets.phantom.scene import Scene
 from stenograde.datasets.phantom.tissues import Tissue
 from stenograde.terms import Structure
@@ -102,6 +103,9 @@ def _upper_arch(scene: Scene, points: Points, joint: tuple[Grid, Grid]) -> Grid:
         (np.abs(left - 16) - 5, np.abs(back - 14.5) - 4.5, np.abs(way - 0.1 * half) - 0.75 * half), 3.0
     )
     process = box((np.abs(left - 32) - 15, np.abs(back - 11) - 3, np.abs(rise) - 5), 2.4)
+    if scene.anatomy.transition is Transition.SACRALISED_L5:
+        broad = box((np.abs(left - 34) - 13, np.abs(back - 9) - 7, np.abs(rise + 8) - 14), 4.0)
+        process = np.where(owner == n_sacral, np.minimum(process, broad), process)
     free = np.minimum.reduce([pedicle, upper, pillar, process])
     reach = 20 * np.clip(half / 14, 0, 1)
     aside = np.abs(left - points.row(Row.CANAL_WIDTH) - 1 - reach) - reach

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,15 @@ class Cohort:
 
     root: Path
     studies: tuple[WrittenStudy, ...]
+
+
+@dataclass(frozen=True)
+class CohortConfig:
+    """How the patients of a cohort differ and are imaged."""
+
+    population: Population = field(default_factory=Population)
+    mix: ProtocolMix | None = None
+    """Without it, every patient is imaged by the default protocol."""
 
 
 @dataclass(frozen=True)
@@ -205,12 +214,12 @@ def _write_tables(cohort: Cohort) -> None:
 
 
 def _points(study: WrittenStudy) -> list[list[object]]:
-    """Rows of the table of points: of each cell whose series the study has, in the slice nearest to it."""
+    """Rows of the table of points: of each cell that a series of the study shows, in the slice nearest to it."""
     rows: list[list[object]] = []
     for cell in LUMBAR_MRI.cells:
         point = np.array(study.phantom.point(cell))
         numbers = [k for k, plan in enumerate(study.plans) if plan.role is _ROLE_OF[cell.condition]]
-        shown = [(*study.plans[k].nearest(point), k) for k in numbers]
+        shown = [(*found, k) for k in numbers if (found := study.plans[k].nearest(point))]
         if not shown:
             continue
         off = [abs(study.plans[k].planes[one].index(point)[0]) for one, _, _, k in shown]

@@ -81,8 +81,8 @@ def _locate(scene: Scene, points: Points) -> _Where:
     square = np.where(owner == anatomy.n_sacral, _SQUARE_L5, _SQUARE)
     rise = np.abs(way * (1 - square * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
     dish = np.clip(1 - radius**2, 0, 1)
-    hollow = np.where(owner < anatomy.n_sacral - 1, 0.3 * dish, 1.7 * dish)
-    fused = (owner < anatomy.n_sacral - 1) | ((owner == anatomy.n_sacral - 1) & (way < 0))
+    hollow = np.where(owner < anatomy.n_fused - 1, 0.3 * dish, 1.7 * dish)
+    fused = (owner < anatomy.n_fused - 1) | ((owner == anatomy.n_fused - 1) & (way < 0))
     bridge = np.where(fused, np.clip((radius - 0.55) * 8, 0, 4), 0)
     uneven = 0.3 * scene.coarse.at(points.left, points.behind, points.s)
     return _Where(
@@ -120,7 +120,7 @@ def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) ->
     bulge = np.maximum(bulge, 0.1)
     lip = (np.hypot(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
     disc = np.where(where.rim < 0, np.maximum(where.rim - bulge, -where.plate), lip)
-    real = below >= anatomy.n_sacral - 1
+    real = below >= anatomy.n_fused - 1
     code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
     bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, np.abs(points.left) - 15)
     canvas.paint(0.8 * cover(bands), Tissue.LIGAMENT)

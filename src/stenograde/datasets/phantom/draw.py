@@ -9,7 +9,14 @@ import numpy as np
 from stenograde.datasets.phantom.anatomy import Anatomy
 from stenograde.datasets.phantom.curve import Array, SpineCurve
 from stenograde.datasets.phantom.dimensions import Layout, Narrowed, draw_tables
-from stenograde.datasets.phantom.population import LEVEL_BELOW, S1, SEGMENTS, Population, disc_index
+from stenograde.datasets.phantom.population import (
+    LEVEL_BELOW,
+    S1,
+    SEGMENTS,
+    Population,
+    Transition,
+    disc_index,
+)
 from stenograde.datasets.phantom.stenosis import area_of, foramen_of, recess_of
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level
 
@@ -32,6 +39,11 @@ def draw_anatomy(
     height *= rng.normal(1.0, 0.015, len(SEGMENTS))
     disc = np.array([segment.disc_above_mm for segment in SEGMENTS]) * size
     disc *= rng.normal(1.0, 0.06, len(SEGMENTS)) * (1.08 - 0.35 * worn)
+    (apart,) = rng.spawn(1)  # the other draws do not depend on it
+    transition = population.draw_transition(apart)
+    disc[S1] *= _SACRALISED_DISC if transition is Transition.SACRALISED_L5 else 1
+    if transition is Transition.LUMBARISED_S1:
+        disc[S1 - 1] = _LUMBARISED_DISC * disc[S1]
     top = np.cumsum(height + disc) - disc
     zero = top[S1] + disc[S1] / 2
     centre, disc_way = top - height / 2 - zero, top + disc / 2 - zero
@@ -70,8 +82,15 @@ def draw_anatomy(
         foramina=narrow.foramen,
         back_fat_mm=float(rng.uniform(*population.back_fat_mm)),
         texture_seed=int(rng.integers(2**31)),
+        transition=transition,
     )
 
+
+_SACRALISED_DISC = 0.35
+"""Height of the disc under a sacralised L5, share of what it would be, by eye."""
+
+_LUMBARISED_DISC = 0.8
+"""Height of the disc under a lumbarised S1, share of that above it, by eye."""
 
 _LEVEL_OF_DISC = {
     k - 1: LEVEL_BELOW[segment.name] for k, segment in enumerate(SEGMENTS) if segment.name in LEVEL_BELOW

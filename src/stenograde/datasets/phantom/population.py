@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 import numpy as np
 
@@ -15,6 +16,17 @@ from stenograde.datasets.phantom.cooccurrence import (
     severity_of_rank,
 )
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity
+
+
+class Transition(StrEnum):
+    """A transitional vertebra between lumbar spine and sacrum."""
+
+    NONE = "none"
+    SACRALISED_L5 = "sacralised_l5"
+    """L5 is joined to the sacrum by broad transverse processes and a bridged, low disc (Castellvi et al., Spine
+    1984;9:493, type III)."""
+    LUMBARISED_S1 = "lumbarised_s1"
+    """S1 has a disc of its own below it (O'Driscoll et al., Skeletal Radiol 1996;25:225, type 4)."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +124,17 @@ class Population:
     """
     slip_mm: tuple[float, float] = (3.0, 8.0)
     """Least and greatest slip, mm: Meyerding grade I (below a quarter of the end plate)."""
+    transitional_share: float = 0.0
+    """Share of patients with a transitional vertebra, of either kind alike; levels keep the names that they have when
+    counted from above. 4 to 30 % in the literature (Konin and Walz, AJNR 2010;31:1778)."""
     back_fat_mm: tuple[float, float] = (10.0, 32.0)
     """Least and greatest thickness of the subcutaneous fat of the back, mm."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.slip_share <= 1 or self.sway_mm < 0:
+        if not (0 <= self.slip_share <= 1 and 0 <= self.transitional_share <= 1) or self.sway_mm < 0:
             msg = (
-                f"slip_share must be 0 to 1 and sway_mm at least 0, got {self.slip_share} and {self.sway_mm}"
+                f"slip_share and transitional_share must be 0 to 1 and sway_mm at least 0, got {self.slip_share}, "
+                f"{self.transitional_share} and {self.sway_mm}"
             )
             raise ValueError(msg)
         for condition in Condition:
@@ -141,6 +157,12 @@ class Population:
             for condition, rows in self.severity_shares.items()
         }
         return replace(self, severity_shares=shares)
+
+    def draw_transition(self, rng: np.random.Generator) -> Transition:
+        """Draw whether a patient has a transitional vertebra."""
+        if rng.random() >= self.transitional_share:
+            return Transition.NONE
+        return (Transition.SACRALISED_L5, Transition.LUMBARISED_S1)[int(rng.integers(2))]
 
     def draw_severities(self, rng: np.random.Generator) -> dict[Cell, float]:
         """Draw the continuous severity (0 to 3, see :mod:`.stenosis`) of each of the 25 cells of one patient."""

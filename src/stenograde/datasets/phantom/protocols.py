@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -19,6 +19,13 @@ _PIXELS = ((0.48, 22), (0.59, 52), (0.625, 126), (0.68, 20), (0.73, 39), (0.88, 
 
 _COVER_MM = 64.0
 """Least width that the sagittal slices cover: both foramina of everybody."""
+
+
+_NARROW_COVER_MM = (16.0, 32.0)
+"""Widths that sagittal slices cover where they miss the foramina, which lie 17.5 mm beside the midline."""
+
+_SHORT_FIELD_MM = (120.0, 170.0)
+"""Fields of view of sagittal slices that miss a level or more; L1 to S1 is about 180 mm long."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class ProtocolMix:
     """More than one axial series: 333 of RSNA 2024's 1,975 training studies have two to four."""
     missing_share: float = 0.0
     """One series, any, left out."""
+    short_field_share: float = 0.0
+    """Sagittal slices that show too little: either not as far aside as the foramina, or not all levels."""
     artefact_share: float = 0.1
     """Each of: ghosting, motion, flow void; metal a tenth as often. Chemical shift always."""
 
@@ -80,7 +89,7 @@ def draw_protocol(rng: np.random.Generator, mix: ProtocolMix | ContrastMode) -> 
         thickness, gap = float(rng.uniform(2.5, 5.5)), float(rng.uniform(0.0, 0.3))
         matrix, field = int(rng.choice([256, 320, 384, 448])), float(rng.uniform(240, 330))
     slices = int(np.ceil(_COVER_MM / (thickness * (1 + gap)))) + int(rng.integers(0, 3))
-    return Protocol(
+    protocol = Protocol(
         sagittal_matrix=matrix,
         sagittal_field_mm=field or matrix * pixel,
         sagittal_slices=slices,
@@ -98,6 +107,16 @@ def draw_protocol(rng: np.random.Generator, mix: ProtocolMix | ContrastMode) -> 
         else frozenset(),
         artefacts=_artefacts(rng, mix),
     )
+    return _shortened(protocol, rng) if rng.random() < mix.short_field_share else protocol
+
+
+def _shortened(protocol: Protocol, rng: np.random.Generator) -> Protocol:
+    if rng.random() < 0.5:
+        slices = max(1, int(rng.uniform(*_NARROW_COVER_MM) / protocol.step_mm))
+        return replace(protocol, sagittal_slices=slices)
+    share = float(rng.uniform(*_SHORT_FIELD_MM)) / protocol.sagittal_field_mm
+    matrix = round(protocol.sagittal_matrix * share)
+    return replace(protocol, sagittal_matrix=matrix, sagittal_field_mm=protocol.sagittal_field_mm * share)
 
 
 def _pick(rng: np.random.Generator, counts: list[int]) -> int:

@@ -22,13 +22,18 @@ TRUTH_HEAD = (
             "root_share",
         )
     ),
+    "transition",
 )
-"""Columns of ``truth.csv``: centres of disc and dural sac in LPS mm, then what stenosis left open."""
+"""Columns of ``truth.csv``: centres of disc and dural sac in LPS mm, then what stenosis left open, then the patient's
+transitional vertebra."""
 
 
 def truth_rows(study: int, phantom: Phantom) -> list[list[object]]:
     """Return one row per level of a patient, in the columns of :data:`TRUTH_HEAD`."""
-    return [[study, level.value, *_values(truth)] for level, truth in phantom.levels.items()]
+    return [
+        [study, level.value, *_values(truth), phantom.anatomy.transition.value]
+        for level, truth in phantom.levels.items()
+    ]
 
 
 def _values(truth: LevelTruth) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from stenograde.datasets.phantom import Phantom, Population, Protocol, make_patient
+from stenograde.datasets.phantom import Phantom, Population, Protocol, Transition, make_patient
 from stenograde.datasets.phantom.acquisition import plan_study
 from stenograde.datasets.phantom.anatomy import Row
 from stenograde.datasets.phantom.canal import sac_distance
@@ -145,7 +145,9 @@ def test_labels_name_the_structure_at_each_true_point() -> None:
     labels = label_series(patient, plan)
 
     def label(point: tuple[float, float, float]) -> int:
-        number, row, column = plan.nearest(np.array(point))
+        found = plan.nearest(np.array(point))
+        assert found
+        number, row, column = found
         return int(labels[number, round(row), round(column)])
 
     for truth in patient.levels.values():
@@ -185,3 +187,45 @@ def test_bad_requests_are_refused() -> None:
         Population(severity_shares=shares)
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
         Protocol(layers=0)
+
+
+def _with(transition: Transition) -> Phantom:
+    seeds = (make_patient(seed, population=Population(transitional_share=1.0)) for seed in range(20))
+    return next(patient for patient in seeds if patient.anatomy.transition is transition)
+
+
+def test_transitional_vertebra_when_sacralised_then_its_disc_is_low_and_bridged() -> None:
+    patient = _with(Transition.SACRALISED_L5)
+    usual = make_patient(patient.seed)
+    k = usual.anatomy.disc_of(Level.L5_S1)
+    assert patient.anatomy.half_disc_mm[k] == pytest.approx(0.35 * usual.anatomy.half_disc_mm[k])
+    assert np.array_equal(
+        np.delete(patient.anatomy.half_disc_mm, k), np.delete(usual.anatomy.half_disc_mm, k)
+    )
+    assert _label(patient, patient.levels[Level.L5_S1].disc_centre) == 0
+    assert _label(usual, usual.levels[Level.L5_S1].disc_centre) == Structure.DISC.code
+    grades = [[one.severity(cell) for cell in LUMBAR_MRI.cells] for one in (patient, usual)]
+    assert grades[0] == grades[1]
+
+
+def test_transitional_vertebra_when_lumbarised_then_s1_has_a_disc_below_it() -> None:
+    patient = _with(Transition.LUMBARISED_S1)
+    usual = make_patient(patient.seed)
+    below = patient.anatomy.disc_of(Level.L5_S1) - 1
+    heights = patient.anatomy.half_disc_mm
+    assert heights[below] > 0.7 * heights[below + 1] > 4 * usual.anatomy.half_disc_mm[below] / 4
+    for one, code in ((patient, Structure.DISC.code), (usual, 0)):
+        x, y, z = one.to_patient(np.array([[one.anatomy.disc_mm[below], 0.0, 0.0]]))[0]
+        assert _label(one, (x, y, z)) == code
+
+
+def _label(patient: Phantom, point: tuple[float, float, float]) -> int:
+    """Label of the tissue at a point, LPS mm."""
+    body = ((np.array([point]) - patient.offset_mm) @ patient.turn).astype(np.float32)
+    signals = np.ones(len(Tissue), np.float32)
+    return int(paint(patient.scene, np.ascontiguousarray(body.T), signals).label[0])
+
+
+def test_shares_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"transitional_share must be 0 to 1 .* got 0.04, 1.5"):
+        Population(transitional_share=1.5)

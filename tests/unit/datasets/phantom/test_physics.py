@@ -27,7 +27,7 @@ from stenograde.datasets.phantom.render import slice_profile
 from stenograde.datasets.phantom.sequences import draw_echo, draw_field
 from stenograde.datasets.phantom.tissues import FAT_SHARE, SpinEcho, Tissue, with_marrow_fat
 from stenograde.evaluate.leakage import AuditedPictures, audit
-from stenograde.terms import Role
+from stenograde.terms import LUMBAR_MRI, Condition, Role
 
 _SMALL = {"sagittal_matrix": 96, "sagittal_slices": 1, "axial_matrix": 64, "axial_slices_per_level": 1}
 
@@ -139,7 +139,9 @@ def test_metal_leaves_voids_at_the_pedicles_and_nothing_far_away() -> None:
     ]
     head, tip = screws(patient, 2)[-1]
     middle = patient.to_patient(((head + tip) / 2)[None])[0]
-    number, row, column = clean.nearest(middle)
+    found = clean.nearest(middle)
+    assert found
+    number, row, column = found
     where = (number, round(row), round(column))
     assert pictures[1][where] < 0.4 * pictures[0][where]
     assert np.abs(pictures[1] - pictures[0])[:, :15].max() < 0.25 * pictures[0].max()
@@ -255,3 +257,21 @@ def test_different_patients_are_no_look_alikes() -> None:
     ]
     report = audit(*sides)
     assert report.near_duplicates == report.twins == ()
+
+
+def test_short_fields_miss_the_foramina_or_a_level_and_whole_ones_miss_nothing() -> None:
+    patient = make_patient(3)
+    missed = set()
+    for seed in range(12):
+        protocol = draw_protocol(np.random.default_rng(seed), ProtocolMix(short_field_share=1.0))
+        whole = draw_protocol(np.random.default_rng(seed), ProtocolMix())
+        assert protocol.step_mm == whole.step_mm
+        assert protocol.sagittal_field_mm / protocol.sagittal_matrix == pytest.approx(
+            whole.sagittal_field_mm / whole.sagittal_matrix, rel=0.01
+        )
+        plan, usual = (plan_study(patient, one)[0] for one in (protocol, whole))
+        cells = [cell for cell in LUMBAR_MRI.cells if not plan.nearest(np.array(patient.point(cell)))]
+        assert cells
+        assert all(usual.nearest(np.array(patient.point(cell))) for cell in LUMBAR_MRI.cells)
+        missed.add(cells[0].condition)
+    assert missed == {Condition.SPINAL_CANAL_STENOSIS, Condition.NEURAL_FORAMINAL_NARROWING}
