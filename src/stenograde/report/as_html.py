@@ -82,6 +82,7 @@ def as_html(grades: StudyGrades, study: Study, *, reference: Mapping[Cell, Sever
         canal=[g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS],
         diameters=_diameters(grades),
         sided=sided,
+        sided_graded=any(grade.severity for grade in grades.cells if grade.cell.side),
         notes=notes,
         spine=spine_of(grades, study),
         cards=level_cards(grades, study),
@@ -108,6 +109,7 @@ def _environment() -> Environment:
     environment.filters.update(
         percent=words.percent,
         name_of=words.name_of,
+        place_of=words.place_of,
         value_of=words.value_of,
         unit_of=words.unit_of,
         sentence=words.sentence,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.grades import CellGrade, Evidence, LevelPosition, Measurement, Point, StudyGrades
+from stenograde.grades import CellGrade, Evidence, LevelPosition, Measurement, Point, Status, StudyGrades
 from stenograde.report.pictures import (
     Box,
     Drawn,
@@ -27,12 +27,17 @@ from stenograde.terms import Condition, Level, Plane, Role, Side
 CROP_MM = 60.0
 """Width and height of a crop, mm."""
 
+FORAMEN_CROP_MM = 36.0
+"""Width and height of a crop of a foramen, mm."""
+
 _PIXELS_PER_MM = 6.0
 _NEAR_MM = 5.0
 """A point this near to a slice's plane is drawn on it, mm."""
 
 _FLAT_MM = 2.0
 """An outline lies in a slice's plane when its points lie this near to one parallel plane, mm."""
+
+_FORAMINA = (Plane.SAGITTAL, Role.SAGITTAL_T1)
 
 _PLANES = ((Plane.SAGITTAL, Role.SAGITTAL_T2_STIR), (Plane.AXIAL, Role.AXIAL_T2))
 
@@ -49,6 +54,10 @@ class LevelCard:
     missing: tuple[str, ...]
     """Why a picture is absent."""
     measurements: tuple[Measurement, ...]
+    sided: tuple[CellGrade, ...] = ()
+    """Foramina and subarticular zones of which something is said."""
+    foramina: tuple[tuple[CellGrade, Picture], ...] = ()
+    """Each foramen of which something is said, with the slice that shows it."""
 
 
 def level_cards(grades: StudyGrades, study: Study) -> tuple[LevelCard, ...]:
@@ -71,7 +80,17 @@ def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPositi
                 pictures.append(picture)
             else:
                 missing.append(picture)
-    return LevelCard(level, position, canal, tuple(pictures), tuple(dict.fromkeys(missing)), measured)
+    sided = tuple(g for g in cells if g.cell.side and g.status in {Status.GRADED, Status.ABSTAINED})
+    foramina = tuple(
+        (grade, picture)
+        for grade in sided
+        if grade.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
+        and isinstance(
+            picture := _picture(study, _FORAMINA, [grade], grade.point, (), crop_mm=FORAMEN_CROP_MM), Picture
+        )
+    )
+    reasons = tuple(dict.fromkeys(missing))
+    return LevelCard(level, position, canal, tuple(pictures), reasons, measured, sided, foramina)
 
 
 def _picture(
@@ -80,13 +99,15 @@ def _picture(
     cells: Sequence[CellGrade],
     point: Point | None,
     measured: Sequence[Measurement],
+    *,
+    crop_mm: float = CROP_MM,
 ) -> Picture | str:
     """Return the picture of one plane; where there is none, the reason comes back in words."""
     found = _shown_slice(study, wanted, cells, point)
     if isinstance(found, str):
         return found
     shown, centre, basis = found
-    box = Box.around(float(centre[0]), float(centre[1]), CROP_MM, within=shown.size_mm)
+    box = Box.around(float(centre[0]), float(centre[1]), crop_mm, within=shown.size_mm)
     plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
     return Picture(
         href=encoded(shown, box, _PIXELS_PER_MM),

@@ -15,6 +15,16 @@ _SHORT = {
 }
 """Conditions as they stand within a sentence."""
 
+_PLACES = {
+    Condition.SPINAL_CANAL_STENOSIS: "canal",
+    Condition.NEURAL_FORAMINAL_NARROWING: "foramen",
+    Condition.SUBARTICULAR_STENOSIS: "subarticular zone",
+}
+"""Where each condition is."""
+
+_MOST_NAMED = 6
+"""So many cells that differ from the reference are named in one sentence."""
+
 _SPELLINGS = {"ap": "AP", "csf": "CSF", "mm2": "mm²", "mm^2": "mm²", "mm3": "mm³", "t1": "T1", "t2": "T2"}
 """Words and units that are not written in small letters."""
 
@@ -75,6 +85,8 @@ def agreement(grades: StudyGrades, reference: Mapping[Cell, Severity]) -> str:
         for grade, wanted in others
         if grade.severity
     ]
+    if len(named) > _MOST_NAMED:
+        named = [*named[:_MOST_NAMED], f"{len(named) - _MOST_NAMED} more"]
     return f"{sentence(said)} {sentence(f'not so: {joined(named)}')}"
 
 
@@ -85,6 +97,17 @@ def level_doubt(grades: StudyGrades) -> str:
         return ""
     what = "all levels" if len(doubtful) == len(grades.levels) else joined(doubtful)
     return f"{what}. Count the vertebrae before relying on the name of a level."
+
+
+def place_of(cell: Cell) -> str:
+    """Return what a cell of a level is, without the level.
+
+    Examples
+    --------
+    >>> place_of(Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L4_L5, Side.LEFT))
+    'Left foramen'
+    """
+    return sentence(f"{cell.side.value if cell.side else ''} {_PLACES[cell.condition]}", "").strip()
 
 
 def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:

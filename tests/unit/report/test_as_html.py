@@ -17,7 +17,7 @@ from stenograde.errors import UnreadableInstanceError
 from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
-from stenograde.terms import LUMBAR_MRI, Level, Severity, Unused
+from stenograde.terms import LUMBAR_MRI, Level, Severity, Side, Unused
 
 
 class Page(HTMLParser):
@@ -144,7 +144,7 @@ def test_page_when_a_reference_is_given_then_it_stands_beside_every_cell_and_wha
     n_differs = sum(attrs.get("class") == "differs" for attrs in page.all("span"))
     # each of the canal's cells is in the table and on its card
     assert n_differs == 2 * differing > 0
-    assert page.words.count("reference:") == 20 + 5 + 1  # the last one in the summary
+    assert page.words.count(" ref. ") == 25 + 5  # in the tables and on the cards
     same = len(graded) - differing
     assert f"{same} of {len(graded)} graded cells are as the reference says" in page.words
     level = graded[0].cell.level.shown
@@ -268,3 +268,23 @@ def test_page_when_many_files_were_left_out_for_one_reason_then_they_are_folded(
     page = page_of(dataclasses.replace(example_grades(), unused=unused))
     assert "Zero bytes: 40 items" in page.words
     assert len(page.all("details")) == 1
+
+
+def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the_cards() -> None:
+    grades = example_grades()
+
+    def severe(grade: CellGrade, off_mm: float) -> CellGrade:
+        assert grade.point
+        point = (off_mm if grade.cell.side is Side.LEFT else -off_mm, *grade.point[1:])
+        return CellGrade(grade.cell, Status.GRADED, probabilities=(0.1, 0.2, 0.7), point=point)
+
+    def with_points(off_mm: float) -> Page:
+        cells = (severe(grade, off_mm) if grade.cell.side else grade for grade in grades.cells)
+        return page_of(dataclasses.replace(grades, cells=tuple(cells)))
+
+    before, beyond, page = page_of(grades), with_points(40.0), with_points(6.0)
+    assert len(page.all("figure")) - len(before.all("figure")) == 10
+    assert len(beyond.all("figure")) == len(before.all("figure"))
+    assert page.words.count("Left foramen Severe") == page.words.count("Right foramen Severe") == 10
+    assert page.words.count("Left subarticular zone Severe 70 %") == 5
+    assert not [attrs for attrs in before.all("div") if attrs.get("class") == "foramina"]
