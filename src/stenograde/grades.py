@@ -92,6 +92,7 @@ class CellGrade:
     cell: Cell
     status: Status
     reason: str = ""
+    """Why there is no grade; of a grade, what should be known of it."""
     probabilities: tuple[float, float, float] | None = None
     """P(Normal/Mild), P(Moderate), P(Severe); of an abstained cell, what it would have said."""
     point: Point | None = None

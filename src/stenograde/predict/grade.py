@@ -137,13 +137,20 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
 def _with_doubts(
     grade: CellGrade, doubt: str, found: _Findings, bundle: Bundle, entry: GraderEntry
 ) -> CellGrade:
-    """Add the second opinion where there is one, and withdraw a grade that is in doubt."""
+    """Add the second opinion where there is one, and withdraw a grade that is in doubt.
+
+    Where the grader cannot rely on its pictures, the second opinion, which does not use them, is the grade.
+    """
     cell = grade.cell
     opinion = None
     if cell.condition is Condition.SPINAL_CANAL_STENOSIS:
         opinion = _second_opinion(grade, found, bundle, entry)
     if found.points.levels[cell.level].disc.guessed:
         doubt = GUESSED
+    elif doubt and opinion is not None:
+        return replace(
+            grade, probabilities=opinion.probabilities, reason=f"from {opinion.source} alone: {doubt}"
+        )
     if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
         doubt = (
             f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "

@@ -205,6 +205,23 @@ def test_a_second_opinion_far_off_is_told_and_farther_off_takes_the_grade_back()
     assert taken.second_opinion.disagrees
 
 
+def test_where_the_graders_pictures_are_strange_the_canal_is_graded_from_measurements_and_says_so() -> None:
+    axial = tuple(CropKind).index(CropKind.AXIAL_T2)
+    says = Says(sure_of({0: Severity.SEVERE}), strange={(0, axial): 2.6})
+    measured = grade_study(whole_plain_study(Spine()), plain_bundle())
+    grades = grade_study(whole_plain_study(Spine()), bundle(says))
+
+    for cell in LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS):
+        grade = grades.of(cell)
+        assert grade.status is Status.GRADED
+        assert grade.probabilities == measured.of(cell).probabilities
+        assert grade.reason.startswith("from the canal's measurements alone: the Axial T2 pictures at")
+        assert grade.second_opinion is None
+    left = grades.of(replace(RECESS, side=Side.LEFT))
+    assert left.status is Status.ABSTAINED
+    assert left.reason.startswith("the Axial T2 pictures at L4/L5 are unlike those")
+
+
 class Looks(Says):
     """A graph that answers from what it sees, alike for both views."""
 
