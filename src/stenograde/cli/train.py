@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from stenograde.errors import ConfigError
 
 
 def build() -> typer.Typer:
@@ -58,6 +61,13 @@ def grader(
     processes: Annotated[
         int, typer.Option("--processes", min=0, help="That render patients; 0 for this one alone.")
     ] = 0,
+    tested: Annotated[
+        Path | None,
+        typer.Option(
+            "--tested",
+            help="What 'stenograde score --json' wrote of this bundle, for its card; goes on from OUT.",
+        ),
+    ] = None,
 ) -> None:
     """Train the network that grades all 25 cells, on virtual patients made for it.
 
@@ -74,11 +84,26 @@ def grader(
         from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
     loaded = load_bundle(base) if base else default_bundle()
+    scores = _read_scores(tested) if tested else None
     folder = out_folder(out)
     with counts_on_stderr() as made:
         crops = make_training_crops(
             folder, settings, patients=patients, seed=seed, processes=processes, made=made
         )
     with fits_on_stderr() as report:
-        train_grader(folder, settings, crops, seed=seed, base=loaded, report=report)
+        train_grader(folder, settings, crops, seed=seed, base=loaded, report=report, tested=scores)
     print(f"bundle: {out}")
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        msg = f"--tested must be a file that 'stenograde score --json' wrote, got {path} ({exc})"
+        raise ConfigError(msg) from exc
+    if not isinstance(scores, dict) or not any(
+        isinstance(one, dict) and "score" in one for one in scores.values()
+    ):
+        msg = f"--tested must be a file that 'stenograde score --json' wrote, got other JSON in {path}"
+        raise ConfigError(msg)
+    return scores

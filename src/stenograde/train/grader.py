@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,12 +34,11 @@ class GraderTraining:
     augment: CropAugment = field(default_factory=CropAugment)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
-            epochs=30,
+            epochs=20,
             batch=16,
             learning_rate=2e-3,
             weight_decay=1e-2,
             average=0.995,
-            precision="32",
         )
     )
     validation_patients: int = 60
@@ -110,6 +110,7 @@ def train_grader(
     seed: int,
     base: Bundle,
     report: Report | None = None,
+    tested: Mapping[str, Any] | None = None,
 ) -> Path:
     """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
 
@@ -125,6 +126,8 @@ def train_grader(
     base : Bundle
         Whose locator and canal model the bundle takes over.
     report : callable, optional
+    tested : mapping, optional
+        What ``stenograde score --json`` wrote of a bundle made before by the same settings, for the card.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def train_grader(
     )
     entry = export_grader(net, out, calibrated=calibrated, crops=config.data.crops)
     training = {"patients": len(train.present), "seed": seed, **as_plain(config)}
-    write_bundle(out, base, entry, training=training, calibrated=calibrated)
+    write_bundle(out, base, entry, training=training, calibrated=calibrated, tested=tested)
     return out
 
 

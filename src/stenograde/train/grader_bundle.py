@@ -31,6 +31,9 @@ from stenograde.train.grader_batches import CELLS_OF_CONDITIONS
 from stenograde.train.grader_card import card
 from stenograde.train.grader_crops import CropSet, as_values
 
+BASE = "base-"
+"""Before the names of the files that tell how the locator came about."""
+
 _AT_ONCE = 16
 """Levels that go through the net at once when it is calibrated."""
 
@@ -161,9 +164,15 @@ def load_grader(entry: GraderEntry, folder: Path) -> LevelGrader:
 
 
 def write_bundle(
-    out: Path, base: Bundle, entry: GraderEntry, *, training: Mapping[str, Any], calibrated: Calibrated
+    out: Path,
+    base: Bundle,
+    entry: GraderEntry,
+    *,
+    training: Mapping[str, Any],
+    calibrated: Calibrated,
+    tested: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the grader's files.
+    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the grader's files, and those of the base.
 
     Parameters
     ----------
@@ -174,12 +183,17 @@ def write_bundle(
     training : mapping
         The resolved configuration of the training.
     calibrated : Calibrated
+    tested : mapping, optional
+        Scores on a cohort, for the card.
     """
     locator = base.table.locator
     shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
     # written anew, as bundles from before the grader kept them in 32 bits
     weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
     locator = replace(locator, weights=weight_file(weights))
+    for name in ("card.md", "training.json"):
+        first = base.folder / f"{BASE}{name}"  # a base that was made so itself hands on what it was made from
+        shutil.copyfile(first if first.is_file() else base.folder / name, out / f"{BASE}{name}")
     table = {
         "name": f"{base.table.name.removesuffix('-25')}-25",
         "version": version("stenograde"),
@@ -189,7 +203,7 @@ def write_bundle(
         "grader": asdict(entry),
     }
     (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
-    (out / "card.md").write_text(card(training, calibrated.scores), encoding="utf-8")
+    (out / "card.md").write_text(card(training, calibrated.scores, tested), encoding="utf-8")
     versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
     resolved = {
         "versions": {"python": platform.python_version(), **versions},

@@ -9,7 +9,9 @@ from typing import Any
 from stenograde.terms import Condition
 
 
-def card(training: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> str:
+def card(
+    training: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]], tested: Mapping[str, Any] | None
+) -> str:
     """Return the text of the card.
 
     Parameters
@@ -18,8 +20,41 @@ def card(training: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]])
         The resolved configuration, with ``patients``, ``seed``, ``validation_patients``, ``calibration_patients``.
     scores : mapping
         By condition: what the calibration patients gave.
+    tested : mapping, optional
+        What ``stenograde score --json`` wrote.
     """
-    return _CARD.format(scores=_score_table(scores), **training)
+    return _CARD.format(scores=_score_table(scores), tested=_tested(tested), **training)
+
+
+def _tested(tested: Mapping[str, Any] | None) -> str:
+    if tested is None:
+        return "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
+    passes = {name: one for name, one in tested.items() if isinstance(one, Mapping) and "score" in one}
+    lines = [
+        f"`stenograde score` on {tested['data']}: {next(iter(passes.values()))['n_studies']} studies, 95 % intervals "
+        "over studies.",
+        "",
+        f"| | {' | '.join(passes)} |",
+        "|---" * (1 + len(passes)) + "|",
+    ]
+    for table, name in _SHOWN.items():
+        parts = next(iter(passes.values()))[table]
+        lines += [
+            f"| {name}{part.replace('_', ' ')} | {' | '.join(_shown(one[table][part]) for one in passes.values())} |"
+            for part in parts
+        ]
+    return "\n".join(lines)
+
+
+_SHOWN = {"weighted": "weighted log loss, ", "auc": "AUC of severe, ", "errors": "mean absolute error, "}
+"""Tables of a score that the card shows, and what its rows are called."""
+
+
+def _shown(value: Mapping[str, float | None]) -> str:
+    known = {name: number for name, number in value.items() if number is not None}
+    if len(known) < len(value):
+        return "–"
+    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**known)
 
 
 def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
@@ -49,11 +84,12 @@ the sagittal T2/STIR, sagittal T1 and axial T2 series around each level, seen fr
 set of weights, joined by an attention that leaves out what is absent. The canal model, which measures, stays a second
 opinion; where the two differ, the report says so or gives no grade.
 
-## Trained on phantoms only
+## Trained on
 
-{patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and {calibration_patients}
-more to calibrate, rendered by `stenograde.datasets.phantom`. No picture of a real patient was trained on. Whether the
-grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
+The grader: {patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and
+{calibration_patients} more to calibrate, rendered by `stenograde.datasets.phantom`. The locator was trained on
+patients, as `base-card.md` tells with its sources, licence and scores; the grader has seen no picture of any. Whether
+the grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
 
 ## Calibrated on
 
@@ -63,6 +99,10 @@ series and with each series left out, as far as its cells are still shown. The s
 calibration was fitted on, three numbers per condition; they are no test.
 
 {scores}
+
+## Tested on
+
+{tested}
 
 ## When it gives no grade
 

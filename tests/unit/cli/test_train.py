@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -59,18 +60,23 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
         made("train patients", 20, 20)  # type: ignore[operator]
         return "crops"
 
-    def train(out: Path, _: object, crops: object, *, seed: int, base: object, report: object) -> None:
-        asked.append((out, crops, seed, base.stamp.name))  # type: ignore[attr-defined]
+    def train(
+        out: Path, _: object, crops: object, *, seed: int, base: object, report: object, tested: object
+    ) -> None:
+        asked.append((out, crops, seed, base.stamp.name, tested))  # type: ignore[attr-defined]
         report("grader", 1, 2, 0.5)  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.train.grader.make_training_crops", make)
     monkeypatch.setattr("stenograde.train.grader.train_grader", train)
     (tmp_path / "a.toml").write_text("[fit]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--patients", "20", "--seed", "3", "--out", str(tmp_path / "b"), "--processes", "2"]
+    scores = {"data": "COHORT", "whole studies": {"score": {}}}
+    (tmp_path / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    arguments += ["--tested", str(tmp_path / "scores.json")]
     assert main(["train", "grader", *arguments, "--config", str(tmp_path / "a.toml")]) == 0
     assert asked == [
         (tmp_path / "b", 2, {"patients": 20, "seed": 3, "processes": 2}),
-        (tmp_path / "b", "crops", 3, "lumbar-mri"),
+        (tmp_path / "b", "crops", 3, "lumbar-mri", scores),
     ]
     shown = capsys.readouterr()
     assert shown.err == "train patients: 20 of 20\ngrader: epoch 1 of 2, loss 0.5000\n"
@@ -92,6 +98,17 @@ def test_grader_when_a_setting_is_wrong_then_nothing_is_made(
     arguments = ["--patients", "1", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
     assert main(["train", "grader", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"stenograde: {line}")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("text", ["nothing", "{}", "[1]", '{"score": 1}'])
+def test_grader_when_the_scores_are_none_then_nothing_is_made(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    arguments = ["--patients", "1", "--out", str(tmp_path / "b"), "--tested", str(tmp_path / "a.json")]
+    assert main(["train", "grader", *arguments]) == 2
+    assert "--tested must be a file that 'stenograde score --json' wrote" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 

@@ -85,6 +85,8 @@ def test_the_locator_and_the_card_come_along(trained: Path) -> None:
     assert bundle.stamp.name == "lumbar-mri-25"
     assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
     assert "not a medical device" in bundle.card
+    for name in ("card.md", "training.json"):
+        assert (trained / f"base-{name}").read_bytes() == (base.folder / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["grader.onnx", "grader.safetensors"])
