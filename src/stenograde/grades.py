@@ -66,7 +66,7 @@ class SecondOpinion:
     probabilities: tuple[float, float, float]
     """P(Normal/Mild), P(Moderate), P(Severe)."""
     grades_apart: float
-    """How many severities its mean lies above that of the grade; negative below."""
+    """How many severities its mean lies above that of the grader; negative below."""
     disagrees: bool
     """Whether that is so much that a reader should know."""
 
@@ -112,6 +112,26 @@ class CellGrade:
         if self.status is not Status.GRADED or self.probabilities is None:
             return None
         return tuple(Severity)[int(np.argmax(self.probabilities))]
+
+
+def pooled(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the logarithmic pool of two opinions: their geometric mean, made to sum to 1.
+
+    Opinions that exclude each other's every severity leave nothing to choose by: all are alike then.
+
+    References
+    ----------
+    Genest and Zidek, Statistical Science 1986;1:114, doi:10.1214/ss/1177013825.
+
+    Examples
+    --------
+    >>> [round(share, 2) for share in pooled((0.5, 0.5, 0.0), (0.1, 0.4, 0.5))]
+    [0.33, 0.67, 0.0]
+    """
+    shares = np.sqrt(np.multiply(one, other))
+    total = float(shares.sum())
+    normal_mild, moderate, severe = (shares / total).tolist() if total > 0 else (1 / 3, 1 / 3, 1 / 3)
+    return normal_mild, moderate, severe
 
 
 def expected_rank(probabilities: tuple[float, float, float]) -> float:
@@ -210,6 +230,8 @@ class StudyGrades:
     warnings: tuple[str, ...]
     seconds: float
     anatomy: Anatomy | None = None
+    caution: str = ""
+    """What a reader must know of all grades, as a phrase; it is among the warnings too."""
 
     def __post_init__(self) -> None:
         if tuple(grade.cell for grade in self.cells) != self.scheme.cells:

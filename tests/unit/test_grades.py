@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stenograde.grades import BundleStamp, CellGrade, SecondOpinion, Status, StudyGrades
+from stenograde.grades import BundleStamp, CellGrade, SecondOpinion, Status, StudyGrades, pooled
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 CELL = LUMBAR_MRI.cells[0]
@@ -67,3 +70,20 @@ def test_a_second_opinion_must_be_a_probability_too():
     assert opinion.severity is Severity.SEVERE
     with pytest.raises(ValueError, match="a second opinion: probabilities must be three that sum to 1"):
         SecondOpinion("a ruler", (0.1, 0.2, 0.2), 0.0, False)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=6, max_size=6).filter(lambda v: sum(v[:3]) > 0.1 and sum(v[3:]) > 0.1)
+)
+def test_a_pool_sums_to_one_favours_neither_and_agrees_where_both_do(values: list[float]) -> None:
+    one, other = (tuple(np.array(part) / sum(part)) for part in (values[:3], values[3:]))
+    both = pooled(one, other)
+    assert sum(both) == pytest.approx(1)
+    assert both == pytest.approx(pooled(other, one))
+    assert pooled(one, one) == pytest.approx(one)
+    if np.argmax(one) == np.argmax(other):
+        assert both[int(np.argmax(one))] == pytest.approx(max(both))
+
+
+def test_opinions_that_exclude_each_other_leave_even_odds() -> None:
+    assert pooled((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)) == pytest.approx((1 / 3, 1 / 3, 1 / 3))

@@ -33,7 +33,7 @@ BUNDLE_FILE = "bundle.toml"
 N_MAPS = len(Structure) + 3
 """Channels of a locator's output: background and structures, then two heat maps."""
 
-DEFAULT = "lumbar-mri"
+DEFAULT = "lumbar-mri-25"
 """Folder of the shipped bundle under ``stenograde/bundles``."""
 
 

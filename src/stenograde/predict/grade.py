@@ -22,6 +22,7 @@ from stenograde.grades import (
     Status,
     StudyGrades,
     expected_rank,
+    pooled,
 )
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
@@ -98,6 +99,8 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
     else:
         warnings.append("there is no axial T2 series; the canal is graded from the sagittal series alone")
     entry = bundle.table.grader
+    if entry is not None and entry.caution:
+        warnings.insert(0, entry.caution)
     judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
     found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
@@ -113,6 +116,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
         warnings=tuple(dict.fromkeys(warnings)),
         anatomy=_anatomy(located),
         seconds=time.perf_counter() - start,
+        caution=entry.caution if entry else "",
     )
 
 
@@ -137,7 +141,7 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
 def _with_doubts(
     grade: CellGrade, doubt: str, found: _Findings, bundle: Bundle, entry: GraderEntry
 ) -> CellGrade:
-    """Add the second opinion where there is one, and withdraw a grade that is in doubt.
+    """Pool a grade with the second opinion where there is one, and withdraw a grade that is in doubt.
 
     Where the grader cannot rely on its pictures, the second opinion, which does not use them, is the grade.
     """
@@ -156,6 +160,8 @@ def _with_doubts(
             f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
             f"(measurements: {opinion.severity.shown})"
         )
+    if opinion is not None and grade.probabilities is not None:
+        grade = replace(grade, probabilities=pooled(grade.probabilities, opinion.probabilities))
     if not doubt:
         return replace(grade, second_opinion=opinion)
     return replace(grade, status=Status.ABSTAINED, reason=doubt, second_opinion=opinion)

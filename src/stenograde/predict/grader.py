@@ -48,6 +48,8 @@ class GraderEntry:
     """Grader and measurements differ worth telling from so many severities on."""
     abstain_grades: float = 1.5
     """Where they differ by so many severities, there is no grade."""
+    caution: str = ""
+    """What a reader of its grades must know, as a phrase; stands in every report."""
 
     def __post_init__(self) -> None:
         for what, got, wanted in (

@@ -31,6 +31,12 @@ from stenograde.train.grader_batches import CELLS_OF_CONDITIONS
 from stenograde.train.grader_card import card
 from stenograde.train.grader_crops import CropSet, as_values
 
+CAUTION = (
+    "foramina and subarticular zones are graded by a network that has seen simulated patients only, and the canal by "
+    "it and measurements together; on patients it is often wrong"
+)
+"""Stands in every report of a study that a grader trained here has graded."""
+
 BASE = "base-"
 """Before the names of the files that tell how the locator came about."""
 
@@ -140,6 +146,7 @@ def export_grader(
         usual_below=calibrated.usual_below,
         noise_below=calibrated.noise_below,
         crops=crops,
+        caution=CAUTION,
     )
 
 

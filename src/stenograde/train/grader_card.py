@@ -88,7 +88,7 @@ opinion; where the two differ, the report says so or gives no grade.
 
 The grader: {patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and
 {calibration_patients} more to calibrate, rendered by `stenograde.datasets.phantom`. The locator was trained on
-patients, as `base-card.md` tells with its sources, licence and scores; the grader has seen no picture of any. Whether
+patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores); the grader has seen no picture of any. Whether
 the grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
 
 ## Calibrated on

@@ -192,7 +192,7 @@ def test_the_shipped_bundle_is_whole():
     bundle = default_bundle()
 
     assert isinstance(bundle, Bundle)
-    assert bundle.stamp.name == "lumbar-mri"
+    assert bundle.stamp.name == "lumbar-mri-25"
     assert bundle.table.canal.scales == CanalModel().scales, "the card states the model's defaults"
     assert "not a medical device" in bundle.card
     assert "SPIDER" in bundle.card

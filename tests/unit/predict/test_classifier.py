@@ -90,7 +90,7 @@ def test_load_when_there_is_none_then_those_that_ship_are_named() -> None:
 
 def test_load_when_the_bundle_grades_studies_then_it_is_refused() -> None:
     with pytest.raises(BundleError, match="must be that of a classifier"):
-        load_classifier("lumbar-mri")
+        load_classifier("lumbar-mri-25")
 
 
 def test_load_when_the_table_is_wrong_then_the_setting_is_named(tmp_path: Path) -> None:

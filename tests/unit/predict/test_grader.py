@@ -17,7 +17,7 @@ from tests.spine_pictures import PlainBundle, plain_bundle, volume_with
 
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
-from stenograde.grades import Status
+from stenograde.grades import Status, pooled
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.predict import grader as grader_module
 from stenograde.predict.grade import grade_study
@@ -185,6 +185,8 @@ def test_all_cells_are_graded_and_the_canal_has_a_second_opinion() -> None:
         assert grade.point is not None
     opinion = grades.of(CANAL).second_opinion
     assert opinion is not None
+    alone = judge_levels(whole_plain_study(Spine()), levels(), ENTRY, says)[CANAL].probabilities
+    assert grades.of(CANAL).probabilities == pytest.approx(pooled(alone, opinion.probabilities))
     assert (opinion.severity, opinion.disagrees) == (Severity.NORMAL_MILD, False)
 
 
@@ -220,6 +222,16 @@ def test_where_the_graders_pictures_are_strange_the_canal_is_graded_from_measure
     left = grades.of(replace(RECESS, side=Side.LEFT))
     assert left.status is Status.ABSTAINED
     assert left.reason.startswith("the Axial T2 pictures at L4/L5 are unlike those")
+
+
+def test_a_caution_of_the_bundle_stands_in_every_result() -> None:
+    made = bundle(Says())
+    cautious = replace(
+        made, table=replace(made.table, grader=replace(ENTRY, caution="it knows phantoms only"))
+    )
+    grades = grade_study(whole_plain_study(Spine()), cautious)
+    assert grades.caution == grades.warnings[0] == "it knows phantoms only"
+    assert grade_study(whole_plain_study(Spine()), plain_bundle()).caution == ""
 
 
 class Looks(Says):

@@ -288,3 +288,9 @@ def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the
     assert page.words.count("Left foramen Severe") == page.words.count("Right foramen Severe") == 10
     assert page.words.count("Left subarticular zone Severe 70 %") == 5
     assert not [attrs for attrs in before.all("div") if attrs.get("class") == "foramina"]
+
+
+def test_page_when_the_bundle_has_a_caution_then_it_stands_at_the_top() -> None:
+    words = page_of(dataclasses.replace(example_grades(), caution="it knows phantoms only")).words
+    assert words.index("Do not rely on this: It knows phantoms only.") < words.index("Graded by bundle")
+    assert "Do not rely on this" not in page_of(example_grades()).words

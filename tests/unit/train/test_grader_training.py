@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from stenograde.datasets.phantom import Protocol  # noqa: E402
 from stenograde.errors import BundleError, ConfigError  # noqa: E402
 from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
@@ -80,13 +82,16 @@ def test_the_locator_and_the_card_come_along(trained: Path) -> None:
     assert replace(bundle.table.locator, weights=base.table.locator.weights) == base.table.locator
     ours = load_locator(bundle.table.locator, trained).state_dict()
     for name, wanted in load_locator(base.table.locator, base.folder).state_dict().items():
-        torch.testing.assert_close(ours[name], wanted, rtol=1e-3, atol=1e-6)  # kept in 16 bits
+        torch.testing.assert_close(ours[name], wanted, rtol=1e-3, atol=1e-6)
+    kept = load_file(trained / bundle.table.locator.weights.file)
+    assert {value.dtype for value in kept.values() if value.ndim > 1} == {torch.float16}
     assert bundle.table.canal == base.table.canal
     assert bundle.stamp.name == "lumbar-mri-25"
     assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
     assert "not a medical device" in bundle.card
     for name in ("card.md", "training.json"):
-        assert (trained / f"base-{name}").read_bytes() == (base.folder / name).read_bytes()
+        # that of the locator, though the base has a grader of its own
+        assert (trained / f"base-{name}").read_bytes() == (base.folder / f"base-{name}").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["grader.onnx", "grader.safetensors"])
