@@ -80,6 +80,7 @@ def _print(name: str, scores: CohortScores) -> None:
         metric.add_row(part, str(said), str(weighted), str(only), share)
     console.print(metric)
     console.print(_table("AUC of severe", scores.auc))
+    console.print(_table("share of cells graded as labelled", scores.agreement))
     console.print(_table("mean absolute error", scores.errors))
     console.print(
         f"{scores.n_studies} studies, {len(scores.failures)} not graded, {scores.flagged:.1f} cells per study with a "

@@ -62,10 +62,10 @@ def grader(
         int, typer.Option("--processes", min=0, help="That render patients; 0 for this one alone.")
     ] = 0,
     tested: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--tested",
-            help="What 'stenograde score --json' wrote of this bundle, for its card; goes on from OUT.",
+            help="What 'stenograde score --json' wrote of this bundle, for its card; goes on from OUT; repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -84,7 +84,7 @@ def grader(
         from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
     loaded = load_bundle(base) if base else default_bundle()
-    scores = _read_scores(tested) if tested else None
+    scores = [_read_scores(path) for path in tested or ()]
     folder = out_folder(out)
     with counts_on_stderr() as made:
         crops = make_training_crops(

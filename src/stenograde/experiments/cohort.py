@@ -60,6 +60,8 @@ class CohortScores:
     graded_only: Mapping[str, Interval]
     """The metric on the cells that were graded."""
     auc: Mapping[str, Interval]
+    agreement: Mapping[str, Interval]
+    """Share of labelled cells whose most probable severity is the label's, by condition; nothing said is wrong."""
     coverage: Mapping[str, float]
     """Share of labelled cells that were graded, by condition."""
     errors: Mapping[str, Interval]
@@ -134,6 +136,10 @@ def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: in
         weighted=rsna_score(answers.weighted(), draws=draws, seed=seed),
         graded_only=rsna_score(answers.known_only(keep), draws=draws, seed=seed),
         auc=severe_auc(answers, draws=draws, seed=seed),
+        agreement={
+            condition.value: _mean_of([_agreeing(one, condition) for one in graded], draws=draws, seed=seed)
+            for condition in Condition
+        },
         coverage=_coverage(answers, keep),
         errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
         flagged=float(np.mean([one.n_flagged for one in graded])),
@@ -188,6 +194,15 @@ def _errors(name: str, grades: StudyGrades, truths: _Truths) -> Iterator[float]:
     for item in grades.measurements:
         if item.name == name and item.level is not None and item.level in truths:
             yield item.value - truths[item.level][MEASURED[name]]
+
+
+def _agreeing(one: GradedStudy, condition: Condition) -> tuple[float, ...]:
+    """For each labelled cell of a condition, 1 where the most probable severity is the label's."""
+    return tuple(
+        float(cell in one.said and int(np.argmax(one.said[cell])) == severity.rank)
+        for cell, severity in one.severities.items()
+        if cell.condition is condition
+    )
 
 
 def _coverage(answers: CohortAnswers, keep: np.ndarray) -> dict[str, float]:

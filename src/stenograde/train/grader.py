@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def train_grader(
     seed: int,
     base: Bundle,
     report: Report | None = None,
-    tested: Mapping[str, Any] | None = None,
+    tested: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
 
@@ -126,7 +126,7 @@ def train_grader(
     base : Bundle
         Whose locator and canal model the bundle takes over.
     report : callable, optional
-    tested : mapping, optional
+    tested : sequence of mapping
         What ``stenograde score --json`` wrote of a bundle made before by the same settings, for the card.
 
     Returns

@@ -177,7 +177,7 @@ def write_bundle(
     *,
     training: Mapping[str, Any],
     calibrated: Calibrated,
-    tested: Mapping[str, Any] | None = None,
+    tested: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the grader's files, and those of the base.
 
@@ -190,8 +190,8 @@ def write_bundle(
     training : mapping
         The resolved configuration of the training.
     calibrated : Calibrated
-    tested : mapping, optional
-        Scores on a cohort, for the card.
+    tested : sequence of mapping
+        Scores on cohorts, for the card.
     """
     locator = base.table.locator
     shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)

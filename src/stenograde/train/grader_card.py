@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from stenograde.terms import Condition
 
 
 def card(
-    training: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]], tested: Mapping[str, Any] | None
+    training: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, float]],
+    tested: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the text of the card.
 
@@ -20,19 +23,20 @@ def card(
         The resolved configuration, with ``patients``, ``seed``, ``validation_patients``, ``calibration_patients``.
     scores : mapping
         By condition: what the calibration patients gave.
-    tested : mapping, optional
-        What ``stenograde score --json`` wrote.
+    tested : sequence of mapping
+        What ``stenograde score --json`` wrote of each cohort.
     """
-    return _CARD.format(scores=_score_table(scores), tested=_tested(tested), **training)
+    told = "\n\n".join(_tested(one) for one in tested) or (
+        "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
+    )
+    return _CARD.format(scores=_score_table(scores), tested=told, **training)
 
 
-def _tested(tested: Mapping[str, Any] | None) -> str:
-    if tested is None:
-        return "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
+def _tested(tested: Mapping[str, Any]) -> str:
     passes = {name: one for name, one in tested.items() if isinstance(one, Mapping) and "score" in one}
     lines = [
-        f"`stenograde score` on {tested['data']}: {next(iter(passes.values()))['n_studies']} studies, 95 % intervals "
-        "over studies.",
+        f"`stenograde score` on the cohort `{PurePath(tested['data']).name}`: studies: "
+        f"{next(iter(passes.values()))['n_studies']}; 95 % intervals over studies.",
         "",
         f"| | {' | '.join(passes)} |",
         "|---" * (1 + len(passes)) + "|",
@@ -46,14 +50,21 @@ def _tested(tested: Mapping[str, Any] | None) -> str:
     return "\n".join(lines)
 
 
-_SHOWN = {"weighted": "weighted log loss, ", "auc": "AUC of severe, ", "errors": "mean absolute error, "}
+_SHOWN = {
+    "weighted": "weighted log loss, ",
+    "auc": "AUC of severe, ",
+    "agreement": "graded as labelled, ",
+    "errors": "mean absolute error, ",
+}
 """Tables of a score that the card shows, and what its rows are called."""
 
 
 def _shown(value: Mapping[str, float | None]) -> str:
     known = {name: number for name, number in value.items() if number is not None}
-    if len(known) < len(value):
+    if "value" not in known:
         return "–"
+    if known.get("low") in {None, known["value"]}:
+        return f"{known['value']:.3f}"  # a single study has no interval
     return "{value:.3f} ({low:.3f} to {high:.3f})".format(**known)
 
 

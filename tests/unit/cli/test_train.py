@@ -76,7 +76,7 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
     assert main(["train", "grader", *arguments, "--config", str(tmp_path / "a.toml")]) == 0
     assert asked == [
         (tmp_path / "b", 2, {"patients": 20, "seed": 3, "processes": 2}),
-        (tmp_path / "b", "crops", 3, "lumbar-mri-25", scores),
+        (tmp_path / "b", "crops", 3, "lumbar-mri-25", [scores]),
     ]
     shown = capsys.readouterr()
     assert shown.err == "train patients: 20 of 20\ngrader: epoch 1 of 2, loss 0.5000\n"

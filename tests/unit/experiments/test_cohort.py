@@ -98,6 +98,11 @@ def test_what_is_right_is_scored_so(data: Path, graded_by: list[Study]) -> None:
     assert scores.n_studies == len(graded_by) == 1
     assert scores.score["score"].value == pytest.approx(-np.log(0.9), abs=0.08)
     assert scores.coverage == dict.fromkeys([one.value for one in Condition], 0.8)
+    (study,) = graded
+    for condition, shown in scores.agreement.items():
+        cells = [cell for cell in study.severities if cell.condition == condition]
+        right = [np.argmax(study.said[cell]) == study.severities[cell].rank for cell in cells]
+        assert shown.value == pytest.approx(np.mean(right))
     assert scores.errors["level_point_mm"].value == pytest.approx(5.0)
     assert scores.errors["canal_ap_diameter"].value == pytest.approx(1.0)
     assert scores.errors["dural_sac_area"].value == pytest.approx(20.0)

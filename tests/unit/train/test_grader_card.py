@@ -30,21 +30,29 @@ def scores(log_loss: float) -> dict[str, Any]:
         "score": {},
         "weighted": {"average": of(log_loss), "any_severe": of(0.3)},
         "auc": {"macro": of(0.96)},
+        "agreement": {"spinal_canal_stenosis": {"value": 0.8, "low": 0.8, "high": 0.8, "draws": 9}},
         "errors": {"level_point_mm": of(None)},
     }
 
 
 def test_card_when_tested_then_each_pass_is_a_column_and_what_is_unknown_a_dash() -> None:
-    tested = {"data": "COHORT", "draws": 9, "whole studies": scores(0.4), "one series left out": scores(0.45)}
-    text = card(TRAINING, CALIBRATION, tested)
-    assert "`stenograde score` on COHORT: 60 studies" in text
+    tested = {
+        "data": "/some/where/COHORT",
+        "draws": 9,
+        "whole studies": scores(0.4),
+        "one series left out": scores(0.45),
+    }
+    text = card(TRAINING, CALIBRATION, [tested])
+    assert "`stenograde score` on the cohort `COHORT`: studies: 60" in text
+    assert "/some/where" not in text
     assert "| | whole studies | one series left out |" in text
     assert "| weighted log loss, average | 0.400 (0.300 to 0.500) | 0.450 (0.350 to 0.550) |" in text
     assert "| AUC of severe, macro | 0.960 (0.860 to 1.060) | 0.960 (0.860 to 1.060) |" in text
     assert "| mean absolute error, level point mm | – | – |" in text
+    assert "| graded as labelled, spinal canal stenosis | 0.800 | 0.800 |" in text
     assert "no severe cell" in text
     assert "7 virtual patients (seed 3), 2 more" in text
 
 
 def test_card_when_not_tested_then_it_says_so() -> None:
-    assert "Not tested yet" in card(TRAINING, CALIBRATION, None)
+    assert "Not tested yet" in card(TRAINING, CALIBRATION)
