@@ -214,11 +214,19 @@ def write_bundle(
     versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
     resolved = {
         "versions": {"python": platform.python_version(), **versions},
-        "base": asdict(base.stamp),
+        "base": _first_base(base),
         "training": training,
         "calibration": calibrated.scores,
     }
     (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+
+
+def _first_base(base: Bundle) -> dict[str, str]:
+    """Stamp of the bundle that a locator comes from, through bundles that took it over."""
+    if base.table.grader is None:
+        return asdict(base.stamp)
+    first: dict[str, str] = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))["base"]
+    return first
 
 
 def _seen(

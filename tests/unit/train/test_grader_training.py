@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def test_the_locator_and_the_card_come_along(trained: Path) -> None:
     assert bundle.stamp.name == "lumbar-mri-25"
     assert "2 virtual patients (seed 3), 1 more to choose the epoch" in bundle.card
     assert "not a medical device" in bundle.card
+    told = json.loads((trained / "training.json").read_text(encoding="utf-8"))
+    assert told["base"]["name"] == "lumbar-mri", "the bundle that the locator was trained for"
     for name in ("card.md", "training.json"):
         # that of the locator, though the base has a grader of its own
         assert (trained / f"base-{name}").read_bytes() == (base.folder / f"base-{name}").read_bytes()
