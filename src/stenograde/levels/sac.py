@@ -191,8 +191,9 @@ def _outline(
     if closed < MIN_CLOSED:
         return None
     radius_mm = np.minimum(radius_mm, LEAK * _median_around(radius_mm, LEAK_RAYS))
-    radius_mm = _where_fallen(picture, start, radius_mm, least_mm)
-    radius_mm = np.minimum(radius_mm, _dura_mm(picture, start, radius_mm, (back_mm - front_mm) / 2))
+    fine = ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
+    radius_mm = _where_fallen(fine, start, radius_mm, least_mm)
+    radius_mm = np.minimum(radius_mm, _dura_mm(fine, start, radius_mm, (back_mm - front_mm) / 2))
     radius_mm = _median_around(radius_mm, NEIGHBOUR_RAYS)
     area_mm2 = float(0.5 * np.sin(2 * np.pi / N_RAYS) * (radius_mm @ np.roll(radius_mm, 1)))
     if not AREA_MM2[0] <= area_mm2 <= AREA_MM2[1]:
@@ -201,7 +202,7 @@ def _outline(
 
 
 def _where_fallen(
-    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], least_mm: float
+    fine: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], least_mm: float
 ) -> NDArray[np.float64]:
     """Move each border to where its own ray has fallen, from the fluid or root inside towards the dark outside.
 
@@ -210,7 +211,7 @@ def _where_fallen(
     """
     off = np.arange(-INSIDE_MM, OUTSIDE_MM, GRID_MM / 4)
     way = np.maximum(radius_mm[:, None] + off, 0.0)
-    values = _along_rays(ndimage.gaussian_filter(picture, FINE_MM / GRID_MM), start, way)
+    values = _along_rays(fine, start, way)
     is_inside = (off <= 0) & (way >= least_mm)
     is_inside[:, np.argmax(off >= 0)] = True
     bright = np.argmax(np.where(is_inside, values, -np.inf), axis=1)
@@ -222,13 +223,11 @@ def _where_fallen(
 
 
 def _dura_mm(
-    picture: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], wall_mm: float
+    fine: NDArray[np.float64], start: NDArray[np.float64], radius_mm: NDArray[np.float64], wall_mm: float
 ) -> NDArray[np.float64]:
     """Way along each ray to the near side of the dark line behind the sac, mm; infinite where there is none."""
     way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 4)
-    values = _along_rays(
-        ndimage.gaussian_filter(picture, FINE_MM / GRID_MM), start, np.tile(way, (N_RAYS, 1))
-    )
+    values = _along_rays(fine, start, np.tile(way, (N_RAYS, 1)))
     values = np.mean([np.roll(values, k, axis=0) for k in (-1, 0, 1)], axis=0)
     found = np.full(N_RAYS, np.inf)
     reach = round(INSIDE_MM / (GRID_MM / 4))

@@ -12,14 +12,12 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.levels.crop import LIMIT, CropKind
 from stenograde.terms import Role
 from stenograde.train.batches import made_ahead
 from stenograde.train.fit_config import Batch, FitConfig
 from stenograde.train.grader_crops import CropSet, as_values
-
-SEVERITY_WEIGHTS = (1.0, 2.0, 4.0)
-"""How much cells of each severity count, as in the metric of RSNA 2024."""
 
 CELLS_OF_CONDITIONS = (slice(0, 1), slice(1, 3), slice(3, 5))
 """Cells of a level by condition: canal, foramina, recesses; conditions count alike, as in the metric of RSNA 2024."""

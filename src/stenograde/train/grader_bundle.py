@@ -198,9 +198,11 @@ def write_bundle(
     # written anew, as bundles from before the grader kept them in 32 bits
     weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
     locator = replace(locator, weights=weight_file(weights))
+    # a base that was made so itself hands on what it was made from
+    made_so = base.table.grader is not None
     for name in ("card.md", "training.json"):
-        first = base.folder / f"{BASE}{name}"  # a base that was made so itself hands on what it was made from
-        shutil.copyfile(first if first.is_file() else base.folder / name, out / f"{BASE}{name}")
+        shutil.copyfile(base.folder / (f"{BASE}{name}" if made_so else name), out / f"{BASE}{name}")
+    told = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))
     table = {
         "name": f"{base.table.name.removesuffix('-25')}-25",
         "version": version("stenograde"),
@@ -214,19 +216,11 @@ def write_bundle(
     versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
     resolved = {
         "versions": {"python": platform.python_version(), **versions},
-        "base": _first_base(base),
+        "base": told["base"] if made_so else asdict(base.stamp),
         "training": training,
         "calibration": calibrated.scores,
     }
     (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
-
-
-def _first_base(base: Bundle) -> dict[str, str]:
-    """Stamp of the bundle that a locator comes from, through bundles that took it over."""
-    if base.table.grader is None:
-        return asdict(base.stamp)
-    first: dict[str, str] = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))["base"]
-    return first
 
 
 def _seen(
