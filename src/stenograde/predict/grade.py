@@ -1,7 +1,7 @@
 """A study and a bundle to grades with evidence, measurements and reasons; nothing is invented.
 
-A bundle with a grader grades every cell by it, and the canal model's measurements are a second opinion. One without
-grades spinal canal stenosis from measurements; the other cells say ``not_graded``.
+A bundle with a grader grades every cell by it; for the canal, the canal model's measurements are a second opinion that
+is pooled with it. One without grades spinal canal stenosis from measurements; the other cells say ``not_graded``.
 """
 
 from __future__ import annotations
