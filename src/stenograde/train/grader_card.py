@@ -93,8 +93,8 @@ RSNA 2024: spinal canal, left and right foramen, left and right subarticular zon
 The locator and the canal model of the bundle it was made from (see `training.json`), and a level grader: crops of
 the sagittal T2/STIR, sagittal T1 and axial T2 series around each level, seen from the left and from the right by one
 set of weights, joined by an attention that leaves out what is absent. For the canal, the canal model, which measures,
-is pooled with it in equal parts and stays visible as a second opinion; where the two differ, the report says so or gives
-no grade, and where the grader's pictures are not to be relied on the measurements alone are the grade.
+is pooled with it in equal parts and stays visible as a second opinion; where the two differ, the report says so or
+gives no grade, and where the grader's pictures are not to be relied on the measurements alone are the grade.
 
 ## Trained on
 
