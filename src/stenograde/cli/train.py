@@ -30,22 +30,30 @@ def locator(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; training goes on where it was.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", min=0, help="That render virtual patients; 0 for this one alone.")
+    ] = 0,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
-    Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores end up
-    in the bundle's card.
+    Real slices with masks are few and of one sequence, so virtual patients are rendered besides, once, into
+    OUT/training. Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores
+    end up in the bundle's card.
     """
     from stenograde.cli.output import needs_training, out_folder
-    from stenograde.cli.progress import fits_on_stderr
+    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
 
     with needs_training("training needs"):
-        from stenograde.train.locator import LocatorTraining, train_locator
+        from stenograde.datasets.spider import read_spider
+        from stenograde.train.locator import LocatorTraining, make_virtual_slices, train_locator
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
+    slices, folder = read_spider(data), out_folder(out)
+    with counts_on_stderr() as made:
+        virtual = make_virtual_slices(folder, settings, processes=processes, made=made)
     with fits_on_stderr() as report:
-        train_locator(data, out_folder(out), settings, report=report)
+        train_locator(slices, folder, settings, virtual, report=report)
     print(f"bundle: {out}")
 
 

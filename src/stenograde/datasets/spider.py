@@ -23,15 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from stenograde.datasets.marked_slice import NOT_VERTEBRA, UNKNOWN, MarkedSlice
 from stenograde.datasets.picture_files import PictureFile
 from stenograde.errors import DatasetError
 from stenograde.terms import Structure
-
-UNKNOWN = 255
-"""Mask value of a pixel about which the annotation says nothing."""
-
-NOT_VERTEBRA = 254
-"""Mask value of a pixel of which only is known that it is no vertebra."""
 
 SPACE_SPACING_MM = 0.46875
 """Pixel spacing of every T2 SPACE series of the set, mm (its ``overview.csv``)."""
@@ -55,23 +50,31 @@ _LEVEL_COLOURS = (
 
 
 @dataclass(frozen=True, eq=False)
-class SpiderSlice:
-    """One sagittal slice, upright, anterior to the left.
+class SpiderSlices:
+    """The slices of the three folders."""
 
-    ``mask`` holds :attr:`Structure.code` values, 0 for background, :data:`UNKNOWN` or :data:`NOT_VERTEBRA`;
-    None when the slice has no annotation.
+    space: tuple[MarkedSlice, ...]
+    coloured: tuple[MarkedSlice, ...]
+    midsagittal: tuple[MarkedSlice, ...]
+
+
+def read_spider(data: Path) -> SpiderSlices:
+    """Read the slices of all folders.
+
+    Parameters
+    ----------
+    data : Path
+        Holds ``spider_t2space_masks`` and, if at hand, ``spider_level_masks`` and ``spider_midsagittal``.
+
+    Raises
+    ------
+    DatasetError
+        If the data are not laid out as expected.
     """
-
-    name: str
-    patient: str
-    picture: NDArray[np.float32]
-    """Shape (rows, columns)."""
-    mask: NDArray[np.uint8] | None
-    spacing_mm: tuple[float, float]
-    """Between rows, between columns."""
+    return SpiderSlices(read_space_slices(data), read_level_slices(data), read_midsagittal_slices(data))
 
 
-def read_space_slices(data: Path) -> tuple[SpiderSlice, ...]:
+def read_space_slices(data: Path) -> tuple[MarkedSlice, ...]:
     """Read the T2 SPACE slices with masks.
 
     Parameters
@@ -93,11 +96,11 @@ def read_space_slices(data: Path) -> tuple[SpiderSlice, ...]:
         for value, code in _SPACE_CODES.items():
             mask[stored == value] = code
         spacing = (SPACE_SPACING_MM, SPACE_SPACING_MM)
-        slices.append(SpiderSlice(image.stem, image.stem.split("_")[0], picture, mask, spacing))
+        slices.append(MarkedSlice(image.stem, image.stem.split("_")[0], picture, mask, spacing))
     return tuple(slices)
 
 
-def read_level_slices(data: Path) -> tuple[SpiderSlice, ...]:
+def read_level_slices(data: Path) -> tuple[MarkedSlice, ...]:
     """Read the T1 and T2 slices with coloured vertebrae; empty when the folder is absent.
 
     Rows above the highest and below the lowest coloured vertebra are :data:`UNKNOWN`, as the set colours no
@@ -130,7 +133,7 @@ def read_level_slices(data: Path) -> tuple[SpiderSlice, ...]:
         slices.append((image.stem, patient, picture, mask))
     every = [pitch * shape[0] ** -1 for (_, shape), found in pitches.items() for pitch in found]
     return tuple(
-        SpiderSlice(name, patient, picture, mask, (spacing, spacing))
+        MarkedSlice(name, patient, picture, mask, (spacing, spacing))
         for name, patient, picture, mask in slices
         for spacing in [
             VERTEBRA_PITCH_MM
@@ -139,7 +142,7 @@ def read_level_slices(data: Path) -> tuple[SpiderSlice, ...]:
     )
 
 
-def read_midsagittal_slices(data: Path) -> tuple[SpiderSlice, ...]:
+def read_midsagittal_slices(data: Path) -> tuple[MarkedSlice, ...]:
     """Read the mid-sagittal T1 and T2 slices, without masks; empty when the folder is absent.
 
     Raises
@@ -160,7 +163,7 @@ def read_midsagittal_slices(data: Path) -> tuple[SpiderSlice, ...]:
             raise DatasetError(msg)
         spacing = (float(numbers[0]), float(numbers[1]))
         slices.append(
-            SpiderSlice(image.stem, image.stem.split("_")[0], PictureFile(image).read(), None, spacing)
+            MarkedSlice(image.stem, image.stem.split("_")[0], PictureFile(image).read(), None, spacing)
         )
     return tuple(slices)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stenograde.datasets.spider import UNKNOWN
+from stenograde.datasets.marked_slice import UNKNOWN
 from stenograde.images.standardise import standardise
 from stenograde.terms import Structure
 

@@ -1,9 +1,10 @@
-"""Train the locator on SPIDER slices: patient-disjoint folds for the scores, then one net on all for the bundle.
+"""Train the locator on SPIDER and on virtual patients: patient-disjoint folds for the scores, then one net on all.
 
-Each net is fitted in three stages: on slices with masks alone; with the mid-sagittal slices that have none, marked
-by the first net (self-training, Xie et al., doi:10.1109/CVPR42600.2020.01070); on slices with masks again, hardly
-changed. The marks for a fold come from a net that never saw the fold's test patients, and those patients' slices
-are left out.
+One net is fitted on virtual patients alone, whose masks are true in every contrast. Each net goes on from there in
+three stages: on slices with masks; with the mid-sagittal slices that have none, marked by the net so far
+(self-training, Xie et al., doi:10.1109/CVPR42600.2020.01070); on slices with masks again, hardly changed. Each epoch
+also shows some virtual patients. The marks for a fold come from a net that never saw the fold's test patients, and
+those patients' slices are left out.
 """
 
 from __future__ import annotations
@@ -18,13 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stenograde.datasets.spider import (
-    UNKNOWN,
-    SpiderSlice,
-    read_level_slices,
-    read_midsagittal_slices,
-    read_space_slices,
-)
+from stenograde.datasets.marked_slice import UNKNOWN, MarkedSlice
+from stenograde.datasets.spider import SpiderSlices
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.marks import mark
 from stenograde.terms import Structure
@@ -34,6 +30,7 @@ from stenograde.train.export import export_locator
 from stenograde.train.locator_bundle import write_bundle
 from stenograde.train.locator_samples import LocatorBatches, LocatorSamples, loss_of
 from stenograde.train.loop import EpochRecord, FitConfig, fit
+from stenograde.train.phantom_slices import PhantomSlicesConfig, make_phantom_slices
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +41,16 @@ class LocatorTraining:
 
     net: LocatorConfig = field(default_factory=lambda: LocatorConfig(widths=(24, 48, 96, 144, 192)))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    first: FitConfig = field(default_factory=lambda: FitConfig(epochs=28))
+    virtual: PhantomSlicesConfig = field(default_factory=PhantomSlicesConfig)
+    virtual_share: float = 0.5
+    """Slices of virtual patients in an epoch, for each slice with a mask."""
+    start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
+    """On virtual patients alone."""
+    first: FitConfig = field(default_factory=lambda: FitConfig(epochs=12))
     """On slices with masks."""
-    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=12, seed=8))
-    """With slices marked by the first net."""
-    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=24, learning_rate=1.5e-3, seed=9))
+    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=8, seed=8))
+    """With slices marked by the net so far."""
+    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=20, learning_rate=1.5e-3, seed=9))
     """On slices with masks once more, hardly changed, so that borders are learnt as they are."""
     finish_augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(mild_share=0.8, turn_deg=8.0, log_scale=0.12, bend_mm=6.0)
@@ -64,22 +66,63 @@ class LocatorTraining:
         if self.folds == 1 or self.folds < 0:
             msg = f"folds must be 0 (none) or at least 2, got {self.folds}"
             raise ValueError(msg)
+        if self.virtual_share < 0:
+            msg = f"virtual_share must be 0 or more, got {self.virtual_share}"
+            raise ValueError(msg)
 
 
 Report = Callable[[str, float, int, float | None], None]
 """Called with (what is fitted, epochs done, epochs in all, mean loss), the loss at the end of each epoch only."""
 
 
-def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Report | None = None) -> Path:
+Made = Callable[[str, int, int], None]
+"""Called with (what is made, how many are, how many in all)."""
+
+
+def make_virtual_slices(
+    out: Path, config: LocatorTraining, *, processes: int = 0, made: Made | None = None
+) -> list[MarkedSlice]:
+    """Make the slices of virtual patients, or go on making them, in ``out/training``.
+
+    Parameters
+    ----------
+    out : Path
+    config : LocatorTraining
+    processes : int
+        That render patients; 0 for this one.
+    made : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds slices of other settings.
+    """
+
+    def done(number: int) -> None:
+        if made:
+            made("virtual patients", number, config.virtual.patients)
+
+    return make_phantom_slices(out / "training" / "virtual", config.virtual, workers=processes, done=done)
+
+
+def train_locator(
+    data: SpiderSlices,
+    out: Path,
+    config: LocatorTraining,
+    virtual: Sequence[MarkedSlice],
+    *,
+    report: Report | None = None,
+) -> Path:
     """Train, score by fold, and write a bundle; started again with the same ``out`` it goes on.
 
     Parameters
     ----------
-    data : Path
-        Holds ``spider_t2space_masks`` and, if at hand, ``spider_level_masks`` and ``spider_midsagittal``.
+    data : SpiderSlices
     out : Path
         Becomes the bundle; checkpoints and fold scores lie in ``out/training``.
     config : LocatorTraining
+    virtual : sequence of MarkedSlice
+        By :func:`make_virtual_slices`; with none, each net starts from nothing.
     report : callable, optional
 
     Returns
@@ -88,23 +131,24 @@ def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Rep
 
     Raises
     ------
-    DatasetError
-        If the data are not laid out as expected.
+    ConfigError
+        If ``out`` holds checkpoints of other settings.
     """
     keep_freed_memory()
-    space, coloured = read_space_slices(data), read_level_slices(data)
-    unmarked = read_midsagittal_slices(data)
+    space, unmarked = data.space, data.midsagittal
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
+    stages = _Stages(config, virtual, report)
+    start = stages.fit(work / "start", [], [], config.start, turn=len(virtual)) if virtual else None
     # whose patients the coloured slices show is unknown, so they are left out of the folds
-    net = _fit_in_stages([*space, *coloured], list(unmarked), config, work / "all", report)
+    net = stages.fit_all([*space, *data.coloured], unmarked, work / "all", start)
     scores = []
     for number, held_out in enumerate(patient_folds(space, config.folds, config.fold_seed), start=1):
         result = work / f"fold-{number}.json"
         if not result.is_file():
             kept = [s for s in space if s.patient not in held_out]
             others = [s for s in unmarked if s.patient not in held_out]
-            of_fold = _fit_in_stages(kept, others, config, work / f"fold-{number}", report)
+            of_fold = stages.fit_all(kept, others, work / f"fold-{number}", start)
             tested = [s for s in space if s.patient in held_out]
             result.write_text(json.dumps({s.name: dice_of(of_fold, config.net, s) for s in tested}, indent=1))
         scores.append(json.loads(result.read_text()))
@@ -113,14 +157,14 @@ def train_locator(data: Path, out: Path, config: LocatorTraining, *, report: Rep
     return out
 
 
-def patient_folds(slices: Sequence[SpiderSlice], folds: int, seed: int) -> list[set[str]]:
+def patient_folds(slices: Sequence[MarkedSlice], folds: int, seed: int) -> list[set[str]]:
     """Return the test patients of each fold; every patient is in exactly one."""
     patients = sorted({one.patient for one in slices})
     np.random.default_rng(seed).shuffle(patients)
     return [set(patients[number::folds]) for number in range(folds)]
 
 
-def dice_of(net: Locator, config: LocatorConfig, one: SpiderSlice) -> dict[str, float]:
+def dice_of(net: Locator, config: LocatorConfig, one: MarkedSlice) -> dict[str, float]:
     """Dice overlap of each structure on the slice's own grid."""
     mask = mark_slice(net, config, one)[0]
     assert one.mask is not None
@@ -133,7 +177,7 @@ def dice_of(net: Locator, config: LocatorConfig, one: SpiderSlice) -> dict[str, 
 
 
 def mark_slice(
-    net: Locator, config: LocatorConfig, one: SpiderSlice
+    net: Locator, config: LocatorConfig, one: MarkedSlice
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Mark a slice with a net; mask and its probability, each (rows, columns) on the slice's own grid."""
 
@@ -146,45 +190,64 @@ def mark_slice(
     return np.argmax(fine, axis=0).astype(np.uint8), fine.max(axis=0)
 
 
-def _fit_in_stages(
-    marked: Sequence[SpiderSlice],
-    unmarked: Sequence[SpiderSlice],
-    config: LocatorTraining,
-    work: Path,
-    report: Report | None,
-) -> Locator:
-    alone = [1.0] * len(marked)
-    stages = _Stages(config, work, report)
-    net = stages.fit("first", marked, alone, config.first)
-    if unmarked:
-        own = [_with_own_mark(net, one, config) for one in unmarked]
-        weights = alone + [config.own_marks_weight] * len(own)
-        net = stages.fit("second", [*marked, *own], weights, config.second, start=net)
-    return stages.fit("finish", marked, alone, config.finish, start=net, augment=config.finish_augment)
-
-
 @dataclass(frozen=True)
 class _Stages:
     """Fits one net after the other, each with a checkpoint of its own."""
 
     config: LocatorTraining
-    work: Path
+    virtual: Sequence[MarkedSlice]
     report: Report | None
+
+    def fit_all(
+        self,
+        marked: Sequence[MarkedSlice],
+        unmarked: Sequence[MarkedSlice],
+        work: Path,
+        start: Locator | None,
+    ) -> Locator:
+        """Fit the three stages on real slices."""
+        config, alone = self.config, [1.0] * len(marked)
+        turn = round(config.virtual_share * len(marked))
+
+        def folder(stage: str) -> Path:
+            return work.with_name(f"{work.name}.{stage}")
+
+        net = self.fit(folder("first"), marked, alone, config.first, turn=turn, start=start)
+        if unmarked:
+            own = [_with_own_mark(net, one, config) for one in unmarked]
+            weights = alone + [config.own_marks_weight] * len(own)
+            net = self.fit(folder("second"), [*marked, *own], weights, config.second, turn=turn, start=net)
+        return self.fit(
+            folder("finish"),
+            marked,
+            alone,
+            config.finish,
+            turn=turn,
+            start=net,
+            augment=config.finish_augment,
+        )
 
     def fit(
         self,
-        stage: str,
-        slices: Sequence[SpiderSlice],
+        folder: Path,
+        slices: Sequence[MarkedSlice],
         weights: Sequence[float],
         how: FitConfig,
         *,
+        turn: int,
         start: Locator | None = None,
         augment: AugmentConfig | None = None,
     ) -> Locator:
-        """Fit a net, from the weights of another if there is one."""
-        name, config = f"{self.work.name}.{stage}", self.config
+        """Fit a net, from the weights of another if there is one; ``turn`` virtual slices are in each epoch."""
+        config = self.config
         samples = LocatorSamples(
-            slices, weights, augment or config.augment, grid_mm=config.net.spacing_mm, seed=how.seed
+            slices,
+            weights,
+            augment or config.augment,
+            grid_mm=config.net.spacing_mm,
+            seed=how.seed,
+            in_turn=self.virtual,
+            turn=turn,
         )
         torch.manual_seed(how.seed)
         net = Locator(config.net)
@@ -193,16 +256,15 @@ class _Stages:
 
         def progress(done: float, record: EpochRecord | None) -> None:
             if self.report:
-                self.report(name, done, how.epochs, record.loss if record else None)
+                self.report(folder.name, done, how.epochs, record.loss if record else None)
 
         batches = LocatorBatches(samples, how)
-        folder = self.work.with_name(name)
         fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=progress).net
         assert isinstance(fitted, Locator)
         return fitted.to("cpu")
 
 
-def _with_own_mark(net: Locator, one: SpiderSlice, config: LocatorTraining) -> SpiderSlice:
+def _with_own_mark(net: Locator, one: MarkedSlice, config: LocatorTraining) -> MarkedSlice:
     mask, certainty = mark_slice(net, config.net, one)
     mask[certainty < config.own_marks_certain] = UNKNOWN
     return replace(one, mask=mask)

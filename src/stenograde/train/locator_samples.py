@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from stenograde.datasets.spider import NOT_VERTEBRA, UNKNOWN, SpiderSlice
+from stenograde.datasets.marked_slice import NOT_VERTEBRA, UNKNOWN, MarkedSlice
 from stenograde.nets.locator import N_CLASSES, N_HEAT_MAPS
 from stenograde.terms import Structure
 from stenograde.train import augment
@@ -78,31 +78,39 @@ class LocatorSamples(Dataset[dict[str, Tensor]]):
 
     Parameters
     ----------
-    slices : sequence of SpiderSlice
+    slices : sequence of MarkedSlice
         With masks.
     weights : sequence of float
         How much each slice counts in the loss (pseudo-labels less).
+    in_turn : sequence of MarkedSlice, optional
+        More slices with masks, of which each epoch shows the next ``turn``.
+    turn : int
     """
 
     def __init__(
         self,
-        slices: Sequence[SpiderSlice],
+        slices: Sequence[MarkedSlice],
         weights: Sequence[float],
         config: augment.AugmentConfig,
         *,
         grid_mm: float,
         seed: int,
+        in_turn: Sequence[MarkedSlice] = (),
+        turn: int = 0,
     ) -> None:
         self.config, self.grid_mm, self.seed = config, grid_mm, seed
-        self.prepared = [_prepare(one, weight) for one, weight in zip(slices, weights, strict=True)]
+        self.always = [_prepare(one, weight) for one, weight in zip(slices, weights, strict=True)]
+        order = np.random.default_rng(seed).permutation(len(in_turn))
+        self.in_turn = [_prepare(in_turn[k], 1.0) for k in order]
+        self.turn = turn if in_turn else 0
 
     def __len__(self) -> int:
-        return len(self.prepared)
+        return len(self.always) + self.turn
 
     def __getitem__(self, at: tuple[int, int]) -> dict[str, Tensor]:
         """Return input (1, rows, columns), mask, heat (2, rows, columns), heat_known and weight."""
         epoch, index = at
-        one = self.prepared[index]
+        one = self._slice(epoch, index)
         rng = np.random.default_rng([self.seed, epoch, index])
         change = augment.sample(rng, self.config)
         picture, marks = augment.apply(
@@ -116,6 +124,11 @@ class LocatorSamples(Dataset[dict[str, Tensor]]):
             "heat_known": torch.tensor(float(one.has_discs)),
             "weight": torch.tensor(one.weight),
         }
+
+    def _slice(self, epoch: int, index: int) -> _Prepared:
+        if index < len(self.always):
+            return self.always[index]
+        return self.in_turn[(epoch * self.turn + index - len(self.always)) % len(self.in_turn)]
 
 
 class LocatorBatches:
@@ -215,7 +228,7 @@ def loss_of(output: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return ((cross_entropy + 0.5 * dice + 3 * heat_loss) * weight).mean()
 
 
-def _prepare(one: SpiderSlice, weight: float) -> _Prepared:
+def _prepare(one: MarkedSlice, weight: float) -> _Prepared:
     if one.mask is None:
         msg = f"slice {one.name} must have a mask to be trained on, got none"
         raise ValueError(msg)

@@ -18,24 +18,31 @@ def test_locator_when_settings_are_given_then_training_gets_them(
 ) -> None:
     asked = []
 
-    def train(data: Path, out: Path, settings: object, *, report: object) -> None:
-        asked.append((data, out, settings.folds, settings.first.epochs))  # type: ignore[attr-defined]
+    def make(out: Path, settings: object, *, processes: int, made: object) -> str:
+        asked.append((out, processes))
+        made("virtual patients", 20, 20)  # type: ignore[operator]
+        return "virtual"
+
+    def train(data: object, out: Path, settings: object, virtual: object, *, report: object) -> None:
+        asked.append((data, out, settings.folds, settings.first.epochs, virtual))  # type: ignore[attr-defined]
         report("all", 1, 2, 0.5)  # type: ignore[operator]
 
+    monkeypatch.setattr("stenograde.datasets.spider.read_spider", lambda data: f"slices of {data}")
+    monkeypatch.setattr("stenograde.train.locator.make_virtual_slices", make)
     monkeypatch.setattr("stenograde.train.locator.train_locator", train)
     (tmp_path / "a.toml").write_text("folds = 3\n[first]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
-    assert main(["train", "locator", *arguments]) == 0
-    assert asked == [(Path("d"), tmp_path / "b", 3, 2)]
+    assert main(["train", "locator", *arguments, "--processes", "2"]) == 0
+    assert asked == [(tmp_path / "b", 2), ("slices of d", tmp_path / "b", 3, 2, "virtual")]
     shown = capsys.readouterr()
-    assert shown.err == "all: epoch 1 of 2, loss 0.5000\n"
+    assert shown.err == "virtual patients: 20 of 20\nall: epoch 1 of 2, loss 0.5000\n"
     assert shown.out == f"bundle: {tmp_path / 'b'}\n"
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("fold = 3", "the configuration has no setting 'fold'; it has: net, augment, first, "),
+        ("fold = 3", "the configuration has no setting 'fold'; it has: net, augment, virtual, "),
         ("folds = 1", "the configuration: folds must be 0 (none) or at least 2, got 1"),
         ("[first]\nepochs = 'many'", "first.epochs must be a whole number, got 'many'"),
     ],
@@ -119,6 +126,7 @@ def test_locator_when_data_are_not_there_then_that_is_said(
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "spider_t2space_masks" in shown
+    assert not (tmp_path / "b").exists(), "no virtual patient is rendered for nothing"
 
 
 def test_locator_when_torch_is_missing_then_the_extra_that_brings_it_is_named(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.spider_files import picture_and_mask
 
-from stenograde.datasets.spider import UNKNOWN
+from stenograde.datasets.marked_slice import UNKNOWN
 from stenograde.train.augment import AugmentConfig, apply, no_change, sample
 
 CONFIG = AugmentConfig(size_px=(160, 128))

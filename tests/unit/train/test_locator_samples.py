@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.spider_files import picture_and_mask  # noqa: E402
 
-from stenograde.datasets.spider import NOT_VERTEBRA, UNKNOWN, SpiderSlice  # noqa: E402
+from stenograde.datasets.marked_slice import NOT_VERTEBRA, UNKNOWN, MarkedSlice  # noqa: E402
 from stenograde.train.augment import AugmentConfig  # noqa: E402
 from stenograde.train.locator_samples import LocatorSamples, disc_instances, heat_maps, loss_of  # noqa: E402
 
@@ -87,7 +87,7 @@ def test_not_vertebra_is_content_with_any_other_class() -> None:
 
 def test_samples_depend_on_epoch_and_index_alone() -> None:
     picture, mask = picture_and_mask()
-    one = SpiderSlice("a", "a", picture.astype(np.float32), mask, (0.6, 0.6))
+    one = MarkedSlice("a", "a", picture.astype(np.float32), mask, (0.6, 0.6))
     samples = LocatorSamples([one], [0.5], AugmentConfig(size_px=(64, 64)), grid_mm=0.6, seed=3)
     again, first = samples[(2, 0)], samples[(2, 0)]
     assert all(torch.equal(again[name], first[name]) for name in first)
@@ -96,6 +96,20 @@ def test_samples_depend_on_epoch_and_index_alone() -> None:
 
 
 def test_a_slice_without_mask_cannot_be_trained_on() -> None:
-    one = SpiderSlice("a", "a", np.zeros((4, 4), np.float32), None, (1.0, 1.0))
+    one = MarkedSlice("a", "a", np.zeros((4, 4), np.float32), None, (1.0, 1.0))
     with pytest.raises(ValueError, match="slice a must have a mask"):
         LocatorSamples([one], [1.0], AugmentConfig(), grid_mm=0.6, seed=0)
+
+
+def test_slices_in_turn_are_all_shown_before_one_comes_again() -> None:
+    mask = np.zeros((16, 16), np.uint8)
+    slices = [
+        MarkedSlice(str(k), str(k), np.full((16, 16), k, np.float32), mask, (1.0, 1.0)) for k in range(6)
+    ]
+    samples = LocatorSamples(
+        slices[:1], [1.0], AugmentConfig(size_px=(16, 16)), grid_mm=1.0, seed=3, in_turn=slices[1:], turn=2
+    )
+    assert len(samples) == 3
+    shown = [samples._slice(epoch, index).picture[0, 0] for epoch in range(5) for index in (1, 2)]
+    assert sorted(shown[:5]) == sorted(shown[5:]) == [1, 2, 3, 4, 5]
+    assert all(samples._slice(epoch, 0).picture[0, 0] == 0 for epoch in range(3))
