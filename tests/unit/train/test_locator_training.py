@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.spider_files import write_spider  # noqa: E402
 
-from stenograde.datasets.marked_slice import MarkedSlice
+from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
 from stenograde.datasets.phantom import ProtocolMix  # noqa: E402
 from stenograde.datasets.spider import read_space_slices, read_spider  # noqa: E402
 from stenograde.errors import BundleError  # noqa: E402
