@@ -60,6 +60,10 @@ class Spine:
     """Discs without disc probability."""
     lengths: Mapping[str, float] = field(default_factory=dict)
     """Length of a disc where it is not :data:`DISC_LENGTH_MM`, mm."""
+    flatness: float = 4.0
+    """Of the canal's cross-section: 2 is an ellipse, 4 as deep at 4 mm beside the middle as in it."""
+    taper: float = 0.0
+    """Diameter lost per mm below L4/L5."""
     cut_above_mm: float = 0.0
     """The field of view begins here."""
     cut_below_mm: float = FIELD_MM[0]
@@ -102,7 +106,7 @@ class Spine:
         for name, narrow in self.diameters.items():
             away = self.line[:, 0] - DISC_ROWS_MM[name]
             value -= (CANAL_MM - narrow) * np.exp(-np.log(2) * (away / NARROWING_MM) ** 2)
-        return value
+        return value - self.taper * np.clip(self.line[:, 0] - DISC_ROWS_MM["L4/L5"], 0, None)
 
     def disc_axis(self, name: str) -> Array:
         """Unit vector along a disc to the back, (row, column)."""
@@ -185,8 +189,8 @@ def _probabilities(spine: Spine) -> NDArray[np.float32]:
     away, nearest = away.reshape(at.shape[:2]).astype(np.float32), nearest.reshape(at.shape[:2])
     radius = (spine.diameter[nearest] / 2).astype(np.float32)
     front_mm = -np.einsum("rcd,rcd->rc", at - spine.line[nearest], spine.normals[nearest]).astype(np.float32)
-    # a flat-backed tube: as deep at 4 mm beside the middle as in it
-    roundness = np.clip(1 - (beside / CANAL_HALF_WIDTH_MM) ** 4, 0, None) ** 0.25
+    flatness = spine.flatness
+    roundness = np.clip(1 - np.abs(beside / CANAL_HALF_WIDTH_MM) ** flatness, 0, None) ** (1 / flatness)
     canal = np.clip(0.5 + roundness * radius - away, 0, 1) * (np.abs(beside) < CANAL_HALF_WIDTH_MM)
     wide = np.clip(DISC_HALF_WIDTH_MM + 0.5 - np.abs(beside), 0, 1)
     flat = np.zeros(at.shape[:2], np.float32)

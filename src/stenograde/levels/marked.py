@@ -59,7 +59,8 @@ class MarkedVolume:
 class MidSurface:
     """The mid-sagittal surface: for each row of the grid the slice, in fractions, through the canal's middle.
 
-    ``structures`` (classes, rows, columns) and ``heat`` (2, rows, columns) are the marks averaged around it.
+    ``structures`` (classes, rows, columns) and ``heat`` (2, rows, columns) are the marks averaged around it, but for
+    the canal, which is that of the surface itself: it is round, and shallower beside its middle.
     """
 
     marked: MarkedVolume
@@ -102,9 +103,11 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     step = min(1.0, 5.0 / marked.slice_mm)
     around = [np.clip(slice_of_row + offset, 0, marked.size[0] - 1) for offset in (-step, 0.0, step)]
     shares = (0.25, 0.5, 0.25)
-    structures = sum(s * _on_surface(marked.probabilities, at) for s, at in zip(shares, around, strict=True))
+    cuts = [_on_surface(marked.probabilities, at) for at in around]
+    structures = np.sum([share * cut for share, cut in zip(shares, cuts, strict=True)], axis=0)
+    structures[Structure.CANAL.code] = cuts[1][Structure.CANAL.code]
     heat = np.max([_on_surface(marked.heat, at) for at in around], axis=0)
-    return MidSurface(marked, slice_of_row, np.asarray(structures, np.float32), heat.astype(np.float32))
+    return MidSurface(marked, slice_of_row, structures.astype(np.float32), heat.astype(np.float32))
 
 
 def _on_surface(slices: NDArray[np.float32], slice_of_row: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -13,8 +13,12 @@ from stenograde.levels.discs import Disc
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point, disc_station
 from stenograde.terms import LUMBAR_MRI, Level, Structure
 
-AT_DISC_MM = 5.0
-"""The diameter at a disc is the smallest within this distance of its plane, along the canal, mm."""
+AT_DISC_MM = 3.0
+"""The diameter at a disc is taken at the narrowest place within this distance of its plane, along the canal, mm.
+
+Narrowest against the straight line between its neighbours: at L5/S1 the sac tapers, and its lowest place within reach
+would always be the narrowest.
+"""
 
 AT_BODY_MM = 3.0
 """The diameter at a vertebra is the median within this distance of its middle height, mm."""
@@ -65,9 +69,11 @@ def _measure_level(
 ) -> list[Measurement]:
     canal, level = points.canal, point.level
     found = []
-    at_disc = _narrowest(canal, point.station)
     above, below = _body_stations(points, point)
     bodies = {"above": _at_body(canal, above), "below": _at_body(canal, below)}
+    at_disc = _narrowest(
+        canal, point.station, [station for station in bodies.values() if station is not None]
+    )
     if at_disc is not None:
         found.append(_diameter(points, level, "canal_ap_diameter", at_disc))
     for name, station in bodies.items():
@@ -86,11 +92,14 @@ def _measure_level(
     return found
 
 
-def _narrowest(canal: CanalLine, station: int) -> int | None:
+def _narrowest(canal: CanalLine, station: int, bodies: list[int]) -> int | None:
     reach = round(AT_DISC_MM / STATION_MM)
-    start = max(0, station - reach)
-    window = canal.diameter_mm[start : station + reach + 1]
-    return start + int(np.nanargmin(window)) if np.isfinite(window).any() else None
+    near = np.arange(max(0, station - reach), min(len(canal.diameter_mm), station + reach + 1))
+    diameters = canal.diameter_mm[near]
+    if not np.isfinite(diameters).any():
+        return None
+    usual = np.interp(near, bodies, canal.diameter_mm[bodies]) if len(bodies) > 1 else np.ones(len(near))
+    return int(near[np.nanargmin(diameters / usual)])
 
 
 def _body_stations(points: LevelPoints, point: LevelPoint) -> tuple[int | None, int | None]:

@@ -60,6 +60,24 @@ def test_diameters_are_those_that_were_made(measured, narrow):
         assert found["disc_height"].value == pytest.approx(DISC_HEIGHT_MM, abs=0.5)
 
 
+def test_a_round_canal_is_measured_in_its_middle():
+    """Its neighbours in the stack of slices are shallower, and must not make it so."""
+    spine = Spine(diameters={"L4/L5": 9.0}, flatness=2.0)
+    points = find_levels(spine.marked())
+    for level in LUMBAR_MRI.levels:
+        found = by_name(measure_canal(points, None), level)["canal_ap_diameter"].value
+        assert found == pytest.approx(spine.diameters.get(level.shown, CANAL_MM), abs=TOLERANCE_MM)
+
+
+def test_a_canal_that_tapers_is_measured_at_the_disc_and_not_below_it():
+    taper = 0.15
+    points = find_levels(Spine(taper=taper).marked())
+    found = by_name(measure_canal(points, None), Level.L5_S1)
+    at_disc = CANAL_MM - taper * (DISC_ROWS_MM["L5/S1"] - DISC_ROWS_MM["L4/L5"])
+    assert found["canal_ap_diameter"].value == pytest.approx(at_disc, abs=TOLERANCE_MM)
+    assert found["canal_ap_ratio"].value == pytest.approx(1.0, abs=0.06)
+
+
 def test_points_of_a_length_lie_that_far_apart(measured):
     for one in measured:
         if one.unit == "mm":
