@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,12 @@ import torch
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
-from stenograde.train.fit_config import EpochRecord, FitConfig
+from stenograde.train.fit_config import EpochRecord, FitConfig, Made, Report
 from stenograde.train.grader_batches import CropAugment, GraderBatches, grader_loss
 from stenograde.train.grader_bundle import calibrate, export_grader, write_bundle
-from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_plain, make_crops
+from stenograde.train.grader_crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop import fit
-
-Made = Callable[[str, int, int], None]
-"""Called with (which patients, how many are made, how many in all)."""
-
-Report = Callable[[str, float, int, float | None], None]
-"""Called with (what is fitted, epochs done, epochs in all, mean loss), the loss at the end of each epoch only."""
+from stenograde.train.made_once import as_plain
 
 
 @dataclass(frozen=True)

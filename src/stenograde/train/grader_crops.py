@@ -5,10 +5,8 @@ Each patient depends on the seed and its number alone, so that making can stop a
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,27 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.datasets import phantom as phantom_package
 from stenograde.datasets.phantom import (
     ContrastMode,
     Population,
     Protocol,
     ProtocolMix,
-    draw_protocol,
     make_patient,
 )
 from stenograde.datasets.phantom.level_views import LocatorError, render_levels, true_levels
-from stenograde.errors import ConfigError
 from stenograde.files import write_whole
 from stenograde.levels.crop import LIMIT, CropConfig, CropKind, crop_levels
 from stenograde.terms import LUMBAR_MRI, Side
+from stenograde.train.made_once import SETTINGS, check_settings, protocol_in, settings_of
 from stenograde.workers import in_processes
 
 STORED_PER_UNIT = 127 / LIMIT
 """Stored value of a crop's 1.0: crops are kept as whole numbers of 8 bits."""
-
-SETTINGS = "settings.json"
-"""What the crops in a folder were made by."""
 
 
 class Part(StrEnum):
@@ -80,8 +73,7 @@ class CropsConfig:
         """Draw how one patient is acquired."""
         if self.protocol is not None:
             return self.protocol
-        contrast = self.contrasts[int(rng.integers(len(self.contrasts)))]
-        return replace(draw_protocol(rng, replace(self.mix, contrast=contrast)), layers=self.layers)
+        return protocol_in(rng, self.contrasts, self.mix, layers=self.layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +132,7 @@ def make_crops(
     ConfigError
         If the folder holds crops made by other settings.
     """
-    settings = _settings(config, part=part, patients=patients, seed=seed)
+    settings = settings_of(config, part=part, patients=patients, seed=seed)
     arrays = _opened(folder, settings, patients, config.crops)
     crops, present, severities = arrays
     # a severity of -1 says that a patient is still to be made
@@ -189,18 +181,12 @@ def as_values(crops: NDArray[np.int8]) -> NDArray[np.float32]:
 _SALT = 25
 """Keeps training patients apart from those that ``stenograde phantom`` writes with the same seed."""
 
-_WRITES_FILES = frozenset({"__init__", "cohort", "dicom_files", "gdcm_codec", "tables", "truth_table"})
-"""Modules of the phantom that no crop goes through: they write what is rendered to files."""
-
 
 def _opened(
     folder: Path, settings: str, patients: int, config: CropConfig
 ) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], np.memmap[Any, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
-    said = folder / SETTINGS
-    if said.is_file() and said.read_text(encoding="utf-8") != settings:
-        msg = f"crops in {folder} must be of the same settings, got others; choose another folder or delete them"
-        raise ConfigError(msg)
+    is_new = check_settings(folder, settings, what="crops")
     shape = (patients, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     cells = len(LUMBAR_MRI.at(LUMBAR_MRI.levels[0]))
     kinds: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
@@ -208,7 +194,6 @@ def _opened(
         ("present", np.bool_, shape),
         ("severities", np.int8, (*shape[:2], cells)),
     )
-    is_new = not said.is_file()
     opened = [
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+" if is_new else "r+", dtype=kind, shape=of_kind)
         for name, kind, of_kind in kinds
@@ -216,26 +201,5 @@ def _opened(
     if is_new:
         opened[2][:] = -1
         opened[2].flush()
-        write_whole(said, settings)
+        write_whole(folder / SETTINGS, settings)
     return opened[0], opened[1], opened[2]
-
-
-def _settings(config: CropsConfig, **more: object) -> str:
-    """Return what crops depend on, as text; the phantom's own code too, as other code makes other patients."""
-    home = Path(phantom_package.__file__).parent
-    parts = [path for path in sorted(home.glob("*.py")) if path.stem not in _WRITES_FILES]
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
-    return json.dumps({**as_plain(config), **more, "phantom": code}, sort_keys=True)
-
-
-def as_plain(value: Any) -> Any:
-    """Return settings as what JSON can hold, the same text for the same settings; sets are sorted."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): as_plain(one) for key, one in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted(str(one) for one in value)
-    if isinstance(value, tuple | list):
-        return [as_plain(one) for one in value]
-    return value if isinstance(value, bool | int | float | None) else str(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from stenograde.terms import Structure
 from stenograde.train.allocator import keep_freed_memory
 from stenograde.train.augment import AugmentConfig
 from stenograde.train.export import export_locator
+from stenograde.train.fit_config import Made, Report
 from stenograde.train.locator_bundle import write_bundle
 from stenograde.train.locator_samples import LocatorBatches, LocatorSamples, loss_of
 from stenograde.train.loop import EpochRecord, FitConfig, fit
@@ -69,14 +70,6 @@ class LocatorTraining:
         if self.virtual_share < 0:
             msg = f"virtual_share must be 0 or more, got {self.virtual_share}"
             raise ValueError(msg)
-
-
-Report = Callable[[str, float, int, float | None], None]
-"""Called with (what is fitted, epochs done, epochs in all, mean loss), the loss at the end of each epoch only."""
-
-
-Made = Callable[[str, int, int], None]
-"""Called with (what is made, how many are, how many in all)."""
 
 
 def make_virtual_slices(

@@ -5,7 +5,6 @@ SPIDER has whole masks of one sequence alone; virtual patients have them in ever
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,18 +19,16 @@ from stenograde.datasets.phantom import (
     Phantom,
     Population,
     ProtocolMix,
-    draw_protocol,
     label_series,
     make_patient,
     plan_study,
     render_series,
 )
 from stenograde.datasets.phantom.acquisition import SeriesPlan
-from stenograde.errors import ConfigError
 from stenograde.files import whole_file, write_whole
 from stenograde.predict.locate import LOCATED_IN
 from stenograde.terms import Level
-from stenograde.train.grader_crops import SETTINGS, as_plain
+from stenograde.train.made_once import SETTINGS, check_settings, protocol_in, settings_of
 from stenograde.workers import in_processes
 
 NEAR_MIDLINE_MM = 12.0
@@ -95,11 +92,10 @@ def make_phantom_slices(
         If the folder holds slices made by other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings, said = json.dumps(as_plain(replace(config, patients=0)), sort_keys=True), folder / SETTINGS
-    if said.is_file() and said.read_text(encoding="utf-8") != settings:
-        msg = f"slices in {folder} must be of the same settings, got others; choose another folder or delete them"
-        raise ConfigError(msg)
-    write_whole(said, settings)
+    # more patients may be asked for later
+    settings = settings_of(replace(config, patients=0))
+    if check_settings(folder, settings, what="slices"):
+        write_whole(folder / SETTINGS, settings)
     files = [folder / f"{number}.npz" for number in range(config.patients)]
     missing = [number for number, file in enumerate(files) if not file.is_file()]
     made = in_processes(partial(patient_slices, config=config), missing, workers)
@@ -130,8 +126,7 @@ def patient_slices(
     own_seed, protocol_seed, choice_seed = np.random.SeedSequence(entropy).generate_state(3)
     phantom = make_patient(int(own_seed), population=config.population.worse(config.worse_by))
     rng = np.random.default_rng(protocol_seed)
-    contrast = config.contrasts[int(rng.integers(len(config.contrasts)))]
-    protocol = replace(draw_protocol(rng, replace(config.mix, contrast=contrast)), layers=config.layers)
+    protocol = protocol_in(rng, config.contrasts, config.mix, layers=config.layers)
     choice = np.random.default_rng(choice_seed)
     pictures, masks = [], []
     for plan in plan_study(phantom, replace(protocol, missing=frozenset())):

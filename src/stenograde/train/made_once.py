@@ -1,0 +1,66 @@
+"""What is rendered of virtual patients once: how each is acquired, and by which settings and code all was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stenograde.datasets import phantom as phantom_package
+from stenograde.datasets.phantom import ContrastMode, Protocol, ProtocolMix, draw_protocol
+from stenograde.errors import ConfigError
+
+SETTINGS = "settings.json"
+"""What the things in a folder were made by."""
+
+_WRITES_FILES = frozenset({"__init__", "cohort", "dicom_files", "gdcm_codec", "tables", "truth_table"})
+"""Modules of the phantom that no picture in memory goes through: they write what is rendered to files."""
+
+
+def protocol_in(
+    rng: np.random.Generator, contrasts: Sequence[ContrastMode], mix: ProtocolMix, *, layers: int
+) -> Protocol:
+    """Draw how one patient is acquired: the contrast with equal odds, the rest by a mix."""
+    contrast = contrasts[int(rng.integers(len(contrasts)))]
+    return replace(draw_protocol(rng, replace(mix, contrast=contrast)), layers=layers)
+
+
+def settings_of(config: object, **more: object) -> str:
+    """Return what is made depends on, as text; the phantom's own code too, as other code makes other patients."""
+    home = Path(phantom_package.__file__).parent
+    parts = [path for path in sorted(home.glob("*.py")) if path.stem not in _WRITES_FILES]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
+    return json.dumps({**as_plain(config), **more, "phantom": code}, sort_keys=True)
+
+
+def check_settings(folder: Path, settings: str, *, what: str) -> bool:
+    """Return whether nothing was made in a folder yet.
+
+    Raises
+    ------
+    ConfigError
+        If it holds what other settings made.
+    """
+    said = folder / SETTINGS
+    if said.is_file() and said.read_text(encoding="utf-8") != settings:
+        msg = f"{what} in {folder} must be of the same settings, got others; choose another folder or delete them"
+        raise ConfigError(msg)
+    return not said.is_file()
+
+
+def as_plain(value: Any) -> Any:
+    """Return settings as what JSON can hold, the same text for the same settings; sets are sorted."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(one) for key, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(str(one) for one in value)
+    if isinstance(value, tuple | list):
+        return [as_plain(one) for one in value]
+    return value if isinstance(value, bool | int | float | None) else str(value)
