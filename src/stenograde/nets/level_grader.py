@@ -78,6 +78,7 @@ class LevelGrader(nn.Module):
         self.attention = nn.Parameter(torch.zeros(config.kinds, config.features, N_QUESTIONS))
         self.dropout = nn.Dropout(config.dropout)
         self.heads = nn.ModuleList(nn.Linear(config.features, N_SEVERITIES) for _ in range(N_QUESTIONS))
+        self.told_by = nn.Parameter(torch.zeros(config.kinds, N_QUESTIONS, N_SEVERITIES))
         self.register_buffer("feature_mean", torch.zeros(config.kinds, config.features))
         self.register_buffer("whitening", torch.eye(config.features).repeat(config.kinds, 1, 1))
 
@@ -114,7 +115,11 @@ class LevelGrader(nn.Module):
         scores = torch.einsum("nvkf,kfq->nvkq", active, self.attention) / self.config.features**0.5
         weights = torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
         joined = torch.einsum("nvkq,nvkf->nvqf", weights, active)
-        canal, foramen, recess = (head(joined[:, :, place]) for place, head in enumerate(self.heads))
+        # how sure an answer may be depends on what it was told by
+        told = (there[..., None] * self.told_by).sum(dim=2)
+        canal, foramen, recess = (
+            head(joined[:, :, place]) + told[:, :, place] for place, head in enumerate(self.heads)
+        )
         return torch.cat([canal.mean(dim=1, keepdim=True), foramen, recess], dim=1)
 
     def strangeness(self, features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
 from stenograde.train.fit_config import EpochRecord, FitConfig, Made, Report
-from stenograde.train.grader_batches import CropAugment, GraderBatches, grader_loss
+from stenograde.train.grader_batches import CropAugment, EveryPattern, GraderBatches, every_pattern_loss
 from stenograde.train.grader_bundle import calibrate, export_grader, write_bundle
 from stenograde.train.grader_crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop import fit
@@ -29,7 +29,7 @@ class GraderTraining:
     augment: CropAugment = field(default_factory=CropAugment)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
-            epochs=20,
+            epochs=24,
             batch=16,
             learning_rate=2e-3,
             weight_decay=1e-2,
@@ -158,7 +158,7 @@ def _crops(
 def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: Report | None) -> LevelGrader:
     how = replace(config.fit, seed=seed)
     torch.manual_seed(seed)
-    net = LevelGrader(config.net)
+    net = EveryPattern(LevelGrader(config.net))
 
     def progress(done: float, record: EpochRecord | None) -> None:
         if report:
@@ -168,10 +168,10 @@ def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: 
         net,
         GraderBatches(crops[Part.TRAIN], how, config.augment),
         how,
-        loss_of=grader_loss,
+        loss_of=every_pattern_loss,
         folder=out / "training" / "fit",
         validation=GraderBatches(crops[Part.VALIDATION], how, None),
         progress=progress,
     ).net
-    assert isinstance(fitted, LevelGrader)
-    return fitted.to("cpu")
+    assert isinstance(fitted, EveryPattern)
+    return fitted.net.to("cpu")

@@ -1,4 +1,4 @@
-"""Stored crops to batches of the level grader: changed at random, series left out; and what a wrong answer costs."""
+"""Stored crops to batches of the level grader, changed at random; and what a wrong answer costs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.levels.crop import LIMIT, CropKind
+from stenograde.nets.level_grader import LevelGrader
 from stenograde.terms import Role
 from stenograde.train.batches import made_ahead
 from stenograde.train.fit_config import Batch, FitConfig
@@ -22,7 +23,10 @@ from stenograde.train.grader_crops import CropSet, as_values
 CELLS_OF_CONDITIONS = (slice(0, 1), slice(1, 3), slice(3, 5))
 """Cells of a level by condition: canal, foramina, recesses; conditions count alike, as in the metric of RSNA 2024."""
 
-_KINDS_OF_ROLE = {role: [place for place, kind in enumerate(CropKind) if kind.role is role] for role in Role}
+LEFT_OUT = np.array(
+    [[True] * len(CropKind), *([kind.role is not role for kind in CropKind] for role in Role)]
+)
+"""Which kinds of crop are kept: all; then those that are not of a role, role by role. Shape (1 + roles, kinds)."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,13 @@ class CropAugment:
     """Share of series that are blurred."""
     shift_px: int = 3
     """Rows and columns that a crop is shifted by."""
-    drop_share: float = 0.25
-    """Share of levels from which a series is left out; one of those present stays."""
 
     def __post_init__(self) -> None:
         if min(self.gain_log, self.offset, self.bend, self.noise, self.blur_px, self.shift_px) < 0:
             msg = f"augment settings must not be below 0, got {self}"
             raise ValueError(msg)
-        if not (0 <= self.drop_share <= 1 and 0 <= self.blur_share <= 1):
-            msg = f"drop_share and blur_share must be from 0 to 1, got {self.drop_share}, {self.blur_share}"
+        if not 0 <= self.blur_share <= 1:
+            msg = f"blur_share must be from 0 to 1, got {self.blur_share}"
             raise ValueError(msg)
 
 
@@ -94,7 +96,7 @@ class GraderBatches:
             values = as_values(crops)
             if self.augment is not None:
                 rng = np.random.default_rng([self.fit.seed, epoch, place])
-                values, present = changed(values, present, self.augment, rng)
+                values = changed(values, present, self.augment, rng)
             samples.append((values, present, severities))
         values_of, present_of, severities_of = zip(*samples, strict=True)
         return {
@@ -109,8 +111,8 @@ def changed(
     present: NDArray[np.bool_],
     config: CropAugment,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return crops of one level, changed, and which are left.
+) -> NDArray[np.float32]:
+    """Return crops of one level, changed; absent ones are zero.
 
     Parameters
     ----------
@@ -119,16 +121,39 @@ def changed(
     config : CropAugment
     rng : numpy.random.Generator
     """
-    out, left = crops.copy(), present.copy()
-    for kinds in _KINDS_OF_ROLE.values():
+    out = crops.copy()
+    for role in Role:
+        kinds = ~LEFT_OUT[1 + list(Role).index(role)]
         out[:, kinds] = _recoloured(out[:, kinds], config, rng)
     for side, kind in np.ndindex(*present.shape):
         out[side, kind] = _shifted(out[side, kind], rng.integers(-config.shift_px, config.shift_px + 1, 2))
-    roles = [kinds for kinds in _KINDS_OF_ROLE.values() if left[:, kinds].any()]
-    if len(roles) > 1 and rng.random() < config.drop_share:
-        left[:, roles[int(rng.integers(len(roles)))]] = False
-    out[~left] = 0
-    return out, left
+    out[~present] = 0
+    return out
+
+
+class EveryPattern(nn.Module):
+    """Answers each level with all its series and without each of them; the crops are looked at once.
+
+    Parameters
+    ----------
+    net : LevelGrader
+    """
+
+    def __init__(self, net: LevelGrader) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor, present: Tensor) -> Tensor:
+        """Return logits, shape (n, patterns, cells, severities), the patterns as :data:`LEFT_OUT`."""
+        features = self.net.features(crops)
+        kept = present.new_tensor(LEFT_OUT)
+        return torch.stack([self.net.answer(features, present * one) for one in kept], dim=1)
+
+
+def every_pattern_loss(output: Tensor, batch: Batch) -> Tensor:
+    """Return the loss of :class:`EveryPattern`: all series count as much as those with one left out together."""
+    whole, *without = [grader_loss(one, batch) for one in output.unbind(dim=1)]
+    return (whole + torch.stack(without).mean()) / 2
 
 
 def grader_loss(output: Tensor, batch: Batch) -> Tensor:

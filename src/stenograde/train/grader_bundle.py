@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,11 +23,11 @@ from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
-from stenograde.terms import Condition, Role, Severity, Side
+from stenograde.terms import Condition, Severity, Side
 from stenograde.train.bundle_toml import as_toml, weight_file
 from stenograde.train.checkpoint import write_weights
 from stenograde.train.export import load_locator, with_weights, write_graph
-from stenograde.train.grader_batches import CELLS_OF_CONDITIONS
+from stenograde.train.grader_batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader_card import card
 from stenograde.train.grader_crops import CropSet, as_values
 
@@ -240,15 +240,6 @@ def _seen(
     )
 
 
-def _patterns(present: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """Give presence as it is, then without each series."""
-    yield present
-    for role in Role:
-        left = present.copy()
-        left[:, :, [place for place, kind in enumerate(CropKind) if kind.role is role]] = False
-        yield left
-
-
 def _evidenced(
     net: LevelGrader,
     features: Tensor,
@@ -260,7 +251,8 @@ def _evidenced(
     """Logits and severities of the cells of a condition that a crop shows, in every pattern of presence."""
     kinds = [tuple(CropKind).index(kind) for kind in SHOWN_BY[condition]]
     logits, truth = [], []
-    for pattern in _patterns(present):
+    for kept in LEFT_OUT:
+        pattern = present & kept
         with torch.inference_mode():
             said = net.answer(features, torch.from_numpy(pattern.astype(np.float32))).numpy()
         by_side = pattern[:, :, kinds].any(axis=2)

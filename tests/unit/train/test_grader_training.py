@@ -16,14 +16,21 @@ from safetensors.torch import load_file  # noqa: E402
 from stenograde.datasets.phantom import Protocol  # noqa: E402
 from stenograde.errors import BundleError, ConfigError  # noqa: E402
 from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
-from stenograde.nets.level_grader import GraderGraph, LevelGraderConfig  # noqa: E402
+from stenograde.nets.level_grader import GraderGraph, LevelGrader, LevelGraderConfig  # noqa: E402
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
 from stenograde.predict.grader import run_grader  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Role  # noqa: E402
 from stenograde.train.export import load_locator  # noqa: E402
 from stenograde.train.fit_config import FitConfig  # noqa: E402
 from stenograde.train.grader import GraderTraining, make_training_crops, train_grader  # noqa: E402
-from stenograde.train.grader_batches import CropAugment, GraderBatches, changed, grader_loss  # noqa: E402
+from stenograde.train.grader_batches import (  # noqa: E402
+    CropAugment,
+    EveryPattern,
+    GraderBatches,
+    changed,
+    every_pattern_loss,
+    grader_loss,
+)
 from stenograde.train.grader_bundle import load_grader  # noqa: E402
 from stenograde.train.grader_crops import CropsConfig, CropSet, Part, as_values, make_crops  # noqa: E402
 
@@ -146,22 +153,36 @@ def test_batches_are_the_same_from_the_same_seed_and_whole_without_changes(train
     assert torch.cat([batch["target"] for batch in plain]).shape == (10, 5)
 
 
-def test_series_are_left_out_whole_and_never_all() -> None:
-    rng = np.random.default_rng(0)
+def test_a_level_is_answered_with_all_series_and_without_each() -> None:
+    torch.manual_seed(0)
+    net = EveryPattern(LevelGrader(TINY.net)).eval()
+    crops, present = torch.randn(2, 2, 4, 3, 16, 16), torch.ones(2, 2, 4)
+    with torch.inference_mode():
+        said = net(crops, present)
+        assert said.shape == (2, 1 + len(Role), 5, 3)
+        torch.testing.assert_close(said[:, 0], net.net(crops, present))
+        for place, role in enumerate(Role, start=1):
+            kinds = [k for k, kind in enumerate(CropKind) if kind.role is role]
+            noisy, left = crops.clone(), present.clone()
+            noisy[:, :, kinds] = torch.randn_like(noisy[:, :, kinds])
+            left[:, :, kinds] = 0
+            torch.testing.assert_close(said[:, place], net.net(noisy, left))
+
+
+def test_the_loss_counts_all_series_as_much_as_those_with_one_left_out() -> None:
+    rng = np.random.default_rng(2)
+    logits = torch.from_numpy(rng.normal(size=(6, 4, 5, 3)))
+    batch = {"target": torch.from_numpy(rng.integers(0, 3, (6, 5)))}
+    parts = [float(grader_loss(logits[:, k], batch)) for k in range(4)]
+    assert float(every_pattern_loss(logits, batch)) == pytest.approx(parts[0] / 2 + sum(parts[1:]) / 6)
+
+
+def test_absent_crops_stay_zero_however_they_are_changed() -> None:
     crops, present = np.ones((2, 4, 3, 16, 16), np.float32), np.ones((2, 4), bool)
-    config = CropAugment(drop_share=1.0)
-    dropped = set()
-    for _ in range(40):
-        values, left = changed(crops, present, config, rng)
-        gone = {kind.role for place, kind in enumerate(CropKind) if not left[:, place].any()}
-        assert len(gone) == 1
-        assert all(left[:, place].all() for place, kind in enumerate(CropKind) if kind.role not in gone)
-        assert (values[~left] == 0).all()
-        dropped |= gone
-    assert dropped == set(Role)
-    only = np.zeros((2, 4), bool)
-    only[:, 3] = True
-    assert changed(crops, only, config, rng)[1][:, 3].all()
+    present[0, 1] = False
+    values = changed(crops, present, CropAugment(), np.random.default_rng(0))
+    assert (values[0, 1] == 0).all()
+    assert (values[present] != 1).any()
 
 
 def test_the_loss_is_the_metric_of_rsna_but_for_any_severe() -> None:
