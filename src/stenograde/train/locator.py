@@ -47,11 +47,11 @@ class LocatorTraining:
     """Slices of virtual patients in an epoch, for each slice with a mask."""
     start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
     """On virtual patients alone."""
-    first: FitConfig = field(default_factory=lambda: FitConfig(epochs=12))
+    first: FitConfig = field(default_factory=lambda: FitConfig(epochs=8))
     """On slices with masks."""
-    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=8, seed=8))
+    second: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=8))
     """With slices marked by the net so far."""
-    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=20, learning_rate=1.5e-3, seed=9))
+    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=14, learning_rate=1.5e-3, seed=9))
     """On slices with masks once more, hardly changed, so that borders are learnt as they are."""
     finish_augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(mild_share=0.8, turn_deg=8.0, log_scale=0.12, bend_mm=6.0)

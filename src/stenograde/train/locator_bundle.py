@@ -43,7 +43,7 @@ def write_bundle(
         "canal": asdict(CanalModel()),
     }
     (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
-    (out / "card.md").write_text(card(folds), encoding="utf-8")
+    (out / "card.md").write_text(card(folds, training), encoding="utf-8")
     versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
     resolved = {
         "versions": {"python": platform.python_version(), **versions},
@@ -53,15 +53,29 @@ def write_bundle(
     (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
 
 
-def card(folds: Sequence[Scores]) -> str:
+def card(folds: Sequence[Scores], training: Mapping[str, Any]) -> str:
     """Return the text of the card.
 
     Parameters
     ----------
     folds : sequence of mapping
         Scores of each fold's test slices; empty when no folds were fitted.
+    training : mapping
+        The resolved configuration, with ``virtual``.
     """
-    return _CARD.format(scores=_score_table(folds), model=_model_table())
+    return _CARD.format(
+        scores=_score_table(folds), model=_model_table(), virtual=_virtual_words(training["virtual"])
+    )
+
+
+def _virtual_words(virtual: Mapping[str, Any]) -> str:
+    patients = virtual["patients"]
+    if not patients:
+        return "No virtual patient was trained on."
+    return (
+        f"And {2 * virtual['slices'] * patients} sagittal T1 and T2 or STIR slices of {patients} virtual patients\n"
+        "(`stenograde.datasets.phantom`) with their true masks: first alone, then some in each epoch."
+    )
 
 
 def _score_table(folds: Sequence[Scores]) -> str:
@@ -114,16 +128,20 @@ SPIDER lumbar MRI data set (van der Graaf et al., Scientific Data 2024, doi:10.1
 
 - 190 sagittal T2 SPACE slices of 38 patients with masks of vertebra, disc and spinal canal;
 - 32 sagittal T1 and T2 slices of 13 patients with coloured vertebrae (vertebra against the rest only);
-- 317 mid-sagittal T1 and T2 slices of 167 patients without masks, marked by a first network (self-training).
+- 317 mid-sagittal T1 and T2 slices of 167 patients without masks, marked by the network so far (self-training).
 
-Contrast is changed strongly in training, because only T2 SPACE slices carry whole masks. The sacrum is background,
-as in SPIDER. No RSNA 2024 study was trained on. Train it again with `stenograde train locator --data DIR --out BUNDLE`.
+{virtual}
+
+Contrast is changed strongly in training, because only T2 SPACE slices of patients carry whole masks. The sacrum is
+background, as in SPIDER. No RSNA 2024 study was trained on. Train it again with
+`stenograde train locator --data DIR --out BUNDLE`.
 
 ## Tested on
 
 Dice overlap on the slices' own grid, patient-disjoint folds of the T2 SPACE slices. The network of a fold saw none of
 its test patients, neither their masks nor their unmarked slices; the coloured slices, whose patients are unknown, were
-left out of the folds. The shipped network is fitted on all slices by the same recipe.
+left out of the folds. What they start from has seen virtual patients at most. The shipped network is fitted on all
+slices by the same recipe.
 
 {scores}
 
