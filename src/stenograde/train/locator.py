@@ -45,13 +45,15 @@ class LocatorTraining:
     virtual: PhantomSlicesConfig = field(default_factory=PhantomSlicesConfig)
     virtual_share: float = 0.5
     """Slices of virtual patients in an epoch, for each slice with a mask."""
+    finish_virtual_share: float = 0.33
+    """The same in the last stage."""
     start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
     """On virtual patients alone."""
     first: FitConfig = field(default_factory=lambda: FitConfig(epochs=8))
     """On slices with masks."""
     second: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=8))
     """With slices marked by the net so far."""
-    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=14, learning_rate=1.5e-3, seed=9))
+    finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=64, learning_rate=2e-3, seed=9))
     """On slices with masks once more, hardly changed, so that borders are learnt as they are."""
     finish_augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(mild_share=0.8, turn_deg=8.0, log_scale=0.12, bend_mm=6.0)
@@ -67,8 +69,9 @@ class LocatorTraining:
         if self.folds == 1 or self.folds < 0:
             msg = f"folds must be 0 (none) or at least 2, got {self.folds}"
             raise ValueError(msg)
-        if self.virtual_share < 0:
-            msg = f"virtual_share must be 0 or more, got {self.virtual_share}"
+        if min(self.virtual_share, self.finish_virtual_share) < 0:
+            got = f"{self.virtual_share}, {self.finish_virtual_share}"
+            msg = f"virtual_share and finish_virtual_share must be 0 or more, got {got}"
             raise ValueError(msg)
 
 
@@ -215,7 +218,7 @@ class _Stages:
             marked,
             alone,
             config.finish,
-            turn=turn,
+            turn=round(config.finish_virtual_share * len(marked)),
             start=net,
             augment=config.finish_augment,
         )
