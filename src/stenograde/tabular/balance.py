@@ -1,0 +1,95 @@
+"""Training samples with rare classes made as frequent as common ones; only ever within a training fold."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from imblearn.over_sampling import SMOTE, SVMSMOTE, RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from numpy.typing import NDArray
+
+
+class Balance(StrEnum):
+    """How rare classes are made up for."""
+
+    NONE = "none"
+    WEIGHTS = "weights"
+    """Each sample counts by the inverse of its class's share."""
+    SMOTE = "smote"
+    """Chawla et al., J Artif Intell Res 2002;16:321."""
+    SVM_SMOTE = "svm_smote"
+    """Nguyen et al., Int J Knowl Eng Soft Data Paradigms 2011;3:4: new samples near the border of the classes. It makes
+    fewer where a class has no samples there."""
+
+
+_NEIGHBOURS = 5
+"""Neighbours between which SMOTE makes samples, as published."""
+
+
+def sample_weights(labels: NDArray[np.int64], balance: Balance) -> NDArray[np.float64]:
+    """Return how much each sample counts, shape (n,), mean 1; all alike but for :attr:`Balance.WEIGHTS`."""
+    if balance is not Balance.WEIGHTS:
+        return np.ones(len(labels))
+    counts = np.bincount(labels)
+    return len(labels) / (np.count_nonzero(counts) * counts[labels])
+
+
+def resampled(
+    features: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    balance: Balance,
+    *,
+    keep: float = 1.0,
+    seed: int,
+) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Return samples in which every class is as frequent as the most frequent one.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, width), float
+    labels : ndarray of shape (n,), int64
+        Classes from 0.
+    balance : Balance
+        Nothing is added for those that are no SMOTE.
+    keep : float
+        Share of the most frequent class that is kept; never so few that another class becomes more frequent.
+    seed : int
+
+    Returns
+    -------
+    features, labels : ndarray
+        Those that were there, in order, then those that were made. A class with a single sample is repeated, as
+        nothing lies between it and a neighbour; a sole class stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ or ``keep`` is not above 0 and at most 1.
+    """
+    if len(features) != len(labels) or not 0 < keep <= 1:
+        msg = f"features and labels must be as many and keep in (0, 1], got {len(features)}, {len(labels)}, {keep}"
+        raise ValueError(msg)
+    counts = np.bincount(labels)
+    if np.count_nonzero(counts) < 2:
+        return features, labels
+    if keep < 1:
+        common = int(counts.argmax())
+        rest = int(np.delete(counts, common).max())
+        wanted = {common: max(round(keep * counts[common]), rest)}
+        features, labels = RandomUnderSampler(sampling_strategy=wanted, random_state=seed).fit_resample(
+            features, labels
+        )
+    if balance not in {Balance.SMOTE, Balance.SVM_SMOTE}:
+        return features, labels
+    counts = np.bincount(labels)
+    single = {int(one): 2 for one in np.flatnonzero(counts == 1)}
+    if single:
+        features, labels = RandomOverSampler(sampling_strategy=single, random_state=seed).fit_resample(
+            features, labels
+        )
+    fewest = int(np.bincount(labels)[np.bincount(labels) > 0].min())
+    neighbours = min(_NEIGHBOURS, fewest - 1)
+    sampler = SVMSMOTE if balance is Balance.SVM_SMOTE and fewest > _NEIGHBOURS else SMOTE
+    made = sampler(k_neighbors=neighbours, random_state=seed).fit_resample(features, labels)
+    return made[0], made[1]
