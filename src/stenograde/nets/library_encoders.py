@@ -140,7 +140,7 @@ class MonaiEncoder(nn.Module):
 
 def _monai_resnet(name: str, channels: int) -> tuple[nn.Module, str]:
     """Return a ResNet with the stem and the shortcuts of torchvision's, hence its names and shapes of weights."""
-    net = getattr(_monai_nets(), name)(
+    net = getattr(monai_nets(), name)(
         spatial_dims=2,
         n_input_channels=channels,
         conv1_t_size=7,
@@ -152,19 +152,19 @@ def _monai_resnet(name: str, channels: int) -> tuple[nn.Module, str]:
 
 
 def _monai_densenet(name: str, channels: int) -> tuple[nn.Module, str]:
-    net = getattr(_monai_nets(), name)(spatial_dims=2, in_channels=channels, out_channels=1)
+    net = getattr(monai_nets(), name)(spatial_dims=2, in_channels=channels, out_channels=1)
     net.class_layers.out = nn.Identity()
     return net, "features"
 
 
 def _monai_seresnet(name: str, channels: int) -> tuple[nn.Module, str]:
-    net = getattr(_monai_nets(), name)(spatial_dims=2, in_channels=channels, num_classes=1)
+    net = getattr(monai_nets(), name)(spatial_dims=2, in_channels=channels, num_classes=1)
     net.last_linear = nn.Identity()
     return net, "layer4"
 
 
 def _monai_efficientnet(name: str, channels: int) -> tuple[nn.Module, str]:
-    net = _monai_nets().EfficientNetBN(
+    net = monai_nets().EfficientNetBN(
         name, pretrained=False, spatial_dims=2, in_channels=channels, num_classes=1
     )
     net._fc = nn.Identity()
@@ -202,7 +202,14 @@ def _timm() -> ModuleType:
     return timm
 
 
-def _monai_nets() -> ModuleType:
+def monai_nets() -> ModuleType:
+    """Return MONAI's networks.
+
+    Raises
+    ------
+    MissingDependencyError
+        If MONAI is not installed.
+    """
     provide_torchvision_ops()
     try:
         from monai.networks import nets  # noqa: PLC0415  slow, and needed by few

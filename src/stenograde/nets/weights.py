@@ -31,7 +31,7 @@ HUB_TIMEOUT_S = 5.0
 """How long the hub may take to answer at all; its own client would retry for about a minute."""
 
 _HUB_FILE = "model.safetensors"
-"""Name of the weights within a repository of timm on the hub."""
+"""Name of the weights within a repository of timm on the hub; an encoder of another house has ``hub_file``."""
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")
 """Names under which checkpoints hold their weights, beside epochs and optimisers."""
@@ -256,10 +256,11 @@ def _from_hub(net: nn.Module) -> Path:
     except ImportError as exc:
         msg = "weights from the hub need huggingface_hub; install it with: pip install 'stenograde[train]'"
         raise MissingDependencyError(msg) from exc
-    kept = huggingface_hub.try_to_load_from_cache(repository, _HUB_FILE)
+    stored_as = str(getattr(net, "hub_file", _HUB_FILE))
+    kept = huggingface_hub.try_to_load_from_cache(repository, stored_as)
     if isinstance(kept, str):
         return Path(kept)
-    cure = f"fetch {_HUB_FILE} of {repository} elsewhere and give the file"
+    cure = f"fetch {stored_as} of {repository} elsewhere and give the file"
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         msg = (
             f"weights of {repository} must be in the hub's cache when HF_HUB_OFFLINE is set, got none; {cure}"
@@ -269,7 +270,7 @@ def _from_hub(net: nn.Module) -> Path:
         msg = f"the hub must answer within {HUB_TIMEOUT_S:g} s for the weights of {repository}, got nothing; {cure}"
         raise BundleError(msg)
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, _HUB_FILE, etag_timeout=HUB_TIMEOUT_S))
+        return Path(huggingface_hub.hf_hub_download(repository, stored_as, etag_timeout=HUB_TIMEOUT_S))
     except (OSError, ValueError, huggingface_hub.errors.EntryNotFoundError) as exc:
         msg = f"the hub must give the weights of {repository}, got {type(exc).__name__}; {cure}"
         raise BundleError(msg) from exc

@@ -1,0 +1,71 @@
+"""Stacks to vectors: widths, order, and that published weights would fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+pytest.importorskip("monai", reason="needs monai")
+
+from monai.networks import nets  # noqa: E402
+
+from stenograde.nets.volume_encoder import MEDICALNET, StackEncoder  # noqa: E402
+from stenograde.nets.weights import load_weights  # noqa: E402
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet50", 2048), ("resnet_tiny", 128), ("medicalnet10", 512)])
+def test_widths(name: str, width: int) -> None:
+    assert StackEncoder(name).width == width
+
+
+def test_a_slice_is_embedded_by_itself_and_in_order() -> None:
+    net = StackEncoder("resnet_tiny")
+    slices = torch.rand(5, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = net(slices)
+        torch.testing.assert_close(whole[3:4], net(slices[3:4]), rtol=1e-4, atol=1e-5)
+    assert whole.shape == (5, 128)
+
+
+def test_a_volume_gives_a_vector_for_every_eight_slices_that_depends_on_all() -> None:
+    net = StackEncoder("medicalnet10")
+    slices = torch.rand(17, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        one = net(slices)
+        other = net(slices.flip(0))
+    assert one.shape == (3, 512)
+    assert net.sees_stack
+    assert not torch.allclose(one, other.flip(0)), "the order of slices matters in three dimensions"
+
+
+@pytest.mark.parametrize("name", ["medicalnet10", "medicalnet18"])
+def test_weights_as_medicalnet_publishes_them_fit(name: str, tmp_path: Path) -> None:
+    """The published files hold 'module.'-prefixed names under 'state_dict', and no classifier."""
+    torch.manual_seed(1)
+    builder, shortcut = MEDICALNET[name]
+    published = getattr(nets, builder)(
+        spatial_dims=3,
+        n_input_channels=1,
+        conv1_t_size=7,
+        conv1_t_stride=2,
+        shortcut_type=shortcut,
+        bias_downsample=shortcut == "A",
+        feed_forward=False,
+    ).eval()
+    stored = {f"module.{key}": value for key, value in published.state_dict().items()}
+    torch.save({"state_dict": stored}, tmp_path / "w.pth")
+    net = StackEncoder(name)
+    report = load_weights(net, tmp_path / "w.pth")
+    assert not report.missing
+    assert not report.unexpected
+    slices = torch.rand(8, 64, 64)
+    with torch.inference_mode():
+        theirs = published(((slices - 0.5) / 0.25)[None, None])
+        torch.testing.assert_close(net(slices).mean(dim=0), theirs[0], rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_nobody_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be a model of timm, got 'resnet_5o'"):
+        StackEncoder("resnet_5o")
