@@ -1,0 +1,227 @@
+"""Classical heads: vectors to the severity of each cell, scaled, balanced and fitted within one training fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from imblearn import FunctionSampler
+from imblearn.pipeline import Pipeline
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.ensemble import BaggingClassifier
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
+
+from stenograde.tabular.balance import Balance, resampled, sample_weights
+
+UNLABELLED = -1
+"""Label of a cell that nobody graded: its row is left out when that cell is fitted."""
+
+
+class Head(StrEnum):
+    """The document's classical models."""
+
+    SVC = "svc"
+    LIGHTGBM = "lightgbm"
+    XGBOOST = "xgboost"
+    BAGGED_XGBOOST = "bagged_xgboost"
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """A head and how classes are balanced for it."""
+
+    head: Head = Head.SVC
+    balance: Balance = Balance.NONE
+    keep: float = 1.0
+    """Share of the most frequent class that is kept before others are made up for; the document keeps a third for SVC."""
+    ordinal: bool = False
+    """Ask for "at least moderate" and "severe" one after the other in place of three classes (Frank and Hall, "A simple
+    approach to ordinal classification", ECML 2001)."""
+    trees: int = 100
+    bags: int = 10
+    """Of :attr:`Head.BAGGED_XGBOOST`."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trees < 1 or self.bags < 1 or not 0 < self.keep <= 1:
+            got = f"{self.trees}, {self.bags}, {self.keep}"
+            msg = f"a head needs trees and bags of 1 or more and keep in (0, 1], got {got}"
+            raise ValueError(msg)
+        if self.ordinal and self.head is Head.SVC:
+            msg = "ordinal must be false for svc, whose margins are no probabilities; choose another head"
+            raise ValueError(msg)
+        if self.balance is Balance.WEIGHTS and self.keep < 1:
+            msg = f"keep must be 1 where samples are weighed, got {self.keep}"
+            raise ValueError(msg)
+
+
+class CellHeads:
+    """One model for each cell, fitted side by side.
+
+    Parameters
+    ----------
+    config : HeadConfig
+    classes : int
+        Severities, ranked from 0.
+    jobs : int
+        Cells that are fitted at once.
+    """
+
+    def __init__(self, config: HeadConfig, *, classes: int = 3, jobs: int = 1) -> None:
+        self.config, self.classes, self.jobs = config, classes, jobs
+        self.models: list[_Constant | _Named] = []
+
+    def fit(self, features: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
+        """Fit every cell.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, width), float
+        labels : ndarray of shape (n, cells), int64
+            Ranks, :data:`UNLABELLED` where there is none.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, or a cell has no label at all.
+        """
+        if len(features) != len(labels):
+            msg = f"features and labels must be as many, got {len(features)} and {len(labels)}"
+            raise ValueError(msg)
+        self.models = Parallel(n_jobs=self.jobs)(
+            delayed(_fitted)(features, labels[:, cell], self.config) for cell in range(labels.shape[1])
+        )
+        return self
+
+    def scores(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return how much speaks for each severity, shape (n, cells, classes); the highest is the answer.
+
+        Probabilities for trees; for SVC margins of one class against the rest, which rank but are no probabilities. A
+        severity that was not among a cell's training labels has the lowest score there is.
+        """
+        return np.stack([_scores(model, features, self.classes) for model in self.models], axis=1)
+
+
+class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Ordered classes as a row of yes-or-no questions: is it at least this one (Frank and Hall 2001)?
+
+    Parameters
+    ----------
+    estimator : classifier
+        Copied for each question; needs ``predict_proba``.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: NDArray[np.floating], y: NDArray[np.int64], sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit one copy per step between neighbouring classes."""
+        self.classes_ = np.unique(y)
+        extra = {} if sample_weight is None else {"sample_weight": sample_weight}
+        self.steps_ = [
+            clone(self.estimator).fit(X, (y >= upper).astype(int), **extra) for upper in self.classes_[1:]
+        ]
+        return self
+
+    def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: N803
+        """Return shares of the classes, shape (n, classes); where two answers contradict, the higher gives way."""
+        check_is_fitted(self, "steps_")
+        above = [step.predict_proba(X)[:, 1] for step in self.steps_]
+        falling = np.minimum.accumulate(np.stack([np.ones(len(X)), *above], axis=1), axis=1)
+        return falling - np.concatenate([falling[:, 1:], np.zeros((len(X), 1))], axis=1)
+
+    def predict(self, X: NDArray[np.floating]) -> NDArray[Any]:  # noqa: N803
+        """Return the most probable class of each row."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+
+def head_pipeline(config: HeadConfig) -> Pipeline:
+    """Return what one cell is fitted with: scaling, then balancing (of training rows alone), then the model."""
+    balanced = FunctionSampler(
+        func=resampled,
+        kw_args={"balance": config.balance, "keep": config.keep, "seed": config.seed},
+        validate=False,
+    )
+    model = _model(config)
+    return Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("balance", balanced),
+            ("head", OrdinalClassifier(model) if config.ordinal else model),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """Says of every row what all training rows were."""
+
+    label: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """A model fitted on classes numbered without gaps, and the classes that they stand for."""
+
+    pipeline: Pipeline
+    classes: NDArray[np.int64] = field(repr=False)
+
+
+def _fitted(
+    features: NDArray[np.floating], labels: NDArray[np.int64], config: HeadConfig
+) -> _Constant | _Named:
+    known = labels != UNLABELLED
+    if not known.any():
+        msg = "every cell must have labels to be fitted, got one without any"
+        raise ValueError(msg)
+    # XGBoost takes classes from 0 without gaps
+    classes, coded = np.unique(labels[known], return_inverse=True)
+    if len(classes) == 1:
+        return _Constant(int(classes[0]))
+    weights = {}
+    if config.balance is Balance.WEIGHTS:
+        weights = {"head__sample_weight": sample_weights(coded, config.balance)}
+    return _Named(head_pipeline(config).fit(features[known], coded, **weights), classes)
+
+
+def _scores(model: _Constant | _Named, features: NDArray[np.floating], classes: int) -> NDArray[np.float64]:
+    if isinstance(model, _Constant):
+        return np.tile(np.eye(classes)[model.label], (len(features), 1))
+    head = model.pipeline.named_steps["head"]
+    if hasattr(head, "predict_proba"):
+        said, least = model.pipeline.predict_proba(features), 0.0
+    else:
+        said = model.pipeline.decision_function(features)
+        said = np.stack([-said, said], axis=1) if said.ndim == 1 else said
+        least = float(said.min()) - 1.0
+    out = np.full((len(features), classes), least)
+    out[:, model.classes] = said
+    return out
+
+
+def _model(config: HeadConfig) -> Any:
+    if config.head is Head.SVC:
+        # margins rank as well as probabilities, which would cost five more fits
+        return (
+            SVC(probability=True, random_state=config.seed)
+            if config.ordinal
+            else SVC(random_state=config.seed)
+        )
+    if config.head is Head.LIGHTGBM:
+        from lightgbm import LGBMClassifier  # noqa: PLC0415  each library is needed by one head
+
+        return LGBMClassifier(
+            n_estimators=config.trees, random_state=config.seed, n_jobs=1, verbose=-1, min_child_samples=5
+        )
+    from xgboost import XGBClassifier  # noqa: PLC0415
+
+    boosted = XGBClassifier(n_estimators=config.trees, random_state=config.seed, n_jobs=1, tree_method="hist")
+    if config.head is Head.XGBOOST:
+        return boosted
+    return BaggingClassifier(boosted, n_estimators=config.bags, random_state=config.seed)
