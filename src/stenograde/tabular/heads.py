@@ -109,7 +109,7 @@ class CellHeads:
 
 
 class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Ordered classes as a row of yes-or-no questions: is it at least this one (Frank and Hall 2001)?
+    """Ordered classes as a row of yes-or-no questions, each whether it is at least that one (Frank and Hall 2001).
 
     Parameters
     ----------

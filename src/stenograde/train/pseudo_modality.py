@@ -91,10 +91,11 @@ def fit_imputer(
     if not present.any(axis=0).all() or not present.all(axis=1).any():
         msg = f"imputation needs complete studies to learn from, got {int(present.all(axis=1).sum())}"
         raise ValueError(msg)
-    scale = _Scale.of(vectors, present)
     if how is Imputation.MEAN:
-        return _Standardised(scale, lambda values, there: np.where(there[..., None], values, 0))
-    complete = scale.standardised(vectors[present.all(axis=1)])
+        return _Standardised(_Scale.of(vectors, present), lambda values, _: values)
+    whole = present.all(axis=1)
+    scale = _Scale.of(vectors[whole], present[whole])
+    complete = scale.standardised(vectors[whole])
     if how is Imputation.RIDGE:
         return _Standardised(scale, _ridges(complete, config))
     return _Standardised(scale, _network(how, complete, config))
