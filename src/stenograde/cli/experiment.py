@@ -91,7 +91,7 @@ def list_recipes() -> None:
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="s0, s1, s2, s4, axial-canal, or the path of a recipe's TOML file.")
+        str, typer.Argument(help="s0, s1, s2, s3, s4, axial-canal, or the path of a recipe's TOML file.")
     ],
     data: Annotated[
         Path, typer.Option("--data", help="Folder or CSV file; its layout is found out and said.")
@@ -118,6 +118,11 @@ def run(
     from stenograde.cli.progress import fits_on_stderr
 
     _need_training()
+    from stenograde.experiments.catalogue import is_grid
+
+    if is_grid(recipe):
+        _run_grid(recipe, data, out, protocol=protocol, size=size, folds=folds, weights=weights)
+        return
     from stenograde.experiments.data import Asked, read_data
     from stenograde.experiments.protocols import with_repeats
     from stenograde.experiments.recipe import read_recipe
@@ -194,6 +199,41 @@ def ship(
     print(f"bundle: {out}; use it with 'stenograde classify FOLDER --bundle {out} --out CSV'")
 
 
+def _run_grid(
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    protocol: ProtocolName,
+    size: SizeName,
+    folds: int | None,
+    weights: str | None,
+) -> None:
+    import os
+    from dataclasses import replace
+
+    from stenograde.cli.output import needs_extra, out_folder
+    from stenograde.cli.progress import counts_on_stderr
+
+    if protocol is not ProtocolName.PATIENT:
+        msg = "--protocol must be patient for a grid, got published: the document's split shares studies between parts"
+        raise ConfigError(msg)
+    with needs_extra("the grid needs", extra="tabular"):
+        from stenograde.experiments.grid.recipe import read_grid
+        from stenograde.experiments.grid.run import run_grid
+        from stenograde.experiments.grid.table import as_markdown, write_tables
+    grid = read_grid(name, size.value)
+    grid = grid if folds is None else replace(grid, folds=folds)
+    starts = {} if weights is None else {"resnet50": _start(weights)}
+    with counts_on_stderr() as report:
+        result = run_grid(
+            grid, data, out=out_folder(out), weights=starts, jobs=os.cpu_count() or 1, report=report
+        )
+    page = write_tables(result, out)
+    print(as_markdown(result))
+    print(f"report: {page}")
+
+
 def _start(weights: str | None) -> Any:
     if weights is None or weights == "hub":
         return weights
@@ -204,7 +244,7 @@ def _start(weights: str | None) -> Any:
 
 
 def _need_training() -> None:
-    from stenograde.cli.output import needs_training
+    from stenograde.cli.output import needs_extra
 
-    with needs_training("experiments need"):
+    with needs_extra("experiments need"):
         import_module("stenograde.experiments.run")

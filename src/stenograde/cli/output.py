@@ -90,8 +90,8 @@ def out_folder(path: Path) -> Path:
 
 
 @contextmanager
-def needs_training(what: str) -> Iterator[None]:
-    """Let a module of the extra ``train`` be imported in the body; names the extra when a package is missing.
+def needs_extra(what: str, *, extra: str = "train") -> Iterator[None]:
+    """Let a module of an extra be imported in the body; names the extra when a package is missing.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def needs_training(what: str) -> Iterator[None]:
     except ModuleNotFoundError as exc:
         if exc.name and exc.name.startswith("stenograde"):
             raise
-        msg = f"{what} the package {exc.name}, which is not installed; pip install 'stenograde[train]'"
+        msg = f"{what} the package {exc.name}, which is not installed; pip install 'stenograde[{extra}]'"
         raise MissingDependencyError(msg) from exc
 
 

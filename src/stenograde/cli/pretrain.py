@@ -39,14 +39,14 @@ def pretrain(
     """
     from importlib.metadata import version
 
-    from stenograde.cli.output import needs_training, out_folder
+    from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import fits_on_stderr, progress_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
     from stenograde.datasets.cache import cached_pictures
     from stenograde.datasets.unlabelled import read_unlabelled
 
-    with needs_training("pre-training needs"):
+    with needs_extra("pre-training needs"):
         from stenograde.experiments.recipe import read_recipe
         from stenograde.experiments.training import as_recipe
         from stenograde.train.pretrain import PretrainConfig, write_pretrained

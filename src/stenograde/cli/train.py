@@ -40,12 +40,12 @@ def locator(
     OUT/training. Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores
     end up in the bundle's card.
     """
-    from stenograde.cli.output import needs_training, out_folder
+    from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
 
-    with needs_training("training needs"):
+    with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
         from stenograde.train.locator import LocatorTraining, make_virtual_slices, train_locator
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
@@ -82,13 +82,13 @@ def grader(
     Renders patients once into OUT/training, fits, calibrates on patients of their own, and writes a bundle with the
     locator of another.
     """
-    from stenograde.cli.output import needs_training, out_folder
+    from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
     from stenograde.predict.bundle import default_bundle, load_bundle
 
-    with needs_training("training needs"):
+    with needs_extra("training needs"):
         from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
     loaded = load_bundle(base) if base else default_bundle()

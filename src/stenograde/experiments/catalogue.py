@@ -10,7 +10,7 @@ from stenograde.config import read_toml
 
 RECIPES = {
     name: Path(__file__).parent / "recipes" / f"{name}.toml"
-    for name in ("s0", "s1", "s2", "s4", "axial-canal")
+    for name in ("s0", "s1", "s2", "s3", "s4", "axial-canal")
 }
 """The recipes that ship, by name: the published systems by their number, then this project's own."""
 
@@ -19,6 +19,18 @@ PROTOCOLS: Mapping[str, str] = {
     "patient": "no patient on both sides, the test at its natural prevalence",
 }
 """Protocols by name, with what each is in words."""
+
+
+def is_grid(name: str) -> bool:
+    """Return whether a recipe, by its name or the path of its file, is a grid of rows rather than a network.
+
+    Raises
+    ------
+    ConfigError
+        If its file cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES.get(name)
+    return path is not None and "rows" in read_toml(path)
 
 
 @dataclass(frozen=True)
@@ -41,4 +53,6 @@ def entries() -> tuple[Entry, ...]:
 def _entry(path: Path) -> Entry:
     table = read_toml(path)
     arms = tuple(variant["title"] for variant in table.get("variants", {}).values())
+    if "rows" in table:
+        arms = (f"{len(table['rows'])} rows",)
     return Entry(table["name"], table["title"], table["document"], table["shown_task"], table["data"], arms)

@@ -73,7 +73,7 @@ def as_page(result: Result, folder: Path) -> str:
     first = [arm for arm in result.arms if arm.variant == result.main.variant]
     differences = result.against_first
     return (
-        _environment()
+        page_environment()
         .get_template("result.html")
         .render(
             result=result,
@@ -95,7 +95,8 @@ def as_page(result: Result, folder: Path) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return where pages of experiments find their templates and styles."""
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(stenograde.report.__file__).parent]),
         autoescape=True,

@@ -39,7 +39,7 @@ class HeadConfig:
     head: Head = Head.SVC
     balance: Balance = Balance.NONE
     keep: float = 1.0
-    """Share of the most frequent class that is kept before others are made up for; the document keeps a third for SVC."""
+    """Share of the most frequent class that is kept before others are made up for; the document: a third, for SVC."""
     ordinal: bool = False
     """Ask for "at least moderate" and "severe" one after the other in place of three classes (Frank and Hall, "A simple
     approach to ordinal classification", ECML 2001)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class EmbeddedStudy:
     """Of each series that is there, shape (tokens, width)."""
     severities: NDArray[np.int64]
     """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, ``UNKNOWN`` without a label."""
+    metadata: Mapping[str, str | float | None]
+    """How each series was acquired, by :func:`metadata_of`; None of a series that is missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +156,33 @@ def stacks_of(series: Series) -> Iterator[NDArray[np.float32]]:
         yield volume.pixels
 
 
+METADATA_NUMBERS = tuple(
+    f"{role.value}_{name}" for role in Role for name in ("slices", "step_mm", "pixel_mm")
+)
+"""Metadata that are numbers."""
+
+METADATA_CATEGORIES = tuple(f"{role.value}_weighting" for role in Role)
+"""Metadata that are words."""
+
+
+def metadata_of(study: Study) -> dict[str, str | float | None]:
+    """Return how the series of a study were acquired, as far as their geometry and weighting tell."""
+    found: dict[str, str | float | None] = dict.fromkeys((*METADATA_NUMBERS, *METADATA_CATEGORIES))
+    for role in Role:
+        series = study.by_role(role)
+        if series is None:
+            continue
+        largest = max(series.volumes, key=lambda one: one.shape[0])
+        step_mm, pixel_mm, _ = largest.spacing_mm
+        found |= {
+            f"{role.value}_slices": float(series.n_slices),
+            f"{role.value}_step_mm": round(step_mm, 3),
+            f"{role.value}_pixel_mm": round(pixel_mm, 4),
+            f"{role.value}_weighting": None if series.weighting is None else series.weighting.value,
+        }
+    return found
+
+
 def _of_stack(slices: NDArray[np.float32], net: StackEncoder, config: EmbedConfig) -> Vectors:
     how = PictureConfig(size_px=(config.size_px, config.size_px), intensity=config.intensity)
     pictures = np.stack([prepare_picture(one, how) for one in slices]).astype(np.float32) / 255
@@ -185,12 +214,13 @@ def _checked(
 
 def _store(folder: Path, one: AnsweredStudy, vectors: Mapping[Role, Vectors]) -> None:
     ranks = [one.severities[cell].rank if cell in one.severities else UNKNOWN for cell in LUMBAR_MRI.cells]
-    arrays = {role.value: values.astype(np.float16) for role, values in vectors.items()}
+    arrays: dict[str, Any] = {role.value: values.astype(np.float16) for role, values in vectors.items()}
     with whole_file(folder / f"{one.name}.npz") as file:
-        np.savez(file, severities=np.array(ranks, np.int64), **arrays)
+        told = json.dumps(metadata_of(one.study))
+        np.savez(file, severities=np.array(ranks, np.int64), metadata=np.array(told), **arrays)
 
 
 def _stored(folder: Path, name: str) -> EmbeddedStudy:
     with np.load(folder / f"{name}.npz") as stored:
         vectors = {role: stored[role.value].astype(np.float32) for role in Role if role.value in stored}
-        return EmbeddedStudy(name, vectors, stored["severities"])
+        return EmbeddedStudy(name, vectors, stored["severities"], json.loads(str(stored["metadata"])))

@@ -1,0 +1,201 @@
+"""Slice vectors of a cohort to one vector per series and study: projected, pooled, with metadata beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.random_projection import GaussianRandomProjection
+from torch import Tensor, nn
+
+from stenograde.errors import ConfigError
+from stenograde.evaluate.rsna_metric import UNKNOWN
+from stenograde.experiments.grid.recipe import GridRecipe, GridRow, NetworkConfig
+from stenograde.nets.series_fusion import GatedAttentionPool, Pooling, masked_share, weighted_sum
+from stenograde.tabular.impute import MetadataEncoder
+from stenograde.terms import LUMBAR_MRI, Condition, Role, Severity
+from stenograde.train.embed import METADATA_CATEGORIES, METADATA_NUMBERS, EmbeddedCohort
+
+Table = NDArray[np.float32]
+
+SERIES_OF = {
+    Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
+    Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
+    Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
+}
+"""The series that each condition is told from, as RSNA 2024 marked it."""
+
+CELLS_OF = {
+    condition: [k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.condition is condition]
+    for condition in Condition
+}
+"""Places of each condition's cells."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The slice vectors of one role over a cohort, padded.
+
+    ``values`` has shape (studies, slices, width), ``there`` (studies, slices).
+    """
+
+    values: Tensor
+    there: Tensor
+
+
+def tokens_of(cohort: EmbeddedCohort, role: Role, *, width: int, seed: int) -> Tokens:
+    """Return the slice vectors of a role, in so many numbers.
+
+    Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
+    untrained linear layer is.
+
+    Raises
+    ------
+    ConfigError
+        If the encoder gives fewer.
+    """
+    if cohort.width < width:
+        msg = f"vectors must have {width} numbers, got an encoder of {cohort.width}; choose a wider one"
+        raise ConfigError(msg)
+    longest = max((len(one.vectors[role]) for one in cohort.studies if role in one.vectors), default=1)
+    values = np.zeros((len(cohort.studies), longest, width), np.float32)
+    there = np.zeros((len(cohort.studies), longest), bool)
+    projection = GaussianRandomProjection(width, random_state=seed) if cohort.width > width else None
+    if projection is not None:
+        projection.fit(np.zeros((1, cohort.width), np.float32))
+    for k, study in enumerate(cohort.studies):
+        if role in study.vectors:
+            own = study.vectors[role]
+            own = own if projection is None else projection.transform(own)
+            values[k, : len(own)], there[k, : len(own)] = own, True
+    return Tokens(torch.from_numpy(values), torch.from_numpy(there))
+
+
+def pooled(
+    tokens: Tokens,
+    labels: NDArray[np.int64],
+    train: Sequence[int],
+    row: GridRow,
+    config: NetworkConfig,
+    *,
+    seed: int,
+) -> Table:
+    """Return one vector per study, shape (studies, width); of a missing series the mean of those that train.
+
+    Parameters
+    ----------
+    tokens : Tokens
+        Of one role.
+    labels : ndarray of shape (studies, cells), int64
+        Of the condition told from it; only those of ``train`` are looked at.
+    train : sequence of int
+        Places of the studies that train.
+    row : GridRow
+    config : NetworkConfig
+    seed : int
+    """
+    if row.pooling is Pooling.MEAN:
+        vectors = weighted_sum(masked_share(tokens.there), tokens.values)
+    else:
+        pool = _trained_pool(tokens, labels, train, config, seed=seed)
+        with torch.inference_mode():
+            vectors = pool(tokens.values, tokens.there)[0]
+    values = np.asarray(vectors.numpy(), np.float32).copy()
+    missing = ~tokens.there.any(dim=1).numpy()
+    known = np.setdiff1d(np.asarray(train), np.flatnonzero(missing))
+    values[missing] = values[known].mean(axis=0) if known.size else 0
+    return values
+
+
+def metadata_table(cohort: EmbeddedCohort, train: Sequence[int], *, seed: int, trees: int) -> Table:
+    """Return metadata as numbers without gaps, shape (studies, columns); learnt from those that train alone."""
+    rows: list[Mapping[str, str | float | None]] = [study.metadata for study in cohort.studies]
+    encoder = MetadataEncoder(METADATA_NUMBERS, METADATA_CATEGORIES, trees=trees, seed=seed)
+    encoder.fit([rows[place] for place in train])
+    return np.asarray(encoder.transform(rows), np.float32)
+
+
+def labels_of(cohort: EmbeddedCohort) -> NDArray[np.int64]:
+    """Return ranks, shape (studies, cells), ``UNKNOWN`` without a label."""
+    return np.stack([study.severities for study in cohort.studies])
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean loss of yes or no for each severity of the cells that have a label.
+
+    Parameters
+    ----------
+    logits : tensor of shape (n, cells, severities)
+    labels : tensor of shape (n, cells), int64
+    weights : tensor of shape (severities,), optional
+        How much a cell counts, by its severity.
+    """
+    known = labels != UNKNOWN
+    ranks = labels.clamp(min=0)
+    wanted = nn.functional.one_hot(ranks, len(Severity)).to(logits.dtype)
+    each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=-1)
+    count = known.to(logits.dtype) if weights is None else weights[ranks] * known
+    return (each * count).sum() / count.sum().clamp(min=1e-6)
+
+
+def _trained_pool(
+    tokens: Tokens, labels: NDArray[np.int64], train: Sequence[int], config: NetworkConfig, *, seed: int
+) -> GatedAttentionPool:
+    """Fit attention and a linear answer together, and keep the attention."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        width = tokens.values.shape[2]
+        pool = GatedAttentionPool(width, config.hidden)
+        answer = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, labels.shape[1] * len(Severity)))
+        places = torch.as_tensor(np.asarray(train))
+        values, there = tokens.values[places], tokens.there[places]
+        scale = values[there].std().clamp(min=1e-6)
+        wanted = torch.from_numpy(labels)[places]
+        parameters = [*pool.parameters(), *answer.parameters()]
+        optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        for _ in range(config.epochs):
+            optimiser.zero_grad()
+            logits = answer(pool(values, there)[0] / scale).unflatten(1, (-1, len(Severity)))
+            weighted_loss(logits, wanted, None).backward()
+            optimiser.step()
+    return pool.eval()
+
+
+class Features:
+    """What each condition is told from, for one training part after another; the last vectors are kept.
+
+    Parameters
+    ----------
+    cohort : EmbeddedCohort
+    row : GridRow
+        Its vectors; the head does not matter.
+    recipe : GridRecipe
+    """
+
+    def __init__(self, cohort: EmbeddedCohort, row: GridRow, recipe: GridRecipe) -> None:
+        self.cohort, self.row, self.recipe = cohort, row, recipe
+        self.labels = labels_of(cohort)
+        self.tokens = {
+            role: tokens_of(cohort, role, width=row.width, seed=recipe.seed) for role in SERIES_OF.values()
+        }
+        self._made: dict[tuple[int, ...], dict[Condition, Table]] = {}
+
+    def of(self, train: Sequence[int]) -> dict[Condition, Table]:
+        """Return tables of shape (studies, width + metadata), by condition, learnt from the studies that train."""
+        key = tuple(train)
+        if key not in self._made:
+            self._made[key] = self._of(key)
+        return self._made[key]
+
+    def _of(self, train: Sequence[int]) -> dict[Condition, Table]:
+        recipe = self.recipe
+        beside = metadata_table(self.cohort, train, seed=recipe.seed, trees=recipe.trees)
+        found = {}
+        for condition, role in SERIES_OF.items():
+            labels = self.labels[:, CELLS_OF[condition]]
+            vectors = pooled(self.tokens[role], labels, train, self.row, recipe.network, seed=recipe.seed)
+            found[condition] = np.hstack([vectors, beside])
+        return found

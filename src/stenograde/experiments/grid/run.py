@@ -1,0 +1,264 @@
+"""Run the grid row by row, each kept when done: started again with the same folder, done rows are not repeated."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
+
+from stenograde.errors import ConfigError, DatasetError
+from stenograde.evaluate.baselines import group_prior, majority
+from stenograde.evaluate.intervals import bootstrap_scores
+from stenograde.evaluate.metrics import METRICS
+from stenograde.evaluate.predictions import Predictions, as_csv, joined
+from stenograde.evaluate.rsna_metric import UNKNOWN
+from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
+from stenograde.experiments.grid.network import network_scores
+from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
+from stenograde.experiments.recipe import plain
+from stenograde.files import write_whole
+from stenograde.tabular.balance import Balance
+from stenograde.tabular.heads import CellHeads
+from stenograde.terms import LUMBAR_MRI, Severity
+from stenograde.train.embed import EmbeddedCohort, embed_cohort
+
+SCORES = ("accuracy", "macro_f1", "macro_auc")
+"""Scores of each row, in the order of the document's table."""
+
+CLASSES = tuple(severity.value for severity in Severity)
+
+BASELINES = ("random", "majority", "level prior")
+"""Answers that need no picture."""
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What a row scored, by patient."""
+
+    key: str
+    scores: dict[str, tuple[float, float, float]]
+    """Value and the bounds of its 95 % interval over patients, by name."""
+    published: tuple[float, ...]
+    seconds: float
+    """To fit and judge all folds; vectors apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class GridResult:
+    """The grid, scored."""
+
+    recipe: GridRecipe
+    studies: int
+    rows: tuple[RowResult, ...]
+    """Of the recipe, best macro F1 first."""
+    baselines: tuple[RowResult, ...]
+    starts: dict[str, str]
+    """What each encoder started from."""
+
+
+Report = Callable[[str, int, int], None]
+"""Called with (what is done, how much, of how much)."""
+
+
+def run_grid(
+    recipe: GridRecipe,
+    data: Path,
+    *,
+    out: Path,
+    weights: dict[str, Path | Literal["hub"]] | None = None,
+    jobs: int = 1,
+    report: Report | None = None,
+) -> GridResult:
+    """Run every row of a grid on a cohort.
+
+    Parameters
+    ----------
+    recipe : GridRecipe
+    data : Path
+        As ``stenograde phantom`` writes it, or RSNA 2024.
+    out : Path
+        Gets vectors, a folder of rows, and what :mod:`~stenograde.experiments.grid.table` writes.
+    weights : dict, optional
+        What encoders start from, by their name in the recipe.
+    jobs : int
+        Cells that are fitted at once.
+    report : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds another grid.
+    DatasetError
+        If the cohort cannot be read, or has too few studies for the folds.
+    """
+    _check_settings(recipe, data, out)
+    done, starts = [], {}
+    rows = sorted(recipe.rows, key=lambda row: tuple(map(str, row.vectors)))
+    current: Features | None = None
+    for number, row in enumerate(rows, start=1):
+        cohort = _embedded(recipe, row, data, out, weights or {}, report)
+        starts[row.encoder] = cohort.start
+        kept = _kept(out, row.key)
+        if kept is None:
+            if current is None or current.row.vectors != row.vectors:
+                current = Features(cohort, row, recipe)
+            kept = _run_row(current, row, recipe, out, jobs=jobs)
+        done.append(kept)
+        if report:
+            report("rows", number, len(rows))
+    baselines = _baselines(cohort, recipe)
+    ranked = sorted(done, key=lambda one: -one.scores["macro_f1"][0])
+    return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts)
+
+
+def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Give training and test places of each fold; a study, hence a patient, is tested once.
+
+    Studies with many severe cells, with some and with none are spread evenly.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer studies than folds.
+    """
+    if len(labels) < 2 * folds:
+        msg = f"the grid needs at least {2 * folds} studies for {folds} folds, got {len(labels)}"
+        raise DatasetError(msg)
+    severe = (labels == len(Severity) - 1).sum(axis=1)
+    strata = np.digitize(severe, [1, 4])
+    # a stratum smaller than the folds cannot be spread
+    for stratum in np.unique(strata):
+        if (strata == stratum).sum() < folds:
+            strata[strata == stratum] = 0
+    for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, strata):
+        yield train.tolist(), test.tolist()
+
+
+def _embedded(
+    recipe: GridRecipe,
+    row: GridRow,
+    data: Path,
+    out: Path,
+    weights: dict[str, Path | Literal["hub"]],
+    report: Report | None,
+) -> EmbeddedCohort:
+    how = recipe.embedding(row)
+
+    def done(number: int) -> None:
+        if report:
+            report(f"vectors of {how.encoder}, {how.intensity}: studies", number, number)
+
+    folder = out / "vectors" / f"{row.encoder}-{row.intensity}"
+    return embed_cohort(data, how, folder, weights=weights.get(row.encoder), done=done)
+
+
+def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, *, jobs: int) -> RowResult:
+    start = time.perf_counter()
+    labels = features.labels
+    parts = []
+    for train, test in folds_of(labels, recipe.folds, recipe.seed):
+        scores = np.zeros((len(test), labels.shape[1], len(Severity)))
+        for condition, table in features.of(train).items():
+            cells = CELLS_OF[condition]
+            scores[:, cells] = _scores(table, labels[:, cells], train, test, row, recipe, jobs=jobs)
+        parts.append(_predictions(features.cohort, test, labels, as_probabilities(scores, row.head)))
+    predictions = joined(parts)
+    result = RowResult(row.key, _scored(predictions), row.published, time.perf_counter() - start)
+    write_whole(out / "rows" / f"{row.key}.csv", as_csv(predictions))
+    write_whole(out / "rows" / f"{row.key}.json", json.dumps(asdict(result), indent=1))
+    return result
+
+
+def _scores(
+    table: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    train: list[int],
+    test: list[int],
+    row: GridRow,
+    recipe: GridRecipe,
+    *,
+    jobs: int,
+) -> NDArray[np.float64]:
+    if row.head == NETWORK:
+        weighted = row.balance is Balance.WEIGHTS
+        return network_scores(table, labels, train, test, recipe.network, weighted=weighted, seed=recipe.seed)
+    heads = CellHeads(recipe.head(row), classes=len(Severity), jobs=jobs)
+    return heads.fit(table[train], labels[train]).scores(table[test])
+
+
+def as_probabilities(scores: NDArray[np.float64], head: str) -> NDArray[np.float64]:
+    """Return shares that sum to one: margins of SVC through a soft-max, others divided by their sum."""
+    if head == "svc":
+        odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return odds / odds.sum(axis=-1, keepdims=True)
+    positive = np.maximum(scores, 1e-12)
+    return positive / positive.sum(axis=-1, keepdims=True)
+
+
+def _predictions(
+    cohort: EmbeddedCohort,
+    test: Sequence[int],
+    labels: NDArray[np.int64],
+    shares: NDArray[np.float64],
+) -> Predictions:
+    """Return the labelled cells of the tested studies as pictures, the study standing for the patient."""
+    at = [
+        (k, place, cell) for k, place in enumerate(test) for cell in np.flatnonzero(labels[place] != UNKNOWN)
+    ]
+    studies = [cohort.studies[place].name for _, place, _ in at]
+    cells = [LUMBAR_MRI.cells[cell] for _, _, cell in at]
+    return Predictions(
+        classes=CLASSES,
+        names=tuple(f"{study}:{cell.name}" for study, cell in zip(studies, cells, strict=True)),
+        patients=tuple(studies),
+        labels=np.array([labels[place, cell] for _, place, cell in at]),
+        probabilities=np.array([shares[k, cell] for k, _, cell in at]),
+        groups=tuple(f"{cell.condition.value}:{cell.level.value}" for cell in cells),
+    )
+
+
+def _scored(predictions: Predictions) -> dict[str, tuple[float, float, float]]:
+    found = bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
+    return {name: (one.value, one.low, one.high) for name, one in found.items()}
+
+
+def _baselines(cohort: EmbeddedCohort, recipe: GridRecipe) -> tuple[RowResult, ...]:
+    labels = labels_of(cohort)
+    parts: dict[str, list[Predictions]] = {name: [] for name in BASELINES}
+    rng = np.random.default_rng(recipe.seed)
+    for train, test in folds_of(labels, recipe.folds, recipe.seed):
+        shares = rng.dirichlet(np.ones(len(Severity)), (len(test), labels.shape[1]))
+        tested = _predictions(cohort, test, labels, shares)
+        learnt = _predictions(
+            cohort, train, labels, np.full((len(train), *shares.shape[1:]), 1 / len(Severity))
+        )
+        parts["random"].append(tested)
+        parts["majority"].append(majority(learnt.labels, tested))
+        parts["level prior"].append(group_prior(learnt.labels, tested, train_groups=learnt.groups or ()))
+    return tuple(RowResult(name, _scored(joined(of)), (), 0.0) for name, of in parts.items())
+
+
+def _kept(out: Path, key: str) -> RowResult | None:
+    path = out / "rows" / f"{key}.json"
+    if not path.is_file():
+        return None
+    table = json.loads(path.read_text(encoding="utf-8"))
+    scores = {name: tuple(values) for name, values in table["scores"].items()}
+    return RowResult(table["key"], scores, tuple(table["published"]), table["seconds"])
+
+
+def _check_settings(recipe: GridRecipe, data: Path, out: Path) -> None:
+    """Write what the grid is, or check that the folder holds this one."""
+    settings: dict[str, Any] = plain({**asdict(recipe), "data": str(data.resolve())})
+    path = out / "grid.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        msg = f"{out} must hold this grid, got one of other settings; choose another --out or delete it"
+        raise ConfigError(msg)
+    write_whole(path, json.dumps(settings, indent=1))

@@ -1,0 +1,218 @@
+"""The grid on made-up vectors: rows, folds, resumption, baselines, tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
+
+from stenograde.errors import ConfigError, DatasetError  # noqa: E402
+from stenograde.experiments.grid import run as running  # noqa: E402
+from stenograde.experiments.grid.features import SERIES_OF, Features, pooled, tokens_of  # noqa: E402
+from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
+from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
+from stenograde.experiments.grid.table import as_markdown, write_tables  # noqa: E402
+from stenograde.nets.series_fusion import Pooling  # noqa: E402
+from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
+from stenograde.train.embed import (  # noqa: E402
+    METADATA_CATEGORIES,
+    METADATA_NUMBERS,
+    EmbeddedCohort,
+    EmbeddedStudy,
+)
+
+WIDTH = 12
+
+
+def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
+    """A patient is ill everywhere or nowhere; one slice in eight of each series tells, by its first number."""
+    rng = np.random.default_rng(seed)
+    studies = []
+    for k in range(n):
+        ill = k % 3
+        vectors = {}
+        for role in Role:
+            values = 0.3 * rng.normal(size=(8, WIDTH)).astype(np.float32)
+            values[rng.integers(8), :2] = 4, 4.0 * (ill - 1)
+            vectors[role] = values
+        if k == 5:
+            del vectors[Role.AXIAL_T2]
+        metadata: dict[str, str | float | None] = {name: float(rng.normal()) for name in METADATA_NUMBERS}
+        metadata |= dict.fromkeys(METADATA_CATEGORIES, "t2")
+        metadata[METADATA_NUMBERS[0]] = None if k % 4 == 0 else 1.0
+        severities = np.full(len(LUMBAR_MRI.cells), ill, np.int64)
+        severities[k % 25] = -1
+        studies.append(EmbeddedStudy(f"s{k}", vectors, severities, metadata))
+    return EmbeddedCohort(tuple(studies), "pre-trained: no")
+
+
+@pytest.fixture
+def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
+    monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: cohort())
+    recipe = read_grid("s3")
+    chosen = {
+        ("svc", "smote"), ("lightgbm", "smote"), ("network", "weights"), ("xgboost", "smote"),
+    }  # fmt: skip
+    rows = [
+        replace(row, width=WIDTH - 4)
+        for row in recipe.rows
+        if row.width == 512 and row.intensity == "equalise" and (row.head, row.balance.value) in chosen
+    ]
+    network = replace(recipe.network, epochs=80, hidden=16, learning_rate=0.02)
+    return replace(recipe, rows=tuple(rows), network=network, trees=10)
+
+
+def test_the_shipped_grid_has_the_documents_rows() -> None:
+    recipe = read_grid("s3", "published")
+    assert len(recipe.rows) == 48
+    listed = [row for row in recipe.rows if row.published]
+    assert len(listed) == 42
+    best = max(listed, key=lambda row: row.published[0])
+    assert (best.head, best.encoder, best.width, best.published) == (
+        "svc",
+        "resnet50",
+        512,
+        (0.9221, 0.5345, 0.6125),
+    )
+    assert recipe.embedding(listed[0]).size_px == 224
+    assert read_grid("s3").embedding(listed[0]).size_px < 224
+
+
+def test_every_row_is_run_and_patients_who_are_ill_are_found(grid: GridRecipe, tmp_path: Path) -> None:
+    result = run_grid(grid, tmp_path, out=tmp_path / "o")
+    assert {row.key for row in result.rows} == {row.key for row in grid.rows}
+    assert [one.key for one in result.baselines] == list(BASELINES)
+    by_key = {row.key: row.scores["accuracy"][0] for row in result.rows}
+    assert max(by_key.values()) > 0.9
+    majority = next(one for one in result.baselines if one.key == "majority").scores
+    assert majority["macro_auc"][0] == pytest.approx(0.5)
+    assert majority["accuracy"][0] < 0.45
+    for row in result.rows:
+        value, low, high = row.scores["macro_f1"]
+        assert low <= value <= high
+
+
+def test_done_rows_are_not_run_again(
+    grid: GridRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_grid(grid, tmp_path, out=tmp_path / "o")
+    (tmp_path / "o" / "rows" / f"{grid.rows[0].key}.json").unlink()
+    ran: list[str] = []
+    real = running._run_row
+
+    def counted(features: Features, row: object, *others: object, **more: object) -> object:
+        ran.append(row.key)  # type: ignore[attr-defined]
+        return real(features, row, *others, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(running, "_run_row", counted)
+    again = run_grid(grid, tmp_path, out=tmp_path / "o")
+    assert ran == [grid.rows[0].key]
+    assert [row.scores for row in again.rows] == [row.scores for row in first.rows]
+
+
+def test_another_grid_in_the_folder_is_refused(grid: GridRecipe, tmp_path: Path) -> None:
+    few = replace(grid, rows=grid.rows[:1])
+    run_grid(few, tmp_path, out=tmp_path / "o")
+    with pytest.raises(ConfigError, match="must hold this grid"):
+        run_grid(replace(few, seed=1), tmp_path, out=tmp_path / "o")
+
+
+def test_trained_attention_finds_the_slice_that_tells() -> None:
+    recipe = read_grid("s3")
+    network = replace(recipe.network, epochs=150, hidden=16, learning_rate=0.02)
+    one = cohort(60)
+    tokens = tokens_of(one, Role.SAGITTAL_T1, width=WIDTH, seed=0)
+    labels = np.stack([study.severities for study in one.studies])[:, :5]
+    vectors = {}
+    for pooling in Pooling:
+        row = replace(recipe.rows[0], pooling=pooling, width=WIDTH)
+        vectors[pooling] = pooled(tokens, labels, range(40), row, network, seed=0)[40:, 1]
+    told = np.arange(40, 60) % 3 - 1
+    spread = {p: abs(np.corrcoef(v, told)[0, 1]) for p, v in vectors.items()}
+    assert spread[Pooling.ATTENTION] > 0.97
+    assert spread[Pooling.ATTENTION] > spread[Pooling.MEAN]
+
+
+def test_a_missing_series_is_the_mean_of_training() -> None:
+    recipe = read_grid("s3")
+    one = cohort()
+    tokens = tokens_of(one, Role.AXIAL_T2, width=WIDTH, seed=0)
+    row = replace(recipe.rows[0], pooling=Pooling.MEAN, width=WIDTH)
+    vectors = pooled(tokens, np.zeros((24, 5), np.int64), range(12, 24), row, recipe.network, seed=0)
+    np.testing.assert_allclose(vectors[5], vectors[12:].mean(axis=0), rtol=1e-5)
+
+
+def test_features_do_not_depend_on_labels_or_studies_that_are_tested() -> None:
+    recipe = read_grid("s3")
+    row = replace(next(row for row in recipe.rows if row.pooling is Pooling.ATTENTION), width=WIDTH)
+    recipe = replace(recipe, network=replace(recipe.network, epochs=3), trees=5)
+    one = cohort()
+    train = list(range(16))
+    spoilt = [
+        study if k < 16 else replace(study, severities=np.zeros_like(study.severities))
+        for k, study in enumerate(one.studies)
+    ]
+    a = Features(one, row, recipe).of(train)
+    b = Features(EmbeddedCohort(tuple(spoilt), one.start), row, recipe).of(train)
+    for condition in Condition:
+        np.testing.assert_array_equal(a[condition], b[condition])
+
+
+def test_folds_test_every_study_once_and_spread_the_severe() -> None:
+    labels = np.zeros((30, 25), np.int64)
+    labels[::3, :6] = 2
+    tested = []
+    for train, test in folds_of(labels, 5, 0):
+        assert not set(train) & set(test)
+        assert (labels[test] == 2).any(axis=1).sum() == 2
+        tested += test
+    assert sorted(tested) == list(range(30))
+    with pytest.raises(DatasetError, match="at least 10 studies"):
+        list(folds_of(labels[:9], 5, 0))
+
+
+def test_probabilities_keep_the_order_of_scores() -> None:
+    scores = np.array([[[-1.0, 2.0, 0.5], [0.2, 0.1, 0.0]]])
+    for head in ("svc", "network"):
+        shares = as_probabilities(scores, head)
+        np.testing.assert_allclose(shares.sum(axis=-1), 1)
+        assert shares.argmax(axis=-1).tolist() == [[1, 0]]
+
+
+def test_the_table_is_sorted_and_has_baselines_and_published_figures(
+    grid: GridRecipe, tmp_path: Path
+) -> None:
+    result = run_grid(replace(grid, rows=grid.rows[:2]), tmp_path, out=tmp_path / "o")
+    lines = as_markdown(result).splitlines()[2:7]
+    scores = [float(line.split("|")[3].split()[0]) for line in lines]
+    assert scores == sorted(scores, reverse=True)
+    assert sum("baseline:" in line for line in lines) == 3
+    assert any("0.408, 0.475, 0.633" in line for line in lines)
+    page = write_tables(result, tmp_path / "o").read_text(encoding="utf-8")
+    assert "pre-trained: no" in page
+    assert page.count("<tr>") == 6
+    assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"
+
+
+def test_each_condition_is_told_from_the_series_rsna_marked() -> None:
+    assert {condition.value: role.value for condition, role in SERIES_OF.items()} == {
+        "spinal_canal_stenosis": "sagittal_t2_stir",
+        "neural_foraminal_narrowing": "sagittal_t1",
+        "subarticular_stenosis": "axial_t2",
+    }
+
+
+def test_rows_that_do_not_fit_are_refused() -> None:
+    recipe = read_grid("s3")
+    with pytest.raises(ValueError, match="no settings for resnet50"):
+        replace(recipe, encoders={"medicalnet152": recipe.encoders["medicalnet152"]})
+    with pytest.raises(ValueError, match="some twice"):
+        replace(recipe, rows=(recipe.rows[0], recipe.rows[0]))
+    with pytest.raises(ConfigError, match="choose a wider one"):
+        tokens_of(cohort(), Role.AXIAL_T2, width=512, seed=0)
