@@ -140,7 +140,7 @@ class _SeriesBatches:
         self.studies, self.how, self.leave_out = studies, how, leave_out
 
     def __len__(self) -> int:
-        return -(-len(self.studies.severities) // self.how.batch)
+        return 1 + (len(self.studies.severities) - 1) // self.how.batch
 
     def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
         rng = np.random.default_rng([self.how.seed, epoch])
