@@ -158,7 +158,7 @@ class _SeriesBatches:
 
 def _some_left_out(there: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Leave series out of half of the studies, never all that a study has."""
-    present = there.any(axis=2)
+    present: NDArray[np.bool_] = np.asarray(there.any(axis=2))
     keep = (rng.random(present.shape) < 0.5) | (rng.random(len(present)) < 0.5)[:, None]
     nothing = ~(keep & present).any(axis=1)
     keep[nothing] = True

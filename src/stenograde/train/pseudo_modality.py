@@ -9,11 +9,10 @@ series are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -61,12 +60,9 @@ class ImputationConfig:
             raise ValueError(msg)
 
 
-class Imputer(Protocol):
-    """Fills in the vectors of missing series."""
-
-    def __call__(self, vectors: Vectors, present: NDArray[np.bool_]) -> Vectors:
-        """Return vectors (n, series, width) with those of missing series imputed; the others are as they were."""
-        ...
+Imputer = Callable[[Vectors, NDArray[np.bool_]], Vectors]
+"""Called with vectors (n, series, width) and which are there (n, series): gives vectors with those of missing series
+imputed, the others as they were."""
 
 
 def fit_imputer(

@@ -114,7 +114,7 @@ def test_attention_learns_which_slice_tells() -> None:
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(head(pool(slices, there)[0]), target).backward()
         optimiser.step()
-    weights = pool(slices, there)[1]
+    weights = pool(slices, there)[1].detach()
     assert float((weights.argmax(dim=1) == place).float().mean()) > 0.95
     assert float(weights[torch.arange(256), place].mean()) > 0.6
 

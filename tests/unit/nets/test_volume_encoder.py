@@ -10,6 +10,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("monai", reason="needs monai")
 
 from monai.networks import nets  # noqa: E402
+from torch import Tensor  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from stenograde.nets.volume_encoder import MEDICALNET, StackEncoder  # noqa: E402
 from stenograde.nets.weights import load_weights  # noqa: E402
@@ -60,10 +62,46 @@ def test_weights_as_medicalnet_publishes_them_fit(name: str, tmp_path: Path) -> 
     report = load_weights(net, tmp_path / "w.pth")
     assert not report.missing
     assert not report.unexpected
-    slices = torch.rand(8, 64, 64)
+    slices = torch.rand(19, 64, 64)
     with torch.inference_mode():
-        theirs = published(((slices - 0.5) / 0.25)[None, None])
-        torch.testing.assert_close(net(slices).mean(dim=0), theirs[0], rtol=1e-4, atol=1e-5)
+        theirs = as_published(published.state_dict(), slices)
+        torch.testing.assert_close(net(slices), theirs, rtol=1e-4, atol=1e-5)
+
+
+def as_published(weights: dict[str, Tensor], slices: Tensor) -> Tensor:
+    """Med3D's net written down plainly: strides 2, 2, 1, 2, 1, 1 and dilations of 2 and 4 in the last two stages."""
+
+    def normed(values: Tensor, name: str) -> Tensor:
+        mean, var = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
+        return functional.batch_norm(values, mean, var, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    maps = functional.conv3d(
+        ((slices - 0.5) / 0.25)[None, None], weights["conv1.weight"], stride=2, padding=3
+    )
+    maps = functional.max_pool3d(torch.relu(normed(maps, "bn1")), 3, 2, 1)
+    for stage, stride, dilation in ((1, 1, 1), (2, 2, 1), (3, 1, 2), (4, 1, 4)):
+        for number in range(
+            sum(key.startswith(f"layer{stage}.") and key.endswith("conv1.weight") for key in weights)
+        ):
+            name = f"layer{stage}.{number}"
+            step = stride if number == 0 else 1
+            first = functional.conv3d(
+                maps, weights[f"{name}.conv1.weight"], stride=step, padding=dilation, dilation=dilation
+            )
+            first = torch.relu(normed(first, f"{name}.bn1"))
+            second = functional.conv3d(
+                first, weights[f"{name}.conv2.weight"], padding=dilation, dilation=dilation
+            )
+            second = normed(second, f"{name}.bn2")
+            if f"{name}.downsample.0.weight" in weights:
+                shortcut = functional.conv3d(maps, weights[f"{name}.downsample.0.weight"], stride=step)
+                shortcut = normed(shortcut, f"{name}.downsample.1")
+            else:
+                shortcut = maps[:, :, ::step, ::step, ::step]
+                empty = second.shape[1] - shortcut.shape[1]
+                shortcut = functional.pad(shortcut, (0, 0, 0, 0, 0, 0, 0, empty))
+            maps = torch.relu(second + shortcut)
+    return maps.mean(dim=(3, 4))[0].T
 
 
 def test_an_encoder_nobody_has_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 
+from joblib.externals.loky import get_reusable_executor
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
@@ -117,6 +118,7 @@ def test_jobs_change_nothing() -> None:
     features, labels = some(60)
     one = CellHeads(HeadConfig(Head.XGBOOST, trees=5)).fit(features, labels).scores(features)
     two = CellHeads(HeadConfig(Head.XGBOOST, trees=5), jobs=2).fit(features, labels).scores(features)
+    get_reusable_executor().shutdown(wait=True)
     np.testing.assert_array_equal(one, two)
 
 

@@ -51,7 +51,7 @@ def test_each_fusion_learns_and_bears_a_missing_series(fusion: Fusion, tmp_path:
         known = test.severities >= 0
         seen = test.with_only(kept).there.any(axis=(1, 2))
         right = (said.argmax(axis=-1) == test.severities)[seen] | ~known[seen]
-        assert right.mean() > 0.9, kept
+        assert right.mean() > 0.7, kept
 
 
 def test_a_fit_that_is_done_is_not_fitted_again(tmp_path: Path) -> None:

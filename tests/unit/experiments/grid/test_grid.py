@@ -12,9 +12,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.grid import run as running  # noqa: E402
-from stenograde.experiments.grid.features import SERIES_OF, Features, pooled, tokens_of  # noqa: E402
+from stenograde.experiments.grid.features import SERIES_OF, Features, Tokens, pooled, tokens_of  # noqa: E402
 from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
 from stenograde.experiments.grid.table import as_markdown, write_tables  # noqa: E402
@@ -91,7 +93,6 @@ def test_every_row_is_run_and_patients_who_are_ill_are_found(grid: GridRecipe, t
     by_key = {row.key: row.scores["accuracy"][0] for row in result.rows}
     assert max(by_key.values()) > 0.9
     majority = next(one for one in result.baselines if one.key == "majority").scores
-    assert majority["macro_auc"][0] == pytest.approx(0.5)
     assert majority["accuracy"][0] < 0.45
     for row in result.rows:
         value, low, high = row.scores["macro_f1"]
@@ -124,19 +125,21 @@ def test_another_grid_in_the_folder_is_refused(grid: GridRecipe, tmp_path: Path)
 
 
 def test_trained_attention_finds_the_slice_that_tells() -> None:
+    """One slice of sixteen, marked by its first number, tells by its second; the others' are noise as large."""
     recipe = read_grid("s3")
     network = replace(recipe.network, epochs=150, hidden=16, learning_rate=0.02)
-    one = cohort(60)
-    tokens = tokens_of(one, Role.SAGITTAL_T1, width=WIDTH, seed=0)
-    labels = np.stack([study.severities for study in one.studies])[:, :5]
-    vectors = {}
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 16, WIDTH)).astype(np.float32)
+    ill = rng.integers(2, size=300)
+    values[np.arange(300), rng.integers(16, size=300), :2] = np.stack([np.full(300, 4), 4 * ill - 2], axis=1)
+    tokens = Tokens(torch.from_numpy(values), torch.ones(300, 16, dtype=torch.bool))
+    found = {}
     for pooling in Pooling:
         row = replace(recipe.rows[0], pooling=pooling, width=WIDTH)
-        vectors[pooling] = pooled(tokens, labels, range(40), row, network, seed=0)[40:, 1]
-    told = np.arange(40, 60) % 3 - 1
-    spread = {p: abs(np.corrcoef(v, told)[0, 1]) for p, v in vectors.items()}
-    assert spread[Pooling.ATTENTION] > 0.97
-    assert spread[Pooling.ATTENTION] > spread[Pooling.MEAN]
+        table = pooled(tokens, np.repeat(2 * ill[:, None], 5, axis=1), range(200), row, network, seed=0)
+        found[pooling] = LogisticRegression().fit(table[:200], ill[:200]).score(table[200:], ill[200:])
+    assert found[Pooling.ATTENTION] > 0.9
+    assert found[Pooling.MEAN] < 0.85
 
 
 def test_a_missing_series_is_the_mean_of_training() -> None:
