@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
+    from stenograde.experiments.discs.recipe import DiscRecipe
     from stenograde.experiments.run import Step
 
 
@@ -44,6 +45,7 @@ def build() -> typer.Typer:
     app = typer.Typer(cls=_RecipeFirst, rich_markup_mode=None)
     app.command("list")(list_recipes)
     app.command("run")(run)
+    app.command("held-out")(held_out)
     app.command("table")(table)
     app.command("ship")(ship)
     app.callback(no_args_is_help=True, invoke_without_command=False)(_group)
@@ -91,7 +93,10 @@ def list_recipes() -> None:
 
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="s0, s1, s2, s3, s4, axial-canal, or the path of a recipe's TOML file.")
+        str,
+        typer.Argument(
+            help="s0, s1, s2, s3, s3-spider, s4, axial-canal, or the path of a recipe's TOML file."
+        ),
     ],
     data: Annotated[
         Path, typer.Option("--data", help="Folder or CSV file; its layout is found out and said.")
@@ -118,10 +123,17 @@ def run(
     from stenograde.cli.progress import fits_on_stderr
 
     _need_training()
-    from stenograde.experiments.catalogue import is_grid
+    from stenograde.experiments.catalogue import kind_of
 
-    if is_grid(recipe):
-        _run_grid(recipe, data, out, protocol=protocol, size=size, folds=folds, weights=weights)
+    kind = kind_of(recipe)
+    if kind != "network":
+        if protocol is not ProtocolName.PATIENT:
+            msg = f"--protocol must be patient for {recipe}, got published: what it compares is not split otherwise"
+            raise ConfigError(msg)
+        if kind == "grid":
+            _run_grid(recipe, data, out, size=size, folds=folds, weights=weights)
+        else:
+            _run_discs(recipe, data, out, size=size, folds=folds)
         return
     from stenograde.experiments.data import Asked, read_data
     from stenograde.experiments.protocols import with_repeats
@@ -152,6 +164,18 @@ def run(
     print()
     print(as_markdown(result))
     print(f"report: {out / 'report.html'}")
+
+
+def held_out(
+    result: Annotated[Path, typer.Argument(help="Folder of a result of s3-spider.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of patients that nothing was fitted on.")],
+) -> None:
+    """Score further patients with the nets of a result, beside what it reached by patient."""
+    _need_training()
+    from stenograde.experiments.discs.run import recipe_of
+
+    recipe, trained_on = recipe_of(result)
+    _score_discs(recipe, trained_on, data, result)
 
 
 def table(
@@ -200,14 +224,7 @@ def ship(
 
 
 def _run_grid(
-    name: str,
-    data: Path,
-    out: Path,
-    *,
-    protocol: ProtocolName,
-    size: SizeName,
-    folds: int | None,
-    weights: str | None,
+    name: str, data: Path, out: Path, *, size: SizeName, folds: int | None, weights: str | None
 ) -> None:
     import os
     from dataclasses import replace
@@ -215,13 +232,11 @@ def _run_grid(
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import counts_on_stderr
 
-    if protocol is not ProtocolName.PATIENT:
-        msg = "--protocol must be patient for a grid, got published: the document's split shares studies between parts"
-        raise ConfigError(msg)
     with needs_extra("the grid needs", extra="tabular"):
         from stenograde.experiments.grid.recipe import read_grid
         from stenograde.experiments.grid.run import run_grid
-        from stenograde.experiments.grid.table import as_markdown, write_tables
+        from stenograde.experiments.grid.table import table_of, write_grid
+        from stenograde.experiments.score_tables import as_markdown
     grid = read_grid(name, size.value)
     grid = grid if folds is None else replace(grid, folds=folds)
     starts = {} if weights is None else {"resnet50": _start(weights)}
@@ -229,8 +244,39 @@ def _run_grid(
         result = run_grid(
             grid, data, out=out_folder(out), weights=starts, jobs=os.cpu_count() or 1, report=report
         )
-    page = write_tables(result, out)
-    print(as_markdown(result))
+    page = write_grid(result, out)
+    print(as_markdown([table_of(result)]))
+    print(f"report: {page}")
+
+
+def _run_discs(name: str, data: Path, out: Path, *, size: SizeName, folds: int | None) -> None:
+    from dataclasses import replace
+
+    from stenograde.cli.output import out_folder
+    from stenograde.experiments.discs.recipe import read_disc_recipe
+
+    recipe = read_disc_recipe(name, size.value)
+    recipe = recipe if folds is None else replace(recipe, folds=folds)
+    _score_discs(recipe, data, None, out_folder(out))
+
+
+def _score_discs(recipe: DiscRecipe, data: Path, held_out: Path | None, out: Path) -> None:
+    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
+    from stenograde.experiments.discs.run import cut_once, run_discs
+    from stenograde.experiments.discs.table import tables_of, write_discs
+    from stenograde.experiments.score_tables import as_markdown
+    from stenograde.predict.bundle import default_bundle, load_bundle
+
+    bundle = default_bundle() if recipe.bundle is None else load_bundle(recipe.bundle)
+    with counts_on_stderr() as made:
+        discs = cut_once(data, bundle, recipe.crops, out / "crops", made=made)
+        further = None
+        if held_out is not None:
+            further = cut_once(held_out, bundle, recipe.crops, out / "held-out", made=made)
+    with fits_on_stderr() as report:
+        result = run_discs(recipe, discs, out=out, held_out=further, report=report)
+    page = write_discs(result, out)
+    print(as_markdown(tables_of(result)))
     print(f"report: {page}")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from stenograde.config import read_toml
 
 RECIPES = {
     name: Path(__file__).parent / "recipes" / f"{name}.toml"
-    for name in ("s0", "s1", "s2", "s3", "s4", "axial-canal")
+    for name in ("s0", "s1", "s2", "s3", "s3-spider", "s4", "axial-canal")
 }
 """The recipes that ship, by name: the published systems by their number, then this project's own."""
 
@@ -21,8 +22,12 @@ PROTOCOLS: Mapping[str, str] = {
 """Protocols by name, with what each is in words."""
 
 
-def is_grid(name: str) -> bool:
-    """Return whether a recipe, by its name or the path of its file, is a grid of rows rather than a network.
+Kind = Literal["network", "grid", "discs"]
+"""A network and its variants; rows of vectors and heads; findings of discs from several series."""
+
+
+def kind_of(name: str) -> Kind:
+    """Return what kind a recipe is, by its name or the path of its file; unknown names count as networks.
 
     Raises
     ------
@@ -30,7 +35,8 @@ def is_grid(name: str) -> bool:
         If its file cannot be read.
     """
     path = Path(name) if name.endswith(".toml") else RECIPES.get(name)
-    return path is not None and "rows" in read_toml(path)
+    table = {} if path is None else read_toml(path)
+    return "grid" if "rows" in table else "discs" if "discs" in table else "network"
 
 
 @dataclass(frozen=True)

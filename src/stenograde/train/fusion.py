@@ -146,7 +146,9 @@ class _SeriesBatches:
         rng = np.random.default_rng([self.how.seed, epoch])
         n = len(self.studies.severities)
         order = rng.permutation(n) if self.leave_out else np.arange(n)
-        there = _some_left_out(self.studies.there, rng) if self.leave_out else self.studies.there
+        there = self.studies.there
+        if self.leave_out:
+            there = there & some_left_out(np.asarray(there.any(axis=2)), rng)[..., None]
         for number in range(rank, len(self), world):
             at = order[number * self.how.batch : (number + 1) * self.how.batch]
             yield {
@@ -156,10 +158,9 @@ class _SeriesBatches:
             }
 
 
-def _some_left_out(there: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Leave series out of half of the studies, never all that a study has."""
-    present: NDArray[np.bool_] = np.asarray(there.any(axis=2))
+def some_left_out(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Leave series out of half of the samples, never all that a sample has; shape (n, series), as ``present``."""
     keep = (rng.random(present.shape) < 0.5) | (rng.random(len(present)) < 0.5)[:, None]
     nothing = ~(keep & present).any(axis=1)
     keep[nothing] = True
-    return there & keep[..., None]
+    return present & keep

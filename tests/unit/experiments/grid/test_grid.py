@@ -19,7 +19,8 @@ from stenograde.experiments.grid import run as running  # noqa: E402
 from stenograde.experiments.grid.features import SERIES_OF, Features, Tokens, pooled, tokens_of  # noqa: E402
 from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
-from stenograde.experiments.grid.table import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.grid.table import table_of, write_grid  # noqa: E402
+from stenograde.experiments.score_tables import as_markdown  # noqa: E402
 from stenograde.nets.series_fusion import Pooling  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
 from stenograde.train.embed import (  # noqa: E402
@@ -192,12 +193,12 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
     grid: GridRecipe, tmp_path: Path
 ) -> None:
     result = run_grid(replace(grid, rows=grid.rows[:2]), tmp_path, out=tmp_path / "o")
-    lines = as_markdown(result).splitlines()[2:7]
+    lines = as_markdown([table_of(result)]).splitlines()[4:9]
     scores = [float(line.split("|")[3].split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     assert sum("baseline:" in line for line in lines) == 3
     assert any("0.408, 0.475, 0.633" in line for line in lines)
-    page = write_tables(result, tmp_path / "o").read_text(encoding="utf-8")
+    page = write_grid(result, tmp_path / "o").read_text(encoding="utf-8")
     assert "pre-trained: no" in page
     assert page.count("<tr>") == 6
     assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"

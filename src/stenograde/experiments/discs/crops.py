@@ -1,0 +1,213 @@
+"""The graded discs of SPIDER as crops: each disc is found in each slice by a locator, turned upright and cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.datasets.marked_slice import MarkedSlice
+from stenograde.datasets.spider import read_midsagittal_slices, read_space_slices
+from stenograde.datasets.spider_gradings import LEVEL_OF_LABEL
+from stenograde.datasets.tables import read_rows
+from stenograde.errors import DatasetError
+from stenograde.images.standardise import standardise
+from stenograde.predict.bundle import Bundle
+from stenograde.predict.locate import mark_picture
+from stenograde.terms import Level
+
+SERIES: Final = ("t1", "t2", "t2_space")
+"""Series of the set, by the names of its files."""
+
+QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
+    "narrowing": ("Disc narrowing", 1),
+    "herniation": ("Disc herniation", 1),
+    "bulging": ("Disc bulging", 1),
+    "pfirrmann 2 or more": ("Pfirrman grade", 2),
+    "pfirrmann 3 or more": ("Pfirrman grade", 3),
+    "pfirrmann 4 or more": ("Pfirrman grade", 4),
+    "pfirrmann 5": ("Pfirrman grade", 5),
+}
+"""What is asked of a disc: yes where this column of ``radiological_gradings.csv`` is at least this value."""
+
+LEVELS: Final = tuple(LEVEL_OF_LABEL.values())
+"""Levels that are asked about, from L5/S1 upwards."""
+
+MID_GREY: Final = 128
+GREY_PER_DEVIATION: Final = 42.0
+"""A crop's grey values are this many per standard deviation of its slice around :data:`MID_GREY`."""
+
+
+@dataclass(frozen=True)
+class DiscCropConfig:
+    """What is cut out around a disc."""
+
+    rows: int = 64
+    columns: int = 80
+    pixel_mm: float = 0.75
+    behind_mm: float = 4.0
+    """How far the middle of a crop lies behind the middle of its disc, so that the canal is in it, mm."""
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 16 or self.pixel_mm <= 0:
+            msg = f"crops need rows and columns of 16 or more and pixel_mm above 0, got {self}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class DiscSet:
+    """Graded discs with a crop of each series that shows them."""
+
+    crops: NDArray[np.uint8]
+    """Shape (discs, series, rows, columns)."""
+    there: NDArray[np.bool_]
+    """Shape (discs, series)."""
+    answers: NDArray[np.float32]
+    """1, 0, or NaN where nobody graded; shape (discs, questions)."""
+    patients: tuple[str, ...]
+    levels: tuple[Level, ...]
+    notes: tuple[str, ...]
+    """What was left out, and why."""
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of each disc, unique."""
+        return tuple(f"{p}/{level.value}" for p, level in zip(self.patients, self.levels, strict=True))
+
+
+def read_discs(
+    data: Path, bundle: Bundle, config: DiscCropConfig, *, done: Callable[[int, int], None] | None = None
+) -> DiscSet:
+    """Find and cut out the graded discs of every patient.
+
+    Parameters
+    ----------
+    data : Path
+        Holds ``spider_midsagittal`` with its gradings and, if at hand, ``spider_t2space_masks``; of the latter a
+        patient's middle slice is taken.
+    bundle : Bundle
+        Its locator finds the discs.
+    config : DiscCropConfig
+    done : callable, optional
+        Called with the number of slices that are looked through, and of how many.
+
+    Raises
+    ------
+    DatasetError
+        If tables or pictures are missing, or no graded disc is found in any slice.
+    """
+    graded = _gradings(data / "spider_midsagittal")
+    slices = [(series, one) for series, one in _slices(data) if one.patient in graded]
+    found: dict[tuple[str, Level], dict[int, NDArray[np.uint8]]] = {}
+    n_missed = 0
+    for number, (series, one) in enumerate(slices, start=1):
+        crops = cut_discs(one, bundle, config)
+        for level in graded[one.patient]:
+            if level in crops:
+                found.setdefault((one.patient, level), {})[SERIES.index(series)] = crops[level]
+            else:
+                n_missed += 1
+        if done:
+            done(number, len(slices))
+    if not found:
+        msg = f"{data} must hold slices of graded patients, got none in which a graded disc was found"
+        raise DatasetError(msg)
+    keys = sorted(found, key=lambda key: (key[0], LEVELS.index(key[1])))
+    crops_of = np.full((len(keys), len(SERIES), config.rows, config.columns), MID_GREY, np.uint8)
+    there = np.zeros((len(keys), len(SERIES)), bool)
+    for k, key in enumerate(keys):
+        for series_number, crop in found[key].items():
+            crops_of[k, series_number], there[k, series_number] = crop, True
+    answers = np.stack([graded[patient][level] for patient, level in keys])
+    notes = (f"{n_missed} graded discs of {len(slices)} slices were not found there",) if n_missed else ()
+    return DiscSet(crops_of, there, answers, tuple(p for p, _ in keys), tuple(lv for _, lv in keys), notes)
+
+
+def cut_discs(one: MarkedSlice, bundle: Bundle, config: DiscCropConfig) -> dict[Level, NDArray[np.uint8]]:
+    """Return the crops of the discs that a locator finds in a slice, the spine upright in each."""
+    points = mark_picture(one.picture, one.spacing_mm, bundle).points
+    spacing = np.array(one.spacing_mm)
+    centres = np.array([(row, column) for _, row, column in points]).reshape(-1, 2) * spacing
+    grey = MID_GREY + GREY_PER_DEVIATION * standardise(one.picture)
+    picture = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    known = {level.shown: level for level in LEVELS}
+    crops = {}
+    for place, (name, _, _) in enumerate(points):
+        if name in known and len(points) > 1:
+            down = _down(centres, place)
+            crops[known[name]] = _cut(picture, spacing, centres[place], down, config)
+    return crops
+
+
+def _down(centres: NDArray[np.float64], place: int) -> NDArray[np.float64]:
+    """Direction of the spine at a disc, towards the feet, as a unit vector (rows, columns)."""
+    along = centres[min(place + 1, len(centres) - 1)] - centres[max(place - 1, 0)]
+    along = along if along[0] > 0 else -along
+    return np.asarray(along / np.linalg.norm(along))
+
+
+def _cut(
+    picture: NDArray[np.uint8],
+    spacing: NDArray[np.float64],
+    centre_mm: NDArray[np.float64],
+    down: NDArray[np.float64],
+    config: DiscCropConfig,
+) -> NDArray[np.uint8]:
+    back = np.array([-down[1], down[0]])
+    middle = np.array([(config.rows - 1) / 2, (config.columns - 1) / 2])
+    # (row, column) steps of the crop, in pixels of the picture
+    steps = np.stack([down, back], axis=1) * config.pixel_mm / spacing[:, None]
+    start = (centre_mm + config.behind_mm * back) / spacing - steps @ middle
+    matrix = np.array([[steps[1, 1], steps[1, 0], start[1]], [steps[0, 1], steps[0, 0], start[0]]])
+    return np.asarray(
+        cv2.warpAffine(
+            picture,
+            matrix,
+            (config.columns, config.rows),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
+
+
+def _slices(data: Path) -> Iterator[tuple[str, MarkedSlice]]:
+    """Give one slice of each series of each patient."""
+    for one in read_midsagittal_slices(data):
+        series = one.name.partition("_")[2].lower()
+        if series in SERIES:
+            yield series, one
+    if (data / "spider_t2space_masks").is_dir():
+        by_patient: dict[str, list[MarkedSlice]] = {}
+        for one in read_space_slices(data):
+            by_patient.setdefault(one.patient, []).append(one)
+        for of_one in by_patient.values():
+            yield "t2_space", _middle(of_one)
+
+
+def _middle(slices: Sequence[MarkedSlice]) -> MarkedSlice:
+    """Return the middle one of a patient's slices, which end in their numbers."""
+    ranked = sorted(slices, key=lambda one: int(one.name.rpartition("slice")[2]))
+    return ranked[len(ranked) // 2]
+
+
+def _gradings(folder: Path) -> dict[str, dict[Level, NDArray[np.float32]]]:
+    columns = sorted({column for column, _ in QUESTIONS.values()})
+    graded: dict[str, dict[Level, NDArray[np.float32]]] = {}
+    for row in read_rows(folder / "radiological_gradings.csv", ("Patient", "IVD label", *columns)):
+        level = LEVEL_OF_LABEL.get(row["IVD label"])
+        if level is not None:
+            answers = [
+                float(float(row[column]) >= least) if row[column] else np.nan
+                for column, least in QUESTIONS.values()
+            ]
+            graded.setdefault(row["Patient"], {})[level] = np.array(answers, np.float32)
+    return graded

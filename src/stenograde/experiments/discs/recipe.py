@@ -1,0 +1,75 @@
+"""The recipe as data: how discs are cut out, the net, and how it is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stenograde.config import build, read_toml
+from stenograde.errors import ConfigError
+from stenograde.experiments.catalogue import RECIPES
+from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, SERIES, DiscCropConfig
+from stenograde.experiments.recipe import Size, overlaid
+from stenograde.nets.disc_fusion import DiscFusionConfig
+from stenograde.train.fit_config import FitConfig
+from stenograde.train.picture_augment import PictureAugment
+
+
+@dataclass(frozen=True)
+class DiscRecipe:
+    """Findings of discs from the series there are, ready to run."""
+
+    name: str
+    title: str
+    document: str
+    shown_task: str
+    data: str
+    net: DiscFusionConfig
+    fit: FitConfig
+    crops: DiscCropConfig = field(default_factory=DiscCropConfig)
+    augment: PictureAugment = field(default_factory=PictureAugment)
+    discs: bool = True
+    """What kind of recipe this is."""
+    bundle: Path | None = None
+    """Whose locator finds the discs; the one that ships without."""
+    folds: int = 5
+    seed: int = 0
+    liberties: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
+    size: Size = "published"
+
+    def __post_init__(self) -> None:
+        wanted = (len(SERIES), len(LEVELS), len(QUESTIONS))
+        got = (len(self.net.encoder_of_series), self.net.levels, self.net.questions)
+        if got != wanted:
+            msg = f"the net must take {wanted[0]} series and {wanted[1]} levels to {wanted[2]} answers, got {got}"
+            raise ValueError(msg)
+        if self.folds < 2:
+            msg = f"folds must be at least 2, got {self.folds}"
+            raise ValueError(msg)
+        if self.augment.flip != "none":
+            msg = "augment.flip must be none: a mirrored sagittal slice has its back in front"
+            raise ValueError(msg)
+
+
+def read_disc_recipe(name: str | Path = "s3-spider", size: Size = "quick") -> DiscRecipe:
+    """Read a recipe that ships, or one's own, by the path of its TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such recipe, or a setting is unknown or wrong.
+    """
+    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
+    if path is None:
+        msg = f"a recipe of discs must be s3-spider or a path ending in .toml, got {str(name)!r}"
+        raise ConfigError(msg)
+    table = read_toml(path)
+    smaller = table.pop("quick", {})
+    if size == "quick":
+        table = overlaid(table, smaller)
+    try:
+        return replace(build(DiscRecipe, table), size=size)
+    except ConfigError as exc:
+        exc.add_note(f"in the recipe {path.name}")
+        raise

@@ -1,0 +1,379 @@
+"""Fit and test the findings of discs by patient: single series, all of them, and all with one missing at test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from stenograde.config import build
+from stenograde.errors import DatasetError
+from stenograde.evaluate.intervals import Interval, patient_bootstrap
+from stenograde.evaluate.metrics import auc_of
+from stenograde.evaluate.predictions import Predictions, as_csv
+from stenograde.experiments.discs.crops import (
+    GREY_PER_DEVIATION,
+    LEVELS,
+    MID_GREY,
+    QUESTIONS,
+    SERIES,
+    DiscCropConfig,
+    DiscSet,
+    read_discs,
+)
+from stenograde.experiments.discs.recipe import DiscRecipe
+from stenograde.experiments.recipe import plain
+from stenograde.files import whole_file, write_whole
+from stenograde.nets.disc_fusion import DiscFusion
+from stenograde.predict.bundle import Bundle
+from stenograde.terms import Level
+from stenograde.train.fit_config import Batch, FitConfig, Made, Report
+from stenograde.train.fusion import some_left_out
+from stenograde.train.loop import fit
+from stenograde.train.made_once import SETTINGS, as_plain, check_settings
+from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
+
+T2: Final = ("t2", "t2_space")
+
+TRAINED_ON: Final = {"t1": ("t1",), "t2": T2, "all": SERIES}
+"""Series that each net is fitted with."""
+
+TESTS: Final = {
+    "T1 only": ("t1", ("t1",)),
+    "T2 only": ("t2", T2),
+    "both fused": ("all", SERIES),
+    "both fused, T1 missing at test": ("all", T2),
+    "both fused, T2 missing at test": ("all", ("t1",)),
+}
+"""What is tested: a net of :data:`TRAINED_ON`, and the series that it is given."""
+
+LEVEL_PRIOR: Final = "level prior"
+"""The answer that needs no picture."""
+
+SHOWN: Final = ("narrowing", "herniation", "bulging", "pfirrmann 4 or more")
+"""Questions of the table."""
+
+CLASSES: Final = ("no", "yes")
+
+RECIPE: Final = "recipe.json"
+"""What was run."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiscScores:
+    """What was reached on one set of patients."""
+
+    patients: int
+    discs: int
+    """That both T1 and T2 show: those that all tests are compared on."""
+    positives: dict[str, int]
+    scores: dict[str, dict[str, Interval]]
+    """AUC with its 95 % interval over patients, by test and by question."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiscResult:
+    """The experiment, scored."""
+
+    recipe: DiscRecipe
+    tested: DiscScores
+    """On the folds' test patients, each tested once."""
+    held_out: DiscScores | None
+    """On further patients, by the mean of the folds' nets."""
+    notes: tuple[str, ...]
+
+
+def run_discs(
+    recipe: DiscRecipe,
+    discs: DiscSet,
+    *,
+    out: Path,
+    held_out: DiscSet | None = None,
+    report: Report | None = None,
+) -> DiscResult:
+    """Run the experiment; started again with the same ``out`` it goes on.
+
+    Parameters
+    ----------
+    recipe : DiscRecipe
+    discs : DiscSet
+        By :func:`cut_once`.
+    out : Path
+        Gets nets and predictions.
+    held_out : DiscSet, optional
+        Of patients that nothing is fitted on.
+    report : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds nets of other settings.
+    DatasetError
+        If there are too few patients, or one that is held out is among the others.
+    """
+    further = held_out
+    if further is not None and (shared := set(further.patients) & set(discs.patients)):
+        msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
+        raise DatasetError(msg)
+    write_whole(out / RECIPE, json.dumps(plain(asdict(recipe)), indent=1))
+    said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
+    of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
+    for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):
+        nets = {
+            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", report)
+            for name, series in TRAINED_ON.items()
+        }
+        for name, (net, series) in TESTS.items():
+            said[name][test] = answers_of(nets[net], discs, test, series)
+            if further is not None:
+                of_further[name].append(answers_of(nets[net], further, range(len(further)), series))
+        said[LEVEL_PRIOR][test] = _level_shares(discs, train, [discs.levels[k] for k in test])
+        if further is not None:
+            of_further[LEVEL_PRIOR].append(_level_shares(discs, train, further.levels))
+    tested = _scored(discs, said, out / "predictions")
+    beyond = None
+    if further is not None:
+        means = {name: np.mean(each, axis=0) for name, each in of_further.items()}
+        beyond = _scored(further, means, out / "held-out" / "predictions")
+    return DiscResult(recipe, tested, beyond, (*discs.notes, *(further.notes if further is not None else ())))
+
+
+def recipe_of(result: Path) -> tuple[DiscRecipe, Path]:
+    """Return the recipe of a result, and the data that it was run on.
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds no result of discs.
+    """
+    path, crops = result / RECIPE, result / "crops" / SETTINGS
+    if not (path.is_file() and crops.is_file()):
+        msg = (
+            f"{result} must hold a result of s3-spider, got none; run 'stenograde experiment s3-spider' first"
+        )
+        raise DatasetError(msg)
+    recipe = build(DiscRecipe, json.loads(path.read_text(encoding="utf-8")))
+    return recipe, Path(json.loads(crops.read_text(encoding="utf-8"))["data"])
+
+
+def patient_folds(
+    patients: Sequence[str], folds: int, seed: int
+) -> Generator[tuple[list[int], list[int]], None, None]:
+    """Give training and test places of each fold; no patient is on both sides.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer patients than folds.
+    """
+    names = sorted(set(patients))
+    if len(names) < 2 * folds:
+        msg = f"{folds} folds need at least {2 * folds} patients, got {len(names)}"
+        raise DatasetError(msg)
+    np.random.default_rng(seed).shuffle(names)
+    for number in range(folds):
+        of_test = set(names[number::folds])
+        test = [k for k, patient in enumerate(patients) if patient in of_test]
+        yield [k for k, patient in enumerate(patients) if patient not in of_test], test
+
+
+def answers_of(
+    net: DiscFusion, discs: DiscSet, places: Sequence[int], series: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return probabilities of yes, shape (places, questions), from some of the series; NaN where none is there."""
+    there = discs.there & _keep(series)
+    at = np.asarray(places)
+    with torch.inference_mode():
+        logits = torch.cat(
+            [
+                net(_inputs(discs.crops[part]), _extra(there[part], [discs.levels[k] for k in part]))
+                for part in np.array_split(at, 1 + len(at) // 64)
+                if len(part)
+            ]
+        )
+    said = torch.sigmoid(logits.double()).numpy()
+    return np.asarray(np.where(there[at].any(axis=1)[:, None], said, np.nan))
+
+
+def yes_or_no_loss(output: Tensor, batch: Batch) -> Tensor:
+    """Return the mean logarithmic loss of yes or no; questions that nobody answered do not count."""
+    target = batch["target"]
+    known = ~torch.isnan(target)
+    each = functional.binary_cross_entropy_with_logits(output, torch.nan_to_num(target), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def _fitted(
+    discs: DiscSet,
+    train: Sequence[int],
+    series: Sequence[str],
+    recipe: DiscRecipe,
+    folder: Path,
+    report: Report | None,
+) -> DiscFusion:
+    there = discs.there & _keep(series)
+    seen = [k for k in train if there[k].any()]
+    torch.manual_seed(recipe.fit.seed)
+
+    def progress(done: float, record: object) -> None:
+        if report:
+            report(folder.name, done, recipe.fit.epochs, getattr(record, "loss", None))
+
+    batches = _DiscBatches(discs, there, seen, recipe.fit, recipe.augment)
+    net = fit(
+        DiscFusion(recipe.net), batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress
+    ).net
+    assert isinstance(net, DiscFusion)
+    return net.to("cpu").eval()
+
+
+@dataclass(frozen=True, eq=False)
+class _DiscBatches:
+    """Shuffled, changed discs, half of them with series left out; by the seed and the epoch alone."""
+
+    discs: DiscSet
+    there: NDArray[np.bool_]
+    places: Sequence[int]
+    how: FitConfig
+    augment: PictureAugment
+
+    def __len__(self) -> int:
+        return 1 + (len(self.places) - 1) // self.how.batch
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        rng = np.random.default_rng([self.how.seed, epoch])
+        order = rng.permutation(np.asarray(self.places))
+        for number in range(len(self)):
+            at = order[number * self.how.batch : (number + 1) * self.how.batch]
+            changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
+            there = some_left_out(self.there[at], rng)
+            if number % world != rank:
+                continue
+            crops = self.discs.crops[at]
+            changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
+            yield {
+                "input": _inputs(changed),
+                "extra": _extra(there, [self.discs.levels[k] for k in at]),
+                "target": torch.from_numpy(self.discs.answers[at]),
+            }
+
+
+def _inputs(crops: NDArray[np.uint8]) -> Tensor:
+    return (torch.from_numpy(crops).float() - MID_GREY) / GREY_PER_DEVIATION
+
+
+def _extra(there: NDArray[np.bool_], levels: Sequence[Level]) -> Tensor:
+    level = np.eye(len(LEVELS), dtype=np.float32)[[LEVELS.index(one) for one in levels]]
+    return torch.from_numpy(np.concatenate([there.astype(np.float32), level], axis=1))
+
+
+def _keep(series: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([one in series for one in SERIES])
+
+
+def _level_shares(discs: DiscSet, train: Sequence[int], levels: Sequence[Level]) -> NDArray[np.float64]:
+    """Share of yes at each level among the discs that train, shape (levels, questions)."""
+    of_level = {
+        level: np.nanmean(discs.answers[[k for k in train if discs.levels[k] is level]], axis=0)
+        for level in set(levels)
+    }
+    return np.stack([of_level[level] for level in levels]).astype(np.float64)
+
+
+def _scored(discs: DiscSet, said: dict[str, NDArray[np.float64]], folder: Path) -> DiscScores:
+    """Score every test on the discs that T1 and T2 both show, and write what was said of all."""
+    both = discs.there[:, SERIES.index("t1")] & (discs.there & _keep(T2)).any(axis=1)
+    scores: dict[str, dict[str, Interval]] = {}
+    for name, shares in said.items():
+        of_test = {}
+        for k, question in enumerate(QUESTIONS):
+            known = ~np.isnan(discs.answers[:, k]) & ~np.isnan(shares[:, k])
+            every = _predictions(discs, np.flatnonzero(known), k, shares[:, k])
+            slug = name.replace(",", "").replace(" ", "-")
+            write_whole(folder / f"{slug}-{question.replace(' ', '-')}.csv", as_csv(every))
+            compared = _predictions(discs, np.flatnonzero(known & both), k, shares[:, k])
+            of_test[question] = patient_bootstrap(compared, auc_of(1))
+        scores[name] = of_test
+    positives = {name: int(np.nansum(discs.answers[both, k])) for k, name in enumerate(QUESTIONS)}
+    of_both = {patient for patient, is_both in zip(discs.patients, both, strict=True) if is_both}
+    return DiscScores(len(of_both), int(both.sum()), positives, scores)
+
+
+def _predictions(
+    discs: DiscSet, places: NDArray[np.int64], question: int, shares: NDArray[np.float64]
+) -> Predictions:
+    yes = shares[places]
+    names = discs.names
+    return Predictions(
+        classes=CLASSES,
+        names=tuple(names[k] for k in places),
+        patients=tuple(discs.patients[k] for k in places),
+        labels=discs.answers[places, question].astype(np.int64),
+        probabilities=np.stack([1 - yes, yes], axis=1),
+        groups=tuple(discs.levels[k].value for k in places),
+    )
+
+
+def cut_once(
+    data: Path, bundle: Bundle, config: DiscCropConfig, folder: Path, *, made: Made | None = None
+) -> DiscSet:
+    """Cut the graded discs of a data set out, or read those that were.
+
+    Parameters
+    ----------
+    data : Path
+        See :func:`stenograde.experiments.discs.crops.read_discs`.
+    bundle : Bundle
+        Its locator finds the discs.
+    config : DiscCropConfig
+    folder : Path
+        Keeps them.
+    made : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds discs of other settings.
+    DatasetError
+        If the data cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
+    settings = json.dumps(asked, sort_keys=True)
+    stored = folder / "discs.npz"
+    if not check_settings(folder, settings, what="discs") and stored.is_file():
+        with np.load(stored) as kept:
+            return DiscSet(
+                kept["crops"],
+                kept["there"],
+                kept["answers"],
+                tuple(map(str, kept["patients"])),
+                tuple(Level(str(one)) for one in kept["levels"]),
+                tuple(map(str, kept["notes"])),
+            )
+
+    def done(number: int, of: int) -> None:
+        if made:
+            made("slices", number, of)
+
+    discs = read_discs(data, bundle, config, done=done)
+    with whole_file(stored) as file:
+        np.savez_compressed(
+            file,
+            crops=discs.crops,
+            there=discs.there,
+            answers=discs.answers,
+            patients=np.array(discs.patients),
+            levels=np.array([level.value for level in discs.levels]),
+            notes=np.array(discs.notes, dtype=str),
+        )
+    write_whole(folder / SETTINGS, settings)
+    return discs

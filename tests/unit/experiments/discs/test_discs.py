@@ -1,0 +1,166 @@
+"""Findings of discs: crops where they should be, no patient on both sides, missing series, held-out patients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
+from stenograde.errors import ConfigError, DatasetError  # noqa: E402
+from stenograde.experiments.discs import crops as cutting  # noqa: E402
+from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
+from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, cut_once, patient_folds, recipe_of, run_discs  # noqa: E402
+from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
+from stenograde.experiments.score_tables import as_markdown  # noqa: E402
+from stenograde.terms import Level  # noqa: E402
+
+BUNDLE = SimpleNamespace(hash="abc")
+
+
+def marked_at(*points: tuple[str, float, float]) -> object:
+    return lambda *_: SimpleNamespace(points=points)
+
+
+@pytest.fixture
+def recipe() -> DiscRecipe:
+    shipped = read_disc_recipe()
+    return replace(
+        shipped,
+        folds=2,
+        net=replace(shipped.net, widths=(32, 32), hidden=8, dropout=0.0),
+        fit=replace(
+            shipped.fit, epochs=12, batch=16, learning_rate=5e-3, average=0.0, workers=0, accelerator="cpu"
+        ),
+        augment=replace(shipped.augment, erase=0.0),
+        crops=DiscCropConfig(rows=24, columns=24),
+    )
+
+
+def discs(n_patients: int, *, first: int = 0, seed: int = 0) -> DiscSet:
+    """A disc that has every finding is dark in the middle of each of its crops; T2 SPACE is seldom there."""
+    rng = np.random.default_rng([seed, first])
+    n = n_patients * len(LEVELS)
+    ill = rng.random(n) < 0.4
+    crops = np.clip(rng.normal(128, 10, (n, 3, 24, 24)), 0, 255).astype(np.uint8)
+    crops[ill, :, 8:16, 8:16] = 40
+    there = np.ones((n, 3), bool)
+    there[:, 2] = rng.random(n) < 0.2
+    there[::7, 0] = False
+    answers = np.repeat(ill[:, None].astype(np.float32), len(QUESTIONS), axis=1)
+    answers[3, 0] = np.nan
+    patients = tuple(f"p{first + k // len(LEVELS)}" for k in range(n))
+    return DiscSet(crops, there, answers, patients, tuple(LEVELS) * n_patients, ("a note",))
+
+
+def test_a_crop_shows_what_lies_where_in_millimetres(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spot 10 mm below and 6 mm behind a disc, in a spine that leans by 30 degrees, of oblong pixels."""
+    spacing = np.array([0.5, 0.8])
+    down = np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)])
+    back = np.array([-down[1], down[0]])
+    centre = np.array([60.0, 80.0])
+    spot = centre + 10 * down + 6 * back
+    rows, columns = np.indices((300, 250))
+    far = np.hypot(rows * spacing[0] - spot[0], columns * spacing[1] - spot[1])
+    picture = np.exp(-((far / 1.5) ** 2)).astype(np.float32)
+    points = [
+        (name, *((centre + k * 30 * down) / spacing))
+        for k, name in ((-1, "L3/L4"), (0, "L4/L5"), (1, "L5/S1"))
+    ]
+    monkeypatch.setattr(cutting, "mark_picture", marked_at(*points, ("T12/L1", 1.0, 1.0)))
+    one = MarkedSlice("1_t2", "1", picture, None, (0.5, 0.8))
+    config = DiscCropConfig(rows=64, columns=64, pixel_mm=0.5, behind_mm=4.0)
+    crops = cut_discs(one, BUNDLE, config)  # type: ignore[arg-type]
+    assert set(crops) == {Level.L3_L4, Level.L4_L5, Level.L5_S1}
+    crop = crops[Level.L4_L5]
+    found = np.argwhere(crop == crop.max()).mean(axis=0)
+    np.testing.assert_allclose(found, [31.5 + 10 / 0.5, 31.5 + (6 - 4) / 0.5], atol=1.0)
+
+
+def test_graded_discs_are_read_with_their_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "spider_midsagittal"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("1_t1", "1_t2", "2_t2", "3_t2"):
+        Image.fromarray(rng.integers(0, 255, (90, 70), np.uint8)).save(folder / "images" / f"{name}.png")
+    listed = "".join(f'{name},"[1.0, 1.0]"\n' for name in ("1_t1", "1_t2", "2_t2", "3_t2"))
+    (folder / "overview.csv").write_text("new_file_name,PixelSpacing\n" + listed)
+    head = "Patient,IVD label,Disc herniation,Disc narrowing,Disc bulging,Pfirrman grade\n"
+    (folder / "radiological_gradings.csv").write_text(
+        head + "1,1,0,1,1,4\n1,7,0,0,0,1\n2,1,1,0,,2\n2,2,0,0,0,1\n"
+    )
+    monkeypatch.setattr(cutting, "mark_picture", marked_at(("L5/S1", 60.0, 30.0), ("L3/L4", 20.0, 30.0)))
+    config = DiscCropConfig(rows=16, columns=16)
+    found = cut_once(tmp_path, BUNDLE, config, tmp_path / "o")  # type: ignore[arg-type]
+    assert found.names == ("1/l5_s1", "2/l5_s1")
+    assert found.there.tolist() == [[True, True, False], [False, True, False]]
+    np.testing.assert_array_equal(found.answers, [[1, 0, 1, 1, 1, 1, 0], [0, 1, np.nan, 1, 0, 0, 0]])
+    assert found.notes == ("1 graded discs of 3 slices were not found there",)
+    monkeypatch.setattr(cutting, "mark_picture", marked_at())
+    again = cut_once(tmp_path, BUNDLE, config, tmp_path / "o")  # type: ignore[arg-type]
+    np.testing.assert_array_equal(again.crops, found.crops)
+    with pytest.raises(ConfigError, match=r"discs in .* must be of the same settings"):
+        cut_once(tmp_path, BUNDLE, replace(config, rows=20), tmp_path / "o")  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="got none in which a graded disc was found"):
+        cut_once(tmp_path, BUNDLE, config, tmp_path / "other")  # type: ignore[arg-type]
+
+
+def test_no_patient_is_on_both_sides_and_each_is_tested_once() -> None:
+    patients = [f"p{k // 5}" for k in range(60)]
+    tested = []
+    for train, test in patient_folds(patients, 4, 0):
+        assert not {patients[k] for k in train} & {patients[k] for k in test}
+        tested += test
+    assert sorted(tested) == list(range(60))
+    with pytest.raises(DatasetError, match="at least 26 patients, got 12"):
+        list(patient_folds(patients, 13, 0))
+
+
+def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
+    recipe: DiscRecipe, tmp_path: Path
+) -> None:
+    result = run_discs(recipe, discs(24), out=tmp_path)
+    for name in TESTS:
+        assert result.tested.scores[name]["narrowing"].value > 0.9, name
+    prior = result.tested.scores["level prior"]["narrowing"]
+    assert prior.value < 0.7
+    assert result.tested.discs == int(discs(24).there[:, 0].sum())
+    again = run_discs(recipe, discs(24), out=tmp_path, held_out=discs(8, first=100))
+    assert again.held_out is not None
+    assert again.held_out.scores["both fused"]["herniation"].value > 0.9
+    assert str(again.tested.scores) == str(result.tested.scores), "fitted once"
+    text = as_markdown(tables_of(again))
+    assert text.count("both fused, T1 missing at test") == 2
+    page = write_discs(again, tmp_path).read_text(encoding="utf-8")
+    assert "Patients held out" in page
+    assert "a note" in page
+    with pytest.raises(DatasetError, match="got 1 that are in both"):
+        run_discs(recipe, discs(24), out=tmp_path, held_out=discs(1))
+    assert "p3" not in text
+
+
+def test_a_result_knows_its_recipe(recipe: DiscRecipe, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="must hold a result of s3-spider"):
+        recipe_of(tmp_path)
+    run_discs(replace(recipe, fit=replace(recipe.fit, epochs=1)), discs(6), out=tmp_path)
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "crops" / "settings.json").write_text('{"data": "/somewhere"}')
+    read, data = recipe_of(tmp_path)
+    assert read == replace(recipe, fit=replace(recipe.fit, epochs=1))
+    assert data == Path("/somewhere")
+
+
+def test_recipes_that_cannot_be_are_refused(recipe: DiscRecipe) -> None:
+    with pytest.raises(ValueError, match="must take 3 series and 5 levels to 7 answers"):
+        replace(recipe, net=replace(recipe.net, levels=4))
+    with pytest.raises(ValueError, match="back in front"):
+        replace(recipe, augment=replace(recipe.augment, flip="horizontal"))
+    with pytest.raises(ConfigError, match=r"path ending in \.toml, got 's9'"):
+        read_disc_recipe("s9")

@@ -1,0 +1,37 @@
+"""Crops of one disc fused: what is missing does not matter, and wrong shapes are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from stenograde.nets.disc_fusion import DiscFusion, DiscFusionConfig  # noqa: E402
+
+SMALL = DiscFusionConfig(widths=(32, 32), hidden=8)
+
+
+def test_a_missing_crop_does_not_matter_and_all_questions_are_answered() -> None:
+    torch.manual_seed(0)
+    net = DiscFusion(SMALL).eval()
+    crops = torch.randn(4, 3, 32, 40)
+    extra = torch.tensor([[1.0, 0, 1, 0, 0, 0, 1, 0]]).repeat(4, 1)
+    other = crops.clone()
+    other[:, 1] = 100 * torch.randn(4, 32, 40)
+    with torch.inference_mode():
+        said = net(crops, extra)
+        torch.testing.assert_close(said, net(other, extra), rtol=0, atol=0)
+        other[:, 0] += 1
+        assert not torch.allclose(said, net(other, extra))
+    assert said.shape == (4, 7)
+
+
+def test_series_of_like_contrast_share_an_encoder() -> None:
+    assert len(DiscFusion(SMALL).encoders) == 2
+
+
+def test_shapes_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="without gaps, got \\(0, 2, 2\\)"):
+        DiscFusionConfig(encoder_of_series=(0, 2, 2))
+    with pytest.raises(ValueError, match="dropout in \\[0, 1\\)"):
+        DiscFusionConfig(dropout=1.0)
