@@ -95,7 +95,7 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="s0, s1, s2, s3, s3-spider, s4, axial-canal, or the path of a recipe's TOML file."
+            help="s0, s1, s2, s3, s3-fusion, s3-spider, s4, axial-canal, or the path of a recipe's TOML file."
         ),
     ],
     data: Annotated[
@@ -132,6 +132,8 @@ def run(
             raise ConfigError(msg)
         if kind == "grid":
             _run_grid(recipe, data, out, size=size, folds=folds, weights=weights)
+        elif kind == "fusion":
+            _run_fusion(recipe, data, out, size=size, folds=folds, weights=weights)
         else:
             _run_discs(recipe, data, out, size=size, folds=folds)
         return
@@ -246,6 +248,33 @@ def _run_grid(
         )
     page = write_grid(result, out)
     print(as_markdown([table_of(result)]))
+    print(f"report: {page}")
+
+
+def _run_fusion(
+    name: str, data: Path, out: Path, *, size: SizeName, folds: int | None, weights: str | None
+) -> None:
+    from dataclasses import replace
+
+    from stenograde.cli.output import needs_extra, out_folder
+    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
+
+    with needs_extra("imputation needs", extra="tabular"):
+        from stenograde.experiments.fusion.recipe import read_fusion_recipe
+        from stenograde.experiments.fusion.run import run_fusion
+        from stenograde.experiments.fusion.table import tables_of, write_fusion
+    from stenograde.experiments.score_tables import as_markdown
+    from stenograde.predict.bundle import default_bundle, load_bundle
+
+    recipe = read_fusion_recipe(name, size.value)
+    recipe = recipe if folds is None else replace(recipe, folds=folds)
+    bundle = default_bundle() if recipe.bundle is None else load_bundle(recipe.bundle)
+    with counts_on_stderr() as made, fits_on_stderr() as report:
+        result = run_fusion(
+            recipe, data, bundle, out=out_folder(out), weights=_start(weights), made=made, report=report
+        )
+    page = write_fusion(result, out)
+    print(as_markdown(tables_of(result)))
     print(f"report: {page}")
 
 

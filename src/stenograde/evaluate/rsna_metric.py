@@ -102,16 +102,27 @@ def rsna_score(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> d
     scores : dict
         By :data:`PARTS` and ``score``; NaN where a part has no labels.
     """
-    lost, weight = _lost(answers)
-
-    def parts(of_studies: Floats) -> Floats:
-        down = of_studies @ weight
-        each = np.divide(of_studies @ lost, down, out=np.full(down.shape, np.nan), where=down > 0)
-        return np.concatenate([each, each.mean(axis=1, keepdims=True)], axis=1)
-
-    drawn = np.concatenate([parts(w) for w in _draws(answers, draws, seed)])
-    value = parts(np.ones((1, len(lost))))[0]
+    drawn = np.concatenate([_parts(answers, w) for w in _draws(answers, draws, seed)])
+    value = _parts(answers, np.ones((1, len(answers.severities))))[0]
     return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate((*PARTS, "score"))}
+
+
+def rsna_difference(
+    one: CohortAnswers, other: CohortAnswers, *, draws: int = 1000, seed: int = 0
+) -> Interval:
+    """Return by how much the score of one method is above another's, on the same draws of the same studies.
+
+    Raises
+    ------
+    ValueError
+        If their labels are not the same.
+    """
+    if not np.array_equal(one.severities, other.severities):
+        msg = "methods can only be compared on the same studies with the same labels, got others"
+        raise ValueError(msg)
+    drawn = [(_parts(one, w) - _parts(other, w))[:, -1] for w in _draws(one, draws, seed)]
+    every = np.ones((1, len(one.severities)))
+    return interval_of(float((_parts(one, every) - _parts(other, every))[0, -1]), np.concatenate(drawn))
 
 
 def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
@@ -158,6 +169,14 @@ def answers_of(
     probabilities = [[one.get(cell, otherwise) for cell in LUMBAR_MRI.cells] for one in said]
     ranks = [[one[cell].rank if cell in one else UNKNOWN for cell in LUMBAR_MRI.cells] for one in severities]
     return CohortAnswers(np.array(probabilities, np.float64), np.array(ranks, np.int64))
+
+
+def _parts(answers: CohortAnswers, of_studies: Floats) -> Floats:
+    """Parts of the metric and their mean for each weighting of the studies, shape (weightings, parts + 1)."""
+    lost, weight = _lost(answers)
+    down = of_studies @ weight
+    each = np.divide(of_studies @ lost, down, out=np.full(down.shape, np.nan), where=down > 0)
+    return np.concatenate([each, each.mean(axis=1, keepdims=True)], axis=1)
 
 
 def _draws(answers: CohortAnswers, draws: int, seed: int) -> Sequence[Floats]:

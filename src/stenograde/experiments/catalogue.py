@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from stenograde.config import read_toml
+from stenograde.errors import ConfigError
 
 RECIPES = {
     name: Path(__file__).parent / "recipes" / f"{name}.toml"
-    for name in ("s0", "s1", "s2", "s3", "s3-spider", "s4", "axial-canal")
+    for name in ("s0", "s1", "s2", "s3", "s3-fusion", "s3-spider", "s4", "axial-canal")
 }
 """The recipes that ship, by name: the published systems by their number, then this project's own."""
 
@@ -22,8 +23,8 @@ PROTOCOLS: Mapping[str, str] = {
 """Protocols by name, with what each is in words."""
 
 
-Kind = Literal["network", "grid", "discs"]
-"""A network and its variants; rows of vectors and heads; findings of discs from several series."""
+Kind = Literal["network", "grid", "fusion", "discs"]
+"""A network and its variants; rows of vectors and heads; ways to fuse series; findings of discs."""
 
 
 def kind_of(name: str) -> Kind:
@@ -32,11 +33,14 @@ def kind_of(name: str) -> Kind:
     Raises
     ------
     ConfigError
-        If its file cannot be read.
+        If its file cannot be read, or names another kind.
     """
     path = Path(name) if name.endswith(".toml") else RECIPES.get(name)
-    table = {} if path is None else read_toml(path)
-    return "grid" if "rows" in table else "discs" if "discs" in table else "network"
+    kind = "network" if path is None else read_toml(path).get("kind", "network")
+    if kind not in get_args(Kind):
+        msg = f"kind of a recipe must be one of {', '.join(get_args(Kind))}, got {kind!r} in {name}"
+        raise ConfigError(msg)
+    return cast(Kind, kind)
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS, UNKNOWN
+from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
 from stenograde.terms import LUMBAR_MRI, Condition, Role
 from stenograde.train.embed import EmbeddedCohort
 from stenograde.train.fit_config import Batch, FitConfig
 from stenograde.train.loop import fit
+from stenograde.train.loss import condition_loss
 
 PARTS = tuple(sum(cell.condition is condition for cell in LUMBAR_MRI.cells) for condition in Condition)
 """Cells of each condition, in order."""
@@ -124,13 +124,7 @@ def cells_loss(output: Tensor, batch: Batch) -> Tensor:
     batch : dict
         ``target`` of shape (n, cells), int64.
     """
-    weight = output.new_tensor(SEVERITY_WEIGHTS)
-    losses = [
-        functional.cross_entropy(said.flatten(0, 1), true.flatten(), weight=weight, ignore_index=UNKNOWN)
-        for said, true in zip(output.split(PARTS, dim=1), batch["target"].split(PARTS, dim=1), strict=True)
-        if bool((true != UNKNOWN).any())
-    ]
-    return torch.stack(losses).mean() if losses else output.sum() * 0
+    return condition_loss(output, batch["target"], PARTS)
 
 
 class _SeriesBatches:

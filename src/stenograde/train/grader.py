@@ -174,4 +174,5 @@ def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: 
         progress=progress,
     ).net
     assert isinstance(fitted, EveryPattern)
+    assert isinstance(fitted.net, LevelGrader)
     return fitted.net.to("cpu")

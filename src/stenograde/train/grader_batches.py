@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
-from torch.nn import functional
 
-from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.levels.crop import LIMIT, CropKind
+from stenograde.nets.level_fusion import LevelFusion
 from stenograde.nets.level_grader import LevelGrader
 from stenograde.terms import Role
 from stenograde.train.batches import made_ahead
 from stenograde.train.fit_config import Batch, FitConfig
 from stenograde.train.grader_crops import CropSet, as_values
+from stenograde.train.loss import condition_loss
 
 CELLS_OF_CONDITIONS = (slice(0, 1), slice(1, 3), slice(3, 5))
 """Cells of a level by condition: canal, foramina, recesses; conditions count alike, as in the metric of RSNA 2024."""
@@ -136,10 +136,10 @@ class EveryPattern(nn.Module):
 
     Parameters
     ----------
-    net : LevelGrader
+    net : LevelGrader or LevelFusion
     """
 
-    def __init__(self, net: LevelGrader) -> None:
+    def __init__(self, net: LevelGrader | LevelFusion) -> None:
         super().__init__()
         self.net = net
 
@@ -163,16 +163,10 @@ def grader_loss(output: Tensor, batch: Batch) -> Tensor:
     ----------
     output : tensor of shape (n, cells, severities)
     batch : dict
-        ``target`` of shape (n, cells), int64: ranks of severities.
+        ``target`` of shape (n, cells), int64: ranks of severities, ``UNKNOWN`` without a label.
     """
-    weight = output.new_tensor(SEVERITY_WEIGHTS)
-    losses = [
-        functional.cross_entropy(
-            output[:, cells].flatten(0, 1), batch["target"][:, cells].flatten(), weight=weight
-        )
-        for cells in CELLS_OF_CONDITIONS
-    ]
-    return torch.stack(losses).mean()
+    sizes = [cells.stop - cells.start for cells in CELLS_OF_CONDITIONS]
+    return condition_loss(output, batch["target"], sizes)
 
 
 def _recoloured(

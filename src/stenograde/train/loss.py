@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS, UNKNOWN
 from stenograde.train.fit_config import Batch, LossOf
 
 
@@ -125,3 +127,25 @@ def _ordinal(output: Tensor, target: Tensor) -> Tensor:
     not_worse = torch.logcumsumexp(log_p, dim=1)[:, :-1]
     is_worse = target[:, None] > torch.arange(output.shape[1] - 1, device=output.device)
     return -torch.where(is_worse, worse, not_worse).sum(dim=1)
+
+
+def condition_loss(output: Tensor, target: Tensor, parts: Sequence[int]) -> Tensor:
+    """Return the weighted logarithmic loss of RSNA 2024, the mean over conditions; unlabelled cells do not count.
+
+    Parameters
+    ----------
+    output : tensor of shape (n, cells, severities)
+        Logits.
+    target : tensor of shape (n, cells), int64
+        Ranks, ``UNKNOWN`` without a label.
+    parts : sequence of int
+        How many cells, one after the other, are of each condition.
+    """
+    weight = output.new_tensor(SEVERITY_WEIGHTS)
+    sizes = list(parts)
+    losses = [
+        functional.cross_entropy(said.flatten(0, 1), true.flatten(), weight=weight, ignore_index=UNKNOWN)
+        for said, true in zip(output.split(sizes, dim=1), target.split(sizes, dim=1), strict=True)
+        if bool((true != UNKNOWN).any())
+    ]
+    return torch.stack(losses).mean() if losses else output.sum() * 0

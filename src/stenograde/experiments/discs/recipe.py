@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from stenograde.config import build, read_toml
 from stenograde.errors import ConfigError
@@ -28,8 +29,7 @@ class DiscRecipe:
     fit: FitConfig
     crops: DiscCropConfig = field(default_factory=DiscCropConfig)
     augment: PictureAugment = field(default_factory=PictureAugment)
-    discs: bool = True
-    """What kind of recipe this is."""
+    kind: Literal["discs"] = "discs"
     bundle: Path | None = None
     """Whose locator finds the discs; the one that ships without."""
     folds: int = 5

@@ -96,6 +96,7 @@ class GridRecipe:
     data: str
     rows: tuple[GridRow, ...]
     encoders: Mapping[str, EncoderChoice]
+    kind: Literal["grid"] = "grid"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     folds: int = 5
     seed: int = 0

@@ -1,0 +1,86 @@
+"""The comparison as data: vectors, nets, imputation, and how each is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from stenograde.config import build, read_toml
+from stenograde.errors import ConfigError
+from stenograde.experiments.catalogue import RECIPES
+from stenograde.experiments.recipe import Size, overlaid
+from stenograde.levels.crop import CropConfig
+from stenograde.nets.level_fusion import LevelFusionConfig
+from stenograde.train.embed import EmbedConfig
+from stenograde.train.fit_config import FitConfig
+from stenograde.train.grader_batches import CropAugment
+from stenograde.train.pseudo_modality import ImputationConfig
+
+
+@dataclass(frozen=True)
+class FusionRecipe:
+    """Ways to fuse series, ready to compare."""
+
+    name: str
+    title: str
+    document: str
+    shown_task: str
+    data: str
+    kind: Literal["fusion"] = "fusion"
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
+    """Vectors of slices, for the published ways."""
+    hidden: int = 64
+    dropout: float = 0.3
+    """Of the published ways."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """Of the published ways."""
+    crops: CropConfig = field(default_factory=CropConfig)
+    """Of each level, for ours."""
+    level: LevelFusionConfig = field(default_factory=LevelFusionConfig)
+    level_fit: FitConfig = field(default_factory=FitConfig)
+    augment: CropAugment = field(default_factory=CropAugment)
+    imputation: ImputationConfig = field(default_factory=ImputationConfig)
+    bundle: Path | None = None
+    """Whose locator finds the levels; the one that ships without."""
+    folds: int = 3
+    validation_share: float = 0.15
+    """Of the patients that train: for choosing the epoch of the published ways."""
+    seed: int = 0
+    liberties: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
+    size: Size = "published"
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 0 < self.validation_share < 0.5:
+            got = f"{self.folds}, {self.validation_share}"
+            msg = f"folds must be at least 2 and validation_share above 0 and below 0.5, got {got}"
+            raise ValueError(msg)
+        wanted = (self.crops.slices, self.crops.size_px)
+        if (self.level.slices, self.level.size_px) != wanted:
+            got = f"{self.level.slices}, {self.level.size_px}"
+            msg = f"level.slices and level.size_px must be those of the crops {wanted}, got {got}"
+            raise ValueError(msg)
+
+
+def read_fusion_recipe(name: str | Path = "s3-fusion", size: Size = "quick") -> FusionRecipe:
+    """Read a comparison that ships, or one's own, by the path of its TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such recipe, or a setting is unknown or wrong.
+    """
+    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
+    if path is None:
+        msg = f"a comparison of fusions must be s3-fusion or a path ending in .toml, got {str(name)!r}"
+        raise ConfigError(msg)
+    table = read_toml(path)
+    smaller = table.pop("quick", {})
+    if size == "quick":
+        table = overlaid(table, smaller)
+    try:
+        return replace(build(FusionRecipe, table), size=size)
+    except ConfigError as exc:
+        exc.add_note(f"in the recipe {path.name}")
+        raise

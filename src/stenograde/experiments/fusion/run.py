@@ -1,0 +1,172 @@
+"""Compare ways to fuse series, by patient; started again with the same folder, done folds are not repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stenograde.errors import ConfigError
+from stenograde.evaluate.intervals import Interval
+from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
+from stenograde.experiments.fusion.arms import (
+    IMPUTED,
+    OURS,
+    PATTERNS,
+    Answers,
+    Cohort,
+    Part,
+    answers_of_imputed,
+    answers_of_ours,
+    answers_of_vectors,
+)
+from stenograde.experiments.fusion.crops import crop_cohort
+from stenograde.experiments.fusion.recipe import FusionRecipe
+from stenograde.experiments.grid.run import folds_of
+from stenograde.experiments.recipe import plain
+from stenograde.files import whole_file, write_whole
+from stenograde.predict.bundle import Bundle
+from stenograde.terms import Role
+from stenograde.train.embed import embed_cohort
+from stenograde.train.fit_config import Made, Report
+from stenograde.train.fusion import SeriesSet
+
+RECIPE = "recipe.json"
+
+
+@dataclass(frozen=True, eq=False)
+class FusionResult:
+    """The comparison, scored."""
+
+    recipe: FusionRecipe
+    studies: int
+    start: str
+    """What the encoder of slices started from."""
+    scores: Mapping[str, tuple[Interval, ...]]
+    """The metric of RSNA 2024 of each way, for each of :data:`~stenograde.experiments.fusion.arms.PATTERNS`."""
+    behind: Mapping[str, Interval]
+    """By how much each way is worse than ours where all series are there, on the same studies."""
+    cosines: Mapping[str, tuple[float, ...]]
+    """Of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
+
+
+def run_fusion(
+    recipe: FusionRecipe,
+    data: Path,
+    bundle: Bundle,
+    *,
+    out: Path,
+    weights: Path | Literal["hub"] | None = None,
+    made: Made | None = None,
+    report: Report | None = None,
+) -> FusionResult:
+    """Run the comparison.
+
+    Parameters
+    ----------
+    recipe : FusionRecipe
+    data : Path
+        As ``stenograde phantom`` writes it, or RSNA 2024.
+    bundle : Bundle
+        Its locator finds the levels.
+    out : Path
+        Gets vectors, crops, nets and answers.
+    weights : Path or "hub", optional
+        What the encoder of slices starts from.
+    made, report : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds another comparison.
+    DatasetError
+        If the cohort cannot be read, or has too few studies for the folds.
+    """
+    _check_recipe(recipe, out)
+
+    def told(what: str) -> Callable[[int], None]:
+        return lambda number: made(what, number, number) if made else None
+
+    embedded = embed_cohort(
+        data, recipe.embed, out / "vectors", weights=weights, done=told("vectors: studies")
+    )
+    names = [study.name for study in embedded.studies]
+    crops = crop_cohort(data, names, bundle, recipe.crops, out / "crops", done=told("crops: studies"))
+    cohort = Cohort(SeriesSet.of(embedded), crops)
+    labels = cohort.vectors.severities
+    answers: dict[str, list[Answers]] = {}
+    cosines: dict[str, list[list[float]]] = {}
+    tested: list[int] = []
+    for number, (train, test) in enumerate(folds_of(labels, recipe.folds, recipe.seed), start=1):
+        of_fold, likeness = _fold(cohort, train, test, recipe, out / f"fold-{number}", report)
+        tested += test
+        for name, said in of_fold.items():
+            answers.setdefault(name, []).append(said)
+        for name, each in likeness.items():
+            cosines.setdefault(name, []).append(each)
+    joined = {name: np.concatenate(said, axis=1) for name, said in answers.items()}
+    truth = labels[tested]
+    of_way = {
+        name: [CohortAnswers(said[k], truth).weighted() for k in range(len(PATTERNS))]
+        for name, said in joined.items()
+    }
+    return FusionResult(
+        recipe,
+        len(names),
+        embedded.start,
+        {name: tuple(rsna_score(one)["score"] for one in each) for name, each in of_way.items()},
+        {name: rsna_difference(each[0], of_way[OURS][0]) for name, each in of_way.items() if name != OURS},
+        {name: tuple(np.mean(each, axis=0).tolist()) for name, each in cosines.items()},
+    )
+
+
+def missing_one() -> Iterator[int]:
+    """Give the places of the patterns that lack one series."""
+    return (k for k, pattern in enumerate(PATTERNS) if len(pattern) == len(Role) - 1)
+
+
+def _fold(
+    cohort: Cohort,
+    train: list[int],
+    test: list[int],
+    recipe: FusionRecipe,
+    folder: Path,
+    report: Report | None,
+) -> tuple[dict[str, Answers], dict[str, list[float]]]:
+    """Fit and ask every way in one fold, or read what they said."""
+    stored, likeness = folder / "answers.npz", folder / "cosines.json"
+    if stored.is_file() and likeness.is_file():
+        with np.load(stored) as kept:
+            return {name: kept[name] for name in kept.files}, json.loads(likeness.read_text(encoding="utf-8"))
+
+    def told(what: str, done: float, epochs: int, loss: float | None) -> None:
+        if report:
+            report(f"{folder.name}: {what}", done, epochs, loss)
+
+    order = np.random.default_rng(recipe.seed).permutation(train).tolist()
+    checked = max(1, round(recipe.validation_share * len(order)))
+    part = Part(
+        cohort.chosen(order[checked:]), cohort.chosen(order[:checked]), cohort.chosen(test), folder, told
+    )
+    answers = answers_of_vectors(part, recipe)
+    imputed, cosines = answers_of_imputed(part, recipe)
+    answers |= imputed | answers_of_ours(part, recipe)
+    with whole_file(stored) as file:
+        np.savez(file, **answers)  # type: ignore[arg-type]
+    write_whole(likeness, json.dumps(cosines, indent=1))
+    assert set(cosines) == set(IMPUTED)
+    return answers, cosines
+
+
+def _check_recipe(recipe: FusionRecipe, out: Path) -> None:
+    """Write what is compared, or check that the folder holds this comparison."""
+    said = plain(asdict(recipe))
+    path = out / RECIPE
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != said:
+        msg = f"{out} must hold this comparison, got one of other settings; choose another --out or delete it"
+        raise ConfigError(msg)
+    write_whole(path, json.dumps(said, indent=1))

@@ -1,0 +1,100 @@
+"""The comparison as tables: all series, every pattern of series, and how like imputed vectors are to true ones."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from stenograde.evaluate.intervals import Interval
+from stenograde.experiments.fusion.arms import IMPUTED, MASKED, OURS, OURS_IMPUTED, PATTERNS, PUBLISHED
+from stenograde.experiments.fusion.run import FusionResult, missing_one
+from stenograde.experiments.score_tables import Score, ScoreTable, shown, write_tables
+from stenograde.terms import Role
+
+SHORT = {Role.SAGITTAL_T1: "T1", Role.SAGITTAL_T2_STIR: "T2", Role.AXIAL_T2: "axial"}
+"""Series in the head of a column."""
+
+
+def write_fusion(result: FusionResult, out: Path) -> Path:
+    """Write tables as Markdown and as a page; gives the page's path."""
+    recipe = result.recipe
+    chips = (
+        f"{recipe.size} size",
+        "protocol: patient",
+        f"{result.studies} studies, {recipe.folds} folds",
+        f"{recipe.embed.encoder}, {result.start}",
+    )
+    return write_tables(out, recipe, tables_of(result), finding=_finding(result), chips=chips)
+
+
+def tables_of(result: FusionResult) -> list[ScoreTable]:
+    """Return the three tables."""
+    return [_all_series(result), _patterns(result), _cosines(result)]
+
+
+def lost_with_one_missing(result: FusionResult, name: str) -> float:
+    """Return by how much the metric of a way worsens on average when one series is missing."""
+    scores = result.scores[name]
+    places = list(missing_one())
+    return sum(scores[k].value - scores[0].value for k in places) / len(places)
+
+
+def _all_series(result: FusionResult) -> ScoreTable:
+    ranked = sorted(result.scores, key=lambda name: result.scores[name][0].value)
+    rows = tuple(
+        (
+            name,
+            (_score(result.scores[name][0]),),
+            ("–" if name == OURS else shown(_score(result.behind[name])),),
+        )
+        for name in ranked
+    )
+    note = (
+        "Weighted logarithmic loss of RSNA 2024, the mean of its four parts: lower is better. The last column is by "
+        "how much a way is worse than ours on the same draws of studies. Intervals are 95 %, 1000 draws of studies."
+    )
+    return ScoreTable("All series there", ("way", "metric", "worse than ours by"), rows, note)
+
+
+def _patterns(result: FusionResult) -> ScoreTable:
+    ways = [OURS, OURS_IMPUTED, *PUBLISHED, MASKED, *IMPUTED]
+    head = (
+        "way",
+        *(" + ".join(SHORT[role] for role in pattern) for pattern in PATTERNS),
+        "lost by one missing",
+    )
+    rows = tuple(
+        (
+            name,
+            tuple(_score(one) for one in result.scores[name]),
+            (f"{lost_with_one_missing(result, name):+.3f}",),
+        )
+        for name in ways
+    )
+    note = "The same metric with only these series there; the last column is the mean over the three ways to lack one."
+    return ScoreTable("Every pattern of series", head, rows, note)
+
+
+def _cosines(result: FusionResult) -> ScoreTable:
+    lacking = [k for k, pattern in enumerate(PATTERNS) if len(pattern) < len(Role)]
+    head = ("way", *(" + ".join(SHORT[role] for role in PATTERNS[k]) for k in lacking))
+    rows = tuple(
+        (name, (), tuple("–" if math.isnan(each[k]) else f"{each[k]:.3f}" for k in lacking))
+        for name, each in result.cosines.items()
+    )
+    note = "Cosine of standardised vectors of the series that were taken away to those imputed from the series named."
+    return ScoreTable("How like imputed vectors are to true ones", head, rows, note)
+
+
+def _finding(result: FusionResult) -> str:
+    ours = result.scores[OURS][0]
+    beaten = [name for name, one in result.behind.items() if one.low > 0]
+    masked, mean = (lost_with_one_missing(result, name) for name in (OURS, OURS_IMPUTED))
+    return (
+        f"Ours with all series: {ours}; better than {len(beaten)} of {len(result.behind)} other ways by an interval "
+        f"above zero. With one series missing masking loses {masked:+.3f}, mean imputation {mean:+.3f}."
+    )
+
+
+def _score(one: Interval) -> Score:
+    return one.value, one.low, one.high
