@@ -9,6 +9,8 @@ from imblearn.over_sampling import SMOTE, SVMSMOTE, RandomOverSampler
 from imblearn.under_sampling import RandomUnderSampler
 from numpy.typing import NDArray
 
+from stenograde.tabular.gram_svc import GramSVC
+
 
 class Balance(StrEnum):
     """How rare classes are made up for."""
@@ -90,6 +92,9 @@ def resampled(
         )
     fewest = int(np.bincount(labels)[np.bincount(labels) > 0].min())
     neighbours = min(_NEIGHBOURS, fewest - 1)
-    sampler = SVMSMOTE if balance is Balance.SVM_SMOTE and fewest > _NEIGHBOURS else SMOTE
-    made = sampler(k_neighbors=neighbours, random_state=seed).fit_resample(features, labels)
+    if balance is Balance.SVM_SMOTE and fewest > _NEIGHBOURS:
+        sampler = SVMSMOTE(k_neighbors=neighbours, svm_estimator=GramSVC(), random_state=seed)
+    else:
+        sampler = SMOTE(k_neighbors=neighbours, random_state=seed)
+    made = sampler.fit_resample(features, labels)
     return made[0], made[1]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import BaggingClassifier
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from stenograde.tabular.balance import Balance, resampled, sample_weights
+from stenograde.tabular.gram_svc import GramSVC
 
 UNLABELLED = -1
 """Label of a cell that nobody graded: its row is left out when that cell is fitted."""
@@ -208,11 +208,7 @@ def _scores(model: _Constant | _Named, features: NDArray[np.floating], classes: 
 def _model(config: HeadConfig) -> Any:
     if config.head is Head.SVC:
         # margins rank as well as probabilities, which would cost five more fits
-        return (
-            SVC(probability=True, random_state=config.seed)
-            if config.ordinal
-            else SVC(random_state=config.seed)
-        )
+        return GramSVC(random_state=config.seed)
     if config.head is Head.LIGHTGBM:
         from lightgbm import LGBMClassifier  # noqa: PLC0415  each library is needed by one head
 
