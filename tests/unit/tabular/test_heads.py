@@ -134,3 +134,5 @@ def test_what_does_not_fit_is_refused() -> None:
         HeadConfig(ordinal=True)
     with pytest.raises(ValueError, match="trees and bags of 1 or more"):
         HeadConfig(trees=0)
+    with pytest.raises(ValueError, match="bins from 2 to 256"):
+        HeadConfig(columns=0.0)

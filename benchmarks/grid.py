@@ -1,0 +1,173 @@
+"""Times the classical heads of the grid against plain loops of scikit-learn, on the same vectors, folds and cells.
+
+    python benchmarks/grid.py --vectors OUT/vectors/resnet50-minmax [--width 512] [--cells 6]
+
+VECTORS is a folder of vectors that ``stenograde experiment s3`` made. Both sides fit the same rows: each head with
+SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors; the plain side by
+pipelines of scikit-learn and imbalanced-learn with each library's defaults. CPU seconds of one thread; macro F1 over
+all folds, the mean over cells, beside the difference; the peak of memory of each side's process. Needs the extras
+``train`` and ``tabular``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from imblearn.over_sampling import SMOTE, SVMSMOTE
+from imblearn.pipeline import Pipeline
+from lightgbm import LGBMClassifier
+from sklearn.ensemble import BaggingClassifier
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from xgboost import XGBClassifier
+
+from stenograde.tabular.balance import Balance
+from stenograde.tabular.heads import CellHeads, Head, HeadConfig
+
+ROWS = (
+    (Head.SVC, Balance.SMOTE),
+    (Head.SVC, Balance.SVM_SMOTE),
+    (Head.LIGHTGBM, Balance.SMOTE),
+    (Head.XGBOOST, Balance.SMOTE),
+    (Head.BAGGED_XGBOOST, Balance.SMOTE),
+)
+"""Head and balancing of each row that is timed."""
+
+Table = tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]
+"""Vectors (studies, width), labels (studies, cells), folds."""
+
+
+def table_of(folder: Path, width: int, cells: int, folds: int) -> Table:
+    """Return mean vectors of sagittal T2 with the labels of the cells whose rarest severity is the most frequent."""
+    names = json.loads((folder / "studies.json").read_text(encoding="utf-8"))
+    vectors, labels = [], []
+    for name in names:
+        with np.load(folder / f"{name}.npz") as stored:
+            if "sagittal_t2_stir" in stored:
+                vectors.append(stored["sagittal_t2_stir"].astype(np.float32).mean(axis=0)[:width])
+                labels.append(stored["severities"])
+    every = np.stack(labels)
+    rarest = [np.bincount(column[column >= 0], minlength=3).min() for column in every.T]
+    chosen = np.argsort(rarest, kind="stable")[::-1][:cells]
+    kept = every[:, chosen]
+    split = StratifiedKFold(folds, shuffle=True, random_state=0).split(kept, kept[:, 0])
+    return np.stack(vectors), kept, list(split)
+
+
+def ours(table: Table, head: Head, balance: Balance) -> np.ndarray:
+    """Fit and ask our heads; shape (studies, cells)."""
+    features, labels, folds = table
+    said = np.zeros_like(labels)
+    for train, test in folds:
+        heads = CellHeads(HeadConfig(head, balance)).fit(features[train], labels[train])
+        said[test] = heads.scores(features[test]).argmax(axis=2)
+    return said
+
+
+def plain(table: Table, head: Head, balance: Balance) -> np.ndarray:
+    """The same by loops over cells and folds, each library as it comes."""
+    features, labels, folds = table
+    said = np.zeros_like(labels)
+    for train, test in folds:
+        for cell in range(labels.shape[1]):
+            y = labels[train, cell]
+            fewest = int(np.bincount(y)[np.bincount(y) > 0].min())
+            neighbours = max(1, min(5, fewest - 1))
+            near_border = balance is Balance.SVM_SMOTE and fewest > 5
+            sampler = (SVMSMOTE if near_border else SMOTE)(k_neighbors=neighbours, random_state=0)
+            steps = [("scale", StandardScaler()), ("balance", sampler), ("head", plain_model(head))]
+            model = Pipeline(steps).fit(features[train], y)
+            said[test, cell] = model.predict(features[test])
+    return said
+
+
+def plain_model(head: Head) -> object:
+    """Return a head with its library's defaults, on one thread."""
+    boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1)
+    return {
+        Head.SVC: SVC(random_state=0),
+        Head.LIGHTGBM: LGBMClassifier(random_state=0, n_jobs=1, verbose=-1, min_child_samples=5),
+        Head.XGBOOST: boosted,
+        Head.BAGGED_XGBOOST: BaggingClassifier(boosted, n_estimators=10, random_state=0),
+    }[head]
+
+
+def timed(
+    fit: Callable[[Table, Head, Balance], np.ndarray], table: Table, head: Head, balance: Balance
+) -> tuple[float, np.ndarray, float]:
+    """Return CPU seconds, answers and the peak of memory (MB) of a run in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, fit, table, head, balance))
+    process.start()
+    found = mine.recv()
+    process.join()
+    return found
+
+
+def _work(
+    pipe: object,
+    fit: Callable[[Table, Head, Balance], np.ndarray],
+    table: Table,
+    head: Head,
+    balance: Balance,
+) -> None:
+    start = time.process_time()
+    said = fit(table, head, balance)
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    pipe.send((seconds, said, peak))  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    """Time both sides in turn and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vectors", type=Path, required=True)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--cells", type=int, default=6)
+    parser.add_argument("--folds", type=int, default=3)
+    asked = parser.parse_args()
+    table = table_of(asked.vectors, asked.width, asked.cells, asked.folds)
+    print(f"{len(table[0])} studies, {table[0].shape[1]} numbers, {asked.cells} cells, {asked.folds} folds\n")
+    print(
+        "| head, balancing | plain, CPU s | ours, CPU s | times | macro F1 plain | ours | difference | MB plain | ours |"
+    )
+    print("|---|" + "---:|" * 8)
+    total = [0.0, 0.0]
+    for head, balance in ROWS:
+        theirs, said, their_mb = timed(plain, table, head, balance)
+        own, said_too, own_mb = timed(ours, table, head, balance)
+        scores = [
+            float(
+                np.mean(
+                    [
+                        f1_score(t, s, average="macro", zero_division=0)
+                        for t, s in zip(table[1].T, a.T, strict=True)
+                    ]
+                )
+            )
+            for a in (said, said_too)
+        ]
+        total[0] += theirs
+        total[1] += own
+        print(
+            f"| {head.value}, {balance.value} | {theirs:.1f} | {own:.1f} | {theirs / own:.1f} | {scores[0]:.3f} | "
+            f"{scores[1]:.3f} | {scores[1] - scores[0]:+.3f} | {their_mb:.0f} | {own_mb:.0f} |",
+            flush=True,
+        )
+    print(f"| all | {total[0]:.1f} | {total[1]:.1f} | {total[0] / total[1]:.1f} | | | | | |")
+
+
+if __name__ == "__main__":
+    main()
