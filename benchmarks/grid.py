@@ -74,7 +74,7 @@ def ours(table: Table, head: Head, balance: Balance) -> np.ndarray:
 
 
 def plain(table: Table, head: Head, balance: Balance) -> np.ndarray:
-    """The same by loops over cells and folds, each library as it comes."""
+    """Do the same by loops over cells and folds, each library as it comes."""
     features, labels, folds = table
     said = np.zeros_like(labels)
     for train, test in folds:
@@ -140,14 +140,13 @@ def main() -> None:
     asked = parser.parse_args()
     table = table_of(asked.vectors, asked.width, asked.cells, asked.folds)
     print(f"{len(table[0])} studies, {table[0].shape[1]} numbers, {asked.cells} cells, {asked.folds} folds\n")
-    print(
-        "| head, balancing | plain, CPU s | ours, CPU s | times | macro F1 plain | ours | difference | MB plain | ours |"
-    )
+    head = ("head, balancing", "plain, CPU s", "ours, CPU s", "times", "macro F1 plain", "ours", "difference")
+    print(f"| {' | '.join((*head, 'MB plain', 'ours'))} |")
     print("|---|" + "---:|" * 8)
     total = [0.0, 0.0]
-    for head, balance in ROWS:
-        theirs, said, their_mb = timed(plain, table, head, balance)
-        own, said_too, own_mb = timed(ours, table, head, balance)
+    for kind, balance in ROWS:
+        theirs, said, their_mb = timed(plain, table, kind, balance)
+        own, said_too, own_mb = timed(ours, table, kind, balance)
         scores = [
             float(
                 np.mean(
@@ -162,7 +161,7 @@ def main() -> None:
         total[0] += theirs
         total[1] += own
         print(
-            f"| {head.value}, {balance.value} | {theirs:.1f} | {own:.1f} | {theirs / own:.1f} | {scores[0]:.3f} | "
+            f"| {kind.value}, {balance.value} | {theirs:.1f} | {own:.1f} | {theirs / own:.1f} | {scores[0]:.3f} | "
             f"{scores[1]:.3f} | {scores[1] - scores[0]:+.3f} | {their_mb:.0f} | {own_mb:.0f} |",
             flush=True,
         )
