@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stenograde.experiments.discs.recipe import DiscRecipe
     from stenograde.experiments.run import Step
 
 
@@ -109,7 +108,10 @@ def run(
     folds: Annotated[int | None, typer.Option("--folds", help="Folds by patient.")] = None,
     repeats: Annotated[int | None, typer.Option("--repeats", help="Repeats of holdouts.")] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="File of weights to start from, or 'hub'.")
+        str | None,
+        typer.Option(
+            "--weights", help="File of weights to start from, or 'hub'; for s3 ENCODER=FILE,ENCODER=hub."
+        ),
     ] = None,
     patient_pattern: Annotated[
         str | None,
@@ -123,20 +125,22 @@ def run(
     from stenograde.cli.progress import fits_on_stderr
 
     _need_training()
+    from stenograde.cli.experiment_series import run_series
     from stenograde.experiments.catalogue import kind_of
 
     kind = kind_of(recipe)
     if kind != "network":
+        unused = {"--repeats": repeats, "--patient-pattern": patient_pattern}
+        if kind == "discs":
+            unused["--weights"] = weights
         if protocol is not ProtocolName.PATIENT:
-            msg = f"--protocol must be patient for {recipe}, got published: what it compares is not split otherwise"
+            unused["--protocol published"] = protocol.value
+        if given := [name for name, value in unused.items() if value is not None]:
+            msg = f"{recipe} takes --protocol patient alone, and neither {' nor '.join(unused)}, got {', '.join(given)}"
             raise ConfigError(msg)
-        if kind == "grid":
-            _run_grid(recipe, data, out, size=size, folds=folds, weights=weights)
-        elif kind == "fusion":
-            _run_fusion(recipe, data, out, size=size, folds=folds, weights=weights)
-        else:
-            _run_discs(recipe, data, out, size=size, folds=folds)
+        run_series(kind, recipe, data, out, size=size.value, folds=folds, weights=weights)
         return
+    from stenograde.cli.experiment_series import start_of
     from stenograde.experiments.data import Asked, read_data
     from stenograde.experiments.protocols import with_repeats
     from stenograde.experiments.recipe import read_recipe
@@ -145,7 +149,7 @@ def run(
 
     chosen = with_repeats(read_recipe(recipe, size.value), folds=folds, repeats=repeats)
     levels_by = chosen.protocols.published.levels_by if protocol is ProtocolName.PUBLISHED else "points"
-    start = _start(weights)
+    start = start_of(weights)
     samples, layout = read_data(chosen.task, Asked(data, patient_pattern, levels_by))
     print(f"data: {data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures")
     with fits_on_stderr() as report:
@@ -174,10 +178,9 @@ def held_out(
 ) -> None:
     """Score further patients with the nets of a result, beside what it reached by patient."""
     _need_training()
-    from stenograde.experiments.discs.run import recipe_of
+    from stenograde.cli.experiment_series import score_held_out
 
-    recipe, trained_on = recipe_of(result)
-    _score_discs(recipe, trained_on, data, result)
+    score_held_out(result, data)
 
 
 def table(
@@ -223,99 +226,6 @@ def ship(
 
         ship_recipe(chosen, samples, read_result(result), shipping, out=out_folder(out), watch=watch)
     print(f"bundle: {out}; use it with 'stenograde classify FOLDER --bundle {out} --out CSV'")
-
-
-def _run_grid(
-    name: str, data: Path, out: Path, *, size: SizeName, folds: int | None, weights: str | None
-) -> None:
-    import os
-    from dataclasses import replace
-
-    from stenograde.cli.output import needs_extra, out_folder
-    from stenograde.cli.progress import counts_on_stderr
-
-    with needs_extra("the grid needs", extra="tabular"):
-        from stenograde.experiments.grid.recipe import read_grid
-        from stenograde.experiments.grid.run import run_grid
-        from stenograde.experiments.grid.table import table_of, write_grid
-        from stenograde.experiments.score_tables import as_markdown
-    grid = read_grid(name, size.value)
-    grid = grid if folds is None else replace(grid, folds=folds)
-    starts = {} if weights is None else {"resnet50": _start(weights)}
-    with counts_on_stderr() as report:
-        result = run_grid(
-            grid, data, out=out_folder(out), weights=starts, jobs=os.cpu_count() or 1, report=report
-        )
-    page = write_grid(result, out)
-    print(as_markdown([table_of(result)]))
-    print(f"report: {page}")
-
-
-def _run_fusion(
-    name: str, data: Path, out: Path, *, size: SizeName, folds: int | None, weights: str | None
-) -> None:
-    from dataclasses import replace
-
-    from stenograde.cli.output import needs_extra, out_folder
-    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
-
-    with needs_extra("imputation needs", extra="tabular"):
-        from stenograde.experiments.fusion.recipe import read_fusion_recipe
-        from stenograde.experiments.fusion.run import run_fusion
-        from stenograde.experiments.fusion.table import tables_of, write_fusion
-    from stenograde.experiments.score_tables import as_markdown
-    from stenograde.predict.bundle import default_bundle, load_bundle
-
-    recipe = read_fusion_recipe(name, size.value)
-    recipe = recipe if folds is None else replace(recipe, folds=folds)
-    bundle = default_bundle() if recipe.bundle is None else load_bundle(recipe.bundle)
-    with counts_on_stderr() as made, fits_on_stderr() as report:
-        result = run_fusion(
-            recipe, data, bundle, out=out_folder(out), weights=_start(weights), made=made, report=report
-        )
-    page = write_fusion(result, out)
-    print(as_markdown(tables_of(result)))
-    print(f"report: {page}")
-
-
-def _run_discs(name: str, data: Path, out: Path, *, size: SizeName, folds: int | None) -> None:
-    from dataclasses import replace
-
-    from stenograde.cli.output import out_folder
-    from stenograde.experiments.discs.recipe import read_disc_recipe
-
-    recipe = read_disc_recipe(name, size.value)
-    recipe = recipe if folds is None else replace(recipe, folds=folds)
-    _score_discs(recipe, data, None, out_folder(out))
-
-
-def _score_discs(recipe: DiscRecipe, data: Path, held_out: Path | None, out: Path) -> None:
-    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
-    from stenograde.experiments.discs.run import cut_once, run_discs
-    from stenograde.experiments.discs.table import tables_of, write_discs
-    from stenograde.experiments.score_tables import as_markdown
-    from stenograde.predict.bundle import default_bundle, load_bundle
-
-    bundle = default_bundle() if recipe.bundle is None else load_bundle(recipe.bundle)
-    with counts_on_stderr() as made:
-        discs = cut_once(data, bundle, recipe.crops, out / "crops", made=made)
-        further = None
-        if held_out is not None:
-            further = cut_once(held_out, bundle, recipe.crops, out / "held-out", made=made)
-    with fits_on_stderr() as report:
-        result = run_discs(recipe, discs, out=out, held_out=further, report=report)
-    page = write_discs(result, out)
-    print(as_markdown(tables_of(result)))
-    print(f"report: {page}")
-
-
-def _start(weights: str | None) -> Any:
-    if weights is None or weights == "hub":
-        return weights
-    if not Path(weights).is_file():
-        msg = f"--weights must be a file or 'hub', got {weights}"
-        raise ConfigError(msg)
-    return Path(weights)
 
 
 def _need_training() -> None:

@@ -19,6 +19,7 @@ from stenograde.datasets.samples import Sample, SampleSet
 from stenograde.datasets.study_files import PatientStudy, StoredSlice, read_patients
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
+from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.grades import Point
 from stenograde.levels.axial_levels import AxialSlice, LevelOf, LevelOfSlice, axial_slices
 from stenograde.study import Series, Study
@@ -69,6 +70,14 @@ class AnsweredStudy:
     """Of the cells that have a label."""
     points: Mapping[Level, Point]
     """Canal at the disc, LPS mm; levels without coordinates are absent."""
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, shape (cells,), ``UNKNOWN`` without a label."""
+        return np.array(
+            [self.severities[cell].rank if cell in self.severities else UNKNOWN for cell in LUMBAR_MRI.cells],
+            np.int64,
+        )
 
 
 def read_answered_studies(

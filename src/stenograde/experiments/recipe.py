@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from stenograde.config import build, read_toml
+from stenograde.config import Config, build, read_toml
 from stenograde.errors import ConfigError
 from stenograde.experiments.catalogue import RECIPES
 from stenograde.images.align import AlignConfig
@@ -224,10 +224,17 @@ class Recipe:
 
 
 def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:
+    """Read a recipe of a network; see :func:`read_as`."""
+    return read_as(Recipe, name, size)
+
+
+def read_as(kind: type[Config], name: str | Path, size: Size = "quick") -> Config:
     """Read a recipe that ships, by its name, or one's own, by the path of its TOML file.
 
     Parameters
     ----------
+    kind : dataclass
+        What recipes of this kind are built as; has ``size``.
     name : str or Path
         One of :data:`stenograde.experiments.catalogue.RECIPES`, or a path that ends in ``.toml``.
     size : {"quick", "published"}
@@ -253,7 +260,7 @@ def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:
     if size == "quick":
         table = overlaid(table, smaller)
     try:
-        return build(Recipe, {**table, "size": size})
+        return build(kind, {**table, "size": size})
     except ConfigError as exc:
         exc.add_note(f"in the recipe {path.name}")
         raise

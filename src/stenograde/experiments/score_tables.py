@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,9 +25,8 @@ class ScoreTable:
 
     title: str
     head: tuple[str, ...]
-    """Of the first column, the scores, and the words."""
-    rows: tuple[tuple[str, tuple[Score, ...], tuple[str, ...]], ...]
-    """Name, scores, words."""
+    rows: tuple[tuple[str, tuple[Score | str, ...]], ...]
+    """Name, and what stands beside it: scores or words."""
     note: str
 
 
@@ -67,12 +67,13 @@ def as_markdown(tables: Sequence[ScoreTable]) -> str:
     for table in tables:
         parts += [f"{table.title}:", "", f"| {' | '.join(table.head)} |", "|---" * len(table.head) + "|"]
         parts += [
-            f"| {name} | {' | '.join([*map(shown, scores), *words])} |" for name, scores, words in table.rows
+            f"| {name} | {' | '.join(one if isinstance(one, str) else shown(one) for one in cells)} |"
+            for name, cells in table.rows
         ]
         parts += ["", table.note, ""]
     return "\n".join(parts)
 
 
 def shown(score: Score) -> str:
-    """Return a score with its interval as text."""
-    return "{:.3f} ({:.3f} to {:.3f})".format(*score)
+    """Return a score with its interval as text; a dash where it cannot be told."""
+    return "–" if math.isnan(score[0]) else "{:.3f} ({:.3f} to {:.3f})".format(*score)

@@ -21,8 +21,8 @@ class Balance(StrEnum):
     SMOTE = "smote"
     """Chawla et al., J Artif Intell Res 2002;16:321."""
     SVM_SMOTE = "svm_smote"
-    """Nguyen et al., Int J Knowl Eng Soft Data Paradigms 2011;3:4: new samples near the border of the classes. It makes
-    fewer where a class has no samples there."""
+    """Nguyen et al., Int J Knowl Eng Soft Data Paradigms 2011;3:4: new samples near the border of the classes. Where a
+    class has no such samples but noise, samples are made as for SMOTE."""
 
 
 _NEIGHBOURS = 5
@@ -61,7 +61,7 @@ def resampled(
     Returns
     -------
     features, labels : ndarray
-        Those that were there, in order, then those that were made. A class with a single sample is repeated, as
+        Those that were there, then those that were made. A class with a single sample is repeated, as
         nothing lies between it and a neighbour; a sole class stays as it is.
 
     Raises
@@ -94,7 +94,12 @@ def resampled(
     neighbours = min(_NEIGHBOURS, fewest - 1)
     if balance is Balance.SVM_SMOTE and fewest > _NEIGHBOURS:
         sampler = SVMSMOTE(k_neighbors=neighbours, svm_estimator=GramSVC(), random_state=seed)
-    else:
-        sampler = SMOTE(k_neighbors=neighbours, random_state=seed)
-    made = sampler.fit_resample(features, labels)
+        try:
+            made = sampler.fit_resample(features, labels)
+        except ValueError as exc:
+            if "noise" not in str(exc):
+                raise
+        else:
+            return made[0], made[1]
+    made = SMOTE(k_neighbors=neighbours, random_state=seed).fit_resample(features, labels)
     return made[0], made[1]

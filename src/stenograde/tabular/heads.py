@@ -97,7 +97,7 @@ class CellHeads:
         Raises
         ------
         ValueError
-            If lengths differ, or a cell has no label at all.
+            If lengths differ.
         """
         if len(features) != len(labels):
             msg = f"features and labels must be as many, got {len(features)} and {len(labels)}"
@@ -168,7 +168,7 @@ def head_pipeline(config: HeadConfig) -> Pipeline:
 
 @dataclass(frozen=True)
 class _Constant:
-    """Says of every row what all training rows were."""
+    """Says of every row what all training rows were; all severities alike where no row had a label."""
 
     label: int
 
@@ -186,8 +186,7 @@ def _fitted(
 ) -> _Constant | _Named:
     known = labels != UNLABELLED
     if not known.any():
-        msg = "every cell must have labels to be fitted, got one without any"
-        raise ValueError(msg)
+        return _Constant(UNLABELLED)
     # XGBoost takes classes from 0 without gaps
     classes, coded = np.unique(labels[known], return_inverse=True)
     if len(classes) == 1:
@@ -200,15 +199,17 @@ def _fitted(
 
 def _scores(model: _Constant | _Named, features: NDArray[np.floating], classes: int) -> NDArray[np.float64]:
     if isinstance(model, _Constant):
-        return np.tile(np.eye(classes)[model.label], (len(features), 1))
+        shares = np.full(classes, 1 / classes) if model.label == UNLABELLED else np.eye(classes)[model.label]
+        return np.tile(shares, (len(features), 1))
     head = model.pipeline.named_steps["head"]
     if hasattr(head, "predict_proba"):
-        said, least = model.pipeline.predict_proba(features), 0.0
+        said = model.pipeline.predict_proba(features)
+        least = np.zeros((len(said), 1))
     else:
         said = model.pipeline.decision_function(features)
         said = np.stack([-said, said], axis=1) if said.ndim == 1 else said
-        least = float(said.min()) - 1.0
-    out = np.full((len(features), classes), least)
+        least = said.min(axis=1, keepdims=True) - 1.0
+    out = np.repeat(least, classes, axis=1)
     out[:, model.classes] = said
     return out
 

@@ -80,8 +80,10 @@ class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.forests_: list[tuple[slice, Any]] = []
         for _ in range(self.rounds):
             for columns in self._groups():
+                if columns.stop == columns.start or columns.stop - columns.start == table.shape[1]:
+                    continue
                 there = ~gaps[:, columns.start]
-                if columns.stop == columns.start or not there.any():
+                if not there.any():
                     continue
                 forest = self._forest(table[there], columns)
                 self.forests_.append((columns, forest))

@@ -1,39 +1,45 @@
 """Slices of every series of a cohort to vectors, by an encoder that is not trained here; kept on disk study by study.
 
-Slices go in geometric order. A series angled disc by disc is several stacks: each is embedded by itself, from the head
-down, and their vectors follow one another.
+Slices go in geometric order. A series angled disc by disc is several stacks: each is embedded by itself, and their
+vectors follow one another, the stack nearest the head first. Where a study has several series of a role, all are taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.random_projection import GaussianRandomProjection
 
 from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies
-from stenograde.errors import ConfigError, DatasetError
-from stenograde.evaluate.rsna_metric import UNKNOWN
+from stenograde.datasets.study_files import patient_folders
+from stenograde.errors import ConfigError, DatasetError, StudyError
 from stenograde.files import whole_file, write_whole
 from stenograde.images.pictures import Intensity, PictureConfig, prepare_picture
 from stenograde.nets.volume_encoder import StackEncoder
 from stenograde.nets.weights import NOT_PRETRAINED, load_weights
-from stenograde.study import Series, Study
-from stenograde.terms import LUMBAR_MRI, Role
+from stenograde.study import Study, Volume
+from stenograde.terms import Role
+from stenograde.train.made_once import SETTINGS, keep_settings
 
 Vectors = NDArray[np.float32]
 
-SETTINGS = "settings.json"
-"""How the vectors in a folder were made."""
-
 STUDIES = "studies.json"
-"""Names of the studies in a folder, once all are there."""
+"""Names of the studies in a folder, and what was left out, once all are there."""
+
+WEIGHTS = "weights.json"
+"""Which tensors the weights filled."""
+
+MOST_LEFT_OUT = 0.1
+"""Share of studies that may be left out because they cannot be read."""
 
 _AT_ONCE = 16
 """Slices that go through an encoder at once."""
@@ -78,11 +84,43 @@ class EmbeddedCohort:
     studies: tuple[EmbeddedStudy, ...]
     start: str
     """What the encoder started from, in words."""
+    notes: tuple[str, ...] = ()
+    """Which studies were left out, and why."""
 
     @property
     def width(self) -> int:
         """Numbers of a vector."""
         return next(one.shape[1] for study in self.studies for one in study.vectors.values())
+
+    def projected(self, width: int, *, seed: int) -> EmbeddedCohort:
+        """Return the cohort with vectors of so many numbers.
+
+        Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
+        untrained linear layer is.
+
+        Raises
+        ------
+        ConfigError
+            If the encoder gives fewer.
+        """
+        if self.width < width:
+            msg = f"vectors must have {width} numbers, got an encoder of {self.width}; choose a wider one"
+            raise ConfigError(msg)
+        if self.width == width:
+            return self
+        projection = GaussianRandomProjection(width, random_state=seed).fit(
+            np.zeros((1, self.width), np.float32)
+        )
+        studies = (
+            replace(
+                study,
+                vectors={
+                    role: projection.transform(own).astype(np.float32) for role, own in study.vectors.items()
+                },
+            )
+            for study in self.studies
+        )
+        return replace(self, studies=tuple(studies))
 
 
 def embed_cohort(
@@ -91,9 +129,9 @@ def embed_cohort(
     folder: Path,
     *,
     weights: Path | Literal["hub"] | None = None,
-    done: Callable[[int], None] | None = None,
+    done: Callable[[int, int], None] | None = None,
 ) -> EmbeddedCohort:
-    """Embed the slices of every labelled study, or go on embedding them.
+    """Embed the slices of every labelled study, or go on embedding them; on a GPU where there is one.
 
     Parameters
     ----------
@@ -105,54 +143,92 @@ def embed_cohort(
     weights : Path or "hub", optional
         What the encoder starts from; without, a random start.
     done : callable, optional
-        Called with the number of studies that are there.
+        Called with the number of studies looked through, and of how many.
 
     Raises
     ------
     BundleError
         If the weights do not fit the encoder.
     ConfigError
-        If the folder holds vectors of other settings.
+        If there is no such encoder, or the folder holds vectors of other settings, data or weights.
     DatasetError
-        If a table or the pictures are missing, or no study has labels.
+        If a table or the pictures are missing, no study has labels, or more than :data:`MOST_LEFT_OUT` of the studies
+        cannot be read.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / STUDIES).is_file():
-        said = _checked(folder, data, config, weights, start=None)
-        names = json.loads((folder / STUDIES).read_text(encoding="utf-8"))
-        return EmbeddedCohort(tuple(_stored(folder, name) for name in names), said)
+    keep_settings(folder / SETTINGS, _settings(data, config, weights), what="vectors")
+    listed = folder / STUDIES
+    if not listed.is_file():
+        start = _embed_all(data, config, folder, weights, done)
+        write_whole(listed, json.dumps(start))
+    said = json.loads(listed.read_text(encoding="utf-8"))
+    studies = tuple(_stored(folder, name) for name in said["names"])
+    return EmbeddedCohort(studies, said["start"], tuple(said["notes"]))
+
+
+def _embed_all(
+    data: Path,
+    config: EmbedConfig,
+    folder: Path,
+    weights: Path | Literal["hub"] | None,
+    done: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
     torch.manual_seed(config.seed)
-    net = StackEncoder(config.encoder)
-    start = NOT_PRETRAINED if weights is None else load_weights(net, weights).pretrained
-    _checked(folder, data, config, weights, start=start)
-    names = []
+    try:
+        net = StackEncoder(config.encoder)
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from exc
+    start = NOT_PRETRAINED
+    if weights is not None:
+        report = load_weights(net, weights)
+        start = report.pretrained
+        write_whole(folder / WEIGHTS, json.dumps(asdict(report), indent=1))
+    net.to("cuda" if torch.cuda.is_available() else "cpu")
     notes: list[str] = []
-    for one in read_answered_studies(data, notes=notes):
+    names: list[str] = []
+    total, failed = len(patient_folders(data)), 0
+    for one in read_answered_studies(
+        data, notes=notes, progress=None if done is None else lambda n: done(n, total)
+    ):
+        path = folder / f"{one.name}.npz"
+        if not path.is_file():
+            try:
+                _store(path, one, embed_study(one.study, net, config))
+            except StudyError as exc:
+                failed += 1
+                notes.append(f"{one.name} was left out: {exc}")
+                continue
         names.append(one.name)
-        if not (folder / f"{one.name}.npz").is_file():
-            _store(folder, one, embed_study(one.study, net, config))
-        if done:
-            done(len(names))
     if not names:
         msg = f"{data} must hold studies with labels, got none" + "".join(f"; {note}" for note in notes[:3])
         raise DatasetError(msg)
-    write_whole(folder / STUDIES, json.dumps(names))
-    return EmbeddedCohort(tuple(_stored(folder, name) for name in names), start)
+    if failed > MOST_LEFT_OUT * total:
+        msg = f"{failed} of {total} studies in {data} cannot be read; {'; '.join(notes[:3])}"
+        raise DatasetError(msg)
+    return {"names": names, "start": start, "notes": notes}
 
 
 def embed_study(study: Study, net: StackEncoder, config: EmbedConfig) -> dict[Role, Vectors]:
-    """Return the vectors of the series of a study, by role; a role without a series is absent."""
-    found = {role: study.by_role(role) for role in Role}
+    """Return the vectors of the series of a study, by role; a role without a series is absent.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice cannot be decoded.
+    """
+    found: dict[Role, list[Volume]] = {}
+    for series in study.series:
+        if series.role is not None:
+            found.setdefault(series.role, []).extend(series.volumes)
     return {
-        role: np.concatenate([_of_stack(stack, net, config) for stack in stacks_of(series)])
-        for role, series in found.items()
-        if series is not None
+        role: np.concatenate([_of_stack(stack, net, config) for stack in stacks_of(found[role])])
+        for role in Role
+        if role in found
     }
 
 
-def stacks_of(series: Series) -> Iterator[NDArray[np.float32]]:
-    """Give the slices of each stack of a series, (n, rows, columns): stacks from the head down, slices in order."""
-    for volume in sorted(series.volumes, key=lambda one: -float(one.affine[2, 3])):
+def stacks_of(volumes: Sequence[Volume]) -> Iterator[NDArray[np.float32]]:
+    """Give the slices of each stack, (n, rows, columns), slices in order, the stack nearest the head first."""
+    for volume in sorted(volumes, key=lambda one: -float(one.affine[2, 3])):
         yield volume.pixels
 
 
@@ -188,36 +264,29 @@ def _of_stack(slices: NDArray[np.float32], net: StackEncoder, config: EmbedConfi
     pictures = np.stack([prepare_picture(one, how) for one in slices]).astype(np.float32) / 255
     values = torch.from_numpy(pictures)
     parts = [values] if net.sees_stack else values.split(_AT_ONCE)
-    half = config.precision == "bf16"
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-        return torch.cat([net(part).float() for part in parts]).numpy()
+    half, device = config.precision == "bf16", net.mean.device
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
+        return torch.cat([net(part.to(device)).float().cpu() for part in parts]).numpy()
 
 
-def _checked(
-    folder: Path, data: Path, config: EmbedConfig, weights: Path | str | None, *, start: str | None
-) -> str:
-    """Write how vectors are made, or check that they were made so; gives what the encoder started from."""
-    asked = {
+def _settings(data: Path, config: EmbedConfig, weights: Path | str | None) -> dict[str, Any]:
+    """Return what vectors depend on: also which studies and labels there are, and what the weights' file holds."""
+    labels = data / "train.csv"
+    studies = json.dumps([folder.name for folder in patient_folders(data)]).encode()
+    return {
         **asdict(config),
         "data": str(data.resolve()),
-        "weights": None if weights is None else str(weights),
+        "studies": hashlib.sha256(studies).hexdigest(),
+        "labels": hashlib.sha256(labels.read_bytes()).hexdigest() if labels.is_file() else None,
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if isinstance(weights, Path) else weights,
     }
-    path = folder / SETTINGS
-    if not path.is_file():
-        write_whole(path, json.dumps({**asked, "start": start}, indent=1))
-    said = json.loads(path.read_text(encoding="utf-8"))
-    if {name: said.get(name) for name in asked} != asked:
-        msg = f"vectors in {folder} must be of the same settings, got others; choose another folder or delete them"
-        raise ConfigError(msg)
-    return str(said["start"])
 
 
-def _store(folder: Path, one: AnsweredStudy, vectors: Mapping[Role, Vectors]) -> None:
-    ranks = [one.severities[cell].rank if cell in one.severities else UNKNOWN for cell in LUMBAR_MRI.cells]
+def _store(path: Path, one: AnsweredStudy, vectors: Mapping[Role, Vectors]) -> None:
     arrays: dict[str, Any] = {role.value: values.astype(np.float16) for role, values in vectors.items()}
-    with whole_file(folder / f"{one.name}.npz") as file:
+    with whole_file(path) as file:
         told = json.dumps(metadata_of(one.study))
-        np.savez(file, severities=np.array(ranks, np.int64), metadata=np.array(told), **arrays)
+        np.savez(file, severities=one.ranks, metadata=np.array(told), **arrays)
 
 
 def _stored(folder: Path, name: str) -> EmbeddedStudy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from torch import Tensor
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
 from stenograde.terms import LUMBAR_MRI, Condition, Role
+from stenograde.train.batches import made_ahead
 from stenograde.train.embed import EmbeddedCohort
-from stenograde.train.fit_config import Batch, FitConfig
+from stenograde.train.fit_config import Batch, FitConfig, Progress
 from stenograde.train.loop import fit
 from stenograde.train.loss import condition_loss
 
@@ -76,6 +77,7 @@ def fit_fusion(
     *,
     folder: Path,
     leave_out: bool = True,
+    progress: Progress | None = None,
 ) -> SeriesFusion:
     """Fit a fusion net; started again with the same folder it goes on.
 
@@ -88,6 +90,7 @@ def fit_fusion(
     folder : Path
     leave_out : bool
         Whether series are left out in training, half of the time.
+    progress : callable, optional
 
     Raises
     ------
@@ -97,11 +100,12 @@ def fit_fusion(
     torch.manual_seed(how.seed)
     net = fit(
         SeriesFusion(config),
-        _SeriesBatches(train, how, leave_out=leave_out),
+        _SeriesBatches(train, how, shuffled=True, leave_out=leave_out),
         how,
         loss_of=cells_loss,
         folder=folder,
-        validation=_SeriesBatches(validation, how, leave_out=False),
+        validation=_SeriesBatches(validation, how, shuffled=False, leave_out=False),
+        progress=progress,
     ).net
     assert isinstance(net, SeriesFusion)
     return net.to("cpu").eval()
@@ -127,29 +131,37 @@ def cells_loss(output: Tensor, batch: Batch) -> Tensor:
     return condition_loss(output, batch["target"], PARTS)
 
 
+@dataclass(frozen=True, eq=False)
 class _SeriesBatches:
-    """Shuffled batches of studies; each depends on the seed, the epoch and its number alone."""
+    """Batches of studies; each depends on the seed, the epoch and its number alone."""
 
-    def __init__(self, studies: SeriesSet, how: FitConfig, *, leave_out: bool) -> None:
-        self.studies, self.how, self.leave_out = studies, how, leave_out
+    studies: SeriesSet
+    how: FitConfig
+    _: KW_ONLY
+    shuffled: bool
+    leave_out: bool
 
     def __len__(self) -> int:
         return 1 + (len(self.studies.severities) - 1) // self.how.batch
 
     def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        rng = np.random.default_rng([self.how.seed, epoch])
-        n = len(self.studies.severities)
-        order = rng.permutation(n) if self.leave_out else np.arange(n)
-        there = self.studies.there
-        if self.leave_out:
-            there = there & some_left_out(np.asarray(there.any(axis=2)), rng)[..., None]
-        for number in range(rank, len(self), world):
+        order = np.arange(len(self.studies.severities))
+        if self.shuffled:
+            order = np.random.default_rng([self.how.seed, epoch]).permutation(order)
+
+        def made(number: int) -> Batch:
             at = order[number * self.how.batch : (number + 1) * self.how.batch]
-            yield {
+            there = self.studies.there[at]
+            if self.leave_out:
+                rng = np.random.default_rng([self.how.seed, epoch, number])
+                there = there & some_left_out(np.asarray(there.any(axis=2)), rng)[..., None]
+            return {
                 "input": torch.from_numpy(self.studies.values[at]),
-                "extra": torch.from_numpy(there[at]),
+                "extra": torch.from_numpy(there),
                 "target": torch.from_numpy(self.studies.severities[at]),
             }
+
+        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
 
 
 def some_left_out(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

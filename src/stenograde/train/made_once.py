@@ -14,6 +14,7 @@ import numpy as np
 from stenograde.datasets import phantom as phantom_package
 from stenograde.datasets.phantom import ContrastMode, Protocol, ProtocolMix, draw_protocol
 from stenograde.errors import ConfigError
+from stenograde.files import write_whole
 
 SETTINGS = "settings.json"
 """What the things in a folder were made by."""
@@ -51,6 +52,36 @@ def check_settings(folder: Path, settings: str, *, what: str) -> bool:
         msg = f"{what} in {folder} must be of the same settings, got others; choose another folder or delete them"
         raise ConfigError(msg)
     return not said.is_file()
+
+
+def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
+    """Write what a folder is made by, or check that it was made so.
+
+    Parameters
+    ----------
+    path : Path
+        Of the settings, JSON.
+    asked : mapping
+        As JSON holds them.
+    what : str
+        That lies there, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If others made it; the message names what differs.
+    """
+    if not path.is_file():
+        write_whole(path, json.dumps(asked, indent=1))
+        return
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(name for name in {*asked, *stored} if asked.get(name) != stored.get(name))
+    if differing:
+        msg = (
+            f"{what} in {path.parent} must be of the same settings, got another {', '.join(differing)}; choose another "
+            "folder or delete it"
+        )
+        raise ConfigError(msg)
 
 
 def as_plain(value: Any) -> Any:

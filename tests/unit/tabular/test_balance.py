@@ -77,3 +77,12 @@ def test_weights_are_those_of_scikit_learn() -> None:
 def test_shares_out_of_range_are_refused(keep: float) -> None:
     with pytest.raises(ValueError, match="keep in"):
         resampled(*samples(4, 2), Balance.NONE, keep=keep, seed=0)
+
+
+def test_where_all_that_is_near_the_border_is_noise_samples_are_made_as_for_smote() -> None:
+    """Three classes of pure noise, of 220, 15 and 7 samples: for some, SVM-SMOTE finds only noise and gives up."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat([0, 1, 2], [220, 15, 7])
+        made = resampled(rng.normal(size=(242, 512)), labels, Balance.SVM_SMOTE, keep=0.33, seed=0)
+        assert len(made[1]) > 100

@@ -89,3 +89,10 @@ def test_what_is_no_number_is_refused(rows) -> None:
         MetadataEncoder(NUMBERS).fit([{"echo_ms": "long"}])
     with pytest.raises(ValueError, match="got 0 rows"):
         MetadataEncoder(NUMBERS).fit([])
+
+
+def test_a_category_that_nobody_has_and_a_sole_column_are_borne() -> None:
+    rows = [{"mm": float(k), "weighting": None} for k in range(6)]
+    assert MetadataEncoder(("mm",), ("weighting",), trees=5).fit_transform(rows).shape == (6, 1)
+    gap = [{"mm": 1.0}, {"mm": 3.0}, {"mm": None}]
+    np.testing.assert_allclose(MetadataEncoder(("mm",), trees=5).fit_transform(gap)[:, 0], [1, 3, 2])

@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from tests.plain_volumes import volume_of  # noqa: E402
 
 from stenograde.datasets.rsna2024 import AnsweredStudy  # noqa: E402
-from stenograde.errors import ConfigError, DatasetError  # noqa: E402
+from stenograde.errors import ConfigError, DatasetError, UnreadableInstanceError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
+from stenograde.nets.volume_encoder import StackEncoder  # noqa: E402
 from stenograde.study import Series, Study, Volume  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Plane, Role, Severity, Weighting  # noqa: E402
 from stenograde.train import embed  # noqa: E402
-from stenograde.train.embed import EmbedConfig, embed_cohort, stacks_of  # noqa: E402
+from stenograde.train.embed import EmbedConfig, embed_cohort, embed_study, stacks_of  # noqa: E402
 
 CONFIG = EmbedConfig(encoder="resnet_tiny", size_px=32)
 
@@ -58,12 +59,13 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return studies()
 
     monkeypatch.setattr(embed, "read_answered_studies", fake)
+    monkeypatch.setattr(embed, "patient_folders", lambda _: (Path("a"), Path("b")))
     return calls
 
 
 def test_stacks_go_from_the_head_down() -> None:
     low, high = volume(2, -50), volume(3, 9)
-    given = list(stacks_of(series(Role.AXIAL_T2, low, high)))
+    given = list(stacks_of((low, high)))
     np.testing.assert_array_equal(given[0], high.pixels)
     np.testing.assert_array_equal(given[1], low.pixels)
 
@@ -107,7 +109,7 @@ def test_what_is_embedded_is_not_embedded_again(
 
 def test_vectors_of_other_settings_are_refused(tmp_path: Path, read: list[int]) -> None:
     embed_cohort(tmp_path, CONFIG, tmp_path / "v")
-    with pytest.raises(ConfigError, match="must be of the same settings"):
+    with pytest.raises(ConfigError, match="must be of the same settings, got another seed"):
         embed_cohort(tmp_path, EmbedConfig(encoder="resnet_tiny", size_px=32, seed=1), tmp_path / "v")
 
 
@@ -117,6 +119,7 @@ def test_no_labelled_study_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return []
 
     monkeypatch.setattr(embed, "read_answered_studies", nothing)
+    monkeypatch.setattr(embed, "patient_folders", lambda _: (Path("7"),))
     with pytest.raises(DatasetError, match="got none; 7 was left out"):
         embed_cohort(tmp_path, CONFIG, tmp_path / "v")
 
@@ -124,3 +127,63 @@ def test_no_labelled_study_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 32"):
         EmbedConfig(size_px=16)
+
+
+def test_other_labels_or_studies_are_other_vectors(
+    tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.csv").write_text("one")
+    embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+    (tmp_path / "train.csv").write_text("another")
+    with pytest.raises(ConfigError, match="got another labels"):
+        embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+    (tmp_path / "train.csv").write_text("one")
+    monkeypatch.setattr(embed, "patient_folders", lambda _: (Path("a"), Path("c")))
+    with pytest.raises(ConfigError, match="got another studies"):
+        embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+
+
+def test_a_study_that_cannot_be_read_is_listed_and_the_rest_goes_on(
+    tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = embed.embed_study
+
+    def broken(study: Study, *others: object) -> object:
+        if study.uid == "1.2":
+            msg = "slice 3 must be decodable, got half of it"
+            raise UnreadableInstanceError(msg)
+        return real(study, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(embed, "embed_study", broken)
+    with pytest.raises(DatasetError, match=r"1 of 2 studies .* cannot be read; b was left out: slice 3"):
+        embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+    monkeypatch.setattr(embed, "MOST_LEFT_OUT", 0.5)
+    cohort = embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+    assert [one.name for one in cohort.studies] == ["a"]
+    assert cohort.notes == ("b was left out: slice 3 must be decodable, got half of it",)
+
+
+def test_all_series_of_a_role_are_embedded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = StackEncoder("resnet_tiny")
+    upper, lower = volume(2, 30), volume(3, -30, 4)
+    both = Study("1", (series(Role.AXIAL_T2, lower), series(Role.AXIAL_T2, upper)))
+    one = Study("1", (series(Role.AXIAL_T2, upper, lower),))
+    found = embed_study(both, net, CONFIG)[Role.AXIAL_T2]
+    assert len(found) == 6
+    np.testing.assert_array_equal(found, embed_study(one, net, CONFIG)[Role.AXIAL_T2])
+
+
+def test_fewer_numbers_are_a_projection_and_more_are_refused(tmp_path: Path, read: list[int]) -> None:
+    cohort = embed_cohort(tmp_path, CONFIG, tmp_path / "v")
+    narrow = cohort.projected(64, seed=0)
+    assert narrow.width == 64
+    wide, short = (one.studies[0].vectors[Role.SAGITTAL_T1] for one in (cohort, narrow))
+    assert np.linalg.norm(short[0] - short[1]) == pytest.approx(np.linalg.norm(wide[0] - wide[1]), rel=0.4)
+    with pytest.raises(ConfigError, match="got an encoder of 128"):
+        cohort.projected(256, seed=0)
+
+
+def test_an_encoder_nobody_has_is_a_wrong_setting(tmp_path: Path, read: list[int]) -> None:
+    with pytest.raises(ConfigError, match="must be a model of timm, got 'resnet_5o'"):
+        embed_cohort(tmp_path, EmbedConfig(encoder="resnet_5o"), tmp_path / "v")

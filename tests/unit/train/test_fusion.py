@@ -23,14 +23,14 @@ CONFIG = SeriesFusionConfig(width=8, hidden=16, dropout=0.0)
 
 
 def cohort(n: int, seed: int) -> EmbeddedCohort:
-    """Every series tells every cell, by its first number."""
+    """Every series tells every cell, by which of its first numbers is large."""
     rng = np.random.default_rng(seed)
     studies = []
     for k in range(n):
         ill = int(rng.integers(3))
         vectors = {role: 0.3 * rng.normal(size=(5, 8)).astype(np.float32) for role in Role}
         for values in vectors.values():
-            values[:, 0] += 2.0 * (ill - 1)
+            values[:, ill] += 3.0
         if k == 0:
             del vectors[Role.AXIAL_T2]
         severities = np.full(25, ill, np.int64)
@@ -51,7 +51,7 @@ def test_each_fusion_learns_and_bears_a_missing_series(fusion: Fusion, tmp_path:
         known = test.severities >= 0
         seen = test.with_only(kept).there.any(axis=(1, 2))
         right = (said.argmax(axis=-1) == test.severities)[seen] | ~known[seen]
-        assert right.mean() > 0.7, kept
+        assert right.mean() > 0.9, kept
 
 
 def test_a_fit_that_is_done_is_not_fitted_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,13 @@ class DiscSet:
 
     def __len__(self) -> int:
         return len(self.patients)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that is learnt from."""
+        names = "\n".join(self.names).encode()
+        parts = (self.crops.tobytes(), self.there.tobytes(), self.answers.tobytes(), names)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.config import build, read_toml
-from stenograde.errors import ConfigError
-from stenograde.experiments.catalogue import RECIPES
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, SERIES, DiscCropConfig
-from stenograde.experiments.recipe import Size, overlaid
+from stenograde.experiments.recipe import Size, read_as
 from stenograde.nets.disc_fusion import DiscFusionConfig
 from stenograde.train.fit_config import FitConfig
 from stenograde.train.picture_augment import PictureAugment
@@ -53,23 +50,5 @@ class DiscRecipe:
 
 
 def read_disc_recipe(name: str | Path = "s3-spider", size: Size = "quick") -> DiscRecipe:
-    """Read a recipe that ships, or one's own, by the path of its TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such recipe, or a setting is unknown or wrong.
-    """
-    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
-    if path is None:
-        msg = f"a recipe of discs must be s3-spider or a path ending in .toml, got {str(name)!r}"
-        raise ConfigError(msg)
-    table = read_toml(path)
-    smaller = table.pop("quick", {})
-    if size == "quick":
-        table = overlaid(table, smaller)
-    try:
-        return replace(build(DiscRecipe, table), size=size)
-    except ConfigError as exc:
-        exc.add_note(f"in the recipe {path.name}")
-        raise
+    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    return read_as(DiscRecipe, name, size)

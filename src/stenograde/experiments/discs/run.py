@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from stenograde.config import build
 from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import auc_of
@@ -25,20 +23,19 @@ from stenograde.experiments.discs.crops import (
     MID_GREY,
     QUESTIONS,
     SERIES,
-    DiscCropConfig,
     DiscSet,
-    read_discs,
 )
 from stenograde.experiments.discs.recipe import DiscRecipe
+from stenograde.experiments.discs.store import DIGEST, RECIPE
 from stenograde.experiments.recipe import plain
-from stenograde.files import whole_file, write_whole
+from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion
-from stenograde.predict.bundle import Bundle
 from stenograde.terms import Level
-from stenograde.train.fit_config import Batch, FitConfig, Made, Report
+from stenograde.train.batches import made_ahead
+from stenograde.train.fit_config import Batch, FitConfig, Report
 from stenograde.train.fusion import some_left_out
 from stenograde.train.loop import fit
-from stenograde.train.made_once import SETTINGS, as_plain, check_settings
+from stenograde.train.made_once import keep_settings
 from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
 
 T2: Final = ("t2", "t2_space")
@@ -62,9 +59,6 @@ SHOWN: Final = ("narrowing", "herniation", "bulging", "pfirrmann 4 or more")
 """Questions of the table."""
 
 CLASSES: Final = ("no", "yes")
-
-RECIPE: Final = "recipe.json"
-"""What was run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +99,7 @@ def run_discs(
     ----------
     recipe : DiscRecipe
     discs : DiscSet
-        By :func:`cut_once`.
+        By :func:`stenograde.experiments.discs.store.cut_once`.
     out : Path
         Gets nets and predictions.
     held_out : DiscSet, optional
@@ -123,7 +117,7 @@ def run_discs(
     if further is not None and (shared := set(further.patients) & set(discs.patients)):
         msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
         raise DatasetError(msg)
-    write_whole(out / RECIPE, json.dumps(plain(asdict(recipe)), indent=1))
+    keep_settings(out / RECIPE, {**plain(asdict(recipe)), DIGEST: discs.digest}, what="nets")
     said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
     for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):
@@ -144,24 +138,6 @@ def run_discs(
         means = {name: np.mean(each, axis=0) for name, each in of_further.items()}
         beyond = _scored(further, means, out / "held-out" / "predictions")
     return DiscResult(recipe, tested, beyond, (*discs.notes, *(further.notes if further is not None else ())))
-
-
-def recipe_of(result: Path) -> tuple[DiscRecipe, Path]:
-    """Return the recipe of a result, and the data that it was run on.
-
-    Raises
-    ------
-    DatasetError
-        If the folder holds no result of discs.
-    """
-    path, crops = result / RECIPE, result / "crops" / SETTINGS
-    if not (path.is_file() and crops.is_file()):
-        msg = (
-            f"{result} must hold a result of s3-spider, got none; run 'stenograde experiment s3-spider' first"
-        )
-        raise DatasetError(msg)
-    recipe = build(DiscRecipe, json.loads(path.read_text(encoding="utf-8")))
-    return recipe, Path(json.loads(crops.read_text(encoding="utf-8"))["data"])
 
 
 def patient_folds(
@@ -249,21 +225,22 @@ class _DiscBatches:
         return 1 + (len(self.places) - 1) // self.how.batch
 
     def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        rng = np.random.default_rng([self.how.seed, epoch])
-        order = rng.permutation(np.asarray(self.places))
-        for number in range(len(self)):
+        order = np.random.default_rng([self.how.seed, epoch]).permutation(np.asarray(self.places))
+
+        def made(number: int) -> Batch:
             at = order[number * self.how.batch : (number + 1) * self.how.batch]
-            changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
-            there = some_left_out(self.there[at], rng)
-            if number % world != rank:
-                continue
+            rng = np.random.default_rng([self.how.seed, epoch, number])
             crops = self.discs.crops[at]
+            changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
             changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
-            yield {
+            there = some_left_out(self.there[at], rng)
+            return {
                 "input": _inputs(changed),
                 "extra": _extra(there, [self.discs.levels[k] for k in at]),
                 "target": torch.from_numpy(self.discs.answers[at]),
             }
+
+        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
 
 
 def _inputs(crops: NDArray[np.uint8]) -> Tensor:
@@ -320,60 +297,3 @@ def _predictions(
         probabilities=np.stack([1 - yes, yes], axis=1),
         groups=tuple(discs.levels[k].value for k in places),
     )
-
-
-def cut_once(
-    data: Path, bundle: Bundle, config: DiscCropConfig, folder: Path, *, made: Made | None = None
-) -> DiscSet:
-    """Cut the graded discs of a data set out, or read those that were.
-
-    Parameters
-    ----------
-    data : Path
-        See :func:`stenograde.experiments.discs.crops.read_discs`.
-    bundle : Bundle
-        Its locator finds the discs.
-    config : DiscCropConfig
-    folder : Path
-        Keeps them.
-    made : callable, optional
-
-    Raises
-    ------
-    ConfigError
-        If the folder holds discs of other settings.
-    DatasetError
-        If the data cannot be read.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    asked = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
-    settings = json.dumps(asked, sort_keys=True)
-    stored = folder / "discs.npz"
-    if not check_settings(folder, settings, what="discs") and stored.is_file():
-        with np.load(stored) as kept:
-            return DiscSet(
-                kept["crops"],
-                kept["there"],
-                kept["answers"],
-                tuple(map(str, kept["patients"])),
-                tuple(Level(str(one)) for one in kept["levels"]),
-                tuple(map(str, kept["notes"])),
-            )
-
-    def done(number: int, of: int) -> None:
-        if made:
-            made("slices", number, of)
-
-    discs = read_discs(data, bundle, config, done=done)
-    with whole_file(stored) as file:
-        np.savez_compressed(
-            file,
-            crops=discs.crops,
-            there=discs.there,
-            answers=discs.answers,
-            patients=np.array(discs.patients),
-            levels=np.array([level.value for level in discs.levels]),
-            notes=np.array(discs.notes, dtype=str),
-        )
-    write_whole(folder / SETTINGS, settings)
-    return discs

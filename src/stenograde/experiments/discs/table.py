@@ -30,7 +30,6 @@ def _table(title: str, of: DiscScores) -> ScoreTable:
         (
             f"baseline: {name}" if name == LEVEL_PRIOR else name,
             tuple((scores[q].value, scores[q].low, scores[q].high) for q in SHOWN),
-            (),
         )
         for name, scores in of.scores.items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
@@ -27,7 +28,7 @@ from stenograde.nets.series_fusion import (
     weighted_sum,
 )
 from stenograde.terms import LUMBAR_MRI, Role, Severity
-from stenograde.train.fit_config import Report
+from stenograde.train.fit_config import EpochRecord, Progress, Report
 from stenograde.train.fusion import SeriesSet, fit_fusion, probabilities_of
 from stenograde.train.grader_batches import EveryPattern, GraderBatches, every_pattern_loss
 from stenograde.train.grader_crops import CropSet, as_values
@@ -62,19 +63,35 @@ class Cohort:
 
     vectors: SeriesSet
     crops: CropSet
+    start: str
+    """What the encoder of slices started from."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and why."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that is learnt from."""
+        vectors, crops = self.vectors, self.crops
+        arrays = (vectors.values, vectors.there, vectors.severities, crops.crops, crops.present)
+        found = hashlib.sha256()
+        for array in arrays:
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     def chosen(self, places: list[int]) -> Cohort:
         """Return some of the studies."""
         crops = self.crops
-        return Cohort(
-            self.vectors.chosen(places),
-            CropSet(crops.crops[places], crops.present[places], crops.severities[places]),
-        )
+        of_some = CropSet(crops.crops[places], crops.present[places], crops.severities[places])
+        return replace(self, vectors=self.vectors.chosen(places), crops=of_some)
+
+    def scaled_by(self, train: Cohort) -> Cohort:
+        """Return the studies with vectors scaled by those of studies that train."""
+        return replace(self, vectors=self.vectors.scaled_by(train.vectors))
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Studies of one fold: to learn from, to choose epochs by, to test."""
+    """Studies of one fold, scaled by the first: to learn from, to choose epochs by, to test."""
 
     train: Cohort
     validation: Cohort
@@ -88,10 +105,10 @@ def answers_of_vectors(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
     found = {}
     for name, role in SINGLES.items():
         net = _fitted(part, recipe, Fusion.LATE, kept=[role], leave_out=False)
-        found[name] = _asked(net, part.test.vectors.scaled_by(part.train.vectors))
+        found[name] = _asked(net, part.test.vectors)
     for name, fusion in PUBLISHED.items():
         net = _fitted(part, recipe, fusion, kept=list(Role), leave_out=True)
-        found[name] = _asked(net, part.test.vectors.scaled_by(part.train.vectors))
+        found[name] = _asked(net, part.test.vectors)
     return found
 
 
@@ -105,20 +122,33 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
     cosines : dict
         By name, the mean over studies for each pattern that lacks something.
     """
-    train, validation, test = (
-        pooled(one.vectors.scaled_by(part.train.vectors)) for one in (part.train, part.validation, part.test)
-    )
+    train, validation, test = (pooled(one.vectors) for one in (part.train, part.validation, part.test))
     shape = replace(_shape(recipe, train, Fusion.EARLY), pooling=Pooling.MEAN)
     folder = part.folder / "vectors"
-    masked = fit_fusion(train, validation, shape, recipe.fit, folder=folder / "masked", leave_out=True)
-    whole = fit_fusion(train, validation, shape, recipe.fit, folder=folder / "whole", leave_out=False)
+    masked = fit_fusion(
+        train,
+        validation,
+        shape,
+        recipe.fit,
+        folder=folder / "masked",
+        leave_out=True,
+        progress=_watched(part, "vectors, masked", recipe.fit.epochs),
+    )
+    whole = fit_fusion(
+        _complete(train),
+        _complete(validation),
+        shape,
+        recipe.fit,
+        folder=folder / "whole",
+        leave_out=False,
+        progress=_watched(part, "vectors, complete studies", recipe.fit.epochs),
+    )
     answers, cosines = {MASKED: _asked(masked, test)}, {}
     for name, how in IMPUTED.items():
         imputer = fit_imputer(how, train.values[:, :, 0], train.there[:, :, 0], recipe.imputation)
         filled = [_filled(test.with_only(pattern), imputer) for pattern in PATTERNS]
         answers[name] = np.stack([probabilities_of(whole, one) for one in filled])
         cosines[name] = [_likeness(one, test, pattern) for one, pattern in zip(filled, PATTERNS, strict=True)]
-    _say(part, "vectors of series", recipe.fit.epochs)
     return answers, cosines
 
 
@@ -127,10 +157,6 @@ def answers_of_ours(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
     how = recipe.level_fit
     torch.manual_seed(how.seed)
 
-    def progress(done: float, record: object) -> None:
-        if part.report:
-            part.report("level crops", done, how.epochs, getattr(record, "loss", None))
-
     fitted = fit(
         EveryPattern(LevelFusion(recipe.level)),
         GraderBatches(part.train.crops, how, recipe.augment),
@@ -138,7 +164,7 @@ def answers_of_ours(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
         loss_of=every_pattern_loss,
         folder=part.folder / "levels",
         validation=GraderBatches(part.validation.crops, how, None),
-        progress=progress,
+        progress=_watched(part, "level crops", how.epochs),
     ).net
     assert isinstance(fitted, EveryPattern)
     net = fitted.net.to("cpu").eval()
@@ -161,14 +187,23 @@ def pooled(studies: SeriesSet) -> SeriesSet:
 def _fitted(
     part: Part, recipe: FusionRecipe, fusion: Fusion, *, kept: list[Role], leave_out: bool
 ) -> SeriesFusion:
-    train, validation = (
-        one.vectors.scaled_by(part.train.vectors).with_only(kept) for one in (part.train, part.validation)
-    )
+    train, validation = (one.vectors.with_only(kept) for one in (part.train, part.validation))
     name = "-".join([fusion.value, *(role.value for role in kept)])
     shape = _shape(recipe, train, fusion)
-    net = fit_fusion(train, validation, shape, recipe.fit, folder=part.folder / name, leave_out=leave_out)
-    _say(part, name, recipe.fit.epochs)
-    return net
+    return fit_fusion(
+        train,
+        validation,
+        shape,
+        recipe.fit,
+        folder=part.folder / name,
+        leave_out=leave_out,
+        progress=_watched(part, name, recipe.fit.epochs),
+    )
+
+
+def _complete(studies: SeriesSet) -> SeriesSet:
+    """Return the studies that have all series."""
+    return studies.chosen(np.flatnonzero(np.asarray(studies.there.any(axis=2)).all(axis=1)).tolist())
 
 
 def _shape(recipe: FusionRecipe, studies: SeriesSet, fusion: Fusion) -> SeriesFusionConfig:
@@ -236,6 +271,11 @@ def _levels(crops: CropSet) -> Iterable[tuple[Tensor, Tensor]]:
         yield torch.from_numpy(as_values(values)), torch.from_numpy(present.astype(np.float32))
 
 
-def _say(part: Part, name: str, epochs: int) -> None:
-    if part.report:
-        part.report(name, epochs, epochs, None)
+def _watched(part: Part, name: str, epochs: int) -> Progress:
+    """Return what tells how far a fit is."""
+
+    def progress(done: float, record: EpochRecord | None) -> None:
+        if part.report:
+            part.report(name, done, epochs, record.loss if record else None)
+
+    return progress

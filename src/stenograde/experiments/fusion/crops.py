@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.rsna2024 import read_answered_studies
+from stenograde.datasets.study_files import patient_folders
 from stenograde.errors import StudyError
-from stenograde.evaluate.rsna_metric import UNKNOWN
-from stenograde.files import whole_file, write_whole
+from stenograde.files import whole_file
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import locate_study
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Side
 from stenograde.train.grader_crops import CropSet, as_stored
-from stenograde.train.made_once import SETTINGS, as_plain, check_settings
+from stenograde.train.made_once import SETTINGS, as_plain, keep_settings
 
 CELLS_OF_LEVEL = tuple(
     tuple(k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.level is level) for level in LUMBAR_MRI.levels
@@ -34,8 +33,8 @@ def crop_cohort(
     config: CropConfig,
     folder: Path,
     *,
-    done: Callable[[int], None] | None = None,
-) -> CropSet:
+    done: Callable[[int, int], None] | None = None,
+) -> tuple[CropSet, tuple[str, ...]]:
     """Locate and cut the levels of every labelled study, or go on doing so.
 
     Parameters
@@ -50,7 +49,13 @@ def crop_cohort(
     folder : Path
         Gets one file per study.
     done : callable, optional
-        Called with the number of studies that are there.
+        Called with the number of studies looked through, and of how many.
+
+    Returns
+    -------
+    crops : CropSet
+    notes : tuple of str
+        Which studies have no crops, and why.
 
     Raises
     ------
@@ -59,45 +64,48 @@ def crop_cohort(
     DatasetError
         If the cohort cannot be read.
     """
-    settings = json.dumps(
-        {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}, sort_keys=True
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    if check_settings(folder, settings, what="crops"):
-        write_whole(folder / SETTINGS, settings)
+    settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
+    keep_settings(folder / SETTINGS, settings, what="crops")
     if not all((folder / f"{name}.npz").is_file() for name in names):
-        for count, one in enumerate(read_answered_studies(data, notes=[]), start=1):
+        total = len(patient_folders(data))
+        for one in read_answered_studies(
+            data, notes=[], progress=None if done is None else lambda n: done(n, total)
+        ):
             path = folder / f"{one.name}.npz"
             if one.name in names and not path.is_file():
-                crops, present = _crops_of(one.study, bundle, config)
-                ranks = [one.severities[c].rank if c in one.severities else UNKNOWN for c in LUMBAR_MRI.cells]
+                crops, present, why = _crops_of(one.study, bundle, config)
                 with whole_file(path) as file:
-                    np.savez(file, crops=crops, present=present, severities=np.array(ranks, np.int64))
-            if done:
-                done(count)
+                    np.savez(file, crops=crops, present=present, severities=one.ranks, why=np.array(why))
     return _joined(folder, names)
 
 
-def _crops_of(study: Study, bundle: Bundle, config: CropConfig) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Crops and presence, shapes (levels, sides, kinds, slices, rows, columns) and (levels, sides, kinds)."""
+def _crops_of(
+    study: Study, bundle: Bundle, config: CropConfig
+) -> tuple[NDArray[np.int8], NDArray[np.bool_], str]:
+    """Crops and presence, shapes (levels, sides, kinds, slices, rows, columns) and (levels, sides, kinds).
+
+    And why there are none; empty when there are.
+    """
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *config.shape), np.int8), np.zeros(shape, bool)
     try:
         points = locate_study(study, bundle).points.levels
-    except StudyError:
-        return crops, present
-    cut = crop_levels(study, points, config)
+        cut = crop_levels(study, points, config)
+    except StudyError as exc:
+        return crops, present, str(exc)
     for place, level in enumerate(cut.levels):
         at = LUMBAR_MRI.levels.index(level)
         crops[at], present[at] = as_stored(cut.values[place]), cut.present[place]
-    return crops, present
+    return crops, present, ""
 
 
-def _joined(folder: Path, names: Sequence[str]) -> CropSet:
-    crops, present, severities = [], [], []
+def _joined(folder: Path, names: Sequence[str]) -> tuple[CropSet, tuple[str, ...]]:
+    crops, present, severities, notes = [], [], [], []
     for name in names:
         with np.load(folder / f"{name}.npz") as stored:
             crops.append(stored["crops"])
             present.append(stored["present"])
             severities.append(stored["severities"][np.array(CELLS_OF_LEVEL)])
-    return CropSet(np.stack(crops), np.stack(present), np.stack(severities))
+            if str(stored["why"]):
+                notes.append(f"{name} has no crops: {stored['why']}")
+    return CropSet(np.stack(crops), np.stack(present), np.stack(severities)), tuple(notes)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.config import build, read_toml
-from stenograde.errors import ConfigError
-from stenograde.experiments.catalogue import RECIPES
-from stenograde.experiments.recipe import Size, overlaid
+from stenograde.experiments.recipe import Size, read_as
 from stenograde.levels.crop import CropConfig
 from stenograde.nets.level_fusion import LevelFusionConfig
 from stenograde.train.embed import EmbedConfig
@@ -30,6 +27,8 @@ class FusionRecipe:
     kind: Literal["fusion"] = "fusion"
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     """Vectors of slices, for the published ways."""
+    width: int = 512
+    """Numbers of a vector; fewer than the encoder gives come from a random projection."""
     hidden: int = 64
     dropout: float = 0.3
     """Of the published ways."""
@@ -64,23 +63,5 @@ class FusionRecipe:
 
 
 def read_fusion_recipe(name: str | Path = "s3-fusion", size: Size = "quick") -> FusionRecipe:
-    """Read a comparison that ships, or one's own, by the path of its TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such recipe, or a setting is unknown or wrong.
-    """
-    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
-    if path is None:
-        msg = f"a comparison of fusions must be s3-fusion or a path ending in .toml, got {str(name)!r}"
-        raise ConfigError(msg)
-    table = read_toml(path)
-    smaller = table.pop("quick", {})
-    if size == "quick":
-        table = overlaid(table, smaller)
-    try:
-        return replace(build(FusionRecipe, table), size=size)
-    except ConfigError as exc:
-        exc.add_note(f"in the recipe {path.name}")
-        raise
+    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    return read_as(FusionRecipe, name, size)

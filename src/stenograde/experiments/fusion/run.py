@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from stenograde.errors import ConfigError
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
 from stenograde.experiments.fusion.arms import (
@@ -34,6 +33,7 @@ from stenograde.terms import Role
 from stenograde.train.embed import embed_cohort
 from stenograde.train.fit_config import Made, Report
 from stenograde.train.fusion import SeriesSet
+from stenograde.train.made_once import keep_settings
 
 RECIPE = "recipe.json"
 
@@ -52,9 +52,11 @@ class FusionResult:
     """By how much each way is worse than ours where all series are there, on the same studies."""
     cosines: Mapping[str, tuple[float, ...]]
     """Of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
+    notes: tuple[str, ...]
+    """What was left out, and why."""
 
 
-def run_fusion(
+def read_cohort(
     recipe: FusionRecipe,
     data: Path,
     bundle: Bundle,
@@ -62,9 +64,8 @@ def run_fusion(
     out: Path,
     weights: Path | Literal["hub"] | None = None,
     made: Made | None = None,
-    report: Report | None = None,
-) -> FusionResult:
-    """Run the comparison.
+) -> Cohort:
+    """Return vectors and crops of every labelled study of a cohort, each made once.
 
     Parameters
     ----------
@@ -74,29 +75,55 @@ def run_fusion(
     bundle : Bundle
         Its locator finds the levels.
     out : Path
-        Gets vectors, crops, nets and answers.
+        Gets vectors and crops.
     weights : Path or "hub", optional
         What the encoder of slices starts from.
-    made, report : callable, optional
+    made : callable, optional
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the encoder.
+    ConfigError
+        If ``out`` holds vectors or crops of other settings, data or weights.
+    DatasetError
+        If the cohort cannot be read.
+    """
+
+    def told(what: str) -> Callable[[int, int], None]:
+        return lambda number, total: made(what, number, total) if made else None
+
+    embedded = embed_cohort(
+        data, recipe.embed, out / "vectors", weights=weights, done=told("vectors: studies")
+    )
+    names = [study.name for study in embedded.studies]
+    crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", done=told("crops: studies"))
+    narrow = embedded.projected(min(recipe.width, embedded.width), seed=recipe.seed)
+    return Cohort(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
+
+
+def run_fusion(
+    recipe: FusionRecipe, cohort: Cohort, *, out: Path, report: Report | None = None
+) -> FusionResult:
+    """Run the comparison; started again with the same ``out`` it goes on.
+
+    Parameters
+    ----------
+    recipe : FusionRecipe
+    cohort : Cohort
+        By :func:`read_cohort`.
+    out : Path
+        Gets nets and answers.
+    report : callable, optional
 
     Raises
     ------
     ConfigError
         If ``out`` holds another comparison.
     DatasetError
-        If the cohort cannot be read, or has too few studies for the folds.
+        If there are too few studies for the folds.
     """
-    _check_recipe(recipe, out)
-
-    def told(what: str) -> Callable[[int], None]:
-        return lambda number: made(what, number, number) if made else None
-
-    embedded = embed_cohort(
-        data, recipe.embed, out / "vectors", weights=weights, done=told("vectors: studies")
-    )
-    names = [study.name for study in embedded.studies]
-    crops = crop_cohort(data, names, bundle, recipe.crops, out / "crops", done=told("crops: studies"))
-    cohort = Cohort(SeriesSet.of(embedded), crops)
+    keep_settings(out / RECIPE, {**plain(asdict(recipe)), "cohort_sha256": cohort.digest}, what="nets")
     labels = cohort.vectors.severities
     answers: dict[str, list[Answers]] = {}
     cosines: dict[str, list[list[float]]] = {}
@@ -116,11 +143,12 @@ def run_fusion(
     }
     return FusionResult(
         recipe,
-        len(names),
-        embedded.start,
+        len(labels),
+        cohort.start,
         {name: tuple(rsna_score(one)["score"] for one in each) for name, each in of_way.items()},
         {name: rsna_difference(each[0], of_way[OURS][0]) for name, each in of_way.items() if name != OURS},
         {name: tuple(np.mean(each, axis=0).tolist()) for name, each in cosines.items()},
+        cohort.notes,
     )
 
 
@@ -149,9 +177,8 @@ def _fold(
 
     order = np.random.default_rng(recipe.seed).permutation(train).tolist()
     checked = max(1, round(recipe.validation_share * len(order)))
-    part = Part(
-        cohort.chosen(order[checked:]), cohort.chosen(order[:checked]), cohort.chosen(test), folder, told
-    )
+    learnt, chosen, tested = (cohort.chosen(places) for places in (order[checked:], order[:checked], test))
+    part = Part(learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told)
     answers = answers_of_vectors(part, recipe)
     imputed, cosines = answers_of_imputed(part, recipe)
     answers |= imputed | answers_of_ours(part, recipe)
@@ -160,13 +187,3 @@ def _fold(
     write_whole(likeness, json.dumps(cosines, indent=1))
     assert set(cosines) == set(IMPUTED)
     return answers, cosines
-
-
-def _check_recipe(recipe: FusionRecipe, out: Path) -> None:
-    """Write what is compared, or check that the folder holds this comparison."""
-    said = plain(asdict(recipe))
-    path = out / RECIPE
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != said:
-        msg = f"{out} must hold this comparison, got one of other settings; choose another --out or delete it"
-        raise ConfigError(msg)
-    write_whole(path, json.dumps(said, indent=1))

@@ -8,7 +8,7 @@ from pathlib import Path
 from stenograde.evaluate.intervals import Interval
 from stenograde.experiments.fusion.arms import IMPUTED, MASKED, OURS, OURS_IMPUTED, PATTERNS, PUBLISHED
 from stenograde.experiments.fusion.run import FusionResult, missing_one
-from stenograde.experiments.score_tables import Score, ScoreTable, shown, write_tables
+from stenograde.experiments.score_tables import Score, ScoreTable, write_tables
 from stenograde.terms import Role
 
 SHORT = {Role.SAGITTAL_T1: "T1", Role.SAGITTAL_T2_STIR: "T2", Role.AXIAL_T2: "axial"}
@@ -23,6 +23,7 @@ def write_fusion(result: FusionResult, out: Path) -> Path:
         "protocol: patient",
         f"{result.studies} studies, {recipe.folds} folds",
         f"{recipe.embed.encoder}, {result.start}",
+        *result.notes,
     )
     return write_tables(out, recipe, tables_of(result), finding=_finding(result), chips=chips)
 
@@ -44,8 +45,10 @@ def _all_series(result: FusionResult) -> ScoreTable:
     rows = tuple(
         (
             name,
-            (_score(result.scores[name][0]),),
-            ("–" if name == OURS else shown(_score(result.behind[name])),),
+            (
+                _score(result.scores[name][0]),
+                "–" if name == OURS else _score(result.behind[name]),
+            ),
         )
         for name in ranked
     )
@@ -63,23 +66,19 @@ def _patterns(result: FusionResult) -> ScoreTable:
         *(" + ".join(SHORT[role] for role in pattern) for pattern in PATTERNS),
         "lost by one missing",
     )
-    rows = tuple(
-        (
-            name,
-            tuple(_score(one) for one in result.scores[name]),
-            (f"{lost_with_one_missing(result, name):+.3f}",),
-        )
-        for name in ways
-    )
+    rows: list[tuple[str, tuple[Score | str, ...]]] = []
+    for name in ways:
+        scores = tuple(_score(one) for one in result.scores[name])
+        rows.append((name, (*scores, f"{lost_with_one_missing(result, name):+.3f}")))
     note = "The same metric with only these series there; the last column is the mean over the three ways to lack one."
-    return ScoreTable("Every pattern of series", head, rows, note)
+    return ScoreTable("Every pattern of series", head, tuple(rows), note)
 
 
 def _cosines(result: FusionResult) -> ScoreTable:
     lacking = [k for k, pattern in enumerate(PATTERNS) if len(pattern) < len(Role)]
     head = ("way", *(" + ".join(SHORT[role] for role in PATTERNS[k]) for k in lacking))
     rows = tuple(
-        (name, (), tuple("–" if math.isnan(each[k]) else f"{each[k]:.3f}" for k in lacking))
+        (name, tuple("–" if math.isnan(each[k]) else f"{each[k]:.3f}" for k in lacking))
         for name, each in result.cosines.items()
     )
     note = "Cosine of standardised vectors of the series that were taken away to those imputed from the series named."

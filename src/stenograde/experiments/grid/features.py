@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.random_projection import GaussianRandomProjection
 from torch import Tensor, nn
 
-from stenograde.errors import ConfigError
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow, NetworkConfig
 from stenograde.nets.series_fusion import GatedAttentionPool, Pooling, masked_share, weighted_sum
@@ -46,32 +44,26 @@ class Tokens:
     there: Tensor
 
 
-def tokens_of(cohort: EmbeddedCohort, role: Role, *, width: int, seed: int) -> Tokens:
-    """Return the slice vectors of a role, in so many numbers.
-
-    Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
-    untrained linear layer is.
-
-    Raises
-    ------
-    ConfigError
-        If the encoder gives fewer.
-    """
-    if cohort.width < width:
-        msg = f"vectors must have {width} numbers, got an encoder of {cohort.width}; choose a wider one"
-        raise ConfigError(msg)
+def tokens_of(cohort: EmbeddedCohort, role: Role) -> Tokens:
+    """Return the slice vectors of a role."""
     longest = max((len(one.vectors[role]) for one in cohort.studies if role in one.vectors), default=1)
-    values = np.zeros((len(cohort.studies), longest, width), np.float32)
+    values = np.zeros((len(cohort.studies), longest, cohort.width), np.float32)
     there = np.zeros((len(cohort.studies), longest), bool)
-    projection = GaussianRandomProjection(width, random_state=seed) if cohort.width > width else None
-    if projection is not None:
-        projection.fit(np.zeros((1, cohort.width), np.float32))
     for k, study in enumerate(cohort.studies):
         if role in study.vectors:
             own = study.vectors[role]
-            own = own if projection is None else projection.transform(own)
             values[k, : len(own)], there[k, : len(own)] = own, True
     return Tokens(torch.from_numpy(values), torch.from_numpy(there))
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """One vector per study."""
+
+    vectors: Table
+    """Shape (studies, width)."""
+    weights: Table
+    """How much each slice counted, shape (studies, slices); 0 where there is none."""
 
 
 def pooled(
@@ -82,8 +74,8 @@ def pooled(
     config: NetworkConfig,
     *,
     seed: int,
-) -> Table:
-    """Return one vector per study, shape (studies, width); of a missing series the mean of those that train.
+) -> Pooled:
+    """Return one vector per study; of a missing series the mean of those that train.
 
     Parameters
     ----------
@@ -98,16 +90,17 @@ def pooled(
     seed : int
     """
     if row.pooling is Pooling.MEAN:
-        vectors = weighted_sum(masked_share(tokens.there), tokens.values)
+        weights = masked_share(tokens.there)
+        vectors = weighted_sum(weights, tokens.values)
     else:
         pool = _trained_pool(tokens, labels, train, config, seed=seed)
         with torch.inference_mode():
-            vectors = pool(tokens.values, tokens.there)[0]
+            vectors, weights = pool(tokens.values, tokens.there)
     values = np.asarray(vectors.numpy(), np.float32).copy()
     missing = ~tokens.there.any(dim=1).numpy()
     known = np.setdiff1d(np.asarray(train), np.flatnonzero(missing))
     values[missing] = values[known].mean(axis=0) if known.size else 0
-    return values
+    return Pooled(values, np.asarray(weights.numpy(), np.float32))
 
 
 def metadata_table(cohort: EmbeddedCohort, train: Sequence[int], *, seed: int, trees: int) -> Table:
@@ -178,9 +171,10 @@ class Features:
     def __init__(self, cohort: EmbeddedCohort, row: GridRow, recipe: GridRecipe) -> None:
         self.cohort, self.row, self.recipe = cohort, row, recipe
         self.labels = labels_of(cohort)
-        self.tokens = {
-            role: tokens_of(cohort, role, width=row.width, seed=recipe.seed) for role in SERIES_OF.values()
-        }
+        narrow = cohort.projected(row.width, seed=recipe.seed)
+        self.tokens = {role: tokens_of(narrow, role) for role in SERIES_OF.values()}
+        self.attention: dict[str, Table] = {}
+        """How much each slice counted, shape (studies, slices), by training part and condition."""
         self._made: dict[tuple[int, ...], dict[Condition, Table]] = {}
 
     def of(self, train: Sequence[int]) -> dict[Condition, Table]:
@@ -196,6 +190,7 @@ class Features:
         found = {}
         for condition, role in SERIES_OF.items():
             labels = self.labels[:, CELLS_OF[condition]]
-            vectors = pooled(self.tokens[role], labels, train, self.row, recipe.network, seed=recipe.seed)
-            found[condition] = np.hstack([vectors, beside])
+            one = pooled(self.tokens[role], labels, train, self.row, recipe.network, seed=recipe.seed)
+            found[condition] = np.hstack([one.vectors, beside])
+            self.attention[f"part-{len(self._made) + 1}-{condition.value}"] = one.weights
         return found

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.config import build, read_toml
-from stenograde.errors import ConfigError
-from stenograde.experiments.catalogue import RECIPES
-from stenograde.experiments.recipe import Size, overlaid
+from stenograde.experiments.recipe import Size, read_as
 from stenograde.images.pictures import Intensity
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
@@ -37,6 +34,8 @@ class GridRow:
     balance: Balance
     keep: float = 1.0
     """Share of the most frequent class that stays."""
+    ordinal: bool = False
+    """Whether a head is asked for "at least moderate" and "severe" in place of three classes."""
     published: tuple[float, ...] = ()
     """Accuracy, F1 and AUC as shares of one; empty for a row that is not in the table."""
 
@@ -44,12 +43,21 @@ class GridRow:
         if len(self.published) not in {0, 3}:
             msg = f"published must be accuracy, F1 and AUC, or nothing, got {self.published}"
             raise ValueError(msg)
+        if self.ordinal and self.head in {"svc", NETWORK}:
+            msg = f"ordinal must be false for {self.head}; choose a head of trees"
+            raise ValueError(msg)
 
     @property
     def key(self) -> str:
         """Name for files."""
         parts = (self.width, self.intensity, self.encoder, self.pooling, self.head, self.balance)
-        return "-".join(str(part) for part in parts)
+        more = ([f"keep{self.keep:g}"] if self.keep < 1 else []) + (["ordinal"] if self.ordinal else [])
+        return "-".join([*(str(part) for part in parts), *more])
+
+    @property
+    def cohort(self) -> tuple[str, Intensity]:
+        """What the row's slices are embedded by."""
+        return self.encoder, self.intensity
 
     @property
     def vectors(self) -> tuple[str, Intensity, Pooling, int]:
@@ -131,28 +139,16 @@ class GridRecipe:
     def head(self, row: GridRow) -> HeadConfig:
         """Return the classical head of a row."""
         return HeadConfig(
-            Head(row.head), row.balance, keep=row.keep, trees=self.trees, bags=self.bags, seed=self.seed
+            Head(row.head),
+            row.balance,
+            keep=row.keep,
+            ordinal=row.ordinal,
+            trees=self.trees,
+            bags=self.bags,
+            seed=self.seed,
         )
 
 
 def read_grid(name: str | Path = "s3", size: Size = "quick") -> GridRecipe:
-    """Read a grid that ships, or one's own, by the path of its TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such grid, or a setting is unknown or wrong.
-    """
-    path = Path(name) if str(name).endswith(".toml") else RECIPES.get(str(name))
-    if path is None:
-        msg = f"a grid must be s3 or a path ending in .toml, got {str(name)!r}"
-        raise ConfigError(msg)
-    table = read_toml(path)
-    smaller = table.pop("quick", {})
-    if size == "quick":
-        table = overlaid(table, smaller)
-    try:
-        return replace(build(GridRecipe, table), size=size)
-    except ConfigError as exc:
-        exc.add_note(f"in the recipe {path.name}")
-        raise
+    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    return read_as(GridRecipe, name, size)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from stenograde.errors import ConfigError, DatasetError
+from stenograde.errors import DatasetError
 from stenograde.evaluate.baselines import group_prior, majority
 from stenograde.evaluate.intervals import bootstrap_scores
 from stenograde.evaluate.metrics import METRICS
@@ -23,11 +23,13 @@ from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
 from stenograde.experiments.recipe import plain
-from stenograde.files import write_whole
+from stenograde.files import whole_file, write_whole
+from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
 from stenograde.train.embed import EmbeddedCohort, embed_cohort
+from stenograde.train.made_once import keep_settings
 
 SCORES = ("accuracy", "macro_f1", "macro_auc")
 """Scores of each row, in the order of the document's table."""
@@ -47,7 +49,7 @@ class RowResult:
     """Value and the bounds of its 95 % interval over patients, by name."""
     published: tuple[float, ...]
     seconds: float
-    """To fit and judge all folds; vectors apart."""
+    """To fit and judge all folds. The first row of those that share vectors also pools them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,9 @@ class GridResult:
     """Of the recipe, best macro F1 first."""
     baselines: tuple[RowResult, ...]
     starts: dict[str, str]
-    """What each encoder started from."""
+    """What each encoder that was run started from."""
+    notes: tuple[str, ...]
+    """Which studies were left out, and why."""
 
 
 Report = Callable[[str, int, int], None]
@@ -98,24 +102,29 @@ def run_grid(
     DatasetError
         If the cohort cannot be read, or has too few studies for the folds.
     """
-    _check_settings(recipe, data, out)
+    settings = plain({**asdict(recipe), "data": str(data.resolve())})
+    keep_settings(out / "grid.json", settings, what="rows")
     done, starts = [], {}
     rows = sorted(recipe.rows, key=lambda row: tuple(map(str, row.vectors)))
     current: Features | None = None
-    for number, row in enumerate(rows, start=1):
-        cohort = _embedded(recipe, row, data, out, weights or {}, report)
-        starts[row.encoder] = cohort.start
+    cohort: EmbeddedCohort | None = None
+    for number, (before, row) in enumerate(zip((None, *rows), rows, strict=False), start=1):
+        if cohort is None or before is None or before.cohort != row.cohort:
+            cohort = _embedded(recipe, row, data, out, (weights or {}).get(row.encoder), report, like=cohort)
+            current = None
+        starts[recipe.embedding(row).encoder] = cohort.start
         kept = _kept(out, row.key)
         if kept is None:
             if current is None or current.row.vectors != row.vectors:
                 current = Features(cohort, row, recipe)
-            kept = _run_row(current, row, recipe, out, jobs=jobs)
+            kept = _run_row(current, row, recipe, out, jobs)
         done.append(kept)
         if report:
             report("rows", number, len(rows))
+    assert cohort is not None
     baselines = _baselines(cohort, recipe)
     ranked = sorted(done, key=lambda one: -one.scores["macro_f1"][0])
-    return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts)
+    return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts, cohort.notes)
 
 
 def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
@@ -146,20 +155,29 @@ def _embedded(
     row: GridRow,
     data: Path,
     out: Path,
-    weights: dict[str, Path | Literal["hub"]],
+    weights: Path | Literal["hub"] | None,
     report: Report | None,
+    *,
+    like: EmbeddedCohort | None,
 ) -> EmbeddedCohort:
+    """Return the vectors of a row, of the same studies as those of the rows before."""
     how = recipe.embedding(row)
 
-    def done(number: int) -> None:
+    def done(number: int, total: int) -> None:
         if report:
-            report(f"vectors of {how.encoder}, {how.intensity}: studies", number, number)
+            report(f"vectors of {how.encoder}, {how.intensity}: studies", number, total)
 
     folder = out / "vectors" / f"{row.encoder}-{row.intensity}"
-    return embed_cohort(data, how, folder, weights=weights.get(row.encoder), done=done)
+    found = embed_cohort(data, how, folder, weights=weights, done=done)
+    if like is not None and [one.name for one in like.studies] != [one.name for one in found.studies]:
+        msg = (
+            f"all rows must rest on the same studies, got others in {folder}; delete it, and it is made again"
+        )
+        raise DatasetError(msg)
+    return found
 
 
-def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, *, jobs: int) -> RowResult:
+def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, jobs: int) -> RowResult:
     start = time.perf_counter()
     labels = features.labels
     parts = []
@@ -167,8 +185,11 @@ def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, *,
         scores = np.zeros((len(test), labels.shape[1], len(Severity)))
         for condition, table in features.of(train).items():
             cells = CELLS_OF[condition]
-            scores[:, cells] = _scores(table, labels[:, cells], train, test, row, recipe, jobs=jobs)
+            fold = _Fold(table, labels[:, cells], train, test)
+            scores[:, cells] = _scores(fold, row, recipe, jobs)
         parts.append(_predictions(features.cohort, test, labels, as_probabilities(scores, row.head)))
+    if row.pooling is Pooling.ATTENTION:
+        _keep_attention(features, out / "attention" / f"{'-'.join(map(str, row.vectors))}.npz")
     predictions = joined(parts)
     result = RowResult(row.key, _scored(predictions), row.published, time.perf_counter() - start)
     write_whole(out / "rows" / f"{row.key}.csv", as_csv(predictions))
@@ -176,21 +197,39 @@ def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, *,
     return result
 
 
-def _scores(
-    table: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    train: list[int],
-    test: list[int],
-    row: GridRow,
-    recipe: GridRecipe,
-    *,
-    jobs: int,
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """What one condition is fitted on in one fold."""
+
+    table: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    train: list[int]
+    test: list[int]
+
+
+def _scores(fold: _Fold, row: GridRow, recipe: GridRecipe, jobs: int) -> NDArray[np.float64]:
     if row.head == NETWORK:
         weighted = row.balance is Balance.WEIGHTS
-        return network_scores(table, labels, train, test, recipe.network, weighted=weighted, seed=recipe.seed)
+        return network_scores(
+            fold.table,
+            fold.labels,
+            fold.train,
+            fold.test,
+            recipe.network,
+            weighted=weighted,
+            seed=recipe.seed,
+        )
     heads = CellHeads(recipe.head(row), classes=len(Severity), jobs=jobs)
-    return heads.fit(table[train], labels[train]).scores(table[test])
+    return heads.fit(fold.table[fold.train], fold.labels[fold.train]).scores(fold.table[fold.test])
+
+
+def _keep_attention(features: Features, path: Path) -> None:
+    """Write how much each slice counted, once for rows that share their vectors."""
+    if not path.is_file():
+        path.parent.mkdir(exist_ok=True)
+        names = np.array([study.name for study in features.cohort.studies])
+        with whole_file(path) as file:
+            np.savez_compressed(file, studies=names, **features.attention)  # type: ignore[arg-type]
 
 
 def as_probabilities(scores: NDArray[np.float64], head: str) -> NDArray[np.float64]:
@@ -252,13 +291,3 @@ def _kept(out: Path, key: str) -> RowResult | None:
     table = json.loads(path.read_text(encoding="utf-8"))
     scores = {name: tuple(values) for name, values in table["scores"].items()}
     return RowResult(table["key"], scores, tuple(table["published"]), table["seconds"])
-
-
-def _check_settings(recipe: GridRecipe, data: Path, out: Path) -> None:
-    """Write what the grid is, or check that the folder holds this one."""
-    settings: dict[str, Any] = plain({**asdict(recipe), "data": str(data.resolve())})
-    path = out / "grid.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        msg = f"{out} must hold this grid, got one of other settings; choose another --out or delete it"
-        raise ConfigError(msg)
-    write_whole(path, json.dumps(settings, indent=1))

@@ -15,11 +15,14 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.discs import crops as cutting  # noqa: E402
+from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
 from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
-from stenograde.experiments.discs.run import TESTS, cut_once, patient_folds, recipe_of, run_discs  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs  # noqa: E402
+from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
 from stenograde.experiments.score_tables import as_markdown  # noqa: E402
+from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
 
 BUNDLE = SimpleNamespace(hash="abc")
@@ -106,7 +109,7 @@ def test_graded_discs_are_read_with_their_series(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(cutting, "mark_picture", marked_at())
     again = cut_once(tmp_path, BUNDLE, config, tmp_path / "o")  # type: ignore[arg-type]
     np.testing.assert_array_equal(again.crops, found.crops)
-    with pytest.raises(ConfigError, match=r"discs in .* must be of the same settings"):
+    with pytest.raises(ConfigError, match=r"discs in .* another crops"):
         cut_once(tmp_path, BUNDLE, replace(config, rows=20), tmp_path / "o")  # type: ignore[arg-type]
     with pytest.raises(DatasetError, match="got none in which a graded disc was found"):
         cut_once(tmp_path, BUNDLE, config, tmp_path / "other")  # type: ignore[arg-type]
@@ -146,15 +149,30 @@ def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
     assert "p3" not in text
 
 
-def test_a_result_knows_its_recipe(recipe: DiscRecipe, tmp_path: Path) -> None:
+def test_nets_of_other_folds_or_discs_are_not_taken_for_these(recipe: DiscRecipe, tmp_path: Path) -> None:
+    """Nets that were fitted on patients whom other folds test would leak."""
+    short = replace(recipe, fit=replace(recipe.fit, epochs=1))
+    run_discs(short, discs(6), out=tmp_path)
+    for other in (replace(short, folds=3), replace(short, seed=1)):
+        with pytest.raises(ConfigError, match=r"nets in .* must be of the same settings"):
+            run_discs(other, discs(6), out=tmp_path)
+    with pytest.raises(ConfigError, match="another discs_sha256"):
+        run_discs(short, discs(6, seed=1), out=tmp_path)
+
+
+def test_a_result_knows_its_recipe_its_discs_and_its_bundle(
+    recipe: DiscRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DatasetError, match="must hold a result of s3-spider"):
-        recipe_of(tmp_path)
-    run_discs(replace(recipe, fit=replace(recipe.fit, epochs=1)), discs(6), out=tmp_path)
-    (tmp_path / "crops").mkdir()
-    (tmp_path / "crops" / "settings.json").write_text('{"data": "/somewhere"}')
-    read, data = recipe_of(tmp_path)
-    assert read == replace(recipe, fit=replace(recipe.fit, epochs=1))
-    assert data == Path("/somewhere")
+        read_disc_result(tmp_path)
+    bundle = default_bundle()
+    assert keep_bundle(bundle, tmp_path).hash == bundle.hash
+    monkeypatch.setattr(storing, "read_discs", lambda *_, **__: discs(6))
+    cut = cut_once(tmp_path, bundle, recipe.crops, tmp_path / "crops")
+    short = replace(recipe, fit=replace(recipe.fit, epochs=1))
+    run_discs(short, cut, out=tmp_path)
+    read, kept, found_by = read_disc_result(tmp_path)
+    assert (read, kept.digest, found_by.hash) == (short, discs(6).digest, bundle.hash)
 
 
 def test_recipes_that_cannot_be_are_refused(recipe: DiscRecipe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.experiments.fusion import arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
-from stenograde.experiments.fusion.arms import OURS, OURS_IMPUTED, PATTERNS, PUBLISHED, pooled  # noqa: E402
+from stenograde.experiments.fusion.arms import OURS, OURS_IMPUTED, PATTERNS, PUBLISHED, Cohort, pooled  # noqa: E402
 from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL  # noqa: E402
 from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
-from stenograde.experiments.fusion.run import missing_one, run_fusion  # noqa: E402
+from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
 from stenograde.experiments.fusion.table import lost_with_one_missing, tables_of, write_fusion  # noqa: E402
 from stenograde.experiments.score_tables import as_markdown  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
@@ -34,7 +35,7 @@ SIZE_PX = 24
 @pytest.fixture
 def recipe() -> FusionRecipe:
     shipped = read_fusion_recipe()
-    fast = {"workers": 0, "accelerator": "cpu", "precision": "32", "average": 0.0}
+    fast: dict[str, Any] = {"workers": 0, "accelerator": "cpu", "precision": "32", "average": 0.0}
     return replace(
         shipped,
         folds=2,
@@ -68,11 +69,12 @@ def studies(n: int = 24) -> tuple[EmbeddedCohort, CropSet]:
     return EmbeddedCohort(tuple(embedded), "pre-trained: no"), CropSet(crops, present, of_levels)
 
 
-@pytest.fixture(autouse=True)
-def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def cohort(recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cohort:
     vectors, crops = studies()
     monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: vectors)
-    monkeypatch.setattr(running, "crop_cohort", lambda *_, **__: crops)
+    monkeypatch.setattr(running, "crop_cohort", lambda *_, **__: (crops, ("s9 has no crops: dark",)))
+    return read_cohort(recipe, tmp_path, BUNDLE, out=tmp_path / "o")  # type: ignore[arg-type]
 
 
 def test_patterns_are_all_then_those_that_lack_one_then_single_series() -> None:
@@ -87,9 +89,9 @@ def test_cells_of_levels_are_in_the_order_a_level_is_asked() -> None:
 
 
 def test_ways_are_compared_and_a_comparison_goes_on(
-    recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: FusionRecipe, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = run_fusion(recipe, tmp_path, BUNDLE, out=tmp_path / "o")  # type: ignore[arg-type]
+    result = run_fusion(recipe, cohort, out=tmp_path / "o")
     assert set(PUBLISHED) < set(result.scores)
     assert all(len(each) == 7 for each in result.scores.values())
     uniform = 1.1
@@ -106,10 +108,13 @@ def test_ways_are_compared_and_a_comparison_goes_on(
         raise AssertionError
 
     monkeypatch.setattr(running, "answers_of_ours", never)
-    again = run_fusion(recipe, tmp_path, BUNDLE, out=tmp_path / "o")  # type: ignore[arg-type]
+    again = run_fusion(recipe, cohort, out=tmp_path / "o")
     assert str(again.scores) == str(result.scores)
-    with pytest.raises(ConfigError, match="must hold this comparison"):
-        run_fusion(replace(recipe, seed=1), tmp_path, BUNDLE, out=tmp_path / "o")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"nets in .* another seed"):
+        run_fusion(replace(recipe, seed=1), cohort, out=tmp_path / "o")
+    with pytest.raises(ConfigError, match=r"nets in .* another cohort_sha256"):
+        run_fusion(recipe, replace(cohort, vectors=cohort.vectors.with_only([])), out=tmp_path / "o")
+    assert result.notes == ("s9 has no crops: dark",)
     text = as_markdown(tables_of(result))
     assert f"| {OURS} |" in text
     assert "T1 + T2 + axial" in text
