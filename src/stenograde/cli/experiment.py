@@ -69,7 +69,7 @@ def list_recipes() -> None:
             "document": entry.document,
             "task": entry.task,
             "data": entry.data,
-            "protocols": ", ".join(PROTOCOLS),
+            "protocols": ", ".join(entry.protocols),
         }
         if entry.arms:
             rows["arms"] = "; ".join(entry.arms)

@@ -53,6 +53,7 @@ class Entry:
     task: str
     data: str
     arms: tuple[str, ...]
+    protocols: tuple[str, ...]
 
 
 def entries() -> tuple[Entry, ...]:
@@ -65,4 +66,12 @@ def _entry(path: Path) -> Entry:
     arms = tuple(variant["title"] for variant in table.get("variants", {}).values())
     if "rows" in table:
         arms = (f"{len(table['rows'])} rows",)
-    return Entry(table["name"], table["title"], table["document"], table["shown_task"], table["data"], arms)
+    return Entry(
+        table["name"],
+        table["title"],
+        table["document"],
+        table["shown_task"],
+        table["data"],
+        arms,
+        tuple(PROTOCOLS) if table.get("kind", "network") == "network" else ("patient",),
+    )
