@@ -3,10 +3,11 @@
     python benchmarks/grid.py --vectors OUT/vectors/resnet50-minmax [--width 512] [--cells 6]
 
 VECTORS is a folder of vectors that ``stenograde experiment s3`` made. Both sides fit the same rows: each head with
-SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors; the plain side by
-pipelines of scikit-learn and imbalanced-learn with each library's defaults. CPU seconds of one thread; macro F1 over
-all folds, the mean over cells, beside the difference; the peak of memory of each side's process. Needs the extras
-``train`` and ``tabular``.
+SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors. "Plain" are pipelines
+of scikit-learn and imbalanced-learn with each library's defaults but LightGBM's least leaf of 5, as the grid has it;
+"plain, as ours" gives trees the grid's steps and columns, so that what is left is work, not model. CPU seconds of one
+thread; macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the extras ``train`` and
+``tabular``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +76,7 @@ def ours(table: Table, head: Head, balance: Balance) -> np.ndarray:
     return said
 
 
-def plain(table: Table, head: Head, balance: Balance) -> np.ndarray:
+def plain(table: Table, head: Head, balance: Balance, *, as_ours: bool = False) -> np.ndarray:
     """Do the same by loops over cells and folds, each library as it comes."""
     features, labels, folds = table
     said = np.zeros_like(labels)
@@ -84,48 +87,71 @@ def plain(table: Table, head: Head, balance: Balance) -> np.ndarray:
             neighbours = max(1, min(5, fewest - 1))
             near_border = balance is Balance.SVM_SMOTE and fewest > 5
             sampler = (SVMSMOTE if near_border else SMOTE)(k_neighbors=neighbours, random_state=0)
-            steps = [("scale", StandardScaler()), ("balance", sampler), ("head", plain_model(head))]
-            model = Pipeline(steps).fit(features[train], y)
-            said[test, cell] = model.predict(features[test])
+            model = plain_model(head, as_ours=as_ours)
+            steps = [("scale", StandardScaler()), ("balance", sampler), ("head", model)]
+            said[test, cell] = Pipeline(steps).fit(features[train], y).predict(features[test])
     return said
 
 
-def plain_model(head: Head) -> object:
-    """Return a head with its library's defaults, on one thread."""
-    boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1)
+def plain_model(head: Head, *, as_ours: bool) -> object:
+    """Return a head with its library's defaults, on one thread; or with the grid's steps and columns."""
+    grid = HeadConfig(head)
+    columns = {"colsample_bytree": grid.columns} if as_ours else {}
+    boosted = XGBClassifier(
+        n_estimators=100,
+        random_state=0,
+        n_jobs=1,
+        **columns,
+        **({"max_bin": grid.bins} if as_ours else {}),
+    )
     return {
         Head.SVC: SVC(random_state=0),
-        Head.LIGHTGBM: LGBMClassifier(random_state=0, n_jobs=1, verbose=-1, min_child_samples=5),
+        Head.LIGHTGBM: LGBMClassifier(
+            random_state=0,
+            n_jobs=1,
+            verbose=-1,
+            min_child_samples=5,
+            **columns,
+            **({"max_bin": grid.bins - 1} if as_ours else {}),
+        ),
         Head.XGBOOST: boosted,
         Head.BAGGED_XGBOOST: BaggingClassifier(boosted, n_estimators=10, random_state=0),
     }[head]
 
 
-def timed(
-    fit: Callable[[Table, Head, Balance], np.ndarray], table: Table, head: Head, balance: Balance
-) -> tuple[float, np.ndarray, float]:
-    """Return CPU seconds, answers and the peak of memory (MB) of a run in a process of its own."""
+SIDES = {"plain": plain, "plain, as ours": partial(plain, as_ours=True), "ours": ours}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one side took and reached."""
+
+    seconds: float
+    peak_mb: float
+    macro_f1: float
+
+
+def timed(side: str, table: Table, head: Head, balance: Balance) -> Run:
+    """Run one side in a process of its own."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, fit, table, head, balance))
+    process = context.Process(target=_work, args=(theirs, side, table, head, balance))
     process.start()
+    theirs.close()  # so that a process that dies is noticed
     found = mine.recv()
     process.join()
     return found
 
 
-def _work(
-    pipe: object,
-    fit: Callable[[Table, Head, Balance], np.ndarray],
-    table: Table,
-    head: Head,
-    balance: Balance,
-) -> None:
+def _work(pipe: Connection, side: str, table: Table, head: Head, balance: Balance) -> None:
     start = time.process_time()
-    said = fit(table, head, balance)
+    said = SIDES[side](table, head, balance)
     seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pipe.send((seconds, said, peak))  # type: ignore[attr-defined]
+    scores = [
+        f1_score(t, s, average="macro", zero_division=0) for t, s in zip(table[1].T, said.T, strict=True)
+    ]
+    pipe.send(Run(seconds, peak, float(np.mean(scores))))
 
 
 def main() -> None:
@@ -140,32 +166,21 @@ def main() -> None:
     asked = parser.parse_args()
     table = table_of(asked.vectors, asked.width, asked.cells, asked.folds)
     print(f"{len(table[0])} studies, {table[0].shape[1]} numbers, {asked.cells} cells, {asked.folds} folds\n")
-    head = ("head, balancing", "plain, CPU s", "ours, CPU s", "times", "macro F1 plain", "ours", "difference")
-    print(f"| {' | '.join((*head, 'MB plain', 'ours'))} |")
-    print("|---|" + "---:|" * 8)
-    total = [0.0, 0.0]
-    for kind, balance in ROWS:
-        theirs, said, their_mb = timed(plain, table, kind, balance)
-        own, said_too, own_mb = timed(ours, table, kind, balance)
-        scores = [
-            float(
-                np.mean(
-                    [
-                        f1_score(t, s, average="macro", zero_division=0)
-                        for t, s in zip(table[1].T, a.T, strict=True)
-                    ]
-                )
-            )
-            for a in (said, said_too)
-        ]
-        total[0] += theirs
-        total[1] += own
-        print(
-            f"| {kind.value}, {balance.value} | {theirs:.1f} | {own:.1f} | {theirs / own:.1f} | {scores[0]:.3f} | "
-            f"{scores[1]:.3f} | {scores[1] - scores[0]:+.3f} | {their_mb:.0f} | {own_mb:.0f} |",
-            flush=True,
-        )
-    print(f"| all | {total[0]:.1f} | {total[1]:.1f} | {total[0] / total[1]:.1f} | | | | | |")
+    parts = [f"{side}: {what}" for side in SIDES for what in ("CPU s", "macro F1", "MB")]
+    print(f"| head, balancing | {' | '.join(parts)} | times plain | times plain, as ours |")
+    print("|---|" + "---:|" * (len(parts) + 2))
+    total = dict.fromkeys(SIDES, 0.0)
+    for head, balance in ROWS:
+        runs = {side: timed(side, table, head, balance) for side in SIDES}
+        cells = [f"{one.seconds:.1f} | {one.macro_f1:.3f} | {one.peak_mb:.0f}" for one in runs.values()]
+        own = runs["ours"].seconds
+        ratios = [f"{runs[side].seconds / own:.1f}" for side in ("plain", "plain, as ours")]
+        print(f"| {head.value}, {balance.value} | {' | '.join(cells + ratios)} |", flush=True)
+        for side, one in runs.items():
+            total[side] += one.seconds
+    cells = [f"{seconds:.1f} | | " for seconds in total.values()]
+    ratios = [f"{total[side] / total['ours']:.1f}" for side in ("plain", "plain, as ours")]
+    print(f"| all | {' | '.join(cells + ratios)} |")
 
 
 if __name__ == "__main__":
