@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 def run_series(
     kind: Kind, name: str, data: Path, out: Path, *, size: Size, folds: int | None, weights: str | None
 ) -> None:
-    """Run a recipe of a kind that is no single network, print its tables and write its page."""
+    """Run a recipe of a kind that is no single network, print its tables and write its page.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the extra ``tabular`` is not installed.
+    """
+    _need_tabular()
     if kind == "grid":
         _run_grid(name, data, out, size=size, folds=folds, weights=weights)
     elif kind == "fusion":
@@ -70,6 +78,7 @@ def starts_of(weights: str | None, encoders: Iterable[str]) -> dict[str, Path | 
 
 def score_held_out(result: Path, data: Path) -> None:
     """Score further patients with the nets of a result of discs."""
+    _need_tabular()
     from stenograde.cli.progress import counts_on_stderr
     from stenograde.experiments.discs.store import cut_once, read_disc_result
 
@@ -84,13 +93,12 @@ def _run_grid(
 ) -> None:
     import os
 
-    from stenograde.cli.output import needs_extra, out_folder
+    from stenograde.cli.output import out_folder
     from stenograde.cli.progress import counts_on_stderr
+    from stenograde.experiments.grid.recipe import read_grid
+    from stenograde.experiments.grid.run import run_grid
+    from stenograde.experiments.grid.table import table_of, write_grid
 
-    with needs_extra("the grid needs", extra="tabular"):
-        from stenograde.experiments.grid.recipe import read_grid
-        from stenograde.experiments.grid.run import run_grid
-        from stenograde.experiments.grid.table import table_of, write_grid
     grid = read_grid(name, size)
     grid = grid if folds is None else replace(grid, folds=folds)
     starts = starts_of(weights, grid.encoders)
@@ -103,13 +111,11 @@ def _run_grid(
 def _run_fusion(
     name: str, data: Path, out: Path, *, size: Size, folds: int | None, weights: str | None
 ) -> None:
-    from stenograde.cli.output import needs_extra, out_folder
+    from stenograde.cli.output import out_folder
     from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
-
-    with needs_extra("imputation needs", extra="tabular"):
-        from stenograde.experiments.fusion.recipe import read_fusion_recipe
-        from stenograde.experiments.fusion.run import read_cohort, run_fusion
-        from stenograde.experiments.fusion.table import tables_of, write_fusion
+    from stenograde.experiments.fusion.recipe import read_fusion_recipe
+    from stenograde.experiments.fusion.run import read_cohort, run_fusion
+    from stenograde.experiments.fusion.table import tables_of, write_fusion
 
     recipe = read_fusion_recipe(name, size)
     recipe = recipe if folds is None else replace(recipe, folds=folds)
@@ -159,3 +165,10 @@ def _bundle(path: Path | None) -> Any:
     from stenograde.predict.bundle import default_bundle, load_bundle
 
     return default_bundle() if path is None else load_bundle(path)
+
+
+def _need_tabular() -> None:
+    from stenograde.cli.output import needs_extra
+
+    with needs_extra("recipes of several series need", extra="tabular"):
+        import_module("stenograde.tabular.balance")
