@@ -3,11 +3,11 @@
     python benchmarks/grid.py --vectors OUT/vectors/resnet50-minmax [--width 512] [--cells 6]
 
 VECTORS is a folder of vectors that ``stenograde experiment s3`` made. All sides fit the same rows: each head with
-SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors. "Plain" are pipelines of
-scikit-learn and imbalanced-learn with each library's defaults but LightGBM's least leaf of 5, as the grid has it;
-"plain, as ours" gives trees the grid's steps and columns, so that what is left is work, not model. CPU seconds of one
-thread; macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the extras ``train`` and
-``tabular``.
+SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors. "Plain" are
+pipelines of scikit-learn and imbalanced-learn with each library's defaults but LightGBM's least leaf of 5, as the
+grid has it; "plain, as ours" gives trees the grid's steps and columns, so that what is left is work, not model. CPU
+seconds of one thread; macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the
+extras ``train`` and ``tabular``.
 """
 
 from __future__ import annotations
