@@ -12,12 +12,14 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from stenograde.config import build, read_toml
 from stenograde.errors import ConfigError
-from stenograde.experiments.catalogue import RECIPES, entries
+from stenograde.experiments.catalogue import RECIPES, entries, kind_of
 from stenograde.experiments.recipe import Recipe, Size, overlaid, read_recipe
 from stenograde.nets.build import net_config
 
+NETWORKS = tuple(name for name in RECIPES if kind_of(name) == "network")
 
-@pytest.mark.parametrize("name", RECIPES)
+
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", ["quick", "published"])
 def test_each_recipe_fits_its_network_in_all_its_arms(name: str, size: str) -> None:
     recipe = read_recipe(name, size)  # type: ignore[arg-type]
@@ -147,7 +149,10 @@ def test_a_wrong_recipe_is_refused_and_named(change: tuple[str, str], text: str,
 
 
 def test_an_unknown_recipe_or_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"one of s0, s1, s2, s4.* or a path ending in \.toml, got 's9'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"one of s0, s1, s2, s3, s3-fusion, s3-spider, s4.* or a path ending in \.toml, got 's9'",
+    ):
         read_recipe("s9")
     with pytest.raises(ConfigError, match="size must be one of quick, published"):
         read_recipe("s1", "huge")  # type: ignore[arg-type]
@@ -166,3 +171,10 @@ def test_the_list_says_of_each_recipe_what_its_file_says() -> None:
         table = read_toml(path)
         assert (listed[name].document, listed[name].data) == (table["document"], table["data"])
     assert len(listed["s0"].arms) == 8
+
+
+def test_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    assert {kind_of(name) for name in RECIPES} == {"network", "grid", "fusion", "discs"}
+    (tmp_path / "own.toml").write_text('kind = "web"')
+    with pytest.raises(ConfigError, match="must be one of network, grid, fusion, discs, got 'web'"):
+        kind_of(str(tmp_path / "own.toml"))

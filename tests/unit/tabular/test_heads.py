@@ -35,7 +35,7 @@ def some(n: int = 150, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("head", list(Head))
 @pytest.mark.parametrize("balance", list(Balance))
 def test_every_head_learns_what_can_be_learnt(head: Head, balance: Balance) -> None:
-    config = HeadConfig(head, balance, trees=20, bags=3)
+    config = HeadConfig(head, balance, trees=20, bags=3, columns=1.0)
     fitted = CellHeads(config).fit(*some())
     features, labels = some(seed=1)
     scores = fitted.scores(features)
