@@ -102,8 +102,9 @@ def rsna_score(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> d
     scores : dict
         By :data:`PARTS` and ``score``; NaN where a part has no labels.
     """
-    drawn = np.concatenate([_parts(answers, w) for w in _draws(answers, draws, seed)])
-    value = _parts(answers, np.ones((1, len(answers.severities))))[0]
+    each = _lost(answers)
+    drawn = np.concatenate([_parts(each, w) for w in _draws(answers, draws, seed)])
+    value = _parts(each, np.ones((1, len(answers.severities))))[0]
     return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate((*PARTS, "score"))}
 
 
@@ -120,9 +121,13 @@ def rsna_difference(
     if not np.array_equal(one.severities, other.severities):
         msg = "methods can only be compared on the same studies with the same labels, got others"
         raise ValueError(msg)
-    drawn = [(_parts(one, w) - _parts(other, w))[:, -1] for w in _draws(one, draws, seed)]
-    every = np.ones((1, len(one.severities)))
-    return interval_of(float((_parts(one, every) - _parts(other, every))[0, -1]), np.concatenate(drawn))
+    mine, theirs = _lost(one), _lost(other)
+
+    def difference(of_studies: Floats) -> Floats:
+        return (_parts(mine, of_studies) - _parts(theirs, of_studies))[:, -1]
+
+    drawn = np.concatenate([difference(w) for w in _draws(one, draws, seed)])
+    return interval_of(float(difference(np.ones((1, len(one.severities))))[0]), drawn)
 
 
 def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
@@ -171,9 +176,12 @@ def answers_of(
     return CohortAnswers(np.array(probabilities, np.float64), np.array(ranks, np.int64))
 
 
-def _parts(answers: CohortAnswers, of_studies: Floats) -> Floats:
-    """Parts of the metric and their mean for each weighting of the studies, shape (weightings, parts + 1)."""
-    lost, weight = _lost(answers)
+def _parts(of_each: tuple[Floats, Floats], of_studies: Floats) -> Floats:
+    """Parts of the metric and their mean for each weighting of the studies, shape (weightings, parts + 1).
+
+    ``of_each`` is what :func:`_lost` gives.
+    """
+    lost, weight = of_each
     down = of_studies @ weight
     each = np.divide(of_studies @ lost, down, out=np.full(down.shape, np.nan), where=down > 0)
     return np.concatenate([each, each.mean(axis=1, keepdims=True)], axis=1)

@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
+from stenograde.nets.level_grader import N_QUESTIONS
 
 QUESTION_OF_CELL = (0, 1, 1, 2, 2)
 """Which question each cell of a level answers: canal; foramen, left and right; recess, left and right."""
-
-N_QUESTIONS = 3
-"""What is asked of a level: of its canal, of a foramen, of a recess."""
 
 _START = 0.02
 """Deviation of learned tables at the start (Dosovitskiy et al., arXiv:2010.11929, reference code)."""
