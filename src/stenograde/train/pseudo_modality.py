@@ -88,9 +88,9 @@ def fit_imputer(
         msg = f"imputation needs complete studies to learn from, got {int(present.all(axis=1).sum())}"
         raise ValueError(msg)
     if how is Imputation.MEAN:
-        return _Standardised(_Scale.of(vectors, present), lambda values, _: values)
+        return _Standardised(Scale.of(vectors, present), lambda values, _: values)
     whole = present.all(axis=1)
-    scale = _Scale.of(vectors[whole], present[whole])
+    scale = Scale.of(vectors[whole], present[whole])
     complete = scale.standardised(vectors[whole])
     if how is Imputation.RIDGE:
         return _Standardised(scale, _ridges(complete, config))
@@ -111,19 +111,21 @@ def cosine(a: Vectors, b: Vectors) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scale:
+class Scale:
     """Mean and deviation of each number of each series."""
 
     mean: Vectors
     deviation: Vectors
 
     @classmethod
-    def of(cls, vectors: Vectors, present: NDArray[np.bool_]) -> _Scale:
+    def of(cls, vectors: Vectors, present: NDArray[np.bool_]) -> Scale:
+        """Return the scale of the vectors that are there; see :func:`fit_imputer`."""
         known = np.ma.masked_array(vectors, np.broadcast_to(~present[..., None], vectors.shape))
         deviation = np.asarray(known.std(axis=0), np.float32)
         return cls(np.asarray(known.mean(axis=0), np.float32), np.maximum(deviation, 1e-6))
 
     def standardised(self, vectors: Vectors) -> Vectors:
+        """Return vectors of mean 0 and deviation 1 where the scale was taken."""
         return (vectors - self.mean) / self.deviation
 
 
@@ -131,7 +133,7 @@ class _Scale:
 class _Standardised:
     """An imputer of standardised vectors, for vectors as they come."""
 
-    scale: _Scale
+    scale: Scale
     impute: Imputer
 
     def __call__(self, vectors: Vectors, present: NDArray[np.bool_]) -> Vectors:

@@ -1,4 +1,4 @@
-"""The ways to fuse, each fitted on one training part and asked with every pattern of series that are there."""
+"""The published ways to fuse, each fitted on one training part and asked with every pattern of series there are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
-from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL
 from stenograde.experiments.fusion.recipe import FusionRecipe
-from stenograde.levels.crop import CropKind
-from stenograde.nets.level_fusion import LevelFusion
 from stenograde.nets.series_fusion import (
     Fusion,
     Pooling,
@@ -27,13 +22,11 @@ from stenograde.nets.series_fusion import (
     masked_share,
     weighted_sum,
 )
-from stenograde.terms import LUMBAR_MRI, Role, Severity
+from stenograde.terms import Role
 from stenograde.train.fit_config import EpochRecord, Progress, Report
 from stenograde.train.fusion import SeriesSet, fit_fusion, probabilities_of
-from stenograde.train.grader_batches import EveryPattern, GraderBatches, every_pattern_loss
-from stenograde.train.grader_crops import CropSet, as_values
-from stenograde.train.loop import fit
-from stenograde.train.pseudo_modality import Imputation, Imputer, cosine, fit_imputer
+from stenograde.train.grader_crops import CropSet
+from stenograde.train.pseudo_modality import Imputation, Imputer, Vectors, cosine, fit_imputer
 
 PATTERNS: Final = tuple(
     tuple(role for role, kept in zip(Role, keep, strict=True) if kept)
@@ -48,8 +41,6 @@ PUBLISHED: Final = {
     "1.2 early, attention pooling": Fusion.EARLY,
     "2 separate models": Fusion.SEPARATE,
 }
-OURS: Final = "ours: level crops"
-OURS_IMPUTED: Final = "ours, mean imputation"
 MASKED: Final = "vectors, masked"
 IMPUTED: Final = {f"vectors, {how.value}": how for how in Imputation}
 
@@ -132,7 +123,7 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "masked",
         leave_out=True,
-        progress=_watched(part, "vectors, masked", recipe.fit.epochs),
+        progress=watched(part, "vectors, masked", recipe.fit.epochs),
     )
     whole = fit_fusion(
         _complete(train),
@@ -141,38 +132,18 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "whole",
         leave_out=False,
-        progress=_watched(part, "vectors, complete studies", recipe.fit.epochs),
+        progress=watched(part, "vectors, complete studies", recipe.fit.epochs),
     )
     answers, cosines = {MASKED: _asked(masked, test)}, {}
     for name, how in IMPUTED.items():
         imputer = fit_imputer(how, train.values[:, :, 0], train.there[:, :, 0], recipe.imputation)
         filled = [_filled(test.with_only(pattern), imputer) for pattern in PATTERNS]
         answers[name] = np.stack([probabilities_of(whole, one) for one in filled])
-        cosines[name] = [_likeness(one, test, pattern) for one, pattern in zip(filled, PATTERNS, strict=True)]
+        cosines[name] = [
+            likeness(one.values[:, :, 0], test.values[:, :, 0], test.there[:, :, 0] & ~one_of(pattern))
+            for one, pattern in zip(filled, PATTERNS, strict=True)
+        ]
     return answers, cosines
-
-
-def answers_of_ours(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
-    """Return what crops of levels say, masked and with missing crops replaced by the mean of training."""
-    how = recipe.level_fit
-    torch.manual_seed(how.seed)
-
-    fitted = fit(
-        EveryPattern(LevelFusion(recipe.level)),
-        GraderBatches(part.train.crops, how, recipe.augment),
-        how,
-        loss_of=every_pattern_loss,
-        folder=part.folder / "levels",
-        validation=GraderBatches(part.validation.crops, how, None),
-        progress=_watched(part, "level crops", how.epochs),
-    ).net
-    assert isinstance(fitted, EveryPattern)
-    net = fitted.net.to("cpu").eval()
-    assert isinstance(net, LevelFusion)
-    usual = _usual_features(net, part.train.crops)
-    masked = np.stack([_levels_said(net, part.test.crops, pattern, None) for pattern in PATTERNS])
-    imputed = np.stack([_levels_said(net, part.test.crops, pattern, usual) for pattern in PATTERNS])
-    return {OURS: masked, OURS_IMPUTED: imputed}
 
 
 def pooled(studies: SeriesSet) -> SeriesSet:
@@ -197,7 +168,7 @@ def _fitted(
         recipe.fit,
         folder=part.folder / name,
         leave_out=leave_out,
-        progress=_watched(part, name, recipe.fit.epochs),
+        progress=watched(part, name, recipe.fit.epochs),
     )
 
 
@@ -223,55 +194,17 @@ def _filled(studies: SeriesSet, imputer: Imputer) -> SeriesSet:
     return SeriesSet(values[:, :, None].astype(np.float32), np.ones_like(studies.there), studies.severities)
 
 
-def _likeness(filled: SeriesSet, true: SeriesSet, pattern: Iterable[Role]) -> float:
-    """Mean cosine of imputed vectors to those that were taken away; NaN where none was."""
-    away = np.array([role not in pattern for role in Role]) & true.there[:, :, 0]
-    if not away.any():
-        return float("nan")
-    return float(cosine(filled.values[:, :, 0], true.values[:, :, 0])[away].mean())
+def one_of(pattern: Iterable[Role]) -> NDArray[np.bool_]:
+    """Return which series are of a pattern, in the order of :class:`~stenograde.terms.Role`."""
+    return np.array([role in pattern for role in Role])
 
 
-@torch.inference_mode()
-def _usual_features(net: LevelFusion, crops: CropSet) -> Tensor:
-    """Mean tokens of the crops that train, where they are there; shape (views, kinds, tokens, features)."""
-    total, count = None, None
-    for values, present in _levels(crops):
-        seen = net.features(values) * present[..., None, None]
-        total = seen.sum(dim=0) if total is None else total + seen.sum(dim=0)
-        count = present.sum(dim=0) if count is None else count + present.sum(dim=0)
-    assert total is not None
-    assert count is not None
-    return total / count.clamp(min=1)[..., None, None]
+def likeness(filled: Vectors, true: Vectors, away: NDArray[np.bool_]) -> float:
+    """Return the mean cosine of imputed to true vectors, (n, series, width), of those ``away``; NaN without any."""
+    return float(cosine(filled, true)[away].mean()) if away.any() else float("nan")
 
 
-@torch.inference_mode()
-def _levels_said(net: LevelFusion, crops: CropSet, pattern: Iterable[Role], usual: Tensor | None) -> Answers:
-    """Probabilities, shape (studies, cells, severities), with the crops of some series."""
-    kept = torch.tensor([float(kind.role in pattern) for kind in CropKind])
-    said = []
-    for values, present in _levels(crops):
-        features, there = net.features(values), present * kept
-        if usual is not None:
-            features = torch.where((there > 0)[..., None, None], features, usual)
-            there = torch.ones_like(there)
-        said.append(torch.softmax(net.answer(features, there).double(), dim=-1))
-    shares = torch.cat(said).numpy() / np.array(SEVERITY_WEIGHTS)
-    shares = (shares / shares.sum(axis=-1, keepdims=True)).reshape(
-        -1, len(LUMBAR_MRI.levels), *shares.shape[1:]
-    )
-    out = np.zeros((len(shares), len(LUMBAR_MRI.cells), len(Severity)))
-    for place, cells in enumerate(CELLS_OF_LEVEL):
-        out[:, list(cells)] = shares[:, place]
-    return out
-
-
-def _levels(crops: CropSet) -> Iterable[tuple[Tensor, Tensor]]:
-    """Give crops and presence study by study, the levels as the batch."""
-    for values, present in zip(crops.crops, crops.present, strict=True):
-        yield torch.from_numpy(as_values(values)), torch.from_numpy(present.astype(np.float32))
-
-
-def _watched(part: Part, name: str, epochs: int) -> Progress:
+def watched(part: Part, name: str, epochs: int) -> Progress:
     """Return what tells how far a fit is."""
 
     def progress(done: float, record: EpochRecord | None) -> None:

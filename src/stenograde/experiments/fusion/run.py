@@ -13,17 +13,15 @@ import numpy as np
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
 from stenograde.experiments.fusion.arms import (
-    IMPUTED,
-    OURS,
     PATTERNS,
     Answers,
     Cohort,
     Part,
     answers_of_imputed,
-    answers_of_ours,
     answers_of_vectors,
 )
 from stenograde.experiments.fusion.crops import crop_cohort
+from stenograde.experiments.fusion.level_arms import OURS, answers_of_ours
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
 from stenograde.experiments.recipe import plain
@@ -179,11 +177,11 @@ def _fold(
     checked = max(1, round(recipe.validation_share * len(order)))
     learnt, chosen, tested = (cohort.chosen(places) for places in (order[checked:], order[:checked], test))
     part = Part(learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told)
-    answers = answers_of_vectors(part, recipe)
-    imputed, cosines = answers_of_imputed(part, recipe)
-    answers |= imputed | answers_of_ours(part, recipe)
+    imputed, of_vectors = answers_of_imputed(part, recipe)
+    ours, of_crops = answers_of_ours(part, recipe)
+    answers = answers_of_vectors(part, recipe) | imputed | ours
+    cosines = of_vectors | of_crops
     with whole_file(stored) as file:
         np.savez(file, **answers)  # type: ignore[arg-type]
     write_whole(likeness, json.dumps(cosines, indent=1))
-    assert set(cosines) == set(IMPUTED)
     return answers, cosines

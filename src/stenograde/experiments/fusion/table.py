@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from stenograde.evaluate.intervals import Interval
-from stenograde.experiments.fusion.arms import IMPUTED, MASKED, OURS, OURS_IMPUTED, PATTERNS, PUBLISHED
+from stenograde.experiments.fusion.arms import IMPUTED, MASKED, PATTERNS, PUBLISHED
+from stenograde.experiments.fusion.level_arms import OURS, OURS_IMPUTED
 from stenograde.experiments.fusion.run import FusionResult, missing_one
 from stenograde.experiments.score_tables import Score, ScoreTable, write_tables
 from stenograde.terms import Role
@@ -60,7 +61,7 @@ def _all_series(result: FusionResult) -> ScoreTable:
 
 
 def _patterns(result: FusionResult) -> ScoreTable:
-    ways = [OURS, OURS_IMPUTED, *PUBLISHED, MASKED, *IMPUTED]
+    ways = [OURS, *OURS_IMPUTED, *PUBLISHED, MASKED, *IMPUTED]
     head = (
         "way",
         *(" + ".join(SHORT[role] for role in pattern) for pattern in PATTERNS),
@@ -81,17 +82,23 @@ def _cosines(result: FusionResult) -> ScoreTable:
         (name, tuple("–" if math.isnan(each[k]) else f"{each[k]:.3f}" for k in lacking))
         for name, each in result.cosines.items()
     )
-    note = "Cosine of standardised vectors of the series that were taken away to those imputed from the series named."
+    note = (
+        "Cosine of what was taken away to what was imputed from the series named, both standardised: of mean vectors "
+        "of series, and of the tokens of level crops."
+    )
     return ScoreTable("How like imputed vectors are to true ones", head, rows, note)
 
 
 def _finding(result: FusionResult) -> str:
     ours = result.scores[OURS][0]
     beaten = [name for name, one in result.behind.items() if one.low > 0]
-    masked, mean = (lost_with_one_missing(result, name) for name in (OURS, OURS_IMPUTED))
+    masked, *imputed = (lost_with_one_missing(result, name) for name in (OURS, *OURS_IMPUTED))
+    told = ", ".join(
+        f"{how.value} {lost:+.3f}" for how, lost in zip(OURS_IMPUTED.values(), imputed, strict=True)
+    )
     return (
         f"Ours with all series: {ours}; better than {len(beaten)} of {len(result.behind)} other ways by an interval "
-        f"above zero. With one series missing masking loses {masked:+.3f}, mean imputation {mean:+.3f}."
+        f"above zero. With one series missing it loses {masked:+.3f} by masking; by imputation: {told}."
     )
 
 
