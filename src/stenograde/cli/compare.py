@@ -14,9 +14,9 @@ def compare(
     result_b: Annotated[Path, typer.Argument(metavar="RESULT_B", help="Another, of the same pictures.")],
     draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of patients for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here as well.")
-    ] = None,
+    json_only: Annotated[
+        bool, typer.Option("--json", help="Print the numbers as JSON in place of the table.")
+    ] = False,
 ) -> None:
     """Compare two results picture by picture: which is better, by how much, and could it be luck.
 
@@ -27,9 +27,12 @@ def compare(
 
     from stenograde.cli.progress import console_for_tables
     from stenograde.evaluate.comparison import as_plain, as_table, compare_predictions, read_result
-    from stenograde.files import write_whole
 
     found = compare_predictions(read_result(result_a), read_result(result_b), draws=draws, seed=seed)
+    if json_only:
+        numbers = {"a": str(result_a), "b": str(result_b), "draws": draws, "seed": seed, **as_plain(found)}
+        print(json.dumps(numbers, indent=2))
+        return
     headings, *rows = as_table(found)
     table = Table(title=f"A: {result_a}\nB: {result_b}", title_justify="left")
     for heading in headings:
@@ -45,7 +48,3 @@ def compare(
             "be too narrow",
             soft_wrap=True,
         )
-    if json_file:
-        numbers = {"a": str(result_a), "b": str(result_b), "draws": draws, "seed": seed, **as_plain(found)}
-        write_whole(json_file, json.dumps(numbers, indent=2) + "\n")
-        console.print(f"written: {json_file}", soft_wrap=True)

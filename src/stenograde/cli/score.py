@@ -1,15 +1,17 @@
-"""``stenograde score``: grade a cohort whose answers are known, and say how good the grades are."""
+"""``stenograde score``: how good grades are: of a cohort that is graded now, or of predictions that are there."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from stenograde.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from stenograde.evaluate.intervals import Interval
@@ -18,51 +20,123 @@ if TYPE_CHECKING:
 
 def score(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Cohort in the layout of RSNA 2024, with train.csv.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="Cohort in the layout of RSNA 2024, with train.csv."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="CSV", help="In place of DATA: labels, as train.csv.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", metavar="CSV", help="With --labels: what was said, as a submission."),
+    ] = None,
     bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle to grade with.")] = None,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Grade again with one series of each study left out.")
     ] = False,
     draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of studies for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws and of what is left out.")] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here as well.")
-    ] = None,
+    json_only: Annotated[
+        bool, typer.Option("--json", help="Print the numbers as JSON in place of tables.")
+    ] = False,
 ) -> None:
-    """Grade every study of a cohort and score the grades against its labels.
+    """Grade every study of a cohort and score the grades against its labels; or score predictions that are there.
 
     Prints the metric of RSNA 2024 (weighted log loss, four parts), the AUC of severe, how many cells were graded, and
     the errors of level points and measurements where the cohort tells the truth of them; 95 % intervals over studies.
     A cell of which nothing was said counts as even odds. An abstained cell counts with what it would have said, and
     the last column leaves it out.
+
+    With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
+    as RSNA 2024 scores a submission. Labelled cells without a prediction do not count, and are told.
     """
+    if data is not None and labels is None and predictions is None:
+        numbers, show = _of_cohort(data, bundle, leave_one_out=leave_one_out, draws=draws, seed=seed)
+    elif data is None and labels is not None and predictions is not None and not (bundle or leave_one_out):
+        numbers, show = _of_predictions(labels, predictions, draws=draws, seed=seed)
+    else:
+        msg = (
+            "score needs either DATA, which --bundle and --leave-one-out go with, or both --labels and "
+            "--predictions; see 'stenograde score --help'"
+        )
+        raise ConfigError(msg)
+    if json_only:
+        print(json.dumps(numbers, indent=2))
+    else:
+        show()
+
+
+def _of_cohort(
+    data: Path, bundle: Path | None, *, leave_one_out: bool, draws: int, seed: int
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Grade and score a cohort; gives the numbers, and what prints them."""
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.study_files import patient_folders
     from stenograde.experiments.cohort import grade_cohort, score_cohort
-    from stenograde.files import write_whole
     from stenograde.predict.bundle import default_bundle, load_bundle
 
     loaded = load_bundle(bundle) if bundle else default_bundle()
     total = len(patient_folders(data))
-    numbers: dict[str, Any] = {
-        "data": str(data),
-        "bundle": asdict(loaded.stamp),
-        "draws": draws,
-        "seed": seed,
-    }
     passes: dict[str, int | None] = {"whole studies": None}
     if leave_one_out:
         passes["one series left out"] = seed
+    scores = {}
     for name, left_out in passes.items():
         with progress_on_stderr(f"grading {name}", total=total) as advance:
             graded = grade_cohort(data, loaded, leave_one_out=left_out, done=advance)
-        scores = score_cohort(graded, draws=draws, seed=seed)
-        numbers[name] = _plain(asdict(scores))
-        _print(name, scores)
-    if json_file:
-        write_whole(json_file, json.dumps(numbers, indent=2) + "\n")
-        print(f"written: {json_file}")
+        scores[name] = score_cohort(graded, draws=draws, seed=seed)
+    numbers = {"data": str(data), "bundle": asdict(loaded.stamp), "draws": draws, "seed": seed}
+    plain = {name: _plain(asdict(one)) for name, one in scores.items()}
+
+    def show() -> None:
+        for name, one in scores.items():
+            _print(name, one)
+
+    return {**numbers, **plain}, show
+
+
+def _of_predictions(
+    labels: Path, predictions: Path, *, draws: int, seed: int
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Score predictions; gives the numbers, and what prints them."""
+    from stenograde.datasets.rsna2024 import read_labels
+    from stenograde.datasets.submission import read_submission
+    from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
+
+    truth, said = read_labels(labels), read_submission(predictions)
+    studies = [name for name in truth if name in said]
+    known = [
+        {cell: severity for cell, severity in truth[name].items() if cell in said[name]} for name in studies
+    ]
+    scored = sum(map(len, known))
+    if not scored:
+        msg = f"{predictions} must hold predictions of cells that {labels} labels, got none"
+        raise DatasetError(msg)
+    answers = answers_of([said[name] for name in studies], known)
+    metric = rsna_score(answers, draws=draws, seed=seed)
+    area = severe_auc(answers, draws=draws, seed=seed)
+    counts = {
+        "n_studies": len(studies),
+        "scored_cells": scored,
+        "labelled_cells_without_prediction": sum(map(len, truth.values())) - scored,
+        "predictions_without_label": sum(map(len, said.values())) - scored,
+    }
+    files = {"labels": str(labels), "predictions": str(predictions), "draws": draws, "seed": seed}
+
+    def show() -> None:
+        from stenograde.cli.progress import console_for_tables
+
+        console = console_for_tables()
+        console.print(_table("metric of RSNA 2024, less is better", metric))
+        console.print(_table("AUC of severe", area))
+        told = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items())
+        console.print(told.removeprefix("n "), soft_wrap=True)
+
+    shown = {
+        name: {part: asdict(one) for part, one in of.items()}
+        for name, of in (("score", metric), ("auc", area))
+    }
+    return {**files, **counts, **_plain(shown)}, show
 
 
 def _print(name: str, scores: CohortScores) -> None:

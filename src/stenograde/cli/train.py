@@ -73,7 +73,7 @@ def grader(
         list[Path] | None,
         typer.Option(
             "--tested",
-            help="What 'stenograde score --json' wrote of this bundle, for its card; goes on from OUT; repeatable.",
+            help="File of what 'stenograde score --json' printed of this bundle, for its card; goes on from OUT.",
         ),
     ] = None,
 ) -> None:
@@ -107,11 +107,11 @@ def _read_scores(path: Path) -> dict[str, Any]:
     try:
         scores = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        msg = f"--tested must be a file that 'stenograde score --json' wrote, got {path} ({exc})"
+        msg = f"--tested must be a file of what 'stenograde score --json' printed, got {path} ({exc})"
         raise ConfigError(msg) from exc
     if not isinstance(scores, dict) or not any(
         isinstance(one, dict) and "score" in one for one in scores.values()
     ):
-        msg = f"--tested must be a file that 'stenograde score --json' wrote, got other JSON in {path}"
+        msg = f"--tested must be a file of what 'stenograde score --json' printed, got other JSON in {path}"
         raise ConfigError(msg)
     return scores

@@ -122,7 +122,7 @@ def train_grader(
         Whose locator and canal model the bundle takes over.
     report : callable, optional
     tested : sequence of mapping
-        What ``stenograde score --json`` wrote of a bundle made before by the same settings, for the card.
+        What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.
 
     Returns
     -------

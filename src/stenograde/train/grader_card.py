@@ -24,7 +24,7 @@ def card(
     scores : mapping
         By condition: what the calibration patients gave.
     tested : sequence of mapping
-        What ``stenograde score --json`` wrote of each cohort.
+        What ``stenograde score --json`` printed of each cohort.
     """
     told = "\n\n".join(_tested(one) for one in tested) or (
         "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."

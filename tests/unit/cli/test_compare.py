@@ -24,10 +24,10 @@ def test_compare_when_two_results_are_given_then_the_table_and_the_json_agree(
 ) -> None:
     a = _result(tmp_path / "a", made_predictions(10))
     b = _result(tmp_path / "b", made_predictions(10, of_method=1))
-    out = tmp_path / "numbers.json"
-    assert main(["compare", a, b, "--draws", "50", "--json", str(out)]) == 0
+    assert main(["compare", a, b, "--draws", "50"]) == 0
     shown = capsys.readouterr().out
-    numbers = json.loads(out.read_text(encoding="utf-8"))
+    assert main(["compare", a, b, "--draws", "50", "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
     assert numbers["draws"] == 50
     row = next(line for line in shown.splitlines() if "balanced_accuracy" in line)
     assert f"{numbers['scores']['balanced_accuracy']['a']:.3f}" in row

@@ -115,7 +115,7 @@ def test_grader_when_the_scores_are_none_then_nothing_is_made(
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     arguments = ["--patients", "1", "--out", str(tmp_path / "b"), "--tested", str(tmp_path / "a.json")]
     assert main(["train", "grader", *arguments]) == 2
-    assert "--tested must be a file that 'stenograde score --json' wrote" in capsys.readouterr().err
+    assert "--tested must be a file of what 'stenograde score --json' printed" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
 
 

@@ -1,0 +1,90 @@
+"""``stenograde score`` of predictions that are there: the metric as scikit-learn works it out, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from stenograde.cli import main
+from stenograde.terms import LUMBAR_MRI, Condition, Severity
+
+CANAL = [cell for cell in LUMBAR_MRI.cells if cell.condition is Condition.SPINAL_CANAL_STENOSIS]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path, np.ndarray, np.ndarray]:
+    """Labels of forty studies, and predictions of their canal alone; study 3 lacks a label, study 5 a prediction."""
+    rng = np.random.default_rng(4)
+    ranks, said = rng.integers(0, 3, (40, 5)), rng.dirichlet(np.ones(3), (40, 5))
+    labels, predictions = tmp_path / "train.csv", tmp_path / "said.csv"
+    with labels.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(
+            file, ["study_id", *(cell.name for cell in LUMBAR_MRI.cells)], restval="Moderate"
+        )
+        writer.writeheader()
+        for k, row in enumerate(ranks):
+            words = {cell.name: tuple(Severity)[rank].shown for cell, rank in zip(CANAL, row, strict=True)}
+            writer.writerow({"study_id": k, **words, **({CANAL[0].name: ""} if k == 3 else {})})
+    with predictions.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("row_id", "normal_mild", "moderate", "severe"))
+        for k, row in enumerate(said):
+            for cell, shares in zip(CANAL, row, strict=True):
+                if (k, cell) != (5, CANAL[1]):
+                    writer.writerow((f"{k}_{cell.name}", *shares))
+    counted = np.ones((40, 5), bool)
+    counted[3, 0] = counted[5, 1] = False
+    return labels, predictions, ranks[counted], said[counted]
+
+
+def test_predictions_are_scored_as_scikit_learn_does(
+    files: tuple[Path, Path, np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, predictions, ranks, said = files
+    asked = ["score", "--labels", str(labels), "--predictions", str(predictions), "--draws", "20"]
+    assert main([*asked, "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    wanted = log_loss(ranks, said, sample_weight=2.0**ranks, labels=[0, 1, 2])
+    canal = numbers["score"]["spinal_canal_stenosis"]
+    assert canal["value"] == pytest.approx(wanted, abs=1e-9)
+    assert canal["low"] < wanted < canal["high"]
+    assert numbers["auc"]["spinal_canal_stenosis"]["value"] == pytest.approx(
+        roc_auc_score(ranks == 2, said[:, 2])
+    )
+    assert numbers["score"]["subarticular_stenosis"]["value"] is None
+    assert numbers["n_studies"] == 40
+    assert numbers["scored_cells"] == 198
+    assert numbers["labelled_cells_without_prediction"] == 40 * 20 + 1
+    assert numbers["predictions_without_label"] == 1
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    assert f"{wanted:.3f}" in shown
+    assert "labelled cells without prediction: 801" in shown
+
+
+def test_predictions_of_other_studies_are_refused(
+    files: tuple[Path, Path, np.ndarray, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(f"row_id,normal_mild,moderate,severe\n99_{CANAL[0].name},1,0,0\n", encoding="utf-8")
+    assert main(["score", "--labels", str(files[0]), "--predictions", str(other)]) == 2
+    assert "must hold predictions of cells" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [],
+        ["DATA", "--labels", "a"],
+        ["--labels", "a"],
+        ["--labels", "a", "--predictions", "b", "--leave-one-out"],
+    ],
+)
+def test_what_is_asked_must_be_one_thing(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", *asked]) == 2
+    assert "score needs either DATA" in capsys.readouterr().err

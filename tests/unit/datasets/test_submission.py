@@ -1,0 +1,56 @@
+"""Predictions as RSNA 2024 takes them are read cell by cell, and what is wrong in them is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stenograde.datasets.submission import read_submission
+from stenograde.errors import DatasetError
+from stenograde.terms import Cell
+
+CANAL = "spinal_canal_stenosis_l4_l5"
+LEFT = "left_neural_foraminal_narrowing_l5_s1"
+
+
+def table(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "said.csv"
+    path.write_text("row_id,normal_mild,moderate,severe,model\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_rows_are_told_by_study_and_cell_and_sum_to_one(tmp_path: Path) -> None:
+    said = read_submission(table(tmp_path, f"7_a_{CANAL},0.5,0.3,0.201,x", f"8_{LEFT},1,0,0,y"))
+    assert set(said) == {"7_a", "8"}
+    assert said["7_a"][Cell.parse(CANAL)] == pytest.approx((0.5 / 1.001, 0.3 / 1.001, 0.201 / 1.001))
+    assert said["8"] == {Cell.parse(LEFT): (1.0, 0.0, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("7_hip_l4_l5,1,0,0,x", r"row_id must be a study and a cell.* got '7_hip_l4_l5' \(said.csv line 3\)"),
+        (f"{CANAL},1,0,0,x", "row_id must be a study and a cell"),
+        (f"_{CANAL},1,0,0,x", "row_id must be a study and a cell"),
+        (
+            f"8_{CANAL},0.5,0.3,0.3,x",
+            r"must be at least 0 and sum to one, got 0.5, 0.3, 0.3 \(said.csv line 3\)",
+        ),
+        (f"8_{CANAL},1.1,-0.1,0,x", "must be at least 0"),
+        (f"8_{CANAL},nan,0.5,0.5,x", "must be at least 0"),
+        (f"8_{CANAL},often,0.5,0.5,x", "got often, 0.5, 0.5"),
+        (f"8_{CANAL},,0.5,0.5,x", "got , 0.5, 0.5"),
+        (f"7_{CANAL},1,0,0,x", rf"must be there once, got 7_{CANAL} again \(said.csv line 3\)"),
+    ],
+)
+def test_a_row_that_is_none_is_named(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_submission(table(tmp_path, f"7_{CANAL},1,0,0,x", row))
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "said.csv"
+    path.write_text("row_id,normal,moderate,severe\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="must have the columns row_id, normal_mild, moderate, severe"):
+        read_submission(path)
