@@ -116,13 +116,14 @@ def _run_fusion(
     from stenograde.experiments.fusion.recipe import read_fusion_recipe
     from stenograde.experiments.fusion.run import read_cohort, run_fusion
     from stenograde.experiments.fusion.table import tables_of, write_fusion
+    from stenograde.predict.bundle import bundle_at
 
     recipe = read_fusion_recipe(name, size)
     recipe = recipe if folds is None else replace(recipe, folds=folds)
     folder = out_folder(out)
     with counts_on_stderr() as made:
         cohort = read_cohort(
-            recipe, data, _bundle(recipe.bundle), out=folder, weights=start_of(weights), made=made
+            recipe, data, bundle_at(recipe.bundle), out=folder, weights=start_of(weights), made=made
         )
     with fits_on_stderr() as report:
         result = run_fusion(recipe, cohort, out=folder, report=report)
@@ -134,11 +135,12 @@ def _run_discs(name: str, data: Path, out: Path, *, size: Size, folds: int | Non
     from stenograde.cli.progress import counts_on_stderr
     from stenograde.experiments.discs.recipe import read_disc_recipe
     from stenograde.experiments.discs.store import CROPS, cut_once, keep_bundle
+    from stenograde.predict.bundle import bundle_at
 
     recipe = read_disc_recipe(name, size)
     recipe = recipe if folds is None else replace(recipe, folds=folds)
     folder = out_folder(out)
-    bundle = keep_bundle(_bundle(recipe.bundle), folder)
+    bundle = keep_bundle(bundle_at(recipe.bundle), folder)
     with counts_on_stderr() as made:
         discs = cut_once(data, bundle, recipe.crops, folder / CROPS, made=made)
     _score_discs(recipe, discs, None, folder)
@@ -159,12 +161,6 @@ def _show(tables: Any, page: Path) -> None:
 
     print(as_markdown(tables))
     print(f"report: {page}")
-
-
-def _bundle(path: Path | None) -> Any:
-    from stenograde.predict.bundle import default_bundle, load_bundle
-
-    return default_bundle() if path is None else load_bundle(path)
 
 
 def _need_tabular() -> None:

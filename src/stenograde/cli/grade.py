@@ -79,14 +79,14 @@ def grade(
     one could not be graded as given; 1: a fault of ours.
     """
     from stenograde.dicom.series import read_roles
-    from stenograde.predict.bundle import default_bundle, load_bundle
+    from stenograde.predict.bundle import bundle_at
 
     if every and study:
         msg = f"--study and --all must not be given together, got --study {study}; leave one out"
         raise ConfigError(msg)
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
-    loaded = load_bundle(bundle) if bundle else default_bundle()
+    loaded = bundle_at(bundle)
     grading = _Grading(loaded, _read_reference(reference) if reference else None)
     if len(studies) == 1 and not every:
         one = _read_one(studies[0], study, role_of)

@@ -53,10 +53,10 @@ def locate(
     """
     from stenograde.cli.picture_files import is_nifti
     from stenograde.datasets.picture_files import is_picture
-    from stenograde.predict.bundle import default_bundle, load_bundle
+    from stenograde.predict.bundle import bundle_at
 
     folder = out_folder(out)
-    loaded = load_bundle(bundle) if bundle else default_bundle()
+    loaded = bundle_at(bundle)
     if is_picture(path):
         located = _in_picture(path, spacing_mm, loaded)
     elif is_nifti(path):

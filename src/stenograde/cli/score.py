@@ -73,9 +73,9 @@ def _of_cohort(
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.study_files import patient_folders
     from stenograde.experiments.cohort import grade_cohort, score_cohort
-    from stenograde.predict.bundle import default_bundle, load_bundle
+    from stenograde.predict.bundle import bundle_at
 
-    loaded = load_bundle(bundle) if bundle else default_bundle()
+    loaded = bundle_at(bundle)
     total = len(patient_folders(data))
     passes: dict[str, int | None] = {"whole studies": None}
     if leave_one_out:

@@ -86,12 +86,12 @@ def grader(
     from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
-    from stenograde.predict.bundle import default_bundle, load_bundle
+    from stenograde.predict.bundle import bundle_at
 
     with needs_extra("training needs"):
         from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
-    loaded = load_bundle(base) if base else default_bundle()
+    loaded = bundle_at(base)
     scores = [_read_scores(path) for path in tested or ()]
     folder = out_folder(out)
     with counts_on_stderr() as made:

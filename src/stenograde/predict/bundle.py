@@ -174,6 +174,17 @@ def default_bundle() -> Bundle:
         return load_bundle(folder)
 
 
+def bundle_at(folder: Path | None) -> Bundle:
+    """Load the bundle of a folder, or the one that ships where none is named.
+
+    Raises
+    ------
+    BundleError
+        See :func:`load_bundle`.
+    """
+    return default_bundle() if folder is None else load_bundle(folder)
+
+
 def _locator_session(path: Path) -> onnxruntime.InferenceSession:
     """Open a locator, and check what it takes and gives before a study is run through it."""
     session = open_graph(path, n_threads=len(os.sched_getaffinity(0)))

@@ -23,10 +23,10 @@ from stenograde.datasets.phantom import (
     make_patient,
 )
 from stenograde.datasets.phantom.level_views import LocatorError, render_levels, true_levels
-from stenograde.files import write_whole
+from stenograde.files import whole_file
 from stenograde.levels.crop import LIMIT, CropConfig, CropKind, crop_levels
 from stenograde.terms import LUMBAR_MRI, Side
-from stenograde.train.made_once import SETTINGS, check_settings, protocol_in, settings_of
+from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
 from stenograde.workers import in_processes
 
 STORED_PER_UNIT = 127 / LIMIT
@@ -133,8 +133,8 @@ def make_crops(
         If the folder holds crops made by other settings.
     """
     settings = settings_of(config, part=part, patients=patients, seed=seed)
-    arrays = _opened(folder, settings, patients, config.crops)
-    crops, present, severities = arrays
+    keep_settings(folder / SETTINGS, settings, what="crops")
+    crops, present, severities = _opened(folder, patients, config.crops)
     # a severity of -1 says that a patient is still to be made
     missing = [number for number in range(patients) if severities[number].min() < 0]
     work = partial(patient_crops, config=config, part=part, seed=seed)
@@ -183,23 +183,16 @@ _SALT = 25
 
 
 def _opened(
-    folder: Path, settings: str, patients: int, config: CropConfig
+    folder: Path, patients: int, config: CropConfig
 ) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], np.memmap[Any, Any]]:
-    folder.mkdir(parents=True, exist_ok=True)
-    is_new = check_settings(folder, settings, what="crops")
+    """Map crops, presence and severities, of no patient at first."""
     shape = (patients, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
-    cells = len(LUMBAR_MRI.at(LUMBAR_MRI.levels[0]))
-    kinds: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
-        ("crops", np.int8, (*shape, *config.shape)),
-        ("present", np.bool_, shape),
-        ("severities", np.int8, (*shape[:2], cells)),
-    )
-    opened = [
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+" if is_new else "r+", dtype=kind, shape=of_kind)
-        for name, kind, of_kind in kinds
-    ]
-    if is_new:
-        opened[2][:] = -1
-        opened[2].flush()
-        write_whole(folder / SETTINGS, settings)
-    return opened[0], opened[1], opened[2]
+    crops, present, severities = (folder / f"{name}.npy" for name in ("crops", "present", "severities"))
+    if not severities.is_file():
+        np.lib.format.open_memmap(crops, "w+", dtype=np.int8, shape=(*shape, *config.shape))
+        np.lib.format.open_memmap(present, "w+", dtype=np.bool_, shape=shape)
+        # last and as a whole: with it, the folder is ready
+        with whole_file(severities) as file:
+            np.save(file, np.full((*shape[:2], len(LUMBAR_MRI.at(LUMBAR_MRI.levels[0]))), -1, np.int8))
+    mapped = [np.lib.format.open_memmap(path, "r+") for path in (crops, present, severities)]
+    return mapped[0], mapped[1], mapped[2]

@@ -31,27 +31,12 @@ def protocol_in(
     return replace(draw_protocol(rng, replace(mix, contrast=contrast)), layers=layers)
 
 
-def settings_of(config: object, **more: object) -> str:
-    """Return what is made depends on, as text; the phantom's own code too, as other code makes other patients."""
+def settings_of(config: object, **more: object) -> dict[str, Any]:
+    """Return what is made depends on; the phantom's own code too, as other code makes other patients."""
     home = Path(phantom_package.__file__).parent
     parts = [path for path in sorted(home.glob("*.py")) if path.stem not in _WRITES_FILES]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
-    return json.dumps({**as_plain(config), **more, "phantom": code}, sort_keys=True)
-
-
-def check_settings(folder: Path, settings: str, *, what: str) -> bool:
-    """Return whether nothing was made in a folder yet.
-
-    Raises
-    ------
-    ConfigError
-        If it holds what other settings made.
-    """
-    said = folder / SETTINGS
-    if said.is_file() and said.read_text(encoding="utf-8") != settings:
-        msg = f"{what} in {folder} must be of the same settings, got others; choose another folder or delete them"
-        raise ConfigError(msg)
-    return not said.is_file()
+    return {**as_plain(config), **as_plain(more), "phantom": code}
 
 
 def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:

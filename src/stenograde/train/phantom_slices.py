@@ -25,10 +25,10 @@ from stenograde.datasets.phantom import (
     render_series,
 )
 from stenograde.datasets.phantom.acquisition import SeriesPlan
-from stenograde.files import whole_file, write_whole
+from stenograde.files import whole_file
 from stenograde.predict.locate import LOCATED_IN
 from stenograde.terms import Level
-from stenograde.train.made_once import SETTINGS, check_settings, protocol_in, settings_of
+from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
 from stenograde.workers import in_processes
 
 NEAR_MIDLINE_MM = 12.0
@@ -91,11 +91,8 @@ def make_phantom_slices(
     ConfigError
         If the folder holds slices made by other settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     # more patients may be asked for later
-    settings = settings_of(replace(config, patients=0))
-    if check_settings(folder, settings, what="slices"):
-        write_whole(folder / SETTINGS, settings)
+    keep_settings(folder / SETTINGS, settings_of(replace(config, patients=0)), what="slices")
     files = [folder / f"{number}.npz" for number in range(config.patients)]
     missing = [number for number, file in enumerate(files) if not file.is_file()]
     made = in_processes(partial(patient_slices, config=config), missing, workers)
