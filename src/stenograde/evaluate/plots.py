@@ -42,27 +42,36 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def curves(
-    lines: Mapping[str, Sequence[float]], *, title: str, y: str, x: str = "epoch", marked: int | None = None
+    lines: Mapping[str, Sequence[float]],
+    *,
+    title: str,
+    y: str,
+    x: str = "epoch",
+    at: Sequence[float] | None = None,
+    marked: int | None = None,
 ) -> str:
-    """Return curves over epochs as SVG.
+    """Return curves as SVG, over epochs or over places of any kind.
 
     Parameters
     ----------
     lines : mapping of name to values
-        The first value of each belongs to epoch 1; NaN leaves a gap.
+        NaN leaves a gap.
     title, y, x : str
         Of the plot and its axes.
+    at : sequence of float, optional
+        Where the values of each line stand; without, the first belongs to epoch 1.
     marked : int, optional
         Epoch that is marked as the best.
     """
     figure, axes = _plot(title, x, y)
     for (name, values), colour, dashes in zip(lines.items(), cycle(COLOURS), cycle(_DASHES)):
-        epochs = np.arange(1, len(values) + 1)
+        places = np.arange(1, len(values) + 1) if at is None else np.asarray(at)
         dot = "o" if len(values) == 1 else None
-        axes.plot(epochs, np.asarray(values, np.float64), dashes, color=colour, marker=dot, label=name)
+        axes.plot(places, np.asarray(values, np.float64), dashes, color=colour, marker=dot, label=name)
     if marked is not None:
         axes.axvline(marked, color=_REFERENCE, linestyle=":", label=f"best: {x} {marked}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if at is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axes)
     return _svg(figure, title)
 
@@ -167,6 +176,37 @@ def box_plots(
     axes.set_xticks(range(1, len(names) + 1), names)
     for (name, value), dashes in zip((references or {}).items(), cycle(_DASHES[1:])):
         axes.axhline(value, color=_REFERENCE, linestyle=dashes, label=f"{name} {value:.2f}")
+    _legend(axes)
+    return _svg(figure, title)
+
+
+def interval_plot(
+    groups: Mapping[str, Sequence[tuple[float, float, float]]], ticks: Sequence[str], *, title: str, y: str
+) -> str:
+    """Return values with their intervals as SVG, group beside group at each tick.
+
+    Parameters
+    ----------
+    groups : mapping of name to values
+        For each tick the value and the bounds of its interval; NaN leaves a gap.
+    ticks : sequence of str
+    title, y : str
+    """
+    figure, axes = _plot(title, "", y)
+    aside = np.linspace(-0.3, 0.3, len(groups)) if len(groups) > 1 else np.zeros(1)
+    markers = cycle("osD^vP")
+    for (name, scores), shift, colour, marker in zip(
+        groups.items(), aside, cycle(COLOURS), markers, strict=False
+    ):
+        values, low, high = np.asarray(scores, np.float64).T
+        places = np.arange(len(ticks)) + shift
+        axes.errorbar(
+            places, values, [values - low, high - values], fmt=marker, ms=4, lw=1, color=colour, label=name
+        )
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.tick_params("x", length=0, labelsize=9)
+    axes.set_xlim(-0.5, len(ticks) - 0.5)
+    axes.grid(axis="y", alpha=0.3)
     _legend(axes)
     return _svg(figure, title)
 

@@ -39,7 +39,7 @@ def arm_figures(arm: Arm, predictions: Predictions) -> tuple[Figure, ...]:
         Of all its splits.
     """
     made = [
-        _drawn(
+        drawn(
             confusion_picture(arm.confusion, predictions.classes, title="Confusion"),
             "Counts of all splits together, and shares of each row.",
         )
@@ -47,10 +47,10 @@ def arm_figures(arm: Arm, predictions: Predictions) -> tuple[Figure, ...]:
     if 0 < np.count_nonzero(predictions.labels) < len(predictions):
         first = predictions.classes[0]
         title = f"Any but {first}" if len(predictions.classes) > 2 else predictions.classes[1]
-        drawn = roc_curves({"network": predictions}, title=f"ROC: {title}")
-        made.append(_drawn(drawn, f"Told apart: {first} from the rest."))
+        roc = roc_curves({"network": predictions}, title=f"ROC: {title}")
+        made.append(drawn(roc, f"Told apart: {first} from the rest."))
     made.append(
-        _drawn(
+        drawn(
             reliability_curves(predictions, title="Reliability"),
             "Probability said against how often it was true.",
         )
@@ -74,9 +74,9 @@ def over_splits(arms: Sequence[Arm]) -> Figure | None:
         for baseline in arms[0].baselines
         if (score := baseline.scores["accuracy"]).value is not None
     }
-    drawn = box_plots(groups, title="Each training and its test", y="score", references=answers)
-    return _drawn(
-        drawn, "Whiskers reach the extremes; a dot is one training. Lines: accuracy without a picture."
+    boxes = box_plots(groups, title="Each training and its test", y="score", references=answers)
+    return drawn(
+        boxes, "Whiskers reach the extremes; a dot is one training. Lines: accuracy without a picture."
     )
 
 
@@ -98,7 +98,7 @@ def _training(splits: Sequence[SplitRecord]) -> list[Figure]:
         "validation": _means(splits, epochs, "validation_accuracy"),
     }
     return [
-        _drawn(curves(_known(lines), title=title, y=y, marked=marked), what)
+        drawn(curves(_known(lines), title=title, y=y, marked=marked), what)
         for lines, title, y in ((losses, "Loss", "loss"), (accuracies, "Accuracy while training", "accuracy"))
         if _known(lines)
     ]
@@ -117,5 +117,6 @@ def _known(lines: dict[str, list[float]]) -> dict[str, list[float]]:
     return {name: values for name, values in lines.items() if not all(map(math.isnan, values))}
 
 
-def _drawn(svg: str, caption: str) -> Figure:
+def drawn(svg: str, caption: str) -> Figure:
+    """Return a drawing of :mod:`stenograde.evaluate.plots` as a figure."""
     return Figure(Markup(svg), caption)  # noqa: S704  made by our own plots, which escape what they are given

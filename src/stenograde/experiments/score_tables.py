@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stenograde.experiments.figures import Figure
 from stenograde.experiments.page import page_environment
 from stenograde.files import write_whole
 
@@ -31,7 +32,13 @@ class ScoreTable:
 
 
 def write_tables(
-    out: Path, recipe: Any, tables: Sequence[ScoreTable], *, finding: str, chips: Sequence[str]
+    out: Path,
+    recipe: Any,
+    tables: Sequence[ScoreTable],
+    *,
+    finding: str,
+    chips: Sequence[str],
+    figures: Sequence[Figure] = (),
 ) -> Path:
     """Write tables as Markdown and as a page; gives the page's path.
 
@@ -45,6 +52,8 @@ def write_tables(
         What they show, in a sentence or two.
     chips : sequence of str
         What was run, in a few words each.
+    figures : sequence of Figure
+        On the page, below the tables.
     """
     write_whole(out / TABLE, as_markdown(tables))
     page = (
@@ -55,6 +64,7 @@ def write_tables(
             tables=tables,
             finding=finding,
             chips=chips,
+            figures=figures,
             version=metadata.version("stenograde"),
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from stenograde.evaluate.plots import (
     box_plots,
     confusion_picture,
     curves,
+    interval_plot,
     reliability_curves,
     roc_curves,
     roc_points,
@@ -36,6 +38,12 @@ DRAWN = {
     "confusion": lambda title: confusion_picture([[5, 1], [0, 0]], ["no", "yes"], title=title),
     "roc": lambda title: roc_curves({"net": METHOD}, title=title),
     "reliability": lambda title: reliability_curves(METHOD, title=title),
+    "intervals": lambda title: interval_plot(
+        {"a": [(0.5, 0.4, 0.7), (math.nan,) * 3], "b": [(0.6, 0.5, 0.7)] * 2},
+        ["T1", "T2"],
+        title=title,
+        y="AUC",
+    ),
     "boxes": lambda title: box_plots({"T1": [0.9, 0.8], "T2": [0.7]}, title=title, y="accuracy"),
 }
 
@@ -84,6 +92,27 @@ def test_box_plots_when_there_are_references_then_they_are_named() -> None:
     )
     assert "five nearest 0.95" in words
     assert "accuracy" in words
+
+
+def test_intervals_when_drawn_then_bars_reach_from_bound_to_bound() -> None:
+    svg = interval_plot({"a": [(0.5, 0.4, 0.7)], "b": [(0.6, 0.6, 0.6)]}, ["T1"], title="t", y="AUC")
+    words = _words(svg).splitlines()
+    assert {"T1", "AUC", "a", "b"} <= set(words)
+    bars = [
+        [float(y) for y in re.findall(r"[ML] \S+ (\S+)", node.get("d", ""))]
+        for group in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}g")
+        if (group.get("id") or "").startswith("LineCollection")
+        for node in group.iter("{http://www.w3.org/2000/svg}path")
+    ]
+    lengths = [abs(bar[0] - bar[-1]) for bar in bars]
+    assert lengths[0] > 50
+    assert lengths[1] == pytest.approx(0)
+
+
+def test_curves_when_places_are_given_then_they_stand_there() -> None:
+    svg = curves({"a": [1, 2, 1]}, title="t", y="share", x="place", at=[0, 0.25, 1])
+    assert "0.25" not in _words(curves({"a": [1, 2, 1]}, title="t", y="share")).splitlines()
+    assert {"0.0", "1.0", "place"} <= set(_words(svg).splitlines())
 
 
 def test_curves_when_an_epoch_is_marked_then_the_legend_says_which() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stenograde.evaluate.plots import interval_plot
 from stenograde.experiments.discs.run import LEVEL_PRIOR, SHOWN, DiscResult, DiscScores
+from stenograde.experiments.figures import Figure, drawn
 from stenograde.experiments.score_tables import ScoreTable, shown, write_tables
 
 HEAD = ("test", *(f"AUC {question}" for question in SHOWN))
@@ -14,7 +16,14 @@ def write_discs(result: DiscResult, out: Path) -> Path:
     """Write tables as Markdown and as a page; gives the page's path."""
     recipe = result.recipe
     chips = (f"{recipe.size} size", "protocol: patient", f"{recipe.folds} folds", *result.notes)
-    return write_tables(out, recipe, tables_of(result), finding=_finding(result), chips=chips)
+    return write_tables(
+        out,
+        recipe,
+        tables_of(result),
+        finding=_finding(result),
+        chips=chips,
+        figures=[_drawn(result.tested if result.held_out is None else result.held_out)],
+    )
 
 
 def tables_of(result: DiscResult) -> list[ScoreTable]:
@@ -39,6 +48,17 @@ def _table(title: str, of: DiscScores) -> ScoreTable:
         f"{shares}. Intervals are 95 %, 1000 draws of whole patients."
     )
     return ScoreTable(title, HEAD, rows, note)
+
+
+def _drawn(of: DiscScores) -> Figure:
+    groups = {
+        name: [(scores[q].value, scores[q].low, scores[q].high) for q in SHOWN]
+        for name, scores in of.scores.items()
+    }
+    return drawn(
+        interval_plot(groups, [q.replace(" ", "\n", 1) for q in SHOWN], title="Each finding", y="AUC"),
+        f"{of.patients} patients; bars are 95 % intervals over patients.",
+    )
 
 
 def _finding(result: DiscResult) -> str:

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 
 from stenograde.evaluate.intervals import Interval
+from stenograde.evaluate.plots import interval_plot
+from stenograde.experiments.figures import Figure, drawn
 from stenograde.experiments.fusion.arms import IMPUTED, MASKED, PATTERNS, PUBLISHED
 from stenograde.experiments.fusion.level_arms import OURS, OURS_IMPUTED
 from stenograde.experiments.fusion.run import FusionResult, missing_one
@@ -26,7 +28,14 @@ def write_fusion(result: FusionResult, out: Path) -> Path:
         f"{recipe.embed.encoder}, {result.start}",
         *result.notes,
     )
-    return write_tables(out, recipe, tables_of(result), finding=_finding(result), chips=chips)
+    return write_tables(
+        out,
+        recipe,
+        tables_of(result),
+        finding=_finding(result),
+        chips=chips,
+        figures=[_patterns_drawn(result)],
+    )
 
 
 def tables_of(result: FusionResult) -> list[ScoreTable]:
@@ -73,6 +82,16 @@ def _patterns(result: FusionResult) -> ScoreTable:
         rows.append((name, (*scores, f"{lost_with_one_missing(result, name):+.3f}")))
     note = "The same metric with only these series there; the last column is the mean over the three ways to lack one."
     return ScoreTable("Every pattern of series", head, tuple(rows), note)
+
+
+def _patterns_drawn(result: FusionResult) -> Figure:
+    ways = (OURS, next(iter(OURS_IMPUTED)), *PUBLISHED, MASKED)
+    ticks = ["\n".join(SHORT[role] for role in pattern) for pattern in PATTERNS]
+    groups = {name: [_score(one) for one in result.scores[name]] for name in ways}
+    return drawn(
+        interval_plot(groups, ticks, title="With the series named", y="metric of RSNA 2024"),
+        "Less is better; bars are 95 % intervals over studies.",
+    )
 
 
 def _cosines(result: FusionResult) -> ScoreTable:

@@ -20,6 +20,7 @@ from stenograde.evaluate.metrics import METRICS
 from stenograde.evaluate.predictions import Predictions, as_csv, joined
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
+from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
 from stenograde.experiments.recipe import plain
@@ -189,7 +190,7 @@ def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, jo
             scores[:, cells] = _scores(fold, row, recipe, jobs)
         parts.append(_predictions(features.cohort, test, labels, as_probabilities(scores, row.head)))
     if row.pooling is Pooling.ATTENTION:
-        _keep_attention(features, out / "attention" / f"{'-'.join(map(str, row.vectors))}.npz")
+        _keep_attention(features, out / ATTENTION / f"{'-'.join(map(str, row.vectors))}.npz")
     predictions = joined(parts)
     result = RowResult(row.key, _scored(predictions), row.published, time.perf_counter() - start)
     write_whole(out / "rows" / f"{row.key}.csv", as_csv(predictions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stenograde.experiments.grid.figures import attention_figures
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow
 from stenograde.experiments.grid.run import SCORES, GridResult
 from stenograde.experiments.score_tables import ScoreTable, shown, write_tables
@@ -31,7 +32,14 @@ def write_grid(result: GridResult, out: Path) -> Path:
         "protocol: patient",
         f"{result.studies} studies, {recipe.folds} folds",
     )
-    return write_tables(out, recipe, [table_of(result)], finding=_finding(result), chips=chips)
+    return write_tables(
+        out,
+        recipe,
+        [table_of(result)],
+        finding=_finding(result),
+        chips=chips,
+        figures=tuple(attention_figures(out)),
+    )
 
 
 def table_of(result: GridResult) -> ScoreTable:
