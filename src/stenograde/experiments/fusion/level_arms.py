@@ -16,7 +16,7 @@ from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_fusion import N_VIEWS, LevelFusion
-from stenograde.terms import LUMBAR_MRI, Severity
+from stenograde.terms import LUMBAR_MRI, Role, Severity
 from stenograde.train.fit_config import LossOf
 from stenograde.train.grader_batches import EveryPattern, GraderBatches, every_pattern_loss, grader_loss
 from stenograde.train.grader_crops import CropSet, as_values
@@ -28,6 +28,10 @@ OURS: Final = "ours: level crops"
 
 OURS_IMPUTED: Final = {f"ours, {how.value} imputation": how for how in Imputation}
 """Fitted without leaving series out; of a crop that is missing the tokens are imputed."""
+
+
+GIVEN_ONE: Final = {f"ours, given {role.shown} only": PATTERNS.index((role,)) for role in Role}
+"""The same net given a single series, and the place of that pattern."""
 
 
 def answers_of_ours(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answers], dict[str, list[float]]]:

@@ -21,7 +21,7 @@ from stenograde.experiments.fusion.arms import (
     answers_of_vectors,
 )
 from stenograde.experiments.fusion.crops import crop_cohort
-from stenograde.experiments.fusion.level_arms import OURS, answers_of_ours
+from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, answers_of_ours
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
 from stenograde.experiments.recipe import plain
@@ -47,7 +47,8 @@ class FusionResult:
     scores: Mapping[str, tuple[Interval, ...]]
     """The metric of RSNA 2024 of each way, for each of :data:`~stenograde.experiments.fusion.arms.PATTERNS`."""
     behind: Mapping[str, Interval]
-    """By how much each way is worse than ours where all series are there, on the same studies."""
+    """By how much each way, where all series are there, and ours given a single one are worse than ours given all, on
+    the same studies."""
     cosines: Mapping[str, tuple[float, ...]]
     """Of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
     notes: tuple[str, ...]
@@ -139,12 +140,14 @@ def run_fusion(
         name: [CohortAnswers(said[k], truth).weighted() for k in range(len(PATTERNS))]
         for name, said in joined.items()
     }
+    others = {name: each[0] for name, each in of_way.items() if name != OURS}
+    others |= {name: of_way[OURS][k] for name, k in GIVEN_ONE.items()}
     return FusionResult(
         recipe,
         len(labels),
         cohort.start,
         {name: tuple(rsna_score(one)["score"] for one in each) for name, each in of_way.items()},
-        {name: rsna_difference(each[0], of_way[OURS][0]) for name, each in of_way.items() if name != OURS},
+        {name: rsna_difference(one, of_way[OURS][0]) for name, one in others.items()},
         {name: tuple(np.mean(each, axis=0).tolist()) for name, each in cosines.items()},
         cohort.notes,
     )

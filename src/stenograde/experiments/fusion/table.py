@@ -9,7 +9,7 @@ from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.plots import interval_plot
 from stenograde.experiments.figures import Figure, drawn
 from stenograde.experiments.fusion.arms import IMPUTED, MASKED, PATTERNS, PUBLISHED
-from stenograde.experiments.fusion.level_arms import OURS, OURS_IMPUTED
+from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED
 from stenograde.experiments.fusion.run import FusionResult, missing_one
 from stenograde.experiments.score_tables import Score, ScoreTable, write_tables
 from stenograde.terms import Role
@@ -51,16 +51,11 @@ def lost_with_one_missing(result: FusionResult, name: str) -> float:
 
 
 def _all_series(result: FusionResult) -> ScoreTable:
-    ranked = sorted(result.scores, key=lambda name: result.scores[name][0].value)
+    scores = {name: each[0] for name, each in result.scores.items()}
+    scores |= {name: result.scores[OURS][k] for name, k in GIVEN_ONE.items()}
     rows = tuple(
-        (
-            name,
-            (
-                _score(result.scores[name][0]),
-                "–" if name == OURS else _score(result.behind[name]),
-            ),
-        )
-        for name in ranked
+        (name, (_score(scores[name]), "–" if name == OURS else _score(result.behind[name])))
+        for name in sorted(scores, key=lambda name: scores[name].value)
     )
     note = (
         "Weighted logarithmic loss of RSNA 2024, the mean of its four parts: lower is better. The last column is by "

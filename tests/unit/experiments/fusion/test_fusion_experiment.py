@@ -18,7 +18,7 @@ from stenograde.experiments.fusion import level_arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
 from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, Cohort, pooled  # noqa: E402
 from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL  # noqa: E402
-from stenograde.experiments.fusion.level_arms import OURS, OURS_IMPUTED  # noqa: E402
+from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
 from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
 from stenograde.experiments.fusion.table import lost_with_one_missing, tables_of, write_fusion  # noqa: E402
@@ -98,7 +98,9 @@ def test_ways_are_compared_and_a_comparison_goes_on(
     uniform = 1.1
     assert result.scores[OURS][0].value < uniform / 2
     assert result.scores["1.2 early, attention pooling"][0].value < uniform / 2
-    assert OURS not in result.behind
+    assert set(result.behind) == {*result.scores, *GIVEN_ONE} - {OURS}
+    alone = result.behind["ours, given Axial T2 only"]
+    assert alone.value == pytest.approx(result.scores[OURS][6].value - result.scores[OURS][0].value)
     # nothing is imputed where all is there, but for the one study without an axial series
     assert all(result.scores[name][0].value < uniform / 2 for name in OURS_IMPUTED)
     # every picture shows what the others show, so that it can be told from them
