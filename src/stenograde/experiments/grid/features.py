@@ -43,6 +43,20 @@ class Tokens:
     values: Tensor
     there: Tensor
 
+    def scaled_by(self, train: Sequence[int]) -> Tokens:
+        """Return vectors of mean 0 and deviation 1 over the slices of the studies that train, 0 where there is none.
+
+        Vectors of an encoder lie far from zero and close together: as they come, the gates of attention are all open,
+        and it weighs all slices alike whatever it learns.
+        """
+        at = torch.as_tensor(np.asarray(train))
+        known = self.values[at][self.there[at]]
+        if not len(known):
+            return self
+        deviation = known.std(dim=0, correction=0)
+        scaled = (self.values - known.mean(dim=0)) / torch.where(deviation > 1e-6, deviation, 1)
+        return Tokens(torch.where(self.there[..., None], scaled, 0), self.there)
+
 
 def tokens_of(cohort: EmbeddedCohort, role: Role) -> Tokens:
     """Return the slice vectors of a role."""
@@ -93,6 +107,7 @@ def pooled(
         weights = masked_share(tokens.there)
         vectors = weighted_sum(weights, tokens.values)
     else:
+        tokens = tokens.scaled_by(train)
         pool = _trained_pool(tokens, labels, train, config, seed=seed)
         with torch.inference_mode():
             vectors, weights = pool(tokens.values, tokens.there)
@@ -137,7 +152,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Ten
 def _trained_pool(
     tokens: Tokens, labels: NDArray[np.int64], train: Sequence[int], config: NetworkConfig, *, seed: int
 ) -> GatedAttentionPool:
-    """Fit attention and a linear answer together, and keep the attention."""
+    """Fit attention and a linear answer together on scaled vectors, and keep the attention."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         width = tokens.values.shape[2]
@@ -145,13 +160,12 @@ def _trained_pool(
         answer = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, labels.shape[1] * len(Severity)))
         places = torch.as_tensor(np.asarray(train))
         values, there = tokens.values[places], tokens.there[places]
-        scale = values[there].std().clamp(min=1e-6)
         wanted = torch.from_numpy(labels)[places]
         parameters = [*pool.parameters(), *answer.parameters()]
         optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
         for _ in range(config.epochs):
             optimiser.zero_grad()
-            logits = answer(pool(values, there)[0] / scale).unflatten(1, (-1, len(Severity)))
+            logits = answer(pool(values, there)[0]).unflatten(1, (-1, len(Severity)))
             weighted_loss(logits, wanted, None).backward()
             optimiser.step()
     return pool.eval()

@@ -57,7 +57,7 @@ def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
 
 @pytest.fixture
 def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
-    monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: cohort())
+    monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: cohort(48))
     recipe = read_grid("s3")
     chosen = {
         ("svc", "smote"), ("lightgbm", "smote"), ("network", "weights"), ("xgboost", "smote"),
@@ -125,14 +125,19 @@ def test_another_grid_in_the_folder_is_refused(grid: GridRecipe, tmp_path: Path)
         run_grid(replace(few, seed=1), tmp_path, out=tmp_path / "o")
 
 
-def test_trained_attention_finds_the_slice_that_tells() -> None:
-    """One slice of sixteen, marked by its first number, tells by its second; the others' are noise as large."""
+@pytest.mark.parametrize("far", [0.0, 30.0])
+def test_trained_attention_finds_the_slice_that_tells(far: float) -> None:
+    """One slice of sixteen, marked by its first number, tells by its second; the others' are noise as large.
+
+    Vectors of an encoder lie far from zero, and close together: attention must find the slice there, too.
+    """
     recipe = read_grid("s3")
     network = replace(recipe.network, epochs=150, hidden=16, learning_rate=0.02)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(300, 16, WIDTH)).astype(np.float32)
     ill = rng.integers(2, size=300)
     values[np.arange(300), rng.integers(16, size=300), :2] = np.stack([np.full(300, 4), 4 * ill - 2], axis=1)
+    values += np.float32(far)
     tokens = Tokens(torch.from_numpy(values), torch.ones(300, 16, dtype=torch.bool))
     found = {}
     for pooling in Pooling:
