@@ -73,7 +73,7 @@ def grader(
         list[Path] | None,
         typer.Option(
             "--tested",
-            help="File of what 'stenograde score --json' printed of this bundle, for its card; goes on from OUT.",
+            help="What 'stenograde score --json' printed of this bundle, for its card; goes on from OUT; repeatable.",
         ),
     ] = None,
 ) -> None:
