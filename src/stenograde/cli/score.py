@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.errors import ConfigError, DatasetError
+from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
     from stenograde.evaluate.intervals import Interval
@@ -99,44 +99,25 @@ def _of_predictions(
     labels: Path, predictions: Path, *, draws: int, seed: int
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Score predictions; gives the numbers, and what prints them."""
-    from stenograde.datasets.rsna2024 import read_labels
-    from stenograde.datasets.submission import read_submission
-    from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
+    from stenograde.experiments.submission import score_submission
 
-    truth, said = read_labels(labels), read_submission(predictions)
-    studies = [name for name in truth if name in said]
-    known = [
-        {cell: severity for cell, severity in truth[name].items() if cell in said[name]} for name in studies
-    ]
-    scored = sum(map(len, known))
-    if not scored:
-        msg = f"{predictions} must hold predictions of cells that {labels} labels, got none"
-        raise DatasetError(msg)
-    answers = answers_of([said[name] for name in studies], known)
-    metric = rsna_score(answers, draws=draws, seed=seed)
-    area = severe_auc(answers, draws=draws, seed=seed)
-    counts = {
-        "n_studies": len(studies),
-        "scored_cells": scored,
-        "labelled_cells_without_prediction": sum(map(len, truth.values())) - scored,
-        "predictions_without_label": sum(map(len, said.values())) - scored,
-    }
+    scores = score_submission(labels, predictions, draws=draws, seed=seed)
     files = {"labels": str(labels), "predictions": str(predictions), "draws": draws, "seed": seed}
 
     def show() -> None:
         from stenograde.cli.progress import console_for_tables
 
         console = console_for_tables()
-        console.print(_table("metric of RSNA 2024, less is better", metric))
-        console.print(_table("AUC of severe", area))
-        told = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in counts.items())
-        console.print(told.removeprefix("n "), soft_wrap=True)
+        console.print(_table("metric of RSNA 2024, less is better", scores.score))
+        console.print(_table("AUC of severe", scores.auc))
+        console.print(
+            f"studies: {scores.n_studies}, scored cells: {scores.scored_cells}, labelled cells without prediction: "
+            f"{scores.labelled_cells_without_prediction}, predictions without label: "
+            f"{scores.predictions_without_label}",
+            soft_wrap=True,
+        )
 
-    shown = {
-        name: {part: asdict(one) for part, one in of.items()}
-        for name, of in (("score", metric), ("auc", area))
-    }
-    return {**files, **counts, **_plain(shown)}, show
+    return {**files, **_plain(asdict(scores))}, show
 
 
 def _print(name: str, scores: CohortScores) -> None:
