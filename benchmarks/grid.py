@@ -1,13 +1,15 @@
 """Times the classical heads of the grid against plain loops of scikit-learn, on the same vectors, folds and cells.
 
     python benchmarks/grid.py --vectors OUT/vectors/resnet50-minmax [--width 512] [--cells 6]
+    python benchmarks/grid.py --made-up 600 [--cells 3]
 
-VECTORS is a folder of vectors that ``stenograde experiment s3`` made. All sides fit the same rows: each head with
-SMOTE, and SVC with SVM-SMOTE, cell by cell and fold by fold, from the same tables of mean vectors. "Plain" are
-pipelines of scikit-learn and imbalanced-learn with each library's defaults but LightGBM's least leaf of 5, as the
-grid has it; "plain, as ours" gives trees the grid's steps and columns, so that what is left is work, not model. CPU
-seconds of one thread; macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the
-extras ``train`` and ``tabular``.
+VECTORS is a folder of vectors that ``stenograde experiment s3`` or ``s3-fusion`` made. A made-up table has three ranked
+classes for each cell, told by what few numbers have in common. All sides fit the same rows: each head with SMOTE, and
+SVC with SVM-SMOTE, cell by cell and fold by fold. "Plain" are pipelines of scikit-learn and imbalanced-learn with each
+library's defaults but LightGBM's least leaf of 5, as the grid has it; "plain, as ours" reduces numbers and cuts them
+into steps as the grid does, in each pipeline anew, so that what is left is work, not model. CPU seconds of one thread;
+macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the extras ``train`` and
+``tabular``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 from imblearn.over_sampling import SMOTE, SVMSMOTE
 from imblearn.pipeline import Pipeline
 from lightgbm import LGBMClassifier
+from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
@@ -51,7 +54,7 @@ Table = tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]
 
 def table_of(folder: Path, width: int, cells: int, folds: int) -> Table:
     """Return mean vectors of sagittal T2 with the labels of the cells whose rarest severity is the most frequent."""
-    names = json.loads((folder / "studies.json").read_text(encoding="utf-8"))
+    names = json.loads((folder / "studies.json").read_text(encoding="utf-8"))["names"]
     vectors, labels = [], []
     for name in names:
         with np.load(folder / f"{name}.npz") as stored:
@@ -64,6 +67,18 @@ def table_of(folder: Path, width: int, cells: int, folds: int) -> Table:
     kept = every[:, chosen]
     split = StratifiedKFold(folds, shuffle=True, random_state=0).split(kept, kept[:, 0])
     return np.stack(vectors), kept, list(split)
+
+
+def made_up(studies: int, width: int, cells: int, folds: int) -> Table:
+    """Return a table of 40 hidden numbers, mixed and with noise; each cell ranks by a few of them."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(studies, 40))
+    features = hidden @ rng.normal(size=(40, width)) + 3 * rng.normal(size=(studies, width))
+    severity = hidden[:, : 4 * cells].reshape(studies, cells, 4).sum(axis=2)
+    severity += 0.5 * rng.normal(size=severity.shape)
+    labels = np.stack([np.digitize(one, np.quantile(one, [0.7, 0.9])) for one in severity.T], axis=1)
+    split = StratifiedKFold(folds, shuffle=True, random_state=0).split(labels, labels[:, 0])
+    return features.astype(np.float32), labels, list(split)
 
 
 def ours(table: Table, head: Head, balance: Balance) -> np.ndarray:
@@ -88,22 +103,18 @@ def plain(table: Table, head: Head, balance: Balance, *, as_ours: bool = False) 
             near_border = balance is Balance.SVM_SMOTE and fewest > 5
             sampler = (SVMSMOTE if near_border else SMOTE)(k_neighbors=neighbours, random_state=0)
             model = plain_model(head, as_ours=as_ours)
-            steps = [("scale", StandardScaler()), ("balance", sampler), ("head", model)]
+            components = min(HeadConfig().components, len(train))
+            reduced = [("reduce", PCA(components, random_state=0))] if as_ours else []
+            steps = [("scale", StandardScaler()), *reduced, ("balance", sampler), ("head", model)]
             said[test, cell] = Pipeline(steps).fit(features[train], y).predict(features[test])
     return said
 
 
 def plain_model(head: Head, *, as_ours: bool) -> object:
-    """Return a head with its library's defaults, on one thread; or with the grid's steps and columns."""
+    """Return a head with its library's defaults, on one thread; or with the grid's steps."""
     grid = HeadConfig(head)
-    columns = {"colsample_bytree": grid.columns} if as_ours else {}
-    boosted = XGBClassifier(
-        n_estimators=100,
-        random_state=0,
-        n_jobs=1,
-        **columns,
-        **({"max_bin": grid.bins} if as_ours else {}),
-    )
+    steps = {"max_bin": grid.bins} if as_ours else {}
+    boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1, **steps)
     return {
         Head.SVC: SVC(random_state=0),
         Head.LIGHTGBM: LGBMClassifier(
@@ -111,7 +122,6 @@ def plain_model(head: Head, *, as_ours: bool) -> object:
             n_jobs=1,
             verbose=-1,
             min_child_samples=5,
-            **columns,
             **({"max_bin": grid.bins - 1} if as_ours else {}),
         ),
         Head.XGBOOST: boosted,
@@ -159,12 +169,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--vectors", type=Path, required=True)
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--vectors", type=Path)
+    data.add_argument("--made-up", type=int, metavar="STUDIES")
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--cells", type=int, default=6)
     parser.add_argument("--folds", type=int, default=3)
     asked = parser.parse_args()
-    table = table_of(asked.vectors, asked.width, asked.cells, asked.folds)
+    make, data = (table_of, asked.vectors) if asked.vectors else (made_up, asked.made_up)
+    table = make(data, asked.width, asked.cells, asked.folds)
     print(f"{len(table[0])} studies, {table[0].shape[1]} numbers, {asked.cells} cells, {asked.folds} folds\n")
     parts = [f"{side}: {what}" for side in SIDES for what in ("CPU s", "macro F1", "MB")]
     print(f"| head, balancing | {' | '.join(parts)} | times plain | times plain, as ours |")

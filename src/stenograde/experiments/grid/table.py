@@ -68,9 +68,12 @@ def _finding(result: GridResult) -> str:
     best = result.rows[0]
     plain = max(result.baselines, key=lambda one: one.scores["macro_f1"][0])
     words = {row.key: _words(row, result.recipe) for row in result.recipe.rows}[best.key]
+    ranked = max(result.baselines, key=lambda one: one.scores["macro_auc"][0])
+    above = sum(row.scores["macro_auc"][1] > ranked.scores["macro_auc"][0] for row in result.rows)
     return (
         f"Best macro F1 {shown(best.scores['macro_f1'])}: {words}. Best answer that needs no picture "
-        f"({plain.key}): {shown(plain.scores['macro_f1'])}."
+        f"({plain.key}): {shown(plain.scores['macro_f1'])}. By macro AUC, {above} of {len(result.rows)} rows have an "
+        f"interval above what needs no picture ({ranked.key}): {shown(ranked.scores['macro_auc'])}."
     )
 
 
