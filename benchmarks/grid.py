@@ -6,8 +6,8 @@
 VECTORS is a folder of vectors that ``stenograde experiment s3`` or ``s3-fusion`` made. A made-up table has three ranked
 classes for each cell, told by what few numbers have in common. All sides fit the same rows: each head with SMOTE, and
 SVC with SVM-SMOTE, cell by cell and fold by fold. "Plain" are pipelines of scikit-learn and imbalanced-learn with each
-library's defaults but LightGBM's least leaf of 5, as the grid has it; "plain, as ours" reduces numbers and cuts them
-into steps as the grid does, in each pipeline anew, so that what is left is work, not model. CPU seconds of one thread;
+library's defaults but LightGBM's least leaf of 5, as the grid has it; "plain, as ours" gives trees
+the grid's steps and columns, so that what is left is work, not model. CPU seconds of one thread;
 macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the extras ``train`` and
 ``tabular``.
 """
@@ -28,7 +28,6 @@ import numpy as np
 from imblearn.over_sampling import SMOTE, SVMSMOTE
 from imblearn.pipeline import Pipeline
 from lightgbm import LGBMClassifier
-from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
@@ -103,18 +102,17 @@ def plain(table: Table, head: Head, balance: Balance, *, as_ours: bool = False) 
             near_border = balance is Balance.SVM_SMOTE and fewest > 5
             sampler = (SVMSMOTE if near_border else SMOTE)(k_neighbors=neighbours, random_state=0)
             model = plain_model(head, as_ours=as_ours)
-            components = min(HeadConfig().components, len(train))
-            reduced = [("reduce", PCA(components, random_state=0))] if as_ours else []
-            steps = [("scale", StandardScaler()), *reduced, ("balance", sampler), ("head", model)]
+            steps = [("scale", StandardScaler()), ("balance", sampler), ("head", model)]
             said[test, cell] = Pipeline(steps).fit(features[train], y).predict(features[test])
     return said
 
 
 def plain_model(head: Head, *, as_ours: bool) -> object:
-    """Return a head with its library's defaults, on one thread; or with the grid's steps."""
+    """Return a head with its library's defaults, on one thread; or with the grid's steps and columns."""
     grid = HeadConfig(head)
+    columns = {"colsample_bytree": grid.columns} if as_ours else {}
     steps = {"max_bin": grid.bins} if as_ours else {}
-    boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1, **steps)
+    boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1, **columns, **steps)
     return {
         Head.SVC: SVC(random_state=0),
         Head.LIGHTGBM: LGBMClassifier(
@@ -122,6 +120,7 @@ def plain_model(head: Head, *, as_ours: bool) -> object:
             n_jobs=1,
             verbose=-1,
             min_child_samples=5,
+            **columns,
             **({"max_bin": grid.bins - 1} if as_ours else {}),
         ),
         Head.XGBOOST: boosted,

@@ -1,4 +1,4 @@
-"""Classical heads: vectors to the severity of each cell, reduced, balanced and fitted within one training fold."""
+"""Classical heads: vectors to the severity of each cell, scaled, balanced and fitted within one training fold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from imblearn.pipeline import Pipeline
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -47,11 +46,11 @@ class HeadConfig:
     trees: int = 100
     bags: int = 10
     """Of :attr:`Head.BAGGED_XGBOOST`."""
-    components: int = 64
-    """Principal components that the numbers are reduced to, once for all cells, where there are more; no more than
-    there are samples. Vectors of slices have many times more, and a tree's time goes into looking through them."""
     bins: int = 32
-    """Steps into which trees cut each number. With a few hundred samples the libraries' 256 are hardly fewer."""
+    """Steps into which trees cut each number. With a few hundred samples most of a tree's time goes into looking
+    through steps, and the libraries' 256 are hardly more than there are samples."""
+    columns: float = 0.25
+    """Share of the numbers that each tree is shown; vectors of slices have many times more than there are samples."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,9 +58,8 @@ class HeadConfig:
             got = f"{self.trees}, {self.bags}, {self.keep}"
             msg = f"a head needs trees and bags of 1 or more and keep in (0, 1], got {got}"
             raise ValueError(msg)
-        if not 2 <= self.bins <= 256 or self.components < 1:
-            got = f"{self.bins}, {self.components}"
-            msg = f"a head needs bins from 2 to 256 and components of 1 or more, got {got}"
+        if not 2 <= self.bins <= 256 or not 0 < self.columns <= 1:
+            msg = f"trees need bins from 2 to 256 and columns in (0, 1], got {self.bins}, {self.columns}"
             raise ValueError(msg)
         if self.ordinal and self.head is Head.SVC:
             msg = "ordinal must be false for svc, whose margins are no probabilities; choose another head"
@@ -72,7 +70,7 @@ class HeadConfig:
 
 
 class CellHeads:
-    """One model for each cell, fitted side by side on numbers that are scaled and reduced once for all.
+    """One model for each cell, fitted side by side.
 
     Parameters
     ----------
@@ -104,14 +102,8 @@ class CellHeads:
         if len(features) != len(labels):
             msg = f"features and labels must be as many, got {len(features)} and {len(labels)}"
             raise ValueError(msg)
-        steps = [("scale", StandardScaler())]
-        if self.config.components < features.shape[1]:
-            components = min(self.config.components, len(features))
-            steps.append(("reduce", PCA(components, random_state=self.config.seed)))
-        self.reduction = Pipeline(steps)
-        reduced = self.reduction.fit_transform(features)
         self.models = Parallel(n_jobs=self.jobs)(
-            delayed(_fitted)(reduced, labels[:, cell], self.config) for cell in range(labels.shape[1])
+            delayed(_fitted)(features, labels[:, cell], self.config) for cell in range(labels.shape[1])
         )
         return self
 
@@ -121,8 +113,7 @@ class CellHeads:
         Probabilities for trees; for SVC margins of one class against the rest, which rank but are no probabilities. A
         severity that was not among a cell's training labels has the lowest score there is.
         """
-        reduced = self.reduction.transform(features)
-        return np.stack([_scores(model, reduced, self.classes) for model in self.models], axis=1)
+        return np.stack([_scores(model, features, self.classes) for model in self.models], axis=1)
 
 
 class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -159,7 +150,7 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def head_pipeline(config: HeadConfig) -> Pipeline:
-    """Return what one cell is fitted with: balancing (of training rows alone), then the model."""
+    """Return what one cell is fitted with: scaling, then balancing (of training rows alone), then the model."""
     balanced = FunctionSampler(
         func=resampled,
         kw_args={"balance": config.balance, "keep": config.keep, "seed": config.seed},
@@ -168,6 +159,7 @@ def head_pipeline(config: HeadConfig) -> Pipeline:
     model = _model(config)
     return Pipeline(
         [
+            ("scale", StandardScaler()),
             ("balance", balanced),
             ("head", OrdinalClassifier(model) if config.ordinal else model),
         ]
@@ -232,6 +224,7 @@ def _model(config: HeadConfig) -> Any:
         return LGBMClassifier(
             n_estimators=config.trees,
             max_bin=config.bins - 1,
+            colsample_bytree=config.columns,
             min_child_samples=5,
             random_state=config.seed,
             n_jobs=1,
@@ -243,6 +236,7 @@ def _model(config: HeadConfig) -> Any:
         n_estimators=config.trees,
         tree_method="hist",
         max_bin=config.bins,
+        colsample_bytree=config.columns,
         random_state=config.seed,
         n_jobs=1,
     )
