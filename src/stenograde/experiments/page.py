@@ -136,7 +136,7 @@ def _finding(result: Result) -> str:
     if score.value is None:
         return "Nothing could be scored."
     claim = claims_of(result, arm).get("accuracy")
-    text = f"Accuracy {score.value:.2f}"
+    text = f"Accuracy {score.value:.2f}" if arm.part is None else f"{arm.part}: accuracy {score.value:.2f}"
     if score.low is not None and score.high is not None:
         text += f" ({score.low:.2f} to {score.high:.2f})"
     if claim is not None:

@@ -163,11 +163,11 @@ def _trials(
 def _sized(
     recipe: Recipe, samples: SampleSet, trials: tuple[Trial, ...], protocol: Protocol
 ) -> Iterator[tuple[str | None, tuple[Trial, ...]]]:
-    """Give the trials with as many patients in training as the recipe asks for, each with its name."""
+    """Give the trials with as many patients in training as the recipe asks for, each with its name, most first."""
     sizes = recipe.protocols.patient.train_patients if protocol == "patient" else ()
     if not sizes:
         yield None, trials
-    for size in sizes:
+    for size in reversed(sizes):
         yield f"{size} patients", tuple(_with_patients(trial, samples, size, recipe) for trial in trials)
 
 

@@ -42,7 +42,7 @@ def test_by_patient_each_picture_is_tested_once_by_a_network_that_never_saw_its_
 def test_smaller_training_sets_lie_within_larger_ones_and_share_their_test() -> None:
     samples = canal_set(30)
     recipe = with_repeats(read_recipe("s1"), train_patients=(6, 20))
-    small, large = plan_arms(recipe, samples, "patient")
+    large, small = plan_arms(recipe, samples, "patient")
     (plain,) = plan_arms(read_recipe("s1"), samples, "patient")
     assert (small.part, small.key, large.part) == ("6 patients", "6-patients", "20 patients")
     for few, many, every in zip(small.trials, large.trials, plain.trials, strict=True):
