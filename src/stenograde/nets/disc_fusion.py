@@ -6,7 +6,9 @@ Each crop becomes a vector; trained attention weighs those that are there (Ilse 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -77,14 +79,52 @@ class DiscFusion(nn.Module):
         extra : tensor of shape (n, series + levels), float
             1 where there is a crop, else 0; then the level, one of them 1.
         """
+        return self.answer(self.vectors(crops), extra)
+
+    def vectors(self, crops: Tensor) -> Tensor:
+        """Return the vector of each crop, shape (n, series, width)."""
+        each = [
+            self.encoders[encoder](crops[:, k : k + 1]) + self.kinds[k]
+            for k, encoder in enumerate(self.config.encoder_of_series)
+        ]
+        return torch.stack(each, dim=1)
+
+    def answer(self, vectors: Tensor, extra: Tensor) -> Tensor:
+        """Return logits, shape (n, questions), from the vectors of the crops that are there."""
         series = len(self.config.encoder_of_series)
-        there, level = extra[:, :series] > 0, extra[:, series:]
-        vectors = torch.stack(
-            [
-                self.encoders[encoder](crops[:, k : k + 1]) + self.kinds[k]
-                for k, encoder in enumerate(self.config.encoder_of_series)
-            ],
-            dim=1,
-        )
-        joined, _ = self.pool(vectors, there)
-        return self.head(torch.cat([joined, level.to(joined.dtype)], dim=1))
+        joined, _ = self.pool(vectors, extra[:, :series] > 0)
+        return self.head(torch.cat([joined, extra[:, series:].to(joined.dtype)], dim=1))
+
+
+class EverySubset(nn.Module):
+    """Answers each disc with all its series and with every smaller set of them; the crops are looked at once.
+
+    Parameters
+    ----------
+    net : DiscFusion
+    series : sequence of bool
+        Which series it is fitted on.
+    """
+
+    subsets: Tensor
+
+    def __init__(self, net: DiscFusion, series: Sequence[bool]) -> None:
+        super().__init__()
+        self.net = net
+        kept = [
+            keep
+            for keep in product((1.0, 0.0), repeat=len(series))
+            if any(keep) and all(fitted or not one for one, fitted in zip(keep, series, strict=True))
+        ]
+        self.register_buffer("subsets", torch.tensor(kept), persistent=False)
+
+    def forward(self, crops: Tensor, extra: Tensor) -> Tensor:
+        """Return logits, shape (n, subsets, questions), all series first; NaN where none of a subset is there."""
+        vectors = self.net.vectors(crops)
+        there, level = extra.split([self.subsets.shape[1], extra.shape[1] - self.subsets.shape[1]], dim=1)
+        said = []
+        for keep in self.subsets:
+            left = there * keep
+            logits = self.net.answer(vectors, torch.cat([left, level], dim=1))
+            said.append(torch.where((left > 0).any(dim=1, keepdim=True), logits, torch.nan))
+        return torch.stack(said, dim=1)

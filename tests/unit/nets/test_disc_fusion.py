@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from stenograde.nets.disc_fusion import DiscFusion, DiscFusionConfig  # noqa: E402
+from stenograde.nets.disc_fusion import DiscFusion, DiscFusionConfig, EverySubset  # noqa: E402
 
 SMALL = DiscFusionConfig(widths=(32, 32), hidden=8)
 
@@ -24,6 +24,25 @@ def test_a_missing_crop_does_not_matter_and_all_questions_are_answered() -> None
         other[:, 0] += 1
         assert not torch.allclose(said, net(other, extra))
     assert said.shape == (4, 7)
+
+
+def test_every_subset_is_answered_as_if_no_more_were_there() -> None:
+    torch.manual_seed(0)
+    net = DiscFusion(SMALL).eval()
+    both = EverySubset(net, [True, False, True]).eval()
+    crops = torch.randn(2, 3, 32, 40)
+    level = [0.0, 0, 0, 1, 0]
+    extra = torch.tensor([[1.0, 0, 1, *level], [0, 0, 1, *level]])
+    with torch.inference_mode():
+        said = both(crops, extra)
+        assert said.shape == (2, 3, 7)
+        torch.testing.assert_close(said[:, 0], net(crops, extra))
+        for place, kept in ((1, [1.0, 0, 0]), (2, [0.0, 0, 1])):
+            alone = net(crops[:1], torch.tensor([[*kept, *level]]))
+            torch.testing.assert_close(said[:1, place], alone)
+    # of the second disc the first series is not there, and so neither is that subset
+    assert torch.isnan(said[1, 1]).all()
+    assert not torch.isnan(said[1, [0, 2]]).any()
 
 
 def test_series_of_like_contrast_share_an_encoder() -> None:

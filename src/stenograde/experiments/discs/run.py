@@ -29,11 +29,10 @@ from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.experiments.discs.store import DIGEST, RECIPE
 from stenograde.experiments.recipe import plain
 from stenograde.files import write_whole
-from stenograde.nets.disc_fusion import DiscFusion
+from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
 from stenograde.train.batches import made_ahead
 from stenograde.train.fit_config import Batch, FitConfig, Report
-from stenograde.train.fusion import some_left_out
 from stenograde.train.loop import fit
 from stenograde.train.made_once import keep_settings
 from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
@@ -180,11 +179,26 @@ def answers_of(
 
 
 def yes_or_no_loss(output: Tensor, batch: Batch) -> Tensor:
-    """Return the mean logarithmic loss of yes or no; questions that nobody answered do not count."""
-    target = batch["target"]
-    known = ~torch.isnan(target)
-    each = functional.binary_cross_entropy_with_logits(output, torch.nan_to_num(target), reduction="none")
-    return (each * known).sum() / known.sum().clamp(min=1)
+    """Return the mean logarithmic loss of yes or no: all series count as much as all smaller sets together.
+
+    Questions that nobody answered, and sets of which no series is there, do not count.
+
+    Parameters
+    ----------
+    output : tensor of shape (n, subsets, questions)
+        By :class:`~stenograde.nets.disc_fusion.EverySubset`.
+    batch : dict
+        ``target`` of shape (n, questions), NaN without an answer.
+    """
+    target = batch["target"][:, None].expand_as(output)
+    known = ~torch.isnan(target) & ~torch.isnan(output)
+    # replaced before the loss, as a NaN that is left out still spoils the gradient
+    said, wanted = torch.where(known, output, 0), torch.where(known, target, 0)
+    each = functional.binary_cross_entropy_with_logits(said, wanted, reduction="none") * known
+    whole = each[:, 0].sum() / known[:, 0].sum().clamp(min=1)
+    if output.shape[1] == 1:
+        return whole
+    return (whole + each[:, 1:].sum() / known[:, 1:].sum().clamp(min=1)) / 2
 
 
 def _fitted(
@@ -204,16 +218,15 @@ def _fitted(
             report(folder.name, done, recipe.fit.epochs, getattr(record, "loss", None))
 
     batches = _DiscBatches(discs, there, seen, recipe.fit, recipe.augment)
-    net = fit(
-        DiscFusion(recipe.net), batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress
-    ).net
-    assert isinstance(net, DiscFusion)
-    return net.to("cpu").eval()
+    net = EverySubset(DiscFusion(recipe.net), _keep(series).tolist())
+    fitted = fit(net, batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress).net
+    assert isinstance(fitted, EverySubset)
+    return fitted.net.to("cpu").eval()
 
 
 @dataclass(frozen=True, eq=False)
 class _DiscBatches:
-    """Shuffled, changed discs, half of them with series left out; by the seed and the epoch alone."""
+    """Shuffled, changed discs; by the seed and the epoch alone."""
 
     discs: DiscSet
     there: NDArray[np.bool_]
@@ -233,10 +246,9 @@ class _DiscBatches:
             crops = self.discs.crops[at]
             changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
             changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
-            there = some_left_out(self.there[at], rng)
             return {
                 "input": _inputs(changed),
-                "extra": _extra(there, [self.discs.levels[k] for k in at]),
+                "extra": _extra(self.there[at], [self.discs.levels[k] for k in at]),
                 "target": torch.from_numpy(self.discs.answers[at]),
             }
 

@@ -18,7 +18,7 @@ from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
 from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
-from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
 from stenograde.experiments.score_tables import as_markdown  # noqa: E402
@@ -124,6 +124,23 @@ def test_no_patient_is_on_both_sides_and_each_is_tested_once() -> None:
     assert sorted(tested) == list(range(60))
     with pytest.raises(DatasetError, match="at least 26 patients, got 12"):
         list(patient_folds(patients, 13, 0))
+
+
+def test_answers_and_sets_that_are_not_there_cost_nothing() -> None:
+    nan = float("nan")
+    output = torch.tensor([[[0.0, 9.0], [1.0, 2.0]], [[-1.0, 0.5], [nan, nan]]], requires_grad=True)
+    target = torch.tensor([[1.0, nan], [0.0, 1.0]])
+    loss = yes_or_no_loss(output, {"target": target})
+    loss.backward()
+
+    def lost(logit: float, yes: float) -> float:
+        return float(np.log1p(np.exp(-logit if yes else logit)))
+
+    whole = np.mean([lost(0.0, 1), lost(-1.0, 0), lost(0.5, 1)])
+    assert loss.item() == pytest.approx((whole + lost(1.0, 1)) / 2)
+    assert torch.isfinite(output.grad).all()
+    alone = yes_or_no_loss(output[:, :1], {"target": target})
+    assert alone.item() == pytest.approx(whole)
 
 
 def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
