@@ -207,7 +207,8 @@ def interval_plot(
     axes.tick_params("x", length=0, labelsize=9)
     axes.set_xlim(-0.5, len(ticks) - 0.5)
     axes.grid(axis="y", alpha=0.3)
-    _legend(axes)
+    # below the plot, as intervals may lie anywhere in it
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
     return _svg(figure, title)
 
 

@@ -29,10 +29,10 @@ QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
     "narrowing": ("Disc narrowing", 1),
     "herniation": ("Disc herniation", 1),
     "bulging": ("Disc bulging", 1),
-    "pfirrmann 2 or more": ("Pfirrman grade", 2),
-    "pfirrmann 3 or more": ("Pfirrman grade", 3),
-    "pfirrmann 4 or more": ("Pfirrman grade", 4),
-    "pfirrmann 5": ("Pfirrman grade", 5),
+    "Pfirrmann 2 or more": ("Pfirrman grade", 2),
+    "Pfirrmann 3 or more": ("Pfirrman grade", 3),
+    "Pfirrmann 4 or more": ("Pfirrman grade", 4),
+    "Pfirrmann 5": ("Pfirrman grade", 5),
 }
 """What is asked of a disc: yes where this column of ``radiological_gradings.csv`` is at least this value."""
 

@@ -54,7 +54,7 @@ TESTS: Final = {
 LEVEL_PRIOR: Final = "level prior"
 """The answer that needs no picture."""
 
-SHOWN: Final = ("narrowing", "herniation", "bulging", "pfirrmann 4 or more")
+SHOWN: Final = ("narrowing", "herniation", "bulging", "Pfirrmann 4 or more")
 """Questions of the table."""
 
 CLASSES: Final = ("no", "yes")
