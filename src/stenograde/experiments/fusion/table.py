@@ -13,9 +13,19 @@ from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUT
 from stenograde.experiments.fusion.run import FusionResult, missing_one
 from stenograde.experiments.score_tables import Score, ScoreTable, write_tables
 from stenograde.terms import Role
+from stenograde.train.pseudo_modality import Imputation
 
 SHORT = {Role.SAGITTAL_T1: "T1", Role.SAGITTAL_T2_STIR: "T2", Role.AXIAL_T2: "axial"}
 """Series in the head of a column."""
+
+
+_DRAWN = (Imputation.MEAN, Imputation.RIDGE)
+"""Imputations in the figure: the least that can be done, and the best."""
+
+_ON_COMPLETE = {
+    name: f"{name.split(',')[0]}, fitted on complete studies" for name in (*OURS_IMPUTED, *IMPUTED)
+}
+"""With all series there nothing is imputed, and all that stand in front of one net are that net."""
 
 
 def write_fusion(result: FusionResult, out: Path) -> Path:
@@ -51,10 +61,11 @@ def lost_with_one_missing(result: FusionResult, name: str) -> float:
 
 
 def _all_series(result: FusionResult) -> ScoreTable:
-    scores = {name: each[0] for name, each in result.scores.items()}
+    scores = {_ON_COMPLETE.get(name, name): each[0] for name, each in result.scores.items()}
     scores |= {name: result.scores[OURS][k] for name, k in GIVEN_ONE.items()}
+    behind = {_ON_COMPLETE.get(name, name): one for name, one in result.behind.items()}
     rows = tuple(
-        (name, (_score(scores[name]), "–" if name == OURS else _score(result.behind[name])))
+        (name, (_score(scores[name]), "–" if name == OURS else _score(behind[name])))
         for name in sorted(scores, key=lambda name: scores[name].value)
     )
     note = (
@@ -74,13 +85,13 @@ def _patterns(result: FusionResult) -> ScoreTable:
     rows: list[tuple[str, tuple[Score | str, ...]]] = []
     for name in ways:
         scores = tuple(_score(one) for one in result.scores[name])
-        rows.append((name, (*scores, f"{lost_with_one_missing(result, name):+.3f}")))
+        rows.append((name, (*scores, f"{lost_with_one_missing(result, name):+z.3f}")))
     note = "The same metric with only these series there; the last column is the mean over the three ways to lack one."
     return ScoreTable("Every pattern of series", head, tuple(rows), note)
 
 
 def _patterns_drawn(result: FusionResult) -> Figure:
-    ways = (OURS, next(iter(OURS_IMPUTED)), *PUBLISHED, MASKED)
+    ways = (OURS, *(name for name, how in OURS_IMPUTED.items() if how in _DRAWN), *PUBLISHED)
     ticks = ["\n".join(SHORT[role] for role in pattern) for pattern in PATTERNS]
     groups = {name: [_score(one) for one in result.scores[name]] for name in ways}
     return drawn(
@@ -105,13 +116,14 @@ def _cosines(result: FusionResult) -> ScoreTable:
 
 def _finding(result: FusionResult) -> str:
     ours = result.scores[OURS][0]
-    beaten = [name for name, one in result.behind.items() if one.low > 0]
+    behind = {_ON_COMPLETE.get(name, name): one for name, one in result.behind.items()}
+    beaten = [name for name, one in behind.items() if one.low > 0]
     masked, *imputed = (lost_with_one_missing(result, name) for name in (OURS, *OURS_IMPUTED))
     told = ", ".join(
         f"{how.value} {lost:+.3f}" for how, lost in zip(OURS_IMPUTED.values(), imputed, strict=True)
     )
     return (
-        f"Ours with all series: {ours}; better than {len(beaten)} of {len(result.behind)} other ways by an interval "
+        f"Ours with all series: {ours}; better than {len(beaten)} of {len(behind)} other ways by an interval "
         f"above zero. With one series missing it loses {masked:+.3f} by masking; by imputation: {told}."
     )
 
