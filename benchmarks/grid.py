@@ -110,7 +110,7 @@ def plain(table: Table, head: Head, balance: Balance, *, as_ours: bool = False) 
 def plain_model(head: Head, *, as_ours: bool) -> object:
     """Return a head with its library's defaults, on one thread; or with the grid's steps and columns."""
     grid = HeadConfig(head)
-    columns = {"colsample_bytree": grid.columns} if as_ours else {}
+    columns = {"colsample_bytree": grid.shown_columns} if as_ours else {}
     steps = {"max_bin": grid.bins} if as_ours else {}
     boosted = XGBClassifier(n_estimators=100, random_state=0, n_jobs=1, **columns, **steps)
     return {
