@@ -6,10 +6,9 @@
 VECTORS is a folder of vectors that ``stenograde experiment s3`` or ``s3-fusion`` made. A made-up table has three ranked
 classes for each cell, told by what few numbers have in common. All sides fit the same rows: each head with SMOTE, and
 SVC with SVM-SMOTE, cell by cell and fold by fold. "Plain" are pipelines of scikit-learn and imbalanced-learn with each
-library's defaults but LightGBM's least leaf of 5, as the grid has it; "plain, as ours" gives trees
-the grid's steps and columns, so that what is left is work, not model. CPU seconds of one thread;
-macro F1 over all folds, the mean over cells; the peak of memory of each process. Needs the extras ``train`` and
-``tabular``.
+library's defaults but LightGBM's least leaf of 5, as the grid has it; "plain, as ours" gives trees the grid's steps and
+columns, so that what is left is work, not model. CPU seconds of one thread; macro F1 over all folds, the mean over
+cells; the peak of memory of each process. Needs the extras ``train`` and ``tabular``.
 """
 
 from __future__ import annotations

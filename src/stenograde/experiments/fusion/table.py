@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from stenograde.evaluate.intervals import Interval
@@ -61,9 +62,9 @@ def lost_with_one_missing(result: FusionResult, name: str) -> float:
 
 
 def _all_series(result: FusionResult) -> ScoreTable:
-    scores = {_ON_COMPLETE.get(name, name): each[0] for name, each in result.scores.items()}
+    scores = _told_once({name: each[0] for name, each in result.scores.items()})
     scores |= {name: result.scores[OURS][k] for name, k in GIVEN_ONE.items()}
-    behind = {_ON_COMPLETE.get(name, name): one for name, one in result.behind.items()}
+    behind = _told_once(result.behind)
     rows = tuple(
         (name, (_score(scores[name]), "–" if name == OURS else _score(behind[name])))
         for name in sorted(scores, key=lambda name: scores[name].value)
@@ -116,7 +117,7 @@ def _cosines(result: FusionResult) -> ScoreTable:
 
 def _finding(result: FusionResult) -> str:
     ours = result.scores[OURS][0]
-    behind = {_ON_COMPLETE.get(name, name): one for name, one in result.behind.items()}
+    behind = _told_once(result.behind)
     beaten = [name for name, one in behind.items() if one.low > 0]
     masked, *imputed = (lost_with_one_missing(result, name) for name in (OURS, *OURS_IMPUTED))
     told = ", ".join(
@@ -126,6 +127,11 @@ def _finding(result: FusionResult) -> str:
         f"Ours with all series: {ours}; better than {len(beaten)} of {len(behind)} other ways by an interval "
         f"above zero. With one series missing it loses {masked:+.3f} by masking; by imputation: {told}."
     )
+
+
+def _told_once(of_ways: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Return what was reached with all series there, once for each net."""
+    return {_ON_COMPLETE.get(name, name): one for name, one in of_ways.items()}
 
 
 def _score(one: Interval) -> Score:
