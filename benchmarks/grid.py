@@ -68,10 +68,10 @@ def table_of(folder: Path, width: int, cells: int, folds: int) -> Table:
 
 
 def made_up(studies: int, width: int, cells: int, folds: int) -> Table:
-    """Return a table of 40 hidden numbers, mixed and with noise; each cell ranks by a few of them."""
+    """Return a table of 40 hidden numbers or more, mixed and with noise; each cell ranks by four of its own."""
     rng = np.random.default_rng(0)
-    hidden = rng.normal(size=(studies, 40))
-    features = hidden @ rng.normal(size=(40, width)) + 3 * rng.normal(size=(studies, width))
+    hidden = rng.normal(size=(studies, max(40, 4 * cells)))
+    features = hidden @ rng.normal(size=(hidden.shape[1], width)) + 3 * rng.normal(size=(studies, width))
     severity = hidden[:, : 4 * cells].reshape(studies, cells, 4).sum(axis=2)
     severity += 0.5 * rng.normal(size=severity.shape)
     labels = np.stack([np.digitize(one, np.quantile(one, [0.7, 0.9])) for one in severity.T], axis=1)
