@@ -6,7 +6,7 @@
 Pictures of 256 x 256, one thread, pictures per CPU second; methods take turns, medians over rounds. Keras changes the
 three equal channels that the document feeds it, as float32; a row with one channel stands beside it. Ours changes the
 one grey channel and repeats it when the batch is put together; "to tensors" includes that, the order of the pictures
-and normalisation: all that :class:`stenograde.train.batches.PictureBatches` does. Needs the extra ``train``.
+and normalisation: all that :class:`stenograde.train.pictures.batches.PictureBatches` does. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import torch
 from workers import keras_worker
 
 from stenograde.images.pictures import InputConfig
-from stenograde.train.allocator import keep_freed_memory
-from stenograde.train.batches import BatchConfig, PictureBatches
-from stenograde.train.fit_config import FitConfig
-from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
+from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.train.loop.fit_config import FitConfig
+from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
+from stenograde.train.pictures.batches import BatchConfig, PictureBatches
 
 AUGMENT = PictureAugment(shift=0.1, zoom=0.1, flip="horizontal")
 FIRST = "Keras ImageDataGenerator, 3 channels"

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from stenograde.datasets.phantom.cervical import (
+from stenograde.datasets.picture_files import pictures_in, read_picture
+from stenograde.phantom.neck import (
     OBLIQUES,
     FilmProtocol,
     NeckCohort,
@@ -27,7 +28,6 @@ from stenograde.datasets.phantom.cervical import (
     take_film,
     write_necks,
 )
-from stenograde.datasets.picture_files import pictures_in, read_picture
 
 EDGE_PX = 400
 """Films are compared as squares of this edge: the middle of each, as wide as it is high."""

@@ -30,7 +30,7 @@ def lap(name):
     global start
     now = time.perf_counter(); laps[name] = now - start; start = now
 import stenograde
-from stenograde.dicom.read import read_study
+from stenograde.dicom.read.studies import read_study
 from stenograde.levels.measure import measure_canal
 from stenograde.levels.sac import measure_sac
 from stenograde.predict.bundle import default_bundle

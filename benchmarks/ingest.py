@@ -40,9 +40,9 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.uid import RLELossless
 
-from stenograde.dicom.files import find_files
-from stenograde.dicom.instances import read_instance
-from stenograde.dicom.read import read_study
+from stenograde.dicom.read.files import find_files
+from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.studies import read_study
 from stenograde.terms import Role
 
 warnings.simplefilter("ignore")  # the peers' warnings about the study are not what is measured

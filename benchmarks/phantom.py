@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from stenograde.datasets.phantom import ContrastMode, ProtocolMix, write_cohort
+from stenograde.phantom import ContrastMode, ProtocolMix, write_cohort
 
 
 def main() -> None:

@@ -24,7 +24,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from stenograde.datasets.phantom import (
+from stenograde.datasets.picture_files import read_picture
+from stenograde.evaluate.intervals import interval_of, patient_weights
+from stenograde.evaluate.metrics import weighted_auc
+from stenograde.images.resample import resample
+from stenograde.phantom import (
     ContrastMode,
     ProtocolMix,
     draw_protocol,
@@ -32,10 +36,6 @@ from stenograde.datasets.phantom import (
     plan_study,
     render_series,
 )
-from stenograde.datasets.picture_files import read_picture
-from stenograde.evaluate.intervals import interval_of, patient_weights
-from stenograde.evaluate.metrics import weighted_auc
-from stenograde.images.resample import resample
 from stenograde.predict.bundle import default_bundle
 from stenograde.predict.locate import mark_picture
 from stenograde.terms import Role, Structure
@@ -227,7 +227,7 @@ def _contrast(slices: list[Slice]) -> str:
 
 def study_contrast(folder: Path) -> dict[str, float]:
     """Return the contrast of the middle slice of each sagittal series of a study."""
-    from stenograde.dicom.read import read_study
+    from stenograde.dicom.read.studies import read_study
     from stenograde.geometry import spacing_mm
 
     out = {}

@@ -5,10 +5,10 @@
 
 Same layers (parameters are counted and compared), same batch, random pictures of 256 x 256 x 3 in memory. Every method
 is a process of its own; one round runs each once, in turn, and the tables show medians over rounds. "stenograde" is
-:func:`stenograde.train.loop.fit` and :func:`stenograde.train.inference.predict_probabilities` themselves. The peaks of
-matrix products and convolutions are measured in between, in the same rounds. ``--learn N`` also trains each method from
-scratch on made-up pictures and compares their accuracies on others. Needs the extra ``train`` and 4 to 6 GB of
-memory per method; ``--methods`` names fewer.
+:func:`stenograde.train.loop.fit.fit` and :func:`stenograde.experiments.pictures.inference.predict_probabilities`
+themselves. The peaks of matrix products and convolutions are measured in between, in the same rounds. ``--learn N``
+also trains each method from scratch on made-up pictures and compares their accuracies on others. Needs the extra
+``train`` and 4 to 6 GB of memory per method; ``--methods`` names fewer.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from workers import Worker, keras_worker
 
+from stenograde.experiments.pictures.inference import predict_probabilities
 from stenograde.images.pictures import InputConfig
 from stenograde.nets.five_block_cnn import FiveBlockCnn, FiveBlockConfig
-from stenograde.train.allocator import keep_freed_memory
-from stenograde.train.batches import BatchConfig, PictureBatches, PlainBatches
-from stenograde.train.inference import predict_probabilities
-from stenograde.train.loop import Batch, FitConfig, fit
-from stenograde.train.loss import LossConfig, build_loss
+from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.train.loop.fit import Batch, FitConfig, fit
+from stenograde.train.loop.loss import LossConfig, build_loss
+from stenograde.train.pictures.batches import BatchConfig, PictureBatches, PlainBatches
 
 OURS = {"stenograde, bf16": "bf16", "stenograde, fp32": "32"}
 PEERS = {

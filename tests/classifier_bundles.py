@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from stenograde.images.pictures import InputConfig, PictureConfig
 from stenograde.predict.classifier import ClassifierTable
 from stenograde.terms import Level
-from stenograde.train.bundle_toml import as_toml, weight_file
+from stenograde.train.weights.bundle_toml import as_toml, weight_file
 
 SIZE = (16, 16)
 SLOPE = np.array([[4.0, 0.0, -4.0]], np.float32)

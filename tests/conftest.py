@@ -104,7 +104,7 @@ def development_data() -> Path:
 @pytest.fixture(scope="session")
 def phantom_cohort(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Folder of one phantom patient in the layout of RSNA 2024; made once for all workers; read only."""
-    from stenograde.datasets.phantom import write_cohort
+    from stenograde.phantom import write_cohort
 
     base = tmp_path_factory.getbasetemp()
     # workers of one run have folders side by side; alone, the base is the run's own

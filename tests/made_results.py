@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stenograde.experiments.recipe import read_recipe
-from stenograde.experiments.result import (
+from stenograde.experiments.pictures.recipe import read_recipe
+from stenograde.experiments.pictures.result import (
     Arm,
     AtPrevalence,
     Baseline,

@@ -131,8 +131,9 @@ def tiny(name: str, **changes: Any) -> Any:
 
     ``changes`` are settings of the fit.
     """
-    from stenograde.experiments.protocols import with_repeats
-    from stenograde.experiments.recipe import NetChoice, overlaid, read_recipe
+    from stenograde.experiments.pictures.protocols import with_repeats
+    from stenograde.experiments.pictures.recipe import NetChoice, read_recipe
+    from stenograde.experiments.recipes.read import overlaid
 
     recipe = read_recipe(name, "quick")
     switches = {key: value for key, value in recipe.net.settings.items() if isinstance(value, bool)}

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stenograde.dicom.read import read_study
+    from stenograde.dicom.read.studies import read_study
     from stenograde.grades import StudyGrades
     from stenograde.predict.bundle import Bundle, default_bundle, load_bundle
     from stenograde.predict.grade import grade_study
@@ -33,7 +33,7 @@ _HOMES = {
     "grade_study": "stenograde.predict.grade",
     "load_bundle": "stenograde.predict.bundle",
     "locate_levels": "stenograde.predict.locate",
-    "read_study": "stenograde.dicom.read",
+    "read_study": "stenograde.dicom.read.studies",
 }
 
 __all__ = [

@@ -1,14 +1,22 @@
-"""The same work on many things, in this process or in several, given in order."""
+"""The same work on many things, in this process or in several, given in order; and how many cores there are."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use; all of the machine's where the system does not tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> Iterator[R]:

@@ -16,11 +16,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 from tests.dicom_files import NATIVE, T2, mr_dataset, picture, save, write_series
 
-from stenograde.dicom.decode import stored_pixels
-from stenograde.dicom.elements import WANTED
-from stenograde.dicom.files import StudyFile
-from stenograde.dicom.instances import read_instance
-from stenograde.dicom.read import read_study
+from stenograde.dicom.read.decode import stored_pixels
+from stenograde.dicom.read.elements import WANTED
+from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.studies import read_study
 from stenograde.errors import StudyError, UnreadableInstanceError
 
 SEEDS = (*NATIVE, RLELossless, JPEGLosslessSV1, JPEGLSLossless)

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from stenograde.cli import main
-from stenograde.datasets.phantom import FileOptions, Protocol, write_cohort
-from stenograde.datasets.phantom.dicom_files import Codec
+from stenograde.phantom import FileOptions, Protocol, write_cohort
+from stenograde.phantom.files.dicom_files import Codec
 from stenograde.report.as_json import schema
 
 SMALL = Protocol(

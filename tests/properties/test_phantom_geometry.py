@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stenograde import geometry
-from stenograde.datasets.phantom import Population, Protocol, make_patient
-from stenograde.datasets.phantom.acquisition import plan_study
+from stenograde.phantom import Population, Protocol, make_patient
+from stenograde.phantom.scanner.acquisition import plan_study
 from stenograde.terms import LUMBAR_MRI, Condition, Role
 
 _seeds = st.integers(min_value=0, max_value=2**32 - 1)

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from tests.dicom_files import T2, mr_dataset, picture, save
 
 from stenograde import geometry
-from stenograde.dicom.read import read_study
+from stenograde.dicom.read.studies import read_study
 from stenograde.study import Volume
 
 ROWS, COLUMNS = 6, 5

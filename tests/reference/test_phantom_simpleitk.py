@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stenograde.datasets.phantom import Protocol, write_cohort
+from stenograde.phantom import Protocol, write_cohort
 from stenograde.terms import Role
 
 sitk = pytest.importorskip("SimpleITK")

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stenograde.experiments.run import Step
+    from stenograde.experiments.pictures.run import Step
 
 
 class ProtocolName(StrEnum):
@@ -60,7 +60,7 @@ def list_recipes() -> None:
     import shutil
     import textwrap
 
-    from stenograde.experiments.catalogue import PROTOCOLS, entries
+    from stenograde.experiments.recipes.catalogue import PROTOCOLS, entries
 
     width = max(60, min(110, shutil.get_terminal_size((110, 24)).columns))
     for entry in entries():
@@ -126,7 +126,7 @@ def run(
 
     _need_training()
     from stenograde.cli.experiment_series import run_series
-    from stenograde.experiments.catalogue import kind_of
+    from stenograde.experiments.recipes.catalogue import kind_of
 
     kind = kind_of(recipe)
     if kind != "network":
@@ -141,11 +141,11 @@ def run(
         run_series(kind, recipe, data, out, size=size.value, folds=folds, weights=weights)
         return
     from stenograde.cli.experiment_series import start_of
-    from stenograde.experiments.data import Asked, read_data
-    from stenograde.experiments.protocols import with_repeats
-    from stenograde.experiments.recipe import read_recipe
-    from stenograde.experiments.run import run_experiment
-    from stenograde.experiments.table import as_markdown
+    from stenograde.experiments.pictures.data import Asked, read_data
+    from stenograde.experiments.pictures.protocols import with_repeats
+    from stenograde.experiments.pictures.recipe import read_recipe
+    from stenograde.experiments.pictures.run import run_experiment
+    from stenograde.experiments.pictures.table import as_markdown
 
     chosen = with_repeats(read_recipe(recipe, size.value), folds=folds, repeats=repeats)
     levels_by = chosen.protocols.published.levels_by if protocol is ProtocolName.PUBLISHED else "points"
@@ -188,8 +188,8 @@ def table(
 ) -> None:
     """Set results side by side as a Markdown table: the document, its split here, the split by patient."""
     _need_training()
-    from stenograde.experiments.result import read_result
-    from stenograde.experiments.table import protocols_table
+    from stenograde.experiments.pictures.result import read_result
+    from stenograde.experiments.pictures.table import protocols_table
 
     print(protocols_table([read_result(path) for path in results]))
 
@@ -210,11 +210,11 @@ def ship(
     from stenograde.cli.progress import fits_on_stderr
 
     _need_training()
-    from stenograde.experiments.data import Asked, read_data
-    from stenograde.experiments.recipe import read_recipe
-    from stenograde.experiments.result import read_result
-    from stenograde.experiments.ship import Shipping
-    from stenograde.experiments.ship import ship as ship_recipe
+    from stenograde.experiments.pictures.data import Asked, read_data
+    from stenograde.experiments.pictures.recipe import read_recipe
+    from stenograde.experiments.pictures.result import read_result
+    from stenograde.experiments.pictures.ship import Shipping
+    from stenograde.experiments.pictures.ship import ship as ship_recipe
 
     chosen = read_recipe(recipe, size.value)
     samples, _ = read_data(chosen.task, Asked(data))
@@ -232,4 +232,4 @@ def _need_training() -> None:
     from stenograde.cli.output import needs_extra
 
     with needs_extra("experiments need"):
-        import_module("stenograde.experiments.run")
+        import_module("stenograde.experiments.pictures.run")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stenograde.experiments.catalogue import Kind
     from stenograde.experiments.discs.crops import DiscSet
     from stenograde.experiments.discs.recipe import DiscRecipe
-    from stenograde.experiments.recipe import Size
+    from stenograde.experiments.recipes.catalogue import Kind
+    from stenograde.experiments.recipes.read import Size
 
 
 def run_series(
@@ -91,18 +91,17 @@ def score_held_out(result: Path, data: Path) -> None:
 def _run_grid(
     name: str, data: Path, out: Path, *, size: Size, folds: int | None, weights: str | None
 ) -> None:
-    import os
-
     from stenograde.cli.output import out_folder
     from stenograde.cli.progress import counts_on_stderr
     from stenograde.experiments.grid.recipe import read_grid
     from stenograde.experiments.grid.run import run_grid
     from stenograde.experiments.grid.table import table_of, write_grid
+    from stenograde.workers import n_cores
 
     grid = read_grid(name, size)
     grid = grid if folds is None else replace(grid, folds=folds)
     starts = starts_of(weights, grid.encoders)
-    jobs = len(os.sched_getaffinity(0))
+    jobs = n_cores()
     with counts_on_stderr() as report:
         result = run_grid(grid, data, out=out_folder(out), weights=starts, jobs=jobs, report=report)
     _show([table_of(result)], write_grid(result, out))
@@ -157,7 +156,7 @@ def _score_discs(recipe: DiscRecipe, discs: DiscSet, held_out: DiscSet | None, o
 
 
 def _show(tables: Any, page: Path) -> None:
-    from stenograde.experiments.score_tables import as_markdown
+    from stenograde.experiments.pages.score_tables import as_markdown
 
     print(as_markdown(tables))
     print(f"report: {page}")

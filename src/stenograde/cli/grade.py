@@ -78,7 +78,7 @@ def grade(
     One study is written directly into OUT, several into OUT/<study>. Exit code 0: all graded; 2: at least
     one could not be graded as given; 1: a fault of ours.
     """
-    from stenograde.dicom.series import read_roles
+    from stenograde.dicom.read.series import read_roles
     from stenograde.predict.bundle import bundle_at
 
     if every and study:
@@ -105,7 +105,7 @@ def _read_reference(table: Path) -> Mapping[str, Mapping[Cell, Severity]]:
 
 
 def _read_one(path: Path, study_uid: str | None, roles: Mapping[str, Role] | None) -> Study:
-    from stenograde.dicom.read import read_study
+    from stenograde.dicom.read.studies import read_study
 
     return read_study(path, study_uid=study_uid, roles=roles)
 
@@ -113,7 +113,7 @@ def _read_one(path: Path, study_uid: str | None, roles: Mapping[str, Role] | Non
 def _reader(
     study_uid: str | None, roles: Mapping[str, Role] | None, *, every: bool
 ) -> Callable[[Path], Sequence[Study]]:
-    from stenograde.dicom.read import read_studies
+    from stenograde.dicom.read.studies import read_studies
 
     if every:
         return lambda path: read_studies(path, roles=roles)

@@ -23,8 +23,8 @@ def inspect(
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""
     from stenograde.cli.progress import console_for_tables
-    from stenograde.dicom.read import read_studies, read_study
-    from stenograde.dicom.series import read_roles
+    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.studies import read_studies, read_study
 
     role_of = read_roles(roles) if roles else None
     found = (

@@ -111,8 +111,8 @@ def _in_nifti(path: Path, bundle: Bundle) -> _Located:
 
 def _in_study(path: Path, study_uid: str | None, roles: Path | None, bundle: Bundle) -> _Located:
     from stenograde.cli.picture_files import nifti_bytes
-    from stenograde.dicom.read import read_study
-    from stenograde.dicom.series import read_roles
+    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.studies import read_study
     from stenograde.geometry import to_ras
     from stenograde.predict.locate import locating_series, mark_volume
 

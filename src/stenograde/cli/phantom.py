@@ -108,7 +108,7 @@ def _write_lumbar(
 ) -> None:
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import build, read_toml
-    from stenograde.datasets.phantom import CohortConfig, ContrastMode, ProtocolMix, write_cohort
+    from stenograde.phantom import CohortConfig, ContrastMode, ProtocolMix, write_cohort
 
     if contrast is not None and contrast not in tuple(ContrastMode):
         msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
@@ -135,7 +135,7 @@ def _write_lumbar(
 
 def _write_cervical(folder: Path, patients: int, seed: int, *, films: Films, workers: int) -> None:
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.datasets.phantom.cervical import OBLIQUES, NeckCohort, write_necks
+    from stenograde.phantom.neck import OBLIQUES, NeckCohort, write_necks
 
     config = NeckCohort(views=OBLIQUES) if films is Films.OBLIQUES else NeckCohort()
     with progress_on_stderr("writing patients", total=patients) as advance:

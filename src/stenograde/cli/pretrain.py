@@ -47,10 +47,10 @@ def pretrain(
     from stenograde.datasets.unlabelled import read_unlabelled
 
     with needs_extra("pre-training needs"):
-        from stenograde.experiments.recipe import read_recipe
-        from stenograde.experiments.training import as_recipe
-        from stenograde.train.pretrain import PretrainConfig, write_pretrained
-        from stenograde.train.pretrain import pretrain as fit_encoder
+        from stenograde.experiments.pictures.recipe import read_recipe
+        from stenograde.experiments.pictures.training import as_recipe
+        from stenograde.train.pictures.pretrain import PretrainConfig, write_pretrained
+        from stenograde.train.pictures.pretrain import pretrain as fit_encoder
     if out.suffix != ".safetensors":
         msg = f"--out must be a file that ends in .safetensors, got {out}"
         raise ConfigError(msg)

@@ -15,7 +15,7 @@ from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
     from stenograde.evaluate.intervals import Interval
-    from stenograde.experiments.cohort import CohortScores
+    from stenograde.grading.cohort import CohortScores
 
 
 def score(
@@ -72,7 +72,7 @@ def _of_cohort(
     """Grade and score a cohort; gives the numbers, and what prints them."""
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.study_files import patient_folders
-    from stenograde.experiments.cohort import grade_cohort, score_cohort
+    from stenograde.grading.cohort import grade_cohort, score_cohort
     from stenograde.predict.bundle import bundle_at
 
     loaded = bundle_at(bundle)
@@ -99,7 +99,7 @@ def _of_predictions(
     labels: Path, predictions: Path, *, draws: int, seed: int
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Score predictions; gives the numbers, and what prints them."""
-    from stenograde.experiments.submission import score_submission
+    from stenograde.grading.submission import score_submission
 
     scores = score_submission(labels, predictions, draws=draws, seed=seed)
     files = {"labels": str(labels), "predictions": str(predictions), "draws": draws, "seed": seed}

@@ -47,7 +47,7 @@ def locator(
 
     with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
-        from stenograde.train.locator import LocatorTraining, make_virtual_slices, train_locator
+        from stenograde.train.locator.training import LocatorTraining, make_virtual_slices, train_locator
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
     slices, folder = read_spider(data), out_folder(out)
     with counts_on_stderr() as made:
@@ -89,7 +89,7 @@ def grader(
     from stenograde.predict.bundle import bundle_at
 
     with needs_extra("training needs"):
-        from stenograde.train.grader import GraderTraining, make_training_crops, train_grader
+        from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
     loaded = bundle_at(base)
     scores = [_read_scores(path) for path in tested or ()]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.dicom.decode import stored_pixels
-from stenograde.dicom.files import StudyFile
-from stenograde.dicom.instances import read_instance
+from stenograde.dicom.read.decode import stored_pixels
+from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.instances import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.datasets.picture_files import DicomPicture
-from stenograde.dicom.files import find_files
-from stenograde.dicom.instances import read_instance
-from stenograde.dicom.read import read_studies
-from stenograde.dicom.series import read_roles
+from stenograde.dicom.read.files import find_files
+from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.series import read_roles
+from stenograde.dicom.read.studies import read_studies
 from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
 

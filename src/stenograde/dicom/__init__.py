@@ -1,1 +1,1 @@
-"""Reads DICOM studies; the only home of pydicom (the PACS side and the phantom apart)."""
+"""DICOM in and out; with the PACS side and the phantom the only home of pydicom."""

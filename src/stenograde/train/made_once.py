@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from stenograde.datasets import phantom as phantom_package
-from stenograde.datasets.phantom import ContrastMode, Protocol, ProtocolMix, draw_protocol
 from stenograde.errors import ConfigError
 from stenograde.files import write_whole
+from stenograde.phantom import ContrastMode, Protocol, ProtocolMix, body, draw_protocol, scanner
 
 SETTINGS = "settings.json"
 """What the things in a folder were made by."""
 
-_WRITES_FILES = frozenset({"__init__", "cohort", "dicom_files", "gdcm_codec", "tables", "truth_table"})
-"""Modules of the phantom that no picture in memory goes through: they write what is rendered to files."""
+_HOMES = tuple(Path(one.__path__[0]) for one in (body, scanner))
+"""Where the code lies that every picture of a simulated patient goes through; files only write what is rendered."""
 
 
 def protocol_in(
@@ -33,8 +32,7 @@ def protocol_in(
 
 def settings_of(config: object, **more: object) -> dict[str, Any]:
     """Return what is made depends on; the phantom's own code too, as other code makes other patients."""
-    home = Path(phantom_package.__file__).parent
-    parts = [path for path in sorted(home.glob("*.py")) if path.stem not in _WRITES_FILES]
+    parts = [path for home in _HOMES for path in sorted(home.glob("*.py"))]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return {**as_plain(config), **as_plain(more), "phantom": code}
 

@@ -10,7 +10,7 @@ import pytest
 from tests.planted_pictures import axial, write_class_folders
 
 from stenograde.cli import main
-from stenograde.experiments.catalogue import RECIPES
+from stenograde.experiments.recipes.catalogue import RECIPES
 
 RECIPE = """
 name = "own"

@@ -54,9 +54,9 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
             raise IndexError
         return f"<title>{grades.study_uid}</title>{reference or ''}"
 
-    monkeypatch.setattr("stenograde.dicom.read.read_study", read_study)
+    monkeypatch.setattr("stenograde.dicom.read.studies.read_study", read_study)
     monkeypatch.setattr(
-        "stenograde.dicom.read.read_studies", lambda path, **_: (Study("1.1", ()), read_study(path))
+        "stenograde.dicom.read.studies.read_studies", lambda path, **_: (Study("1.1", ()), read_study(path))
     )
     monkeypatch.setattr("stenograde.predict.grade.grade_study", grade_study)
     monkeypatch.setattr("stenograde.report.as_html.as_html", as_html)

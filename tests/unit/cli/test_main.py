@@ -9,7 +9,6 @@ import pytest
 
 from stenograde import __version__
 from stenograde.cli import main
-from stenograde.datasets.phantom import ContrastMode, Population, ProtocolMix
 from stenograde.errors import (
     BundleError,
     ConfigError,
@@ -18,6 +17,7 @@ from stenograde.errors import (
     NoStudyError,
     UnreadableInstanceError,
 )
+from stenograde.phantom import ContrastMode, Population, ProtocolMix
 from stenograde.terms import Cell, Condition, Level, Severity, Side
 
 
@@ -67,7 +67,7 @@ def test_an_error_on_purpose_when_raised_then_it_is_one_line_and_exit_code_2(
         msg = "study must hold\n slices, got none"
         raise error(msg)
 
-    monkeypatch.setattr("stenograde.dicom.read.read_study", refuse)
+    monkeypatch.setattr("stenograde.dicom.read.studies.read_study", refuse)
     assert main(["inspect", str(tmp_path)]) == 2
     assert capsys.readouterr() == ("", "stenograde: study must hold slices, got none\n")
 
@@ -79,7 +79,7 @@ def test_any_other_error_when_raised_then_it_is_our_fault_and_its_text_is_not_sh
         msg = "DOE^JANE"
         raise KeyError(msg)
 
-    monkeypatch.setattr("stenograde.dicom.read.read_study", fail)
+    monkeypatch.setattr("stenograde.dicom.read.studies.read_study", fail)
     assert main(["inspect", str(tmp_path)]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("stenograde: a fault of ours: KeyError in cli/inspect.py line ")
@@ -93,7 +93,7 @@ def test_a_fault_when_debugging_then_its_trace_is_shown(
     def fail(*_: object, **__: object) -> None:
         raise KeyError
 
-    monkeypatch.setattr("stenograde.dicom.read.read_study", fail)
+    monkeypatch.setattr("stenograde.dicom.read.studies.read_study", fail)
     assert main(["--debug", "inspect", str(tmp_path)]) == 1
     assert "Traceback" in capsys.readouterr().err
 
@@ -114,7 +114,7 @@ def test_phantom_when_written_then_studies_and_answers_are_where_it_says(
         asked.append((out, settings.pop("patients"), settings.pop("seed"), settings.pop("cells")))
         settings["progress"](1)  # type: ignore[operator]
 
-    monkeypatch.setattr("stenograde.datasets.phantom.write_cohort", write)
+    monkeypatch.setattr("stenograde.phantom.write_cohort", write)
     out = tmp_path / "cohort"
     chosen = "left_neural_foraminal_narrowing_l5_s1=severe"
     assert main(["phantom", "--patients", "2", "--seed", "5", "--out", str(out), "--cell", chosen]) == 0
@@ -127,9 +127,7 @@ def test_phantom_when_a_config_is_given_then_patients_and_protocols_are_drawn_by
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr(
-        "stenograde.datasets.phantom.write_cohort", lambda _, **settings: asked.append(settings)
-    )
+    monkeypatch.setattr("stenograde.phantom.write_cohort", lambda _, **settings: asked.append(settings))
     config = tmp_path / "cohort.toml"
     config.write_text(
         "[population]\ntransitional_share = 0.5\n[mix]\nmissing_share = 0.25\n", encoding="utf-8"
@@ -162,7 +160,7 @@ def test_phantom_when_cervical_then_necks_are_written_and_the_manifest_is_named(
         asked.append((out, settings["patients"], settings["seed"], settings["workers"]))
         asked.append([view.value for view in settings["config"].views])  # type: ignore[attr-defined]
 
-    monkeypatch.setattr("stenograde.datasets.phantom.cervical.write_necks", write)
+    monkeypatch.setattr("stenograde.phantom.neck.write_necks", write)
     words = ["--region", "cervical", "--films", "obliques", "--workers", "2", "--seed", "3"]
     assert main(["phantom", "--patients", "4", "--out", str(tmp_path / "n"), *words]) == 0
     assert asked == [(tmp_path / "n", 4, 3, 2), ["rpo", "lpo"]]

@@ -13,8 +13,8 @@ from stenograde.cli import main
 
 pytest.importorskip("torch", reason="pre-training needs torch")
 
-from stenograde.experiments.catalogue import RECIPES
-from stenograde.experiments.recipe import read_recipe
+from stenograde.experiments.pictures.recipe import read_recipe
+from stenograde.experiments.recipes.catalogue import RECIPES
 from stenograde.nets.build import build_net
 from stenograde.nets.weights import load_weights
 

@@ -28,8 +28,8 @@ def test_locator_when_settings_are_given_then_training_gets_them(
         report("all", 1, 2, 0.5)  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.datasets.spider.read_spider", lambda data: f"slices of {data}")
-    monkeypatch.setattr("stenograde.train.locator.make_virtual_slices", make)
-    monkeypatch.setattr("stenograde.train.locator.train_locator", train)
+    monkeypatch.setattr("stenograde.train.locator.training.make_virtual_slices", make)
+    monkeypatch.setattr("stenograde.train.locator.training.train_locator", train)
     (tmp_path / "a.toml").write_text("folds = 3\n[first]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
     assert main(["train", "locator", *arguments, "--processes", "2"]) == 0
@@ -73,8 +73,8 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
         asked.append((out, crops, seed, base.stamp.name, tested))  # type: ignore[attr-defined]
         report("grader", 1, 2, 0.5)  # type: ignore[operator]
 
-    monkeypatch.setattr("stenograde.train.grader.make_training_crops", make)
-    monkeypatch.setattr("stenograde.train.grader.train_grader", train)
+    monkeypatch.setattr("stenograde.train.grader.training.make_training_crops", make)
+    monkeypatch.setattr("stenograde.train.grader.training.train_grader", train)
     (tmp_path / "a.toml").write_text("[fit]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--patients", "20", "--seed", "3", "--out", str(tmp_path / "b"), "--processes", "2"]
     scores = {"data": "COHORT", "whole studies": {"score": {}}}
@@ -133,7 +133,7 @@ def test_locator_when_torch_is_missing_then_the_extra_that_brings_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "stenograde.train.locator", raising=False)
+    monkeypatch.delitem(sys.modules, "stenograde.train.locator.training", raising=False)
     assert main(["train", "locator", "--data", "d", "--out", str(tmp_path / "b")]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(

@@ -13,7 +13,7 @@ from tests.picture_sets import save
 
 from stenograde.datasets import sagittal_slices
 from stenograde.datasets.sagittal_slices import mid_lateral_of, read_sagittal_slices, samples_of_volume
-from stenograde.dicom.read import read_study
+from stenograde.dicom.read.studies import read_study
 from stenograde.errors import DatasetError
 from stenograde.terms import Role, Weighting
 

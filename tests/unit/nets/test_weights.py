@@ -18,7 +18,7 @@ from stenograde.errors import BundleError  # noqa: E402
 from stenograde.nets.build import build_net  # noqa: E402
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig  # noqa: E402
 from stenograde.nets.weights import LEAST_SHARE, load_weights, read_weights  # noqa: E402
-from stenograde.train.checkpoint import write_weights  # noqa: E402
+from stenograde.train.loop.checkpoint import write_weights  # noqa: E402
 
 SHAPE = SmallResnetConfig(widths=(16, 32), depths=(1, 1))
 TABLE: dict[str, Any] = {

@@ -51,7 +51,7 @@ def test_prepare_when_a_level_must_be_known_then_none_is_refused(tmp_path: Path)
 
 
 def test_prepare_when_there_is_a_template_then_the_anatomy_is_cut_out(tmp_path: Path) -> None:
-    from stenograde.train.bundle_toml import weight_file
+    from stenograde.train.weights.bundle_toml import weight_file
 
     folder = tmp_path / "b"
     folder.mkdir()

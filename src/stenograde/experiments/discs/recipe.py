@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, SERIES, DiscCropConfig
-from stenograde.experiments.recipe import Size, read_as
+from stenograde.experiments.recipes.read import Size, read_as
 from stenograde.nets.disc_fusion import DiscFusionConfig
-from stenograde.train.fit_config import FitConfig
-from stenograde.train.picture_augment import PictureAugment
+from stenograde.train.loop.fit_config import FitConfig
+from stenograde.train.pictures.augment import PictureAugment
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ class DiscRecipe:
 
 
 def read_disc_recipe(name: str | Path = "s3-spider", size: Size = "quick") -> DiscRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
     return read_as(DiscRecipe, name, size)

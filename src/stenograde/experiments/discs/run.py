@@ -27,15 +27,15 @@ from stenograde.experiments.discs.crops import (
 )
 from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.experiments.discs.store import DIGEST, RECIPE
-from stenograde.experiments.recipe import plain
+from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
-from stenograde.train.batches import made_ahead
-from stenograde.train.fit_config import Batch, FitConfig, Report
-from stenograde.train.loop import fit
+from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import Batch, FitConfig, Report
 from stenograde.train.made_once import keep_settings
-from stenograde.train.picture_augment import PictureAugment, apply_changes, sample_changes
+from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 
 T2: Final = ("t2", "t2_space")
 

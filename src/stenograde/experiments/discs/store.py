@@ -16,7 +16,7 @@ from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.files import whole_file
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.terms import Level
-from stenograde.train.fit_config import Made
+from stenograde.train.loop.fit_config import Made
 from stenograde.train.made_once import SETTINGS, as_plain, keep_settings
 
 RECIPE: Final = "recipe.json"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stenograde.evaluate.plots import interval_plot
 from stenograde.experiments.discs.run import LEVEL_PRIOR, SHOWN, DiscResult, DiscScores
-from stenograde.experiments.figures import Figure, drawn
-from stenograde.experiments.score_tables import ScoreTable, shown, write_tables
+from stenograde.experiments.pages.figure import Figure, drawn
+from stenograde.experiments.pages.score_tables import ScoreTable, shown, write_tables
 
 HEAD = ("test", *(f"AUC {question}" for question in SHOWN))
 

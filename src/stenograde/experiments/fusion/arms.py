@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stenograde.experiments.fusion.fit import SeriesSet, fit_fusion, probabilities_of
+from stenograde.experiments.fusion.pseudo_modality import Imputation, Imputer, Vectors, cosine, fit_imputer
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.nets.series_fusion import (
     Fusion,
@@ -23,10 +25,8 @@ from stenograde.nets.series_fusion import (
     weighted_sum,
 )
 from stenograde.terms import Role
-from stenograde.train.fit_config import EpochRecord, Progress, Report
-from stenograde.train.fusion import SeriesSet, fit_fusion, probabilities_of
-from stenograde.train.grader_crops import CropSet
-from stenograde.train.pseudo_modality import Imputation, Imputer, Vectors, cosine, fit_imputer
+from stenograde.train.grader.crops import CropSet
+from stenograde.train.loop.fit_config import EpochRecord, Progress, Report
 
 PATTERNS: Final = tuple(
     tuple(role for role, kept in zip(Role, keep, strict=True) if kept)

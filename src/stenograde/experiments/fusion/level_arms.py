@@ -12,16 +12,16 @@ from torch import nn
 
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.experiments.fusion.arms import PATTERNS, Answers, Part, likeness, watched
-from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL
+from stenograde.experiments.fusion.pseudo_modality import Imputation, Scale, Vectors, fit_imputer
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_fusion import N_VIEWS, LevelFusion
 from stenograde.terms import LUMBAR_MRI, Role, Severity
-from stenograde.train.fit_config import LossOf
-from stenograde.train.grader_batches import EveryPattern, GraderBatches, every_pattern_loss, grader_loss
-from stenograde.train.grader_crops import CropSet, as_values
-from stenograde.train.loop import fit
-from stenograde.train.pseudo_modality import Imputation, Scale, Vectors, fit_imputer
+from stenograde.train.grader.batches import EveryPattern, GraderBatches, every_pattern_loss, grader_loss
+from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL
+from stenograde.train.grader.crops import CropSet, as_values
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import LossOf
 
 OURS: Final = "ours: level crops"
 """Fitted with every level's series left out in turn; what is missing is masked."""

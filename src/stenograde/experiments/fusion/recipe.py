@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.experiments.recipe import Size, read_as
+from stenograde.experiments.fusion.pseudo_modality import ImputationConfig
+from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.vectors.embed import EmbedConfig
 from stenograde.levels.crop import CropConfig
 from stenograde.nets.level_fusion import LevelFusionConfig
-from stenograde.train.embed import EmbedConfig
-from stenograde.train.fit_config import FitConfig
-from stenograde.train.grader_batches import CropAugment
-from stenograde.train.pseudo_modality import ImputationConfig
+from stenograde.train.grader.batches import CropAugment
+from stenograde.train.loop.fit_config import FitConfig
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ class FusionRecipe:
 
 
 def read_fusion_recipe(name: str | Path = "s3-fusion", size: Size = "quick") -> FusionRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
     return read_as(FusionRecipe, name, size)

@@ -20,17 +20,17 @@ from stenograde.experiments.fusion.arms import (
     answers_of_imputed,
     answers_of_vectors,
 )
-from stenograde.experiments.fusion.crops import crop_cohort
+from stenograde.experiments.fusion.fit import SeriesSet
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, answers_of_ours
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
-from stenograde.experiments.recipe import plain
+from stenograde.experiments.recipes.read import plain
+from stenograde.experiments.vectors.embed import embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.predict.bundle import Bundle
 from stenograde.terms import Role
-from stenograde.train.embed import embed_cohort
-from stenograde.train.fit_config import Made, Report
-from stenograde.train.fusion import SeriesSet
+from stenograde.train.grader.cohort_crops import crop_cohort
+from stenograde.train.loop.fit_config import Made, Report
 from stenograde.train.made_once import keep_settings
 
 RECIPE = "recipe.json"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.plots import interval_plot
-from stenograde.experiments.figures import Figure, drawn
 from stenograde.experiments.fusion.arms import IMPUTED, MASKED, PATTERNS, PUBLISHED
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED
+from stenograde.experiments.fusion.pseudo_modality import Imputation
 from stenograde.experiments.fusion.run import FusionResult, missing_one
-from stenograde.experiments.score_tables import Score, ScoreTable, write_tables
+from stenograde.experiments.pages.figure import Figure, drawn
+from stenograde.experiments.pages.score_tables import Score, ScoreTable, write_tables
 from stenograde.terms import Role
-from stenograde.train.pseudo_modality import Imputation
 
 SHORT = {Role.SAGITTAL_T1: "T1", Role.SAGITTAL_T2_STIR: "T2", Role.AXIAL_T2: "axial"}
 """Series in the head of a column."""

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow, NetworkConfig
+from stenograde.experiments.vectors.embed import METADATA_CATEGORIES, METADATA_NUMBERS, EmbeddedCohort
 from stenograde.nets.series_fusion import GatedAttentionPool, Pooling, masked_share, weighted_sum
 from stenograde.tabular.impute import MetadataEncoder
 from stenograde.terms import LUMBAR_MRI, Condition, Role, Severity
-from stenograde.train.embed import METADATA_CATEGORIES, METADATA_NUMBERS, EmbeddedCohort
 
 Table = NDArray[np.float32]
 

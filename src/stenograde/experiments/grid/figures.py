@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.evaluate.plots import curves
-from stenograde.experiments.figures import Figure, drawn
+from stenograde.experiments.pages.figure import Figure, drawn
 from stenograde.terms import Condition
 
 ATTENTION = "attention"

@@ -13,7 +13,7 @@ from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.experiments.grid.features import Table, weighted_loss
 from stenograde.experiments.grid.recipe import NetworkConfig
 from stenograde.terms import Severity
-from stenograde.train.loss import inverse_frequencies
+from stenograde.train.loop.loss import inverse_frequencies
 
 
 def network_scores(

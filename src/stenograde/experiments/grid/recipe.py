@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.experiments.recipe import Size, read_as
+from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.vectors.embed import EmbedConfig
 from stenograde.images.pictures import Intensity
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import Head, HeadConfig
-from stenograde.train.embed import EmbedConfig
 
 NETWORK = "network"
 """The head that is no classical one: an independent network for each condition, cross-entropy of yes or no."""
@@ -150,5 +150,5 @@ class GridRecipe:
 
 
 def read_grid(name: str | Path = "s3", size: Size = "quick") -> GridRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.recipe.read_as`."""
+    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
     return read_as(GridRecipe, name, size)

@@ -23,13 +23,13 @@ from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
 from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
-from stenograde.experiments.recipe import plain
+from stenograde.experiments.recipes.read import plain
+from stenograde.experiments.vectors.embed import EmbeddedCohort, embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
-from stenograde.train.embed import EmbeddedCohort, embed_cohort
 from stenograde.train.made_once import keep_settings
 
 SCORES = ("accuracy", "macro_f1", "macro_auc")

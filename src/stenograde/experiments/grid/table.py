@@ -7,7 +7,7 @@ from pathlib import Path
 from stenograde.experiments.grid.figures import attention_figures
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow
 from stenograde.experiments.grid.run import SCORES, GridResult
-from stenograde.experiments.score_tables import ScoreTable, shown, write_tables
+from stenograde.experiments.pages.score_tables import ScoreTable, shown, write_tables
 
 HEAD = (
     "row",

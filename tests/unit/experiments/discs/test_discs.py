@@ -21,7 +21,7 @@ from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # 
 from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
-from stenograde.experiments.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
 from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
 

@@ -17,17 +17,17 @@ from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.experiments.fusion import level_arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
 from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, Cohort, pooled  # noqa: E402
-from stenograde.experiments.fusion.crops import CELLS_OF_LEVEL  # noqa: E402
+from stenograde.experiments.fusion.fit import SeriesSet  # noqa: E402
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
 from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
 from stenograde.experiments.fusion.table import lost_with_one_missing, tables_of, write_fusion  # noqa: E402
-from stenograde.experiments.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.vectors.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Role  # noqa: E402
-from stenograde.train.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
-from stenograde.train.fusion import SeriesSet  # noqa: E402
-from stenograde.train.grader_crops import CropSet  # noqa: E402
+from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL  # noqa: E402
+from stenograde.train.grader.crops import CropSet  # noqa: E402
 
 BUNDLE = SimpleNamespace(hash="abc")
 SIZE_PX = 24

@@ -20,15 +20,15 @@ from stenograde.experiments.grid.features import SERIES_OF, Features, Tokens, po
 from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
 from stenograde.experiments.grid.table import table_of, write_grid  # noqa: E402
-from stenograde.experiments.score_tables import as_markdown  # noqa: E402
-from stenograde.nets.series_fusion import Pooling  # noqa: E402
-from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
-from stenograde.train.embed import (  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.vectors.embed import (  # noqa: E402
     METADATA_CATEGORIES,
     METADATA_NUMBERS,
     EmbeddedCohort,
     EmbeddedStudy,
 )
+from stenograde.nets.series_fusion import Pooling  # noqa: E402
+from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
 
 WIDTH = 12
 

@@ -1,0 +1,1 @@
+"""Reads DICOM studies: files to instances, instances to series, series to volumes."""

@@ -1,0 +1,252 @@
+"""One SOP instance as we read it: typed header facts, where its pixels lie, and the slices it holds."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from stenograde.dicom.read import elements
+from stenograde.dicom.read.elements import MalformedError, NeedMoreError
+from stenograde.dicom.read.files import StudyFile
+from stenograde.errors import UnreadableInstanceError
+
+_HEAD_BYTES = (16_384, 262_144, -1)
+"""How much of a file is read for its header, at first and when that is not enough; -1 is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """Where the pixels of an instance lie, and how they are written (PS3.3 C.7.6.3)."""
+
+    syntax: str
+    """Transfer syntax UID."""
+    rows: int
+    columns: int
+    n_frames: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    is_signed: bool
+    photometric: str
+    offset: int
+    """Start of the value, in bytes."""
+    fragments: tuple[tuple[int, int], ...]
+    """Start and length of each fragment of encapsulated pixels; the first is the basic offset table."""
+    is_walked: bool
+    """False when only the tolerant reader could parse the file; it then decodes it, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One readable SOP instance."""
+
+    file: StudyFile
+    values: Mapping[str, bytes]
+    """Raw values of :data:`stenograde.dicom.read.elements.WANTED`."""
+    is_big_endian: bool
+    layout: PixelLayout | None
+    """None when it holds no pixels."""
+    has_functional_groups: bool
+    notes: tuple[str, ...]
+    """What was tolerated."""
+
+    def text(self, keyword: str) -> str:
+        """Value as text; empty when absent."""
+        raw = self.values.get(keyword)
+        if not raw:
+            return ""
+        if raw.isascii():
+            return raw.decode("ascii").strip("\0 ")
+        return _decoded(raw, self.values.get("SpecificCharacterSet", b""))
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Value as several texts; none when absent."""
+        text = self.text(keyword)
+        return tuple(part.strip() for part in text.split("\\")) if text else ()
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """Value as decimal numbers; none when absent, not numbers, or not finite."""
+        raw = self.values.get(keyword)
+        if not raw:
+            return ()
+        try:
+            numbers = tuple(map(float, raw.strip(b"\0 ").split(b"\\")))
+        except ValueError:
+            return ()
+        return numbers if all(map(math.isfinite, numbers)) else ()
+
+    def number(self, keyword: str) -> float | None:
+        """First decimal number; None when absent or not a number."""
+        numbers = self.numbers(keyword)
+        return numbers[0] if numbers else None
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOPInstanceUID, else the one in the file meta information; empty when absent."""
+        return self.text("SOPInstanceUID") or self.text("MediaStorageSOPInstanceUID")
+
+    @property
+    def series_uid(self) -> str:
+        """SeriesInstanceUID; empty when absent."""
+        return self.text("SeriesInstanceUID")
+
+    @property
+    def study_uid(self) -> str:
+        """StudyInstanceUID; empty when absent."""
+        return self.text("StudyInstanceUID")
+
+
+def read_instance(file: StudyFile) -> Instance:
+    """Read the header of one file.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If it is not DICOM, is truncated, or cannot be parsed; the message is the reason as a phrase.
+    """
+    try:
+        walked, head, size = _walk(file)
+    except MalformedError as exc:
+        # pydicom is loaded only when it is needed: it costs a quarter of a second
+        from stenograde.dicom.read.tolerant import read_tolerantly  # noqa: PLC0415
+
+        return read_tolerantly(file, str(exc))
+    instance = Instance(
+        file,
+        walked.values,
+        walked.syntax == elements.EXPLICIT_BIG,
+        None,
+        walked.has_functional_groups,
+        tuple(walked.notes),
+    )
+    if walked.pixel_offset is None:
+        return instance
+    layout = pixel_layout(instance, walked.syntax, walked.pixel_offset)
+    notes = instance.notes
+    if walked.syntax in elements.NATIVE:
+        _check_native(layout, walked.pixel_length, size)
+    elif walked.pixel_length is not None:
+        msg = f"pixel data of transfer syntax {walked.syntax} must be encapsulated, got a plain value"
+        raise UnreadableInstanceError(msg)
+    else:
+        fragments, has_end = _fragments(file, head, walked.pixel_offset, size)
+        layout = replace(layout, fragments=fragments)
+        if not has_end:
+            notes = (*notes, "pixel data has no sequence delimiter")
+    return replace(instance, layout=layout, notes=notes)
+
+
+def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: bool = True) -> PixelLayout:
+    """Gather how the pixels of an instance are written; fragments are left to be added.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the matrix is not positive.
+    """
+    integer = _integers(instance)
+    n_frames = instance.number("NumberOfFrames")
+    bits_allocated = integer("BitsAllocated", 16)
+    layout = PixelLayout(
+        syntax=syntax,
+        rows=integer("Rows", 0),
+        columns=integer("Columns", 0),
+        n_frames=max(int(n_frames), 1) if n_frames is not None else 1,
+        samples=integer("SamplesPerPixel", 1),
+        bits_allocated=bits_allocated,
+        bits_stored=integer("BitsStored", bits_allocated),
+        is_signed=integer("PixelRepresentation", 0) == 1,
+        photometric=instance.text("PhotometricInterpretation"),
+        offset=offset,
+        fragments=(),
+        is_walked=is_walked,
+    )
+    if min(layout.rows, layout.columns) < 1:
+        msg = f"rows and columns must be positive, got {layout.rows} and {layout.columns}"
+        raise UnreadableInstanceError(msg)
+    if not 1 <= layout.bits_stored <= layout.bits_allocated:
+        msg = f"bits stored must be 1 to {layout.bits_allocated}, got {layout.bits_stored}"
+        raise UnreadableInstanceError(msg)
+    return layout
+
+
+def _walk(file: StudyFile) -> tuple[elements.Walked, bytes, int]:
+    """Walk a file; return what was found, the bytes read for it, and the length of the file."""
+    for n_bytes in _HEAD_BYTES:
+        data, size = file.head(n_bytes)
+        if size == 0:
+            msg = "empty file (zero bytes)"
+            raise UnreadableInstanceError(msg)
+        try:
+            walked = elements.walk_file(data, size=size)
+        except NeedMoreError:
+            continue
+        if walked.syntax == elements.DEFLATED:
+            size = len(elements.inflate(data[elements.deflated_start(data) :]))
+        return walked, data, size
+    msg = "header could not be read to its end"
+    raise UnreadableInstanceError(msg)
+
+
+def _check_native(layout: PixelLayout, length: int | None, size: int) -> None:
+    expected = n_native_bytes(layout)
+    if length is None or length < expected:
+        msg = f"pixel data must hold {expected} bytes, got {length}"
+        raise UnreadableInstanceError(msg)
+    if layout.offset + expected > size:
+        there = max(size - layout.offset, 0)
+        msg = f"truncated: the file ends after {there} of {expected} bytes of pixel data"
+        raise UnreadableInstanceError(msg)
+
+
+def n_native_bytes(layout: PixelLayout) -> int:
+    """Return how many bytes unencapsulated pixels take."""
+    n_values = layout.rows * layout.columns * layout.samples * layout.n_frames
+    return n_values // 8 if layout.bits_allocated == 1 else n_values * (layout.bits_allocated // 8)
+
+
+def _fragments(
+    file: StudyFile, head: bytes, offset: int, size: int
+) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Start and length of each fragment, and whether a delimiter ends them (PS3.5 A.4)."""
+    fragments: list[tuple[int, int]] = []
+    data, start = head, 0
+    while offset + 8 <= size:
+        if fragments and offset + 8 == size:
+            return tuple(fragments), True  # nothing but the delimiter fits there
+        if offset - start + 8 > len(data):
+            data, start = file.part(offset, 4096), offset
+        group, element, length = struct.unpack_from("<HHI", data, offset - start)
+        if (group, element) != (0xFFFE, 0xE000):
+            return tuple(fragments), (group, element) == (0xFFFE, 0xE0DD)
+        offset += 8
+        if offset + length > size:
+            msg = f"truncated: the file ends after {size - offset} of {length} bytes of a pixel data fragment"
+            raise UnreadableInstanceError(msg)
+        fragments.append((offset, length))
+        offset += length
+    if len(fragments) < 2:
+        msg = "truncated: the file ends before its pixel data"
+        raise UnreadableInstanceError(msg)
+    return tuple(fragments), False
+
+
+def _integers(instance: Instance) -> Callable[[str, int], int]:
+    """Return a reader of US values with a default."""
+    order = struct.Struct(">H" if instance.is_big_endian else "<H")
+
+    def integer(keyword: str, default: int) -> int:
+        raw = instance.values.get(keyword)
+        return order.unpack_from(raw)[0] if raw is not None and len(raw) >= 2 else default
+
+    return integer
+
+
+def _decoded(raw: bytes, character_set: bytes) -> str:
+    """Text in the data set's character set; what cannot be decoded is replaced."""
+    names = [name.strip() for name in character_set.decode("ascii", "replace").split("\\")]
+    encodings = {"ISO_IR 192": "utf-8", "ISO_IR 100": "latin-1", "GB18030": "gb18030", "GBK": "gbk"}
+    encoding = next((encodings[name] for name in names if name in encodings), "latin-1")
+    return raw.decode(encoding, "replace").strip("\0 ")

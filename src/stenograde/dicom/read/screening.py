@@ -1,0 +1,152 @@
+"""Says which instances are no acquired MR slices, and why: every rule of what is left out stands here."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from stenograde.dicom.read.instances import Instance
+
+_MR_STORAGE: Final = {
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "Enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "Legacy Converted Enhanced MR",
+}
+"""SOP classes that hold MR slices (PS3.4 B.5)."""
+
+ENHANCED_MR: Final = "1.2.840.10008.5.1.4.1.1.4.1"
+
+_OTHER_STORAGE: Final = {
+    "1.2.840.10008.1.3.10": "a DICOMDIR: an index, not an image",
+    "1.2.840.10008.5.1.4.1.1.7": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.7.1": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.7.2": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.7.3": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.7.4": "secondary capture",
+    "1.2.840.10008.5.1.4.1.1.4.2": "MR spectroscopy: no image",
+    "1.2.840.10008.5.1.4.1.1.4.3": "colour MR image",
+    "1.2.840.10008.5.1.4.1.1.11.1": "presentation state: no image",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map: derived",
+    "1.2.840.10008.5.1.4.1.1.66": "raw data: no image",
+    "1.2.840.10008.5.1.4.1.1.66.1": "spatial registration: no image",
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation: derived",
+    "1.2.840.10008.5.1.4.1.1.88.11": "structured report: no image",
+    "1.2.840.10008.5.1.4.1.1.88.22": "structured report: no image",
+    "1.2.840.10008.5.1.4.1.1.88.33": "structured report: no image",
+    "1.2.840.10008.5.1.4.1.1.88.34": "structured report: no image",
+    "1.2.840.10008.5.1.4.1.1.88.59": "key object selection: no image",
+    "1.2.840.10008.5.1.4.1.1.88.67": "radiation dose report: no image",
+    "1.2.840.10008.5.1.4.1.1.104.1": "encapsulated PDF: no image",
+}
+"""SOP classes that are met beside MR slices, in words."""
+
+_DERIVED_KINDS: Final = {
+    "MIP": "maximum intensity projection",
+    "MAX_IP": "maximum intensity projection",
+    "MINIP": "minimum intensity projection",
+    "MIN_IP": "minimum intensity projection",
+    "PROJECTION IMAGE": "projection",
+    "MPR": "reformatted",
+    "CURVED MPR": "reformatted",
+    "REFORMATTED": "reformatted",
+    "RESAMPLED": "resampled",
+    "SUBTRACTION": "subtraction",
+    "SUB": "subtraction",
+    "ADC": "diffusion map",
+    "EADC": "diffusion map",
+    "TRACE": "diffusion map",
+    "TRACEW": "diffusion map",
+    "ISOTROPIC": "diffusion map",
+    "FA": "diffusion map",
+    "DIFFUSION": "diffusion image",
+    "T1 MAP": "relaxation map",
+    "T2 MAP": "relaxation map",
+    "T2_STAR_MAP": "relaxation map",
+    "MAP": "parametric map",
+    "CSA MPR": "reformatted",
+    "CSA 3D EDITOR": "reformatted",
+    "SCREEN SAVE": "screen capture",
+    "SECONDARY CAPTURE": "secondary capture",
+    "P": "phase image",
+    "PHASE MAP": "phase image",
+    "FAT": "fat image of a Dixon series",
+    "F": "fat image of a Dixon series",
+    "FAT_FRACTION": "fat fraction map",
+}
+"""Values of ImageType from the third on (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) that name a computed image."""
+
+_COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
+
+
+def reason_to_leave_out(instance: Instance) -> str:
+    """Return why an instance is not an acquired MR slice; empty when it is one.
+
+    Localizers, secondary captures, derived and colour images, other modalities, and objects without pixels
+    are left out. DERIVED in ImageType alone is no reason: archives write it when they recompress an
+    acquired image. It is one together with SECONDARY, unless the derivation is said to be a compression,
+    and together with a kind such as MPR.
+    """
+    sop_class = instance.text("SOPClassUID") or instance.text("MediaStorageSOPClassUID")
+    modality = instance.text("Modality").upper()
+    if sop_class in _OTHER_STORAGE:
+        return _OTHER_STORAGE[sop_class]
+    if sop_class and sop_class not in _MR_STORAGE:
+        return f"not an MR image (modality {modality or 'not given'}, SOP class {sop_class})"
+    if modality and modality != "MR":
+        return f"not an MR image (modality {modality})"
+    layout = instance.layout
+    if layout is None:
+        return "holds no pixel data"
+    if layout.samples != 1:
+        return f"colour image ({layout.samples} samples per pixel)"
+    if layout.bits_allocated not in {8, 16, 32}:
+        return f"pixels of {layout.bits_allocated} bits, which is no MR image"
+    return reason_by_image_type(instance, tuple(part.upper() for part in instance.texts("ImageType")))
+
+
+def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:
+    """Return why an ImageType or FrameType says that a slice was not acquired as it is; empty when it was."""
+    if "LOCALIZER" in image_type:
+        return "localizer"
+    for kind in image_type[2:]:
+        if kind in _DERIVED_KINDS:
+            return f"derived: {_DERIVED_KINDS[kind]} (ImageType {kind})"
+    if image_type[:2] == ("DERIVED", "SECONDARY") and not _is_recompressed(instance):
+        return "derived: a secondary image (ImageType DERIVED, SECONDARY)"
+    return ""
+
+
+def _is_recompressed(instance: Instance) -> bool:
+    lossy = instance.text("LossyImageCompression") == "01"
+    return lossy or bool(_COMPRESSED.search(instance.text("DerivationDescription")))
+
+
+def tolerated(instance: Instance) -> list[str]:
+    """Return what is unusual about an instance that is used all the same, in words."""
+    notes = list(instance.notes)
+    layout = instance.layout
+    assert layout is not None
+    if not instance.text("Modality"):
+        notes.append("no Modality; taken as MR")
+    if not instance.text("Manufacturer"):
+        notes.append("no Manufacturer")
+    sop_class = instance.text("SOPClassUID") or instance.text("MediaStorageSOPClassUID")
+    if not sop_class:
+        notes.append("no SOPClassUID; taken as MR")
+    if sop_class == ENHANCED_MR and not instance.has_functional_groups:
+        notes.append("SOP class Enhanced MR on single frames; read as single frames")
+    if instance.has_functional_groups and layout.n_frames > 1:
+        notes.append(f"multi-frame instance, read frame by frame ({layout.n_frames} frames)")
+    if layout.syntax == "1.2.840.10008.1.2":
+        notes.append("implicit VR")
+    if layout.is_signed:
+        notes.append("signed pixels")
+    if layout.photometric == "MONOCHROME1":
+        notes.append("MONOCHROME1: turned over, so that brighter is greater")
+    if (instance.number("RescaleSlope") or 1) != 1 or (instance.number("RescaleIntercept") or 0) != 0:
+        notes.append("pixels rescaled by RescaleSlope and RescaleIntercept")
+    if "DERIVED" in instance.text("ImageType").upper():
+        notes.append("ImageType says DERIVED, but names no computed kind; taken as acquired")
+    if instance.text("LossyImageCompression") == "01":
+        notes.append("lossily compressed")
+    return notes

@@ -1,0 +1,320 @@
+"""Decides what a series is for: header facts are gathered once, one pure function turns them into a verdict.
+
+Geometry decides the plane; echo, repetition and inversion time decide the weighting; where the header does
+not tell, the picture does (fluid bright or dark); the description only breaks ties; an override always wins.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from stenograde.dicom.read.frames import Frame, normal_of
+from stenograde.errors import ConfigError
+from stenograde.images.contrast import FluidSignal
+from stenograde.terms import Plane, Role, Weighting
+
+T2_MIN_ECHO_TIME_MS: Final = 60.0
+"""Echo time from which a spin echo is T2-weighted, ms. The 200 T2 series of SPIDER (10.5281/zenodo.10159290,
+overview.csv) have 80 ms or more; its 155 T1 series at most 14 ms."""
+
+SHORT_ECHO_TIME_MS: Final = 30.0
+"""Echo time up to which a spin echo is not T2-weighted, ms (same source)."""
+
+T1_MAX_REPETITION_TIME_MS: Final = 1200.0
+"""Repetition time up to which a spin echo of short echo time is T1-weighted, ms. SPIDER's T1 series have at
+most 743 ms; 1200 leaves room for 3 T."""
+
+PD_MIN_REPETITION_TIME_MS: Final = 1800.0
+"""Repetition time from which a spin echo of short echo time is weighted to proton density, ms."""
+
+STIR_INVERSION_TIMES_MS: Final = (80.0, 300.0)
+"""Inversion times that null fat at 0.5 to 3 T, ms."""
+
+T1_INVERSION_TIMES_MS: Final = (400.0, 1400.0)
+"""Inversion times of T1-weighted inversion recovery (T1 FLAIR), ms."""
+
+GRADIENT_T2_MAX_FLIP_DEG: Final = 45.0
+"""Largest flip angle at which a gradient echo of long echo time shows fluid bright, degrees."""
+
+GRADIENT_T2_MIN_ECHO_TIME_MS: Final = 9.0
+"""Shortest echo time at which such a gradient echo is T2*-weighted, ms."""
+
+MIN_SLICES: Final = 3
+"""Fewest slices with which a series can have a role."""
+
+ROLE_OF: Final = {
+    (Plane.SAGITTAL, Weighting.T1): Role.SAGITTAL_T1,
+    (Plane.SAGITTAL, Weighting.T2): Role.SAGITTAL_T2_STIR,
+    (Plane.SAGITTAL, Weighting.STIR): Role.SAGITTAL_T2_STIR,
+    (Plane.AXIAL, Weighting.T2): Role.AXIAL_T2,
+}
+"""What a series of a plane and weighting is used for."""
+
+_WORDS: Final = {
+    Weighting.STIR: re.compile(r"STIR|TIRM|\bTIR\b", re.IGNORECASE),
+    Weighting.PD: re.compile(r"(?<![A-Z])PDW?(?![A-Z])|PROTON", re.IGNORECASE),
+    Weighting.T1: re.compile(r"(?<![A-Z0-9])T1(?!\d)", re.IGNORECASE),
+    Weighting.T2: re.compile(r"(?<![A-Z0-9])T2(?!\d)", re.IGNORECASE),
+}
+_CONTRAST_WORDS: Final = re.compile(r"\+\s*C\b|\bPOST\b|\bGD\b|\bGAD|CONTRAST|\bKM\b|\bC\+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What the headers of one series (and one contrast of it) say, and where they are silent, the picture."""
+
+    uid: str
+    normals: tuple[tuple[float, float, float], ...]
+    """Normal of each volume; their number of slices in :attr:`n_slices`."""
+    n_slices: tuple[int, ...]
+    description: str = ""
+    """SeriesDescription, else ProtocolName, else SequenceName."""
+    scanning_sequence: tuple[str, ...] = ()
+    scan_options: tuple[str, ...] = ()
+    image_type: tuple[str, ...] = ()
+    repetition_time_ms: float | None = None
+    echo_time_ms: float | None = None
+    inversion_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+    b_value: float | None = None
+    has_contrast_agent: bool = False
+    fluid: FluidSignal | None = None
+    """Whether the picture shows fluid bright; None while nobody has looked."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a series shows."""
+
+    plane: Plane
+    weighting: Weighting | None
+    why: str
+
+
+@dataclass(frozen=True)
+class NotUsed:
+    """Why a series is left out."""
+
+    why: str
+
+
+def gather(uid: str, frames: Sequence[Frame], fluid: FluidSignal | None = None) -> SeriesFacts:
+    """Gather the facts of a series once, from the frames of one contrast of it."""
+    first = frames[len(frames) // 2]
+    instance = first.instance
+    orientations: dict[tuple[float, ...], int] = {}
+    for frame in frames:
+        orientations[frame.orientation] = orientations.get(frame.orientation, 0) + 1
+    normals = tuple(map(normal_of, orientations))
+    contrast = first.contrast
+    return SeriesFacts(
+        uid=uid,
+        normals=normals,
+        n_slices=tuple(orientations.values()),
+        description=next(filter(None, map(instance.text, _NAMES)), ""),
+        scanning_sequence=instance.texts("ScanningSequence"),
+        scan_options=instance.texts("ScanOptions"),
+        image_type=contrast.image_type,
+        repetition_time_ms=_known(contrast.repetition_time_ms),
+        echo_time_ms=_known(contrast.echo_time_ms),
+        inversion_time_ms=_known(contrast.inversion_time_ms),
+        flip_angle_deg=_known(contrast.flip_angle_deg),
+        b_value=contrast.b_value,
+        has_contrast_agent=bool(instance.text("ContrastBolusAgent")),
+        fluid=fluid,
+    )
+
+
+_NAMES = ("SeriesDescription", "ProtocolName", "SequenceName")
+
+
+def _known(value: float | None) -> float | None:
+    """None for the zero that stripped or converted headers hold."""
+    return value if value is not None and value > 0 else None
+
+
+def needs_picture(facts: SeriesFacts) -> bool:
+    """Say whether the header leaves the weighting open, so that the picture must decide."""
+    return (
+        facts.fluid is None
+        and not isinstance(classify(facts), NotUsed)
+        and plane_of(facts) is not Plane.CORONAL
+        and _by_times(facts) is None
+    )
+
+
+def classify(facts: SeriesFacts) -> Verdict | NotUsed:
+    """Turn the facts of a series into its plane and weighting, or the reason why it is not used.
+
+    Examples
+    --------
+    >>> sagittal = SeriesFacts("1.2", ((-1.0, 0.0, 0.0),), (15,), echo_time_ms=100.0, repetition_time_ms=3500)
+    >>> classify(sagittal).why
+    'sagittal by geometry; T2: TE 100 ms, TR 3500 ms'
+    """
+    if len(facts.normals) > 1 and _spread_deg(facts) > 60:
+        return NotUsed(f"localizer: slices up to {_spread_deg(facts):.0f} degrees apart in one series")
+    if facts.b_value is not None or "EP" in facts.scanning_sequence:
+        return NotUsed("diffusion or echo planar series, which is not graded")
+    plane = plane_of(facts)
+    for judge in (_by_times, _by_picture, _by_description):
+        found = judge(facts)
+        if found is not None:
+            weighting, why = found
+            return Verdict(plane, weighting, f"{plane} by geometry; {why}")
+    return Verdict(
+        plane, None, f"{plane} by geometry; neither header, picture nor description tells the weighting"
+    )
+
+
+def plane_of(facts: SeriesFacts) -> Plane:
+    """Plane nearest to the mean normal, weighed by slices."""
+    normals = np.asarray(facts.normals)
+    normals = normals * np.sign(normals @ normals[int(np.argmax(facts.n_slices))])[:, None]
+    mean = np.asarray(facts.n_slices) @ normals
+    return (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[int(np.argmax(np.abs(mean)))]
+
+
+def _spread_deg(facts: SeriesFacts) -> float:
+    cosines = np.abs(np.asarray(facts.normals) @ np.asarray(facts.normals).T)
+    return float(np.degrees(np.arccos(np.clip(cosines.min(), 0, 1))))
+
+
+def _by_times(facts: SeriesFacts) -> tuple[Weighting, str] | None:
+    """Weighting by inversion, echo and repetition time."""
+    echo, repetition, inversion = facts.echo_time_ms, facts.repetition_time_ms, facts.inversion_time_ms
+    if inversion is not None and (not facts.scanning_sequence or "IR" in facts.scanning_sequence):
+        if STIR_INVERSION_TIMES_MS[0] <= inversion <= STIR_INVERSION_TIMES_MS[1]:
+            return Weighting.STIR, f"STIR: TI {inversion:g} ms"
+        if T1_INVERSION_TIMES_MS[0] <= inversion <= T1_INVERSION_TIMES_MS[1]:
+            return Weighting.T1, f"T1: TI {inversion:g} ms"
+    if echo is None or repetition is None:
+        return None
+    if "GR" in facts.scanning_sequence and "SE" not in facts.scanning_sequence:
+        return _by_flip_angle(facts, echo)
+    times = f"TE {echo:g} ms, TR {repetition:g} ms"
+    if echo >= T2_MIN_ECHO_TIME_MS:
+        return Weighting.T2, f"T2: {times}"
+    if echo <= SHORT_ECHO_TIME_MS and repetition <= T1_MAX_REPETITION_TIME_MS:
+        return Weighting.T1, f"T1: {times}"
+    if repetition >= PD_MIN_REPETITION_TIME_MS:
+        return Weighting.PD, f"PD: {times}"
+    return None
+
+
+def _by_flip_angle(facts: SeriesFacts, echo: float) -> tuple[Weighting, str] | None:
+    """Weighting of a gradient echo."""
+    flip = facts.flip_angle_deg
+    if flip is not None and flip <= GRADIENT_T2_MAX_FLIP_DEG and echo >= GRADIENT_T2_MIN_ECHO_TIME_MS:
+        return Weighting.T2, f"T2*: gradient echo, TE {echo:g} ms, flip angle {flip:g} degrees"
+    return None
+
+
+def _by_picture(facts: SeriesFacts) -> tuple[Weighting, str] | None:
+    """Weighting by the brightness of fluid, where the header is silent."""
+    if facts.fluid is None or facts.fluid.is_bright is None:
+        return None
+    said = described_weighting(facts.description)
+    sure = f"P {max(facts.fluid.p_bright, 1 - facts.fluid.p_bright):.2f}"
+    if facts.fluid.is_bright:
+        weighting = Weighting.STIR if said is Weighting.STIR else Weighting.T2
+        return (
+            weighting,
+            f"{weighting}: fluid is bright {facts.fluid.how} ({sure}); the header tells no times",
+        )
+    return Weighting.T1, f"T1: fluid is dark {facts.fluid.how} ({sure}); the header tells no times"
+
+
+def _by_description(facts: SeriesFacts) -> tuple[Weighting, str] | None:
+    weighting = described_weighting(facts.description)
+    if weighting is None:
+        return None
+    return weighting, f"{weighting}: by its description alone, header and picture being undecided"
+
+
+def described_weighting(description: str) -> Weighting | None:
+    """Weighting that a description names; None when it names none, or several.
+
+    Examples
+    --------
+    >>> described_weighting("t2_tse_sag_384")
+    <Weighting.T2: 'T2'>
+    >>> described_weighting("SAG T2 STIR")
+    <Weighting.STIR: 'STIR'>
+    >>> described_weighting("survey")
+    """
+    named = [weighting for weighting, word in _WORDS.items() if word.search(description)]
+    if named and named[0] is Weighting.STIR:
+        return Weighting.STIR
+    return named[0] if len(named) == 1 else None
+
+
+def contradiction(facts: SeriesFacts, verdict: Verdict) -> str:
+    """Say that the description names another weighting than was found; empty when it does not."""
+    said = described_weighting(facts.description)
+    if said is None or verdict.weighting is None or said is verdict.weighting:
+        return ""
+    if {said, verdict.weighting} == {Weighting.T2, Weighting.STIR}:
+        return ""
+    return f"the description names {said}, but it is taken as {verdict.weighting}"
+
+
+def is_enhanced(facts: SeriesFacts) -> bool:
+    """Whether a contrast agent was given, by header or description."""
+    return facts.has_contrast_agent or bool(_CONTRAST_WORDS.search(facts.description))
+
+
+def read_roles(csv_path: str | Path) -> dict[str, Role]:
+    """Read roles from a table in the form of RSNA 2024's ``train_series_descriptions.csv``.
+
+    Parameters
+    ----------
+    csv_path : path
+        Columns ``series_id`` and ``series_description`` (Sagittal T1, Sagittal T2/STIR or Axial T2).
+
+    Returns
+    -------
+    roles : dict
+        Role by series key: the series' UID, its last component, or the name of its folder.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, lacks a column, or names an unknown role.
+    """
+    by_name = {role.shown.lower(): role for role in Role} | {role.value: role for role in Role}
+    try:
+        with Path(csv_path).open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        msg = f"roles must be a readable CSV file, got {csv_path} ({exc})"
+        raise ConfigError(msg) from exc
+    roles: dict[str, Role] = {}
+    for number, row in enumerate(rows, start=2):
+        series, text = row.get("series_id"), row.get("series_description")
+        if series is None or text is None:
+            columns = ", ".join(map(str, row))
+            msg = f"roles must have the columns series_id and series_description, got {columns}"
+            raise ConfigError(msg)
+        role = by_name.get(text.strip().lower())
+        if role is None:
+            known = ", ".join(role.shown for role in Role)
+            msg = f"role must be one of {known}, got {text!r} in line {number} of {csv_path}"
+            raise ConfigError(msg)
+        roles[series.strip()] = role
+    return roles
+
+
+def role_override(roles: Mapping[str, Role], uid: str, folders: frozenset[str]) -> Role | None:
+    """Role given for a series by its UID, its UID's last component, or the name of its folder."""
+    return next(
+        (roles[key] for key in (uid, uid.rpartition(".")[2], *sorted(folders)) if key in roles),
+        None,
+    )

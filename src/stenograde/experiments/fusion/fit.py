@@ -1,0 +1,172 @@
+"""Fit a fusion of series on slice vectors: every epoch shows each study with all its series and with some left out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
+from stenograde.experiments.vectors.embed import EmbeddedCohort
+from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
+from stenograde.terms import LUMBAR_MRI, Condition, Role
+from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import Batch, FitConfig, Progress
+from stenograde.train.loop.loss import condition_loss
+
+PARTS = tuple(sum(cell.condition is condition for cell in LUMBAR_MRI.cells) for condition in Condition)
+"""Cells of each condition, in order."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """Slice vectors of all series of some studies, padded, with the answers."""
+
+    values: NDArray[np.float32]
+    """Shape (studies, series, slices, width); series in the order of :class:`~stenograde.terms.Role`."""
+    there: NDArray[np.bool_]
+    """Shape (studies, series, slices)."""
+    severities: NDArray[np.int64]
+    """Shape (studies, cells)."""
+
+    @classmethod
+    def of(cls, cohort: EmbeddedCohort) -> SeriesSet:
+        """Return the vectors of a cohort."""
+        studies = cohort.studies
+        longest = max(len(one) for study in studies for one in study.vectors.values())
+        values = np.zeros((len(studies), len(Role), longest, cohort.width), np.float32)
+        there = np.zeros(values.shape[:3], bool)
+        for k, study in enumerate(studies):
+            for j, role in enumerate(Role):
+                if role in study.vectors:
+                    own = study.vectors[role]
+                    values[k, j, : len(own)], there[k, j, : len(own)] = own, True
+        return cls(values, there, np.stack([study.severities for study in studies]))
+
+    def chosen(self, places: Sequence[int]) -> SeriesSet:
+        """Return some of the studies."""
+        at = np.asarray(places)
+        return SeriesSet(self.values[at], self.there[at], self.severities[at])
+
+    def with_only(self, kept: Sequence[Role]) -> SeriesSet:
+        """Return the studies without the series of other roles."""
+        keep = np.array([role in kept for role in Role])
+        return SeriesSet(self.values, self.there & keep[None, :, None], self.severities)
+
+    def scaled_by(self, train: SeriesSet) -> SeriesSet:
+        """Return vectors of mean 0 and deviation 1 over the slices of studies that train, series by series."""
+        values = self.values.copy()
+        for j in range(values.shape[1]):
+            known = train.values[:, j][train.there[:, j]]
+            if len(known):
+                values[:, j] = (values[:, j] - known.mean(axis=0)) / np.maximum(known.std(axis=0), 1e-6)
+        return SeriesSet(np.where(self.there[..., None], values, 0), self.there, self.severities)
+
+
+def fit_fusion(
+    train: SeriesSet,
+    validation: SeriesSet,
+    config: SeriesFusionConfig,
+    how: FitConfig,
+    *,
+    folder: Path,
+    leave_out: bool = True,
+    progress: Progress | None = None,
+) -> SeriesFusion:
+    """Fit a fusion net; started again with the same folder it goes on.
+
+    Parameters
+    ----------
+    train, validation : SeriesSet
+        Scaled alike; the epoch of the least loss on the second is kept.
+    config : SeriesFusionConfig
+    how : FitConfig
+    folder : Path
+    leave_out : bool
+        Whether series are left out in training, half of the time.
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds a checkpoint of other settings.
+    """
+    torch.manual_seed(how.seed)
+    net = fit(
+        SeriesFusion(config),
+        _SeriesBatches(train, how, shuffled=True, leave_out=leave_out),
+        how,
+        loss_of=cells_loss,
+        folder=folder,
+        validation=_SeriesBatches(validation, how, shuffled=False, leave_out=False),
+        progress=progress,
+    ).net
+    assert isinstance(net, SeriesFusion)
+    return net.to("cpu").eval()
+
+
+def probabilities_of(net: SeriesFusion, studies: SeriesSet) -> NDArray[np.float64]:
+    """Return probabilities, shape (studies, cells, severities), the weights of the metric taken back."""
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(studies.values), torch.from_numpy(studies.there))
+    said = torch.softmax(logits.double(), dim=-1).numpy() / np.array(SEVERITY_WEIGHTS)
+    return np.asarray(said / said.sum(axis=-1, keepdims=True))
+
+
+def cells_loss(output: Tensor, batch: Batch) -> Tensor:
+    """Return the weighted logarithmic loss of RSNA 2024, the mean over conditions; unlabelled cells do not count.
+
+    Parameters
+    ----------
+    output : tensor of shape (n, cells, severities)
+    batch : dict
+        ``target`` of shape (n, cells), int64.
+    """
+    return condition_loss(output, batch["target"], PARTS)
+
+
+@dataclass(frozen=True, eq=False)
+class _SeriesBatches:
+    """Batches of studies; each depends on the seed, the epoch and its number alone."""
+
+    studies: SeriesSet
+    how: FitConfig
+    _: KW_ONLY
+    shuffled: bool
+    leave_out: bool
+
+    def __len__(self) -> int:
+        return 1 + (len(self.studies.severities) - 1) // self.how.batch
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        order = np.arange(len(self.studies.severities))
+        if self.shuffled:
+            order = np.random.default_rng([self.how.seed, epoch]).permutation(order)
+
+        def made(number: int) -> Batch:
+            at = order[number * self.how.batch : (number + 1) * self.how.batch]
+            there = self.studies.there[at]
+            if self.leave_out:
+                rng = np.random.default_rng([self.how.seed, epoch, number])
+                there = there & some_left_out(np.asarray(there.any(axis=2)), rng)[..., None]
+            return {
+                "input": torch.from_numpy(self.studies.values[at]),
+                "extra": torch.from_numpy(there),
+                "target": torch.from_numpy(self.studies.severities[at]),
+            }
+
+        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
+
+
+def some_left_out(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Leave series out of half of the samples, never all that a sample has; shape (n, series), as ``present``."""
+    keep = (rng.random(present.shape) < 0.5) | (rng.random(len(present)) < 0.5)[:, None]
+    nothing = ~(keep & present).any(axis=1)
+    keep[nothing] = True
+    return present & keep

@@ -1,0 +1,1 @@
+"""Tables and figures of a result, as HTML and Markdown."""

@@ -1,0 +1,316 @@
+"""Run a recipe under a protocol: train and test split by split, each kept when done, then score and write the page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stenograde.datasets.samples import SampleSet
+from stenograde.errors import ConfigError
+from stenograde.evaluate.predictions import Predictions, as_csv, read_predictions
+from stenograde.experiments.pictures.cases import draw_cases
+from stenograde.experiments.pictures.leaks import Audits
+from stenograde.experiments.pictures.page import write_page
+from stenograde.experiments.pictures.protocols import ArmPlan, Trial, plan_arms
+from stenograde.experiments.pictures.recipe import Question, Recipe
+from stenograde.experiments.pictures.result import (
+    PREDICTIONS,
+    Arm,
+    DataRecord,
+    Epoch,
+    Protocol,
+    Result,
+    SplitRecord,
+    from_table,
+    told,
+    write_result,
+)
+from stenograde.experiments.pictures.scoring import compared, plain_scores, repeats_tested, summarised
+from stenograde.experiments.pictures.stamp import commit_of, versions
+from stenograde.experiments.pictures.training import Material, Weights, cut, fit_nets, predicted, prepare
+from stenograde.experiments.recipes.read import plain
+from stenograde.files import write_whole
+from stenograde.nets.weights import NOT_PRETRAINED
+from stenograde.train.loop.fit_config import EpochRecord
+
+log = logging.getLogger(__name__)
+
+_RECORD = "record.json"
+
+_WEIGHTS = "weights.json"
+"""Which tensors of the network the given weights filled."""
+
+FITTED_BY = (
+    "net",
+    "starts",
+    "fit",
+    "picture",
+    "align",
+    "mirrored",
+    "batches",
+    "loss",
+    "question",
+    "theta_penalty",
+    "level_input",
+)
+"""Settings of a recipe that decide what a training gives; the others may change between a run and its going on."""
+
+_SPLITS_WITH_CASES = 3
+"""Of so many splits of each arm are pictures of right and wrong cases kept."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far an experiment is."""
+
+    arm: str
+    arm_number: int
+    arms: int
+    split: int
+    splits: int
+    epochs_done: float
+    epochs: int
+    record: EpochRecord | None
+    """After each epoch."""
+
+
+Watch = Callable[[Step], None]
+
+
+def run_experiment(
+    recipe: Recipe,
+    samples: SampleSet,
+    protocol: Protocol,
+    *,
+    out: Path,
+    layout: str = "samples in memory",
+    weights: Weights | None = None,
+    watch: Watch | None = None,
+) -> Result:
+    """Run a recipe; started again with the same ``out``, trainings that are done are taken up, not repeated.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    samples : SampleSet
+        Those without a label are left out.
+    protocol : {"published", "patient"}
+    out : Path
+        Gets ``result.json``, ``predictions.csv`` (of the first arm), ``report.html``, and a folder per arm.
+    layout : str
+        How the data were read, for the report.
+    weights : Path or "hub", optional
+        What the network starts from; without, a random start, and the result says so.
+    watch : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds another experiment, or settings do not fit together.
+    DatasetError
+        If the samples cannot be split as the protocol asks.
+    """
+    labelled = samples.labelled()
+    plans = plan_arms(recipe, labelled, protocol)
+    material_of = _prepared(plans, labelled, out / "pictures", weights)
+    audits = Audits(labelled, material_of(plans[0]).pictures)
+    arms, tested = [], {}
+    for number, plan in enumerate(plans, start=1):
+        material = material_of(plan)
+        folder = out / "arms" / plan.key
+        done = [
+            _tried(
+                plan,
+                trial,
+                material,
+                audits,
+                folder=folder / f"split-{trial.number:02d}",
+                watch=_watched(watch, plan, number, len(plans), trial),
+            )
+            for trial in plan.trials
+        ]
+        arm, predictions = summarised(plan, tuple(done), material.samples)
+        write_whole(folder / PREDICTIONS, as_csv(predictions))
+        arms.append(arm)
+        tested[plan.key] = predictions
+    result = _result(
+        recipe, protocol, _data_record(samples, labelled, layout, recipe.question), tuple(arms), tested
+    )
+    write_whole(out / PREDICTIONS, as_csv(tested[plans[0].key]))
+    for arm in arms:
+        # each arm is a result of its own, so that two arms can be compared like two experiments
+        alone = _result(recipe, protocol, result.data, (arm,), {arm.key: tested[arm.key]})
+        write_result(alone, out / "arms" / arm.key)
+    write_result(result, out)
+    write_page(result, out)
+    return result
+
+
+def _prepared(
+    plans: tuple[ArmPlan, ...], samples: SampleSet, folder: Path, weights: Weights | None
+) -> Callable[[ArmPlan], Material]:
+    """Return what gives the pictures of an arm; arms that prepare them alike share them."""
+    made: dict[object, Material] = {}
+
+    def of(plan: ArmPlan) -> Material:
+        key = (plan.recipe.picture, plan.recipe.one_side)
+        if key not in made:
+            made[key] = prepare(plan.recipe, samples, folder, weights=weights)
+        return made[key]
+
+    # a picture that cannot be read is told before anything is trained
+    for plan in plans:
+        of(plan)
+    return of
+
+
+def _tried(
+    plan: ArmPlan,
+    trial: Trial,
+    material: Material,
+    audits: Audits,
+    *,
+    folder: Path,
+    watch: Callable[..., None],
+) -> tuple[SplitRecord, Predictions]:
+    """Return one training's record and predictions: those kept, or of a training done now."""
+    made_of = _fingerprint(plan.recipe, trial, material)
+    kept = _kept(folder, made_of)
+    if kept is not None:
+        return kept
+    start = time.perf_counter()
+    recipe = plan.recipe
+    material = cut(recipe, material, trial.fitted_on, folder / "pictures")
+    fitted, start_from = fit_nets(
+        recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", watch=watch
+    )
+    nets = [one.net for one in fitted]
+    predictions = predicted(recipe, material, nets, trial.test)
+    drawn = trial.number <= _SPLITS_WITH_CASES
+    cases = draw_cases(recipe, material, nets[0], trial.test, predictions, folder=folder) if drawn else ()
+    record = SplitRecord(
+        number=trial.number,
+        train=len(trial.fitted_on),
+        validation=len(trial.validation),
+        test=len(trial.test),
+        by=trial.by,
+        best_epoch=fitted[0].best_epoch,
+        seconds=time.perf_counter() - start,
+        parameters=sum(weight.numel() for net in nets for weight in net.parameters()),
+        pretrained=NOT_PRETRAINED if start_from is None else start_from.pretrained,
+        history=tuple(
+            Epoch(
+                e.epoch, told(e.loss), told(e.accuracy), told(e.validation_loss), told(e.validation_accuracy)
+            )
+            for e in fitted[0].history
+        ),
+        scores=plain_scores(predictions),
+        leak=audits.leak(trial),
+        cases=cases,
+    )
+    if start_from is not None:
+        write_whole(folder / _WEIGHTS, json.dumps(plain(asdict(start_from)), indent=1) + "\n")
+    write_whole(folder / PREDICTIONS, as_csv(predictions))
+    table = {"made_of": made_of, **plain(asdict(record))}
+    write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
+    return record, predictions
+
+
+def _kept(folder: Path, made_of: str) -> tuple[SplitRecord, Predictions] | None:
+    file = folder / _RECORD
+    if not file.is_file():
+        return None
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+        found = table.pop("made_of")
+    except (OSError, ValueError, AttributeError, KeyError) as exc:
+        msg = f"{file} must be a record of this program, got something else; remove {folder}"
+        raise ConfigError(msg) from exc
+    if found != made_of:
+        msg = f"--out must be new or hold this very experiment, got another one in {folder}; name another folder"
+        raise ConfigError(msg)
+    log.info("taking up %s", folder)
+    return SplitRecord(**from_table(SplitRecord, table, file)), read_predictions(folder / PREDICTIONS)
+
+
+def _fingerprint(recipe: Recipe, trial: Trial, material: Material) -> str:
+    settings = recipe.as_table()
+    content = {
+        "settings": {name: settings[name] for name in FITTED_BY},
+        "samples": material.digest,
+        "parts": [trial.fitted_on, trial.validation, trial.test],
+        "weights": _weights_digest(material.weights),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_digest(weights: Weights | None) -> str | None:
+    if isinstance(weights, Path):
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    return weights
+
+
+def _watched(watch: Watch | None, plan: ArmPlan, arm: int, arms: int, trial: Trial) -> Callable[..., None]:
+    def told_of(epochs_done: float, record: EpochRecord | None) -> None:
+        if watch:
+            watch(
+                Step(
+                    plan.title,
+                    arm,
+                    arms,
+                    trial.number,
+                    len(plan.trials),
+                    epochs_done,
+                    len(plan.recipe.members) * plan.recipe.fit.epochs,
+                    record,
+                )
+            )
+
+    return told_of
+
+
+def _result(
+    recipe: Recipe,
+    protocol: Protocol,
+    data: DataRecord,
+    arms: tuple[Arm, ...],
+    tested: Mapping[str, Predictions],
+) -> Result:
+    return Result(
+        recipe=recipe.as_table(),
+        protocol=protocol,
+        data=data,
+        arms=arms,
+        comparisons=compared(arms, tested, recipe.reference),
+        repeats=repeats_tested(arms),
+        versions=versions(),
+        commit=commit_of(Path(__file__).parent),
+        seconds=sum(arm.seconds for arm in arms),
+    )
+
+
+def _data_record(
+    samples: SampleSet, labelled: SampleSet, layout: str, question: Question | None
+) -> DataRecord:
+    patients: Any = {sample.patient for sample in labelled.samples}
+    notes = samples.notes
+    if len(labelled) < len(samples):
+        notes = (*notes, f"{len(samples) - len(labelled)} pictures without a label were left out")
+    if question and not any(sample.facts.get(question.fact) for sample in samples.samples):
+        notes = (*notes, f"no picture tells {question.fact!r}: the recipe's question was asked of none")
+    return DataRecord(
+        name=samples.name,
+        layout=layout,
+        classes=samples.classes,
+        images=len(labelled),
+        patients=None if None in patients else len(patients),
+        counts={name: int((labelled.codes == code).sum()) for code, name in enumerate(samples.classes)},
+        licence=samples.licence,
+        notes=notes,
+    )

@@ -1,0 +1,1 @@
+"""The recipes that ship, as TOML, and how one is read."""

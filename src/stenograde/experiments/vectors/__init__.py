@@ -1,0 +1,1 @@
+"""Whole series as vectors: slices through an encoder, kept on disk."""

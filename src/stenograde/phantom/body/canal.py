@@ -1,0 +1,176 @@
+"""What the spinal canal and the foramina hold: fat, ligaments, the dural sac, cord and roots."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.phantom.body.anatomy import Row
+from stenograde.phantom.body.canvas import Canvas, Points, cover
+from stenograde.phantom.body.column import bulge_behind, flat_top, wall_behind
+from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.scene import Scene
+from stenograde.phantom.body.tissues import Tissue
+from stenograde.terms import Structure
+
+ROOF_SLOPE = 0.42
+"""How much the canal's roof comes forward per mm beside the midline."""
+
+_BACK_FAT_SLOPE = 1.1
+"""How much the triangle of fat behind the sac comes forward per mm beside the midline, by eye."""
+
+_LIGAMENT_MM = 1.3
+"""Thickness of the posterior longitudinal ligament with what clings to it, by eye, mm."""
+
+_ROOTLETS = 0.8
+"""Share of the sac that roots too thin to draw take where it is tightest."""
+
+
+def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint epidural fat, ligaments, the dural sac with what is in it, and the exiting roots.
+
+    Parameters
+    ----------
+    scene : Scene
+    points : Points
+    canvas : Canvas
+        Painted in place.
+    """
+    left, behind = np.abs(points.left), points.behind
+    under_roof = behind - (points.row(Row.ROOF) - ROOF_SLOPE * left)
+    room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), left - 25)
+    canvas.paint(cover(room, 1.5), Tissue.FAT)
+    length = scene.per_vertebra(scene.anatomy.spinous_mm, scene.of_body[points.entry])
+    between = np.maximum(left - 3.2, np.abs(under_roof - length / 2) - length / 2)
+    strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
+    canvas.paint(np.clip(strands, 0, 1) * cover(between, 2.0), Tissue.LIGAMENT)
+    sac = sac_distance(points)
+    yellow = np.maximum(_yellow(points, sac), under_roof - 0.5)
+    canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * scene.medium.at(*points.xyz))
+    beside = np.flatnonzero(
+        (left < _ASIDE_MM) & (np.abs(behind - points.row(Row.BODY_DEPTH) - 6) < _ABOUT_MM)
+    )
+    part = canvas.part(beside)
+    _paint_exits(scene, points.take(beside), part)
+    canvas.put(beside, part)
+    inside = np.flatnonzero(sac < 2.5)
+    if inside.size:
+        part = canvas.part(inside)
+        _paint_sac(scene, points.take(inside), part, sac[inside])
+        canvas.put(inside, part)
+
+
+def _yellow(points: Points, sac: Grid) -> Grid:
+    """Distance to the ligaments around the canal: what closes in on the sac but for a little fat."""
+    left, behind = np.abs(points.left), points.behind
+    back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
+    triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
+    height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
+    wider = np.clip(left - points.row(Row.SAC_WIDTH) - 4, 0, 9) * np.clip(height / 4, 0, 1)
+    recess = _recess_front(points) + height + 0.8 * wider
+    aside = np.maximum(behind - recess, points.row(Row.SAC_WIDTH) + 0.3 - left)
+    free = np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
+    return np.maximum(-free, left - 18)
+
+
+def _recess_front(points: Points) -> Grid:
+    """How far behind the curve a recess begins: behind the disc, or the ligament on it."""
+    return wall_behind(points) + np.maximum(bulge_behind(points), _LIGAMENT_MM)
+
+
+def sac_distance(points: Points) -> Grid:
+    """Signed distance to the dural sac, mm: an ellipse narrower behind, whose area is π · depth · width."""
+    depth, width = points.row(Row.SAC_DEPTH), points.row(Row.SAC_WIDTH)
+    up = (points.behind - points.row(Row.SAC_CENTRE)) / depth
+    narrow = np.maximum(1 - points.row(Row.SAC_WEDGE) * np.clip(up, -1.2, 1.2), 0.3)
+    across = points.left / (width * narrow)
+    radius = np.sqrt(up * up + across * across) + np.float32(1e-6)
+    steep = np.sqrt((up / depth) ** 2 + (across / width) ** 2) + np.float32(1e-6)
+    return (radius - 1) * radius / steep
+
+
+def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
+    """Paint dura, fluid, the roots of the cauda equina, and the cord."""
+    code = Structure.CANAL.code
+    canvas.paint(0.8 * cover(sac - 0.45), Tissue.LIGAMENT)
+    flow = 1 - 0.06 * np.abs(scene.coarse.at(points.left, points.behind, points.s * 0.5))
+    canvas.paint(cover(sac), Tissue.CSF, texture=flow, code=code)
+    edge, crowd = cover(sac + 0.3), points.row(Row.CROWD)
+    canvas.paint(_ROOTLETS * crowd**2 * edge, Tissue.ROOT, code=code)
+    depth, width = points.row(Row.SAC_DEPTH), points.row(Row.SAC_WIDTH)
+    wedge, centre = points.row(Row.SAC_WEDGE), points.row(Row.SAC_CENTRE)
+    for root in scene.roots:
+        sway = 0.10 * np.sin(points.s / 21 + 9 * root.across)
+        high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
+        side = root.across + sway + crowd * (root.tight_across - root.across)
+        behind, left = centre + high * depth, side * width * (1 - wedge * high)
+        strand = np.hypot(points.left - left, points.behind - behind) - root.radius_mm
+        alive = np.clip(np.minimum(points.s - root.end_mm, root.begin_mm - points.s) / 8, 0, 1)
+        canvas.paint(cover(strand) * alive * edge, Tissue.ROOT, code=code)
+    cord = points.row(Row.CORD)
+    tube = np.hypot(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
+    canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
+
+
+_FORAMEN_MM = 17.0
+"""How far beside the midline the middle of a foramen lies, mm."""
+
+_ASIDE_MM, _ABOUT_MM = 40.0, 20.0
+"""How far beside the midline, and to both sides of the front wall of the canal, roots on their way out lie, mm."""
+
+_PASSING_MM = 1.4
+"""Radius of a root that passes a recess, by eye, mm."""
+
+
+def root_shape(left: Grid | float) -> tuple[Grid, Grid]:
+    """Half depth and half height of a free root that leaves its foramen, mm; thickest at the ganglion."""
+    half = (
+        1.6 + 0.6 * np.clip(np.subtract(left, 11), 0, 1) + 1.3 * np.exp(-((np.subtract(left, 17) / 4) ** 2))
+    )
+    return half, 1.25 * half
+
+
+def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the root that leaves under each pedicle, with its ganglion and a vein, and what closes in on it."""
+    anatomy = scene.anatomy
+    owner = scene.of_foramen[points.entry]
+    left = np.abs(points.left)
+    under = anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 4.8
+    way = scene.per_vertebra(under, owner) - 0.45 * (left - 13) + 1.6 * np.clip(13 - left, 0, 6)
+    deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
+    side = (points.left < 0).astype(np.int8)
+    across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
+    near = flat_top((left - _FORAMEN_MM) / 6)
+    share = 1 - (1 - share) * near
+    half_depth, half_height = root_shape(left)
+    half_depth, half_height = half_depth * share, half_height * (1.2 - 0.2 * share)
+    up, back = points.s - way, points.behind - deep
+    lumbar = owner >= anatomy.n_sacral - 2
+    open_ = np.hypot(up / (half_height + along), back / (half_depth + across)) - 1
+    encroached = cover(-open_ * np.minimum(half_depth + across, 5), 1.0) * near * lumbar
+    encroached *= np.clip((7.0 - along) / 3, 0, 1) * cover(np.abs(back - 1) - 10, 3.0)
+    canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
+    _paint_passing(scene, points, canvas)
+    root = (np.hypot(up / half_height, back / half_depth) - 1) * half_depth
+    outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
+    canvas.paint(cover(np.maximum(root, outside)) * lumbar, Tissue.ROOT)
+    vein = np.hypot(up - 1, back + 4.5) - 1.1
+    free = np.clip(across - 1, 0, 1)
+    canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * lumbar * free, Tissue.VEIN)
+
+
+def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the root that passes the recess on its way to the foramen below, flat where the recess is low."""
+    anatomy = scene.anatomy
+    owner = scene.of_pedicle[points.entry]
+    below = scene.per_vertebra(anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 1.0, owner)
+    above = scene.per_vertebra(anatomy.disc_mm, owner)
+    height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
+    half = np.minimum(_PASSING_MM, 0.5 * height - 0.1)
+    left = np.abs(points.left) - points.row(Row.SAC_WIDTH) - 1.3
+    near = flat_top((points.s - above) / 7)
+    far = points.row(Row.FORAMEN) + 1.5
+    front = _recess_front(points)
+    deep = near * (front + 0.5 * height) + (1 - near) * (wall_behind(points) + far)
+    strand = (np.hypot(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
+    alive = np.clip(np.minimum(points.s - below, above + 7 - points.s) / 2, 0, 1)
+    canvas.paint(cover(strand) * alive * (owner >= anatomy.n_sacral - 1), Tissue.ROOT)

@@ -1,0 +1,135 @@
+"""The column of vertebral bodies and discs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.phantom.body.anatomy import Row
+from stenograde.phantom.body.canvas import Canvas, Points, cover
+from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.scene import Scene
+from stenograde.phantom.body.tissues import Tissue
+from stenograde.terms import Structure
+
+_SQUARE, _SQUARE_L5 = np.float32(0.75), np.float32(0.45)
+"""Share of the spine's bend that a body leaves to its discs; L5 is the most wedge-shaped. By eye."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Where:
+    """How points lie to the column, each array of shape (n,)."""
+
+    owner: NDArray[np.int8]
+    """Vertebra whose territory it is."""
+    way: Grid
+    """Way above that vertebra's centre, mm."""
+    radius: Grid
+    """Distance from the curve, share of the column's radius."""
+    rim: Grid
+    """Signed distance to the column's side, mm."""
+    plate: Grid
+    """Signed distance to the end plates, mm; positive in a disc."""
+
+
+def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint vertebral bodies, discs and the longitudinal ligaments.
+
+    Parameters
+    ----------
+    scene : Scene
+    points : Points
+    canvas : Canvas
+        Painted in place.
+    """
+    front = np.flatnonzero(points.behind < points.row(Row.BODY_DEPTH) + 12)
+    close, part = points.take(front), canvas.part(front)
+    where = _locate(scene, close)
+    _paint_discs(scene, close, part, where)
+    _paint_bodies(scene, close, part, where)
+    canvas.put(front, part)
+
+
+def wall_behind(points: Points) -> Grid:
+    """How far behind the curve the column's back lies at each point's height and way beside the midline, mm."""
+    across = np.minimum(np.abs(points.left) / points.row(Row.BODY_WIDTH), 1) ** 2
+    return points.row(Row.BODY_DEPTH) * np.sqrt((np.sqrt(4 - 3 * across**2) - across) / 2)
+
+
+def bulge_behind(points: Points) -> Grid:
+    """How far a disc stands out behind at each point's height and way beside the midline, mm."""
+    left = np.abs(points.left)
+    aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
+    return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
+
+
+def flat_top(place: Grid) -> Grid:
+    """exp(-x⁴): 1 within half the width, 0 from one and a half of it."""
+    square = place * place
+    return np.exp(-square * square)
+
+
+def _locate(scene: Scene, points: Points) -> _Where:
+    anatomy = scene.anatomy
+    owner = scene.of_body[points.entry]
+    across = np.abs(points.left) / points.row(Row.BODY_WIDTH)
+    along = np.abs(points.behind) / points.row(Row.BODY_DEPTH)
+    radius = np.sqrt(np.sqrt(across**4 + along**4 + across**2 * along**2)) + np.float32(1e-4)
+    way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
+    square = np.where(owner == anatomy.n_sacral, _SQUARE_L5, _SQUARE)
+    rise = np.abs(way * (1 - square * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
+    dish = np.clip(1 - radius**2, 0, 1)
+    hollow = np.where(owner < anatomy.n_fused - 1, 0.3 * dish, 1.7 * dish)
+    fused = (owner < anatomy.n_fused - 1) | ((owner == anatomy.n_fused - 1) & (way < 0))
+    bridge = np.where(fused, np.clip((radius - 0.55) * 8, 0, 4), 0)
+    uneven = 0.3 * scene.coarse.at(points.left, points.behind, points.s)
+    return _Where(
+        owner=owner,
+        way=way,
+        radius=radius,
+        rim=np.hypot(points.left, points.behind) * (1 - 1 / radius),
+        plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven - bridge,
+    )
+
+
+def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:
+    lumbar = where.owner >= scene.anatomy.n_sacral
+    body = np.maximum(where.rim, where.plate)
+    corner = np.maximum(where.rim + 3, 0) * np.maximum(where.plate + 3, 0) / 12
+    body = body + corner
+    code = np.where(lumbar, Structure.VERTEBRA.code, 0).astype(np.uint8)
+    shell = 0.45 - np.float32(0.15) * (where.rim > where.plate)  # walls are thinner than end plates
+    canvas.paint(cover(body - 0.2), Tissue.CORTEX, code=code)
+    noise = 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
+    marrow = cover(body + shell)
+    canvas.paint(marrow, Tissue.MARROW, texture=1 + noise, code=code)
+    tunnel = np.hypot(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
+    canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)
+
+
+def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:
+    anatomy = scene.anatomy
+    last = len(anatomy.names) - 1
+    below = np.clip(np.where(where.way > 0, where.owner, where.owner - 1), 0, last)
+    off = points.s - scene.per_vertebra(anatomy.disc_mm, below)
+    half = scene.per_vertebra(anatomy.half_disc_mm, below)
+    bulge = bulge_behind(points) * np.clip(points.behind / 6, 0, 1)
+    bulge += 0.8 * np.clip(-points.behind / 6, 0, 1)
+    bulge = np.maximum(bulge, 0.1)
+    lip = (np.hypot(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
+    disc = np.where(where.rim < 0, np.maximum(where.rim - bulge, -where.plate), lip)
+    real = below >= anatomy.n_fused - 1
+    code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
+    bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, np.abs(points.left) - 15)
+    canvas.paint(0.8 * cover(bands), Tissue.LIGAMENT)
+    grain = 1 + 0.12 * scene.fine.at(*points.xyz)
+    canvas.paint(cover(disc), Tissue.ANNULUS, texture=grain, code=code)
+    high = off * (1 - points.row(Row.BEND) * points.behind) / (0.8 * half)
+    lens = (np.hypot(where.radius / 0.74, high) - 1) * half
+    core = cover(lens, 2.5) * real * (where.plate > 0)
+    canvas.paint(core, Tissue.DRY_NUCLEUS, texture=grain, code=code)
+    cleft = 1 - 0.35 * np.exp(-((off / 1.2) ** 2))
+    wet = scene.per_vertebra(anatomy.hydration, below)
+    canvas.paint(core * wet, Tissue.WET_NUCLEUS, texture=grain * cleft, code=code)

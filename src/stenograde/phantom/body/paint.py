@@ -1,0 +1,75 @@
+"""Paints a patient at points, from the skin inwards; what is painted later covers what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.phantom.body.anatomy import Row
+from stenograde.phantom.body.arch import paint_arch
+from stenograde.phantom.body.canal import paint_canal
+from stenograde.phantom.body.canvas import Canvas, Points
+from stenograde.phantom.body.column import paint_column
+from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.flow import paint_flow
+from stenograde.phantom.body.scene import Scene
+from stenograde.phantom.body.soft_tissue import paint_soft_tissue
+
+_LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -32.0, 78.0
+"""How far from the curve the spine reaches, mm; beyond lies soft tissue only."""
+
+_OVERLAP_MM = 6.0
+"""How far into the column the canal's surroundings are painted, to be covered by it, mm."""
+
+_SKIN_MM = 2.0
+"""How far behind the skin points are looked at, mm; beyond is air."""
+
+
+def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_void: float = 0.0) -> Canvas:
+    """Paint the whole patient at points.
+
+    Parameters
+    ----------
+    scene : Scene
+    xyz : ndarray of shape (3, n), float32
+        Body frame, mm.
+    signals : ndarray of shape (n_tissues,) or (n_channels, n_tissues), float32
+        Signal of each tissue.
+    texture : float
+        Factor on how strongly tissues are textured.
+    flow_void : float
+        Share of its signal that fluid loses where it flows fastest.
+
+    Returns
+    -------
+    canvas : Canvas
+        Signal and label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
+    """
+    canvas = Canvas(xyz.shape[1], signals, texture)
+    skin = scene.skin(xyz)
+    inside = np.flatnonzero(skin < _SKIN_MM)
+    if inside.size:
+        points, part = Points.of(scene.anatomy, xyz[:, inside]), canvas.part(inside)
+        paint_soft_tissue(scene, points, part, skin[inside])
+        _paint_spine(scene, points, part, flow_void)
+        xyz = points.xyz
+        grain = np.float32(0.9) * scene.medium.at(*xyz) + np.float32(0.4) * scene.fine.at(*xyz)
+        part.signal *= np.maximum(1 + np.float32(texture * scene.habitus.uneven) * grain, 0)
+        canvas.put(inside, part)
+    return canvas
+
+
+def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float) -> None:
+    near = np.flatnonzero(
+        (np.abs(points.left) < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
+    )
+    if near.size:
+        close, part = points.take(near), canvas.part(near)
+        rear = np.flatnonzero(close.behind > close.row(Row.BODY_DEPTH) - _OVERLAP_MM)
+        beyond, back = close.take(rear), part.part(rear)
+        paint_canal(scene, beyond, back)
+        if flow_void:
+            paint_flow(scene, beyond, back, flow_void)
+        part.put(rear, back)
+        paint_arch(scene, close, part)
+        paint_column(scene, close, part)
+        canvas.put(near, part)

@@ -1,0 +1,133 @@
+"""Skin, fat, muscle, vessels and belly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.phantom.body.anatomy import Row
+from stenograde.phantom.body.canvas import Canvas, Points, box, cover
+from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.scene import Scene
+from stenograde.phantom.body.tissues import Tissue
+
+_SEPTA_MM = 45.0
+"""Depth under the skin to which septa are painted, mm."""
+
+
+def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
+    """Paint what lies around the spine; the body first, the air behind it last.
+
+    Parameters
+    ----------
+    scene : Scene
+    points : Points
+    canvas : Canvas
+        Painted in place.
+    skin : ndarray of shape (n,)
+        Signed distance to the skin of the back, mm.
+    """
+    canvas.paint(cover(skin), Tissue.FAT, texture=_septa(scene, points, skin))
+    _paint_belly(scene, points, canvas)
+    front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
+    part = canvas.part(front)
+    _paint_rectum(scene, points.take(front), part)
+    _paint_front(scene, points.take(front), part)
+    canvas.put(front, part)
+    back = np.flatnonzero((points.behind > 5) & (skin < 1))
+    part = canvas.part(back)
+    _paint_back(scene, points.take(back), part, skin[back])
+    canvas.put(back, part)
+    canvas.paint(cover(np.abs(skin + 1.0) - 1.0), Tissue.SKIN)
+    canvas.paint(cover(-skin), Tissue.AIR)
+
+
+def _septa(scene: Scene, points: Points, skin: Grid) -> Grid:
+    """Factor on the signal of fat: thin dark sheets, which under the skin lie along it."""
+    out = 1 + np.float32(0.02) * scene.medium.at(*points.xyz)
+    near = np.flatnonzero(skin > -_SEPTA_MM)
+    x, _, z = points.xyz[:, near]
+    sheet = scene.belly.at(x * np.float32(0.5), skin[near] * np.float32(0.9), z * np.float32(0.35))
+    out[near] -= np.float32(scene.habitus.septa) * np.exp(-((sheet / np.float32(0.06)) ** 2))
+    return out
+
+
+def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
+    """Paint the muscles of the back with their fat, and their fascia."""
+    x, y, z = points.xyz
+    left, behind, depth = np.abs(points.left), points.behind, points.row(Row.BODY_DEPTH)
+    grain = scene.coarse.at(x, y, z)
+    fascia = skin + scene.anatomy.back_fat_mm * points.row(Row.TAPER) + 2
+    bellies = box((fascia, depth + 8 - behind, left - 70), 12.0)
+    streak = scene.streaks.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
+    near = 0.7 * np.exp(-((left / 12) ** 2))
+    lean = 2.0 - (3.2 + near) * points.row(Row.INFILTRATION) - near + 0.015 * (left - 20)
+    fat = np.clip((streak - lean) * 0.9, 0, 0.85)
+    seam = left - 25 - 0.25 * (behind - 30) - 1.5 * grain
+    fat = np.maximum(fat, 0.5 * np.exp(-((seam / 1.6) ** 2)))
+    canvas.paint(cover(bellies, 1.5) * (1 - fat), Tissue.MUSCLE, texture=1 + 0.08 * streak)
+    canvas.paint(0.8 * cover(np.abs(fascia) - 0.5) * (left < 62), Tissue.LIGAMENT)
+
+
+def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint bowel and gas."""
+    far = np.flatnonzero(points.behind < 4 - points.row(Row.BODY_DEPTH))
+    close, part = points.take(far), canvas.part(far)
+    habitus, (x, y, z) = scene.habitus, close.xyz
+    grain = scene.belly.at(x, y * 0.7, z * 0.7)
+    left = np.minimum(np.abs(close.left), 40)
+    ahead = close.behind + close.row(Row.BODY_DEPTH) + 8 + habitus.visceral_fat_mm
+    belly = cover(ahead - 0.2 * left + 3 * grain, 8.0)
+    strand = scene.medium.at(x * 0.4, y * 0.4, z * 0.2) + 0.8 * grain
+    begun = np.clip((4 - close.behind - close.row(Row.BODY_DEPTH)) / 12, 0, 1)
+    part.paint(
+        begun * np.clip(0.5 * (strand + habitus.strands), 0, 0.7), Tissue.MUSCLE, texture=1 + 0.2 * grain
+    )
+    content = habitus.content_signal * (1 + 0.2 * scene.medium.at(x, y, z))
+    part.paint(belly * np.clip(habitus.content + 0.7 * grain, 0, 1), Tissue.BOWEL, texture=content)
+    across, deep, tall = habitus.loop_stretch
+    loops = scene.loops.at(x * across, y * deep, z * tall)
+    wall = np.clip(habitus.wall * (1.2 - 1.5 * np.abs(loops)), 0, 0.9)
+    part.paint(belly * wall, Tissue.MUSCLE, texture=1.5 * content)
+    filled = np.clip(2 * (loops - 0.7), 0, 1) * np.clip(1.2 - grain, 0, 1)
+    part.paint(belly * filled, Tissue.BOWEL, texture=1.3 * content)
+    part.paint(belly * np.clip(3 * (loops - habitus.gas), 0, 1), Tissue.AIR)
+    canvas.put(far, part)
+
+
+def _paint_rectum(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint the rectum, which follows the sacrum behind a layer of fat."""
+    at = dict(zip(scene.anatomy.names, scene.anatomy.centre_mm.tolist(), strict=True))
+    grain = scene.loops.at(*points.xyz)
+    wide = 10 + 2 * np.sin(points.s / 9) + 1.5 * grain
+    deep = points.behind + points.row(Row.BODY_DEPTH) + 8 + wide
+    tube = np.hypot(np.hypot(points.left * 0.8, deep), np.maximum(points.s - at["S2"], 0)) - wide
+    canvas.paint(cover(tube, 1.5), Tissue.MUSCLE, texture=1.3 + 0.2 * scene.medium.at(*points.xyz))
+    content = 0.5 + 0.2 * scene.medium.at(*points.xyz)
+    canvas.paint(cover(tube + 3, 1.5) * np.clip(0.6 + grain, 0, 1), Tissue.BOWEL, texture=content)
+
+
+def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
+    """Paint psoas and the great vessels."""
+    anatomy = scene.anatomy
+    s, behind, depth = points.s, points.behind, points.row(Row.BODY_DEPTH)
+    left = np.abs(points.left)
+    grain, small = scene.coarse.at(*points.xyz), scene.medium.at(*points.xyz)
+    at = dict(zip(anatomy.names, anatomy.centre_mm.tolist(), strict=True))
+    low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
+    radius = 21 * scene.habitus.psoas * np.sqrt(low)
+    centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
+    psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
+    canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
+    thick = scene.habitus.crus_mm * np.clip((s - at["L3"]) / 25, 0, 1)
+    crus = np.hypot((left - 8) / 2, behind + depth + 2.5 + thick) - thick
+    canvas.paint(cover(crus) * (thick > 0.2), Tissue.MUSCLE, texture=1 + 0.1 * small)
+    split = np.clip(at["L4"] - 6 - s, 0, 60)
+    aorta, cava, aorta_radius, cava_radius = scene.habitus.vessels_mm
+    wind = scene.habitus.winding_mm * np.sin(s / 28 + aorta)
+    for side, home, size in ((1.0, aorta, aorta_radius), (-1.0, cava, cava_radius)):
+        turn = wind * (side > 0)
+        deep = -depth - size - 4 - 0.05 * split - np.abs(turn)
+        tube = np.hypot(points.left - home - turn - side * 0.38 * split, behind - deep)
+        tube = tube - (size - 0.05 * split)
+        canvas.paint(0.7 * cover(tube - 1.0), Tissue.MUSCLE)
+        canvas.paint(cover(tube, 1.5), Tissue.FLOWING_BLOOD, texture=1 + small)

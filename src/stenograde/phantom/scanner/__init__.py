@@ -1,0 +1,1 @@
+"""How a simulated patient is imaged: protocols, MR physics, artefacts."""

@@ -1,0 +1,90 @@
+"""Pedicle screws: a void, and signal moved along the read-out and piled up around it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stenograde.phantom.body.anatomy import Row
+from stenograde.phantom.body.canvas import Points
+from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.patient import Phantom
+from stenograde.phantom.scanner.acquisition import SlicePlane
+from stenograde.phantom.scanner.receiver import sample_points
+
+_VOID_MM = 5.5
+"""Radius of the void around a screw's axis: a titanium screw of 6 to 7 mm with what dephases at its side."""
+
+_SHIFT_MM = 5.0
+"""Shift along the read-out at the edge of the void, mm, by eye; beyond, it falls with the third power."""
+
+
+def screws(phantom: Phantom, levels: int) -> Array:
+    """Return both ends of each pedicle screw in spine coordinates, shape (n_screws, 2, 3), mm.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    levels : int
+        Levels held, from L5/S1 up: one level has four screws.
+    """
+    anatomy, out = phantom.anatomy, []
+    for k in range(anatomy.n_sacral - 1, anatomy.n_sacral + levels):
+        way = float(anatomy.pedicle_way_mm[k])
+        wall = anatomy.at(Row.BODY_DEPTH, way)
+        aside = anatomy.at(Row.CANAL_WIDTH, way) + float(anatomy.pedicle_mm[k])
+        for side in (-1.0, 1.0):
+            head, tip = (way, side * (aside + 3), wall + 26), (way, side * (aside - 5), wall - 22)
+            out.append((head, tip))
+    return np.array(out if levels else np.zeros((0, 2, 3)))
+
+
+def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) -> Grid:
+    """Return a slice with the voids and the distortion of pedicle screws.
+
+    Parameters
+    ----------
+    signal : ndarray of shape (n_channels, rows, columns), float32
+    phantom : Phantom
+    plane : SlicePlane
+    levels : int
+        Levels held, from L5/S1 up.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_channels, rows, columns), float32
+        No signal is lost but what lay in the voids or was moved out of the picture.
+    """
+    points = Points.of(phantom.anatomy, sample_points(phantom, plane))
+    place = np.stack([points.s, points.left, points.behind])
+    near = np.full(place.shape[1], np.inf, np.float32)
+    shift = np.zeros(place.shape[1], np.float32)
+    for head, tip in screws(phantom, levels):
+        axis = tip - head
+        length = float(np.linalg.norm(axis))
+        axis /= length
+        off = place - head[:, None]
+        along = np.clip(axis @ off, 0, length)
+        off -= axis[:, None] * along
+        distance = np.linalg.norm(off, axis=0).astype(np.float32) + np.float32(1e-3)
+        cosine = off[0] / distance  # the field points to the head
+        weak = (_VOID_MM / np.maximum(distance, _VOID_MM)) ** 3
+        shift += (_SHIFT_MM * weak * (3 * cosine**2 - 1) / 2).astype(np.float32)
+        near = np.minimum(near, distance)
+    kept = signal * np.clip((near - _VOID_MM) / 1.5 + 0.5, 0, 1).reshape(signal.shape[1:])
+    return _moved(kept, shift.reshape(signal.shape[1:]) / np.float32(plane.pixel_mm))
+
+
+def _moved(signal: Grid, shift_px: Grid) -> Grid:
+    """Move each pixel's signal along its row, shared between the two pixels it falls on."""
+    rows, columns = shift_px.shape
+    target = np.arange(columns) + shift_px
+    left = np.floor(target).astype(np.int64)
+    out = np.zeros_like(signal)
+    line = np.arange(rows)[:, None] * columns
+    for place, share in ((left, left + 1 - target), (left + 1, target - left)):
+        fits = (place >= 0) & (place < columns)
+        where = (line + place)[fits]
+        for k, values in enumerate(signal):
+            total = np.bincount(where, (values * share)[fits], rows * columns)
+            out[k] += total.reshape(rows, columns).astype(np.float32)
+    return out

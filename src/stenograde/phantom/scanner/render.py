@@ -1,0 +1,155 @@
+"""Pictures of a virtual patient: signal through thick slices, coil, k-space; and their true labels."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.paint import paint
+from stenograde.phantom.body.patient import Phantom
+from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat
+from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
+from stenograde.phantom.scanner.kspace import Encoding, acquire, fat_shift_px
+from stenograde.phantom.scanner.metal import add_metal
+from stenograde.phantom.scanner.receiver import Receiver, gain, sample_points
+
+FULL_SCALE = 4095
+"""Largest stored value: 12 bits, as scanners store."""
+
+_PROFILE_REACH: Final = 0.65
+"""Half the width over which a slice profile is sampled, share of the thickness."""
+
+_PROFILE_EDGE: Final = 0.10
+"""Standard deviation of a slice profile's edges, share of the thickness: a sinc pulse of a few lobes."""
+
+
+def slice_profile(layers: int) -> tuple[Array, Array]:
+    """Return where through a slice layers are painted and how much each weighs.
+
+    The profile is a box of the slice's thickness with soft edges; each layer stands for an equal part of its reach.
+
+    Parameters
+    ----------
+    layers : int
+        One layer is the middle alone.
+
+    Returns
+    -------
+    depths : ndarray of shape (layers,)
+        Share of the thickness, 0 in the middle.
+    weights : ndarray of shape (layers,)
+        Positive, of sum 1.
+
+    Examples
+    --------
+    >>> depths, weights = slice_profile(3)
+    >>> [round(float(value), 2) for value in (*depths, *weights)]
+    [-0.43, 0.0, 0.43, 0.28, 0.44, 0.28]
+    """
+    borders = np.linspace(-_PROFILE_REACH, _PROFILE_REACH, layers + 1)
+    weights = np.diff(_profile_integral(borders))
+    return (borders[1:] + borders[:-1]) / 2, weights / weights.sum()
+
+
+def _profile_integral(depth: Array) -> Array:
+    """Integral of erf-edged box from the middle; both edges are normal distribution functions."""
+    total = np.zeros_like(depth)
+    for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
+        z = (depth - edge) / _PROFILE_EDGE
+        below = 0.5 * (1 + erf(z / np.sqrt(2)))
+        total += sign * _PROFILE_EDGE * (z * below + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+    return total
+
+
+def render_series(
+    phantom: Phantom, plan: SeriesPlan, *, layers: int, rng: np.random.Generator
+) -> NDArray[np.uint16]:
+    """Render the slices of a series.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    plan : SeriesPlan
+    layers : int
+        Planes averaged through the thickness of a slice, by :func:`slice_profile`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    pixels : ndarray of shape (slices, rows, columns), uint16
+    """
+    signals = with_marrow_fat(plan.echo.signals(), phantom.scene.habitus.marrow_fat)
+    signals = plan.look.draw_signals(rng, signals)
+    texture = float(rng.uniform(*plan.look.texture))
+    receiver = Receiver.draw(rng, signals, plan)
+    encoding = _encoding(plan, receiver, rng)
+    channels = _channels(signals) if encoding.fat_shift_px else signals[None]
+    out = []
+    for plane in plan.planes:
+        signal = _signal(phantom, plane, channels, layers, texture, plan.artefacts.flow_void)
+        signal *= gain(phantom, plane, receiver)
+        if plan.artefacts.metal_levels:
+            signal = add_metal(signal, phantom, plane, plan.artefacts.metal_levels)
+        picture = acquire(signal, encoding, rng) * np.float32(receiver.scale)
+        out.append(np.clip(np.rint(picture), 0, FULL_SCALE).astype(np.uint16))
+    return np.stack(out)
+
+
+def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
+    """Return the true label of each pixel at the middle of its slice.
+
+    Parameters
+    ----------
+    phantom : Phantom
+    plan : SeriesPlan
+
+    Returns
+    -------
+    labels : ndarray of shape (slices, rows, columns), uint8
+        0, or the code of a :class:`~stenograde.terms.Structure`: vertebra (with its arch), disc, canal (what
+        the dural sac holds). The sacrum and what lies below its first end plate have no label but the sac.
+    """
+    signals = plan.echo.signals()
+    return np.stack(
+        [
+            paint(phantom.scene, sample_points(phantom, plane), signals).label.reshape(
+                plane.matrix, plane.matrix
+            )
+            for plane in plan.planes
+        ]
+    )
+
+
+def _channels(signals: Grid) -> Grid:
+    """Part each tissue's signal into water's and fat's, shape (2, n_tissues)."""
+    share = np.array([FAT_SHARE.get(tissue, 0.0) for tissue in Tissue], np.float32)
+    return np.stack([signals * (1 - share), signals * share])
+
+
+def _encoding(plan: SeriesPlan, receiver: Receiver, rng: np.random.Generator) -> Encoding:
+    artefacts, pixel_mm = plan.artefacts, plan.planes[0].pixel_mm
+    shift = fat_shift_px(plan.echo.field_t, artefacts.bandwidth_hz) if artefacts.bandwidth_hz else 0.0
+    phase = float(rng.uniform(*plan.look.acquired))
+    return Encoding(
+        acquired=(phase, min(1.0, phase + 0.15)),
+        noise=receiver.noise,
+        fat_shift_px=shift * (1.0 if rng.random() < 0.5 else -1.0),
+        ghosting=artefacts.ghosting,
+        motion_px=artefacts.motion_mm / pixel_mm,
+    )
+
+
+def _signal(
+    phantom: Phantom, plane: SlicePlane, channels: Grid, layers: int, texture: float, flow_void: float
+) -> Grid:
+    """Signal of a slice before the coil, shape (n_channels, rows, columns)."""
+    total = np.zeros((len(channels), plane.matrix**2), np.float32)
+    for depth, weight in zip(*slice_profile(layers), strict=True):
+        points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
+        canvas = paint(phantom.scene, points, channels, texture=texture, flow_void=flow_void)
+        total += np.float32(weight) * canvas.signal
+    return total.reshape(len(channels), plane.matrix, plane.matrix)

@@ -1,0 +1,1 @@
+"""Training of the network that grades the cells of a level."""

@@ -1,0 +1,279 @@
+"""Make a trained level grader into a bundle: calibrate, say what is usual, export, write table and card."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stenograde.evaluate.metrics import weighted_auc
+from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
+from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
+from stenograde.levels.crop_noise import noise_of
+from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader, LevelGraderConfig
+from stenograde.predict.bundle import BUNDLE_FILE, Bundle
+from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
+from stenograde.terms import Condition, Severity, Side
+from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
+from stenograde.train.grader.card import card
+from stenograde.train.grader.crops import CropSet, as_values
+from stenograde.train.loop.checkpoint import write_weights
+from stenograde.train.weights.bundle_toml import as_toml, weight_file
+from stenograde.train.weights.export import load_locator, with_weights, write_graph
+
+CAUTION = (
+    "foramina and subarticular zones are graded by a network that has seen simulated patients only, and the canal by "
+    "it and measurements together; on patients it is often wrong"
+)
+"""Stands in every report of a study that a grader trained here has graded."""
+
+BASE = "base-"
+"""Before the names of the files that tell how the locator came about."""
+
+_AT_ONCE = 16
+"""Levels that go through the net at once when it is calibrated."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What the calibration patients say of a grader."""
+
+    scaling: Mapping[str, VectorScaling]
+    """By condition."""
+    usual_below: Mapping[str, float]
+    """By kind of crop."""
+    noise_below: Mapping[str, float]
+    """By kind of crop."""
+    scores: Mapping[str, Mapping[str, float]]
+    """By condition, for the card: ``cells``, ``severe``, ``log_loss`` and ``auc_severe``."""
+
+
+def calibrate(
+    net: LevelGrader,
+    usual: CropSet,
+    calibration: CropSet,
+    *,
+    usual_share: float,
+    added_noise: float,
+    most: int = 2000,
+) -> Calibrated:
+    """Fit probabilities and limits, and tell the net what features are usual.
+
+    Parameters
+    ----------
+    net : LevelGrader
+        Its ``feature_mean`` and ``whitening`` are set.
+    usual : CropSet
+        Of training patients.
+    calibration : CropSet
+        Of patients of their own. Each level counts with all its series and with each series left out in turn, as
+        far as its cells are still shown.
+    usual_share : float
+        Share of the calibration crops of a kind that are taken for usual.
+    added_noise : float
+        Most that training added to the crops: the net bears so much more than the calibration crops have.
+    most : int
+        No more training levels are looked at.
+    """
+    net = net.to("cpu").eval()
+    places = np.linspace(0, len(usual) - 1, min(most, len(usual))).astype(int)
+    features, present, _ = _seen(net, usual, places.tolist())
+    for kind in range(len(CropKind)):
+        known = features[:, :, kind][torch.from_numpy(present[:, :, kind])]
+        if len(known) > 1:
+            net.set_usual(kind, known)
+    features, present, severities = _seen(net, calibration, range(len(calibration)))
+    with torch.inference_mode():
+        strangeness = net.strangeness(features).numpy()
+    limits = {
+        kind.value: _quantile(strangeness[:, :, place][present[:, :, place]], usual_share)
+        for place, kind in enumerate(CropKind)
+    }
+    noise = np.stack([noise_of(as_values(calibration.level(k)[0])) for k in range(len(calibration))])
+    noise_limits = {
+        kind.value: float(
+            np.hypot(_quantile(noise[:, :, place][present[:, :, place]], usual_share), added_noise)
+        )
+        for place, kind in enumerate(CropKind)
+    }
+    scaling, scores = {}, {}
+    for condition, cells in zip(Condition, CELLS_OF_CONDITIONS, strict=True):
+        logits, truth = _evidenced(net, features, present, severities, condition, cells)
+        fitted = fit_vector_scaling(logits, truth)
+        scaling[condition.value] = fitted
+        scores[condition.value] = _scores(fitted.probabilities(logits), truth)
+    return Calibrated(scaling, limits, noise_limits, scores)
+
+
+def export_grader(
+    net: LevelGrader, folder: Path, *, calibrated: Calibrated, crops: CropConfig
+) -> GraderEntry:
+    """Write a grader's weights and graph, and check that the graph gives what the net gives.
+
+    Raises
+    ------
+    BundleError
+        If they differ.
+    """
+    graph_net = GraderGraph(net.to("cpu")).eval()
+    graph, weights = folder / "grader.onnx", folder / "grader.safetensors"
+    write_weights(net, weights, half=True)
+
+    def fed(n: int) -> dict[str, Tensor]:
+        noise = torch.Generator().manual_seed(n)
+        views = (n, len(Side), len(CropKind))
+        present = (torch.rand(views, generator=noise) < 0.7).float()
+        return {CROPS: torch.randn(*views, *crops.shape, generator=noise), PRESENT: present}
+
+    write_graph(graph_net, graph, fed, outputs=(LOGITS, STRANGENESS))
+    return GraderEntry(
+        onnx=weight_file(graph),
+        weights=weight_file(weights),
+        widths=net.config.widths,
+        kept=net.config.kept,
+        features=net.config.features,
+        calibration=calibrated.scaling,
+        usual_below=calibrated.usual_below,
+        noise_below=calibrated.noise_below,
+        crops=crops,
+        caution=CAUTION,
+    )
+
+
+def load_grader(entry: GraderEntry, folder: Path) -> LevelGrader:
+    """Return the net of a bundle, for more training; its weights were kept in 16 bits.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit the shape that the bundle states.
+    """
+    config = LevelGraderConfig(
+        kinds=len(CropKind),
+        slices=entry.crops.slices,
+        size_px=entry.crops.size_px,
+        widths=entry.widths,
+        kept=entry.kept,
+        features=entry.features,
+    )
+    what = f"a level grader of widths {entry.widths}"
+    return with_weights(LevelGrader(config), folder / entry.weights.file, what)
+
+
+def write_bundle(
+    out: Path,
+    base: Bundle,
+    entry: GraderEntry,
+    *,
+    training: Mapping[str, Any],
+    calibrated: Calibrated,
+    tested: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the grader's files, and those of the base.
+
+    Parameters
+    ----------
+    out : Path
+    base : Bundle
+        Whose locator and canal model the bundle takes over.
+    entry : GraderEntry
+    training : mapping
+        The resolved configuration of the training.
+    calibrated : Calibrated
+    tested : sequence of mapping
+        Scores on cohorts, for the card.
+    """
+    locator = base.table.locator
+    shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
+    # written anew, as bundles from before the grader kept them in 32 bits
+    weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
+    locator = replace(locator, weights=weight_file(weights))
+    # a base that was made so itself hands on what it was made from
+    made_so = base.table.grader is not None
+    for name in ("card.md", "training.json"):
+        shutil.copyfile(base.folder / (f"{BASE}{name}" if made_so else name), out / f"{BASE}{name}")
+    told = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))
+    table = {
+        "name": f"{base.table.name.removesuffix('-25')}-25",
+        "version": version("stenograde"),
+        "scheme": base.table.scheme,
+        "locator": asdict(locator),
+        "canal": asdict(base.table.canal),
+        "grader": asdict(entry),
+    }
+    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
+    (out / "card.md").write_text(card(training, calibrated.scores, tested), encoding="utf-8")
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
+    resolved = {
+        "versions": {"python": platform.python_version(), **versions},
+        "base": told["base"] if made_so else asdict(base.stamp),
+        "training": training,
+        "calibration": calibrated.scores,
+    }
+    (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+
+
+def _seen(
+    net: LevelGrader, crops: CropSet, places: Sequence[int]
+) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.int64]]:
+    """Features (n, sides, kinds, features), presence and severities of the levels at some places."""
+    levels = [crops.level(place) for place in places]
+    features = []
+    for start in range(0, len(levels), _AT_ONCE):
+        values = as_values(np.stack([level[0] for level in levels[start : start + _AT_ONCE]]))
+        with torch.inference_mode():
+            features.append(net.features(torch.from_numpy(values)))
+    return (
+        torch.cat(features),
+        np.stack([level[1] for level in levels]),
+        np.stack([level[2] for level in levels]),
+    )
+
+
+def _evidenced(
+    net: LevelGrader,
+    features: Tensor,
+    present: NDArray[np.bool_],
+    severities: NDArray[np.int64],
+    condition: Condition,
+    cells: slice,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Logits and severities of the cells of a condition that a crop shows, in every pattern of presence."""
+    kinds = [tuple(CropKind).index(kind) for kind in SHOWN_BY[condition]]
+    logits, truth = [], []
+    for kept in LEFT_OUT:
+        pattern = present & kept
+        with torch.inference_mode():
+            said = net.answer(features, torch.from_numpy(pattern.astype(np.float32))).numpy()
+        by_side = pattern[:, :, kinds].any(axis=2)
+        shown = np.any(by_side, axis=1)[:, None] if cells.stop - cells.start == 1 else by_side
+        logits.append(said[:, cells][shown])
+        truth.append(severities[:, cells][shown])
+    return np.concatenate(logits).astype(np.float64), np.concatenate(truth)
+
+
+def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, float]:
+    shares = probabilities[np.arange(len(truth)), truth]
+    severe = truth == N_SEVERITIES - 1
+    area = weighted_auc(probabilities[:, -1], severe, np.ones((1, len(truth))))[0]
+    return {
+        "cells": float(len(truth)),
+        **{one.value: float((truth == one.rank).mean()) for one in Severity},
+        "log_loss": float(-np.log(np.maximum(shares, 1e-15)).mean()),
+        "auc_severe": float(area),
+    }
+
+
+def _quantile(values: NDArray[np.floating[Any]], share: float) -> float:
+    """Return the limit that so many of the values stay below; none where there are no values."""
+    return float(np.quantile(values, share)) if values.size else 0.0

@@ -1,0 +1,129 @@
+"""The card of a bundle that grades all 25 cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from stenograde.terms import Condition
+
+
+def card(
+    training: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, float]],
+    tested: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Return the text of the card.
+
+    Parameters
+    ----------
+    training : mapping
+        The resolved configuration, with ``patients``, ``seed``, ``validation_patients``, ``calibration_patients``.
+    scores : mapping
+        By condition: what the calibration patients gave.
+    tested : sequence of mapping
+        What ``stenograde score --json`` printed of each cohort.
+    """
+    told = "\n\n".join(_tested(one) for one in tested) or (
+        "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
+    )
+    return _CARD.format(scores=_score_table(scores), tested=told, **training)
+
+
+def _tested(tested: Mapping[str, Any]) -> str:
+    passes = {name: one for name, one in tested.items() if isinstance(one, Mapping) and "score" in one}
+    lines = [
+        f"`stenograde score` on the cohort `{PurePath(tested['data']).name}`: studies: "
+        f"{next(iter(passes.values()))['n_studies']}; 95 % intervals over studies.",
+        "",
+        f"| | {' | '.join(passes)} |",
+        "|---" * (1 + len(passes)) + "|",
+    ]
+    for table, name in _SHOWN.items():
+        parts = next(iter(passes.values()))[table]
+        lines += [
+            f"| {name}{part.replace('_', ' ')} | {' | '.join(_shown(one[table][part]) for one in passes.values())} |"
+            for part in parts
+        ]
+    return "\n".join(lines)
+
+
+_SHOWN = {
+    "weighted": "weighted log loss, ",
+    "auc": "AUC of severe, ",
+    "agreement": "graded as labelled, ",
+    "errors": "mean absolute error, ",
+}
+"""Tables of a score that the card shows, and what its rows are called."""
+
+
+def _shown(value: Mapping[str, float | None]) -> str:
+    known = {name: number for name, number in value.items() if number is not None}
+    if "value" not in known:
+        return "–"
+    if known.get("low") in {None, known["value"]}:
+        return f"{known['value']:.3f}"  # a single study has no interval
+    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**known)
+
+
+def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [
+        "| condition | cells | Normal/Mild, Moderate, Severe | log loss | AUC of severe |",
+        "|---" * 5 + "|",
+    ]
+    for condition in Condition:
+        one = scores[condition.value]
+        shares = ", ".join(f"{one[name] * 100:.0f} %" for name in ("normal_mild", "moderate", "severe"))
+        area = f"{one['auc_severe']:.3f}" if math.isfinite(one["auc_severe"]) else "no severe cell"
+        lines.append(
+            f"| {condition.shown} | {one['cells']:.0f} | {shares} | {one['log_loss']:.3f} | {area} |"
+        )
+    return "\n".join(lines)
+
+
+_CARD = """# lumbar-mri-25
+
+Research software, not a medical device. It finds the lumbar spine on sagittal MR slices and grades the 25 cells of
+RSNA 2024: spinal canal, left and right foramen, left and right subarticular zone at L1/L2 to L5/S1.
+
+## What is in it
+
+The locator and the canal model of the bundle it was made from (see `training.json`), and a level grader: crops of
+the sagittal T2/STIR, sagittal T1 and axial T2 series around each level, seen from the left and from the right by one
+set of weights, joined by an attention that leaves out what is absent. For the canal, the canal model, which measures,
+is pooled with it in equal parts and stays visible as a second opinion; where the two differ, the report says so or
+gives no grade, and where the grader's pictures are not to be relied on the measurements alone are the grade.
+
+## Trained on
+
+The grader: {patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and
+{calibration_patients} more to calibrate, rendered by `stenograde.phantom`. The locator was trained on
+patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores); the grader has seen no picture of any. Whether
+the grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
+
+## Calibrated on
+
+One temperature and one shift per severity for each condition, so that probabilities mean what they say at the shares
+of severities below. Where the shares differ, so does what a probability means. Each level counts four times: with all
+series and with each series left out, as far as its cells are still shown. The scores are on the very patients that the
+calibration was fitted on, three numbers per condition; they are no test.
+
+{scores}
+
+## Tested on
+
+{tested}
+
+## When it gives no grade
+
+No series shows the cell (the series is absent or ends before it); the disc was not seen; the pictures are unlike those
+of training (distance of their features, limit from the calibration patients) or noisier than those; for the canal,
+grader and measurements differ by one and a half severities or more. What it would have said stays in `grades.json`.
+
+## Limits
+
+Adults; phantoms know no tumour, infection, fracture, implant or operated spine. Not meant for pregnancy or
+contrast-enhanced studies. Transitional vertebrae are flagged where disc shapes suggest them.
+"""

@@ -1,0 +1,178 @@
+"""Train the 25-cell grader on virtual patients: make crops, fit, calibrate on patients of their own, write a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stenograde.levels.crop import CropKind
+from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
+from stenograde.predict.bundle import Bundle
+from stenograde.train.grader.batches import CropAugment, EveryPattern, GraderBatches, every_pattern_loss
+from stenograde.train.grader.bundle import calibrate, export_grader, write_bundle
+from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import EpochRecord, FitConfig, Made, Report
+from stenograde.train.made_once import as_plain
+
+
+@dataclass(frozen=True)
+class GraderTraining:
+    """How the grader is trained."""
+
+    data: CropsConfig = field(default_factory=CropsConfig)
+    net: LevelGraderConfig = field(default_factory=LevelGraderConfig)
+    augment: CropAugment = field(default_factory=CropAugment)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            epochs=24,
+            batch=16,
+            learning_rate=2e-3,
+            weight_decay=1e-2,
+            average=0.995,
+        )
+    )
+    validation_patients: int = 60
+    """To choose the epoch by."""
+    calibration_patients: int = 150
+    usual_share: float = 0.995
+    """Share of the calibration crops of a kind that are taken for usual; stranger ones are not graded on."""
+
+    def __post_init__(self) -> None:
+        if min(self.validation_patients, self.calibration_patients) < 1 or not 0 < self.usual_share <= 1:
+            msg = (
+                f"grader training needs validation and calibration patients and a usual_share up to 1, got "
+                f"{self.validation_patients}, {self.calibration_patients}, {self.usual_share}"
+            )
+            raise ValueError(msg)
+        cut = (len(CropKind), self.data.crops.slices, self.data.crops.size_px)
+        taken = (self.net.kinds, self.net.slices, self.net.size_px)
+        if cut != taken:
+            msg = f"net must take the crops that are cut: kinds, slices, size_px {cut}, got {taken}"
+            raise ValueError(msg)
+
+
+Crops = Mapping[Part, CropSet]
+"""Crops of virtual patients by what they are for."""
+
+
+def make_training_crops(
+    out: Path,
+    config: GraderTraining,
+    *,
+    patients: int,
+    seed: int,
+    processes: int = 0,
+    made: Made | None = None,
+) -> Crops:
+    """Make the crops of all parts, or go on making them, in ``out/training``.
+
+    Parameters
+    ----------
+    out : Path
+    config : GraderTraining
+    patients, seed : int
+        Patients to train on; those to validate and calibrate on come besides.
+    processes : int
+        That render patients; 0 for this one.
+    made : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds crops of other settings.
+    """
+    counts = {
+        Part.TRAIN: patients,
+        Part.VALIDATION: config.validation_patients,
+        Part.CALIBRATION: config.calibration_patients,
+    }
+    return {
+        part: _crops(out, part, count, config.data, seed=seed, processes=processes, made=made)
+        for part, count in counts.items()
+    }
+
+
+def train_grader(
+    out: Path,
+    config: GraderTraining,
+    crops: Crops,
+    *,
+    seed: int,
+    base: Bundle,
+    report: Report | None = None,
+    tested: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
+
+    Parameters
+    ----------
+    out : Path
+        Becomes the bundle; the checkpoint lies in ``out/training``.
+    config : GraderTraining
+    crops : mapping
+        By :func:`make_training_crops`.
+    seed : int
+        Of the fit, in place of that of ``config.fit``.
+    base : Bundle
+        Whose locator and canal model the bundle takes over.
+    report : callable, optional
+    tested : sequence of mapping
+        What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.
+
+    Returns
+    -------
+    out : Path
+
+    Raises
+    ------
+    ConfigError
+        If ``out`` holds a checkpoint of other settings.
+    """
+    net = _fit(out, config, crops, seed=seed, report=report)
+    train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
+    calibrated = calibrate(
+        net, train, calibration, usual_share=config.usual_share, added_noise=config.augment.noise
+    )
+    entry = export_grader(net, out, calibrated=calibrated, crops=config.data.crops)
+    training = {"patients": len(train.present), "seed": seed, **as_plain(config)}
+    write_bundle(out, base, entry, training=training, calibrated=calibrated, tested=tested)
+    return out
+
+
+def _crops(
+    out: Path, part: Part, count: int, config: CropsConfig, *, seed: int, processes: int, made: Made | None
+) -> CropSet:
+    def done(number: int) -> None:
+        if made:
+            made(f"{part.value} patients", number, count)
+
+    folder = out / "training" / f"crops-{part.value}"
+    return make_crops(folder, config, part=part, patients=count, seed=seed, workers=processes, done=done)
+
+
+def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: Report | None) -> LevelGrader:
+    how = replace(config.fit, seed=seed)
+    torch.manual_seed(seed)
+    net = EveryPattern(LevelGrader(config.net))
+
+    def progress(done: float, record: EpochRecord | None) -> None:
+        if report:
+            report("grader", done, how.epochs, record.validation_loss if record else None)
+
+    fitted = fit(
+        net,
+        GraderBatches(crops[Part.TRAIN], how, config.augment),
+        how,
+        loss_of=every_pattern_loss,
+        folder=out / "training" / "fit",
+        validation=GraderBatches(crops[Part.VALIDATION], how, None),
+        progress=progress,
+    ).net
+    assert isinstance(fitted, EveryPattern)
+    assert isinstance(fitted.net, LevelGrader)
+    return fitted.net.to("cpu")

@@ -1,0 +1,1 @@
+"""Training of the network that finds vertebrae, discs and canal."""

@@ -1,0 +1,1 @@
+"""The training loop: batches in, a fitted net out; knows no anatomy."""

@@ -1,0 +1,1 @@
+"""Training on single pictures: batches, augmentation, pre-training."""

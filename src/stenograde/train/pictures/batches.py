@@ -1,0 +1,236 @@
+"""Prepared pictures to batches: balanced, changed at random, brought to what a net takes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stenograde.images.pictures import InputConfig
+from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.fit_config import Batch, FitConfig
+from stenograde.train.pictures.augment import (
+    Changes,
+    PictureAugment,
+    apply_changes,
+    sample_changes,
+    swap_sides,
+)
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """How training batches are drawn and changed."""
+
+    input: InputConfig = field(default_factory=InputConfig)
+    balance: Literal["none", "sampling", "augmentation"] = "none"
+    """sampling draws as many pictures of each class, with repeats, and no more than there are in all; augmentation
+    adds changed copies until each class has as many as the largest (seed document S1)."""
+    augment: PictureAugment | None = field(default_factory=PictureAugment)
+    """None leaves pictures as they are."""
+    copies: Literal["every_epoch", "once"] = "every_epoch"
+    """When changes are drawn; once gives a fixed set of changed copies, as in seed document S1."""
+    side_classes: tuple[tuple[int, int], ...] = ()
+    """Codes of left and right, swapped where a picture is mirrored."""
+    side_extras: tuple[tuple[int, int], ...] = ()
+    """Columns of the extra inputs for left and right, swapped where a picture is mirrored."""
+
+    def __post_init__(self) -> None:
+        if self.balance == "augmentation" and self.augment is None:
+            msg = "balance 'augmentation' must have augment settings to make copies, got none"
+            raise ValueError(msg)
+
+
+def as_input(pictures: NDArray[np.uint8], config: InputConfig) -> Tensor:
+    """Return pictures as a net takes them.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, rows, columns), uint8
+    config : InputConfig
+
+    Returns
+    -------
+    inputs : tensor of shape (n, channels, rows, columns), float32
+        Channels-last in memory.
+    """
+    n, rows, columns = pictures.shape
+    flat = np.ascontiguousarray(pictures).reshape(n * rows, columns)
+    grey = np.arange(256, dtype=np.float32) / np.float32(255)
+    tables = {
+        pair: (grey - np.float32(pair[0])) / np.float32(pair[1]) for pair in zip(*_each(config), strict=True)
+    }
+    # one look-up for each kind of channel, then the channels side by side
+    maps = {pair: cv2.LUT(flat, table[None]) for pair, table in tables.items()}
+    merged = cv2.merge([maps[pair] for pair in zip(*_each(config), strict=True)])
+    return torch.from_numpy(merged.reshape(n, rows, columns, config.channels)).permute(0, 3, 1, 2)
+
+
+def _each(config: InputConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel."""
+    mean, std = (
+        values if len(values) > 1 else values * config.channels for values in (config.mean, config.std)
+    )
+    return mean, std
+
+
+class PictureBatches:
+    """Training batches: shuffled, balanced, changed. Each depends on the seed, the epoch and its number alone.
+
+    An epoch's last, smaller batch is left out unless it is the only one.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, rows, columns), uint8
+        May be mapped from disk.
+    targets : ndarray of shape (n,) or (n, k)
+        Class codes (n,) of int64, none of them negative, or whatever else the loss takes.
+    config : BatchConfig
+    fit : FitConfig
+        Its batch, seed and workers count.
+    extra : ndarray of shape (n, f), float32, optional
+        Inputs beside the picture.
+    weights : ndarray of shape (n,), float32, optional
+        How much each picture counts in the loss.
+    also : ndarray of shape (n, k), float32, optional
+        Answers of further questions, NaN where unknown; they have no side.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or classes shall be balanced and targets are no class codes.
+    """
+
+    def __init__(
+        self,
+        pictures: NDArray[np.uint8],
+        targets: NDArray[np.int64] | NDArray[np.float32],
+        config: BatchConfig,
+        *,
+        fit: FitConfig,
+        extra: NDArray[np.float32] | None = None,
+        weights: NDArray[np.float32] | None = None,
+        also: NDArray[np.float32] | None = None,
+    ) -> None:
+        _check_lengths(pictures, targets, extra, weights, also)
+        if config.balance != "none" and (targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0):
+            msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
+            raise ValueError(msg)
+        self.pictures, self.targets, self.config, self.fit = pictures, targets, config, fit
+        self.extra, self.weights, self.also = extra, weights, also
+        self.n_drawn = len(self._drawn(np.random.default_rng(0)))
+
+    def __len__(self) -> int:
+        return max(1, self.n_drawn // self.fit.batch)
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
+        rng = np.random.default_rng([self.fit.seed, epoch])
+        places = self._drawn(rng)
+        order = rng.permutation(len(places))
+        changes = None
+        if self.config.augment is not None:
+            fixed = self.config.copies == "once"
+            changes_rng = np.random.default_rng([self.fit.seed]) if fixed else rng
+            changes = sample_changes(changes_rng, len(places), self.config.augment)
+
+        def make(number: int) -> Batch:
+            chosen = order[number * self.fit.batch : (number + 1) * self.fit.batch]
+            return self._batch(places[chosen], changes.chosen(chosen) if changes is not None else None)
+
+        yield from made_ahead(make, range(rank, len(self), world), self.fit.workers)
+
+    def _drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the places of an epoch's pictures, class by class, with repeats where classes are balanced."""
+        if self.config.balance == "none":
+            return np.arange(len(self.pictures))
+        by_class = [np.flatnonzero(self.targets == code) for code in np.unique(self.targets)]
+        if self.config.balance == "sampling":
+            each = -(-len(self.pictures) // len(by_class))
+            return np.concatenate([rng.choice(places, each) for places in by_class])
+        each = max(len(places) for places in by_class)
+        return np.concatenate([np.resize(places, each) for places in by_class])
+
+    def _batch(self, places: NDArray[np.int64], changes: Changes | None) -> Batch:
+        pictures, targets = self.pictures[places], self.targets[places]
+        extra = self.extra[places] if self.extra is not None else None
+        if changes is not None:
+            pictures = apply_changes(changes, pictures)
+            targets = swap_sides(targets, changes.flipped, self.config.side_classes)
+            if extra is not None:
+                extra = swap_sides(extra, changes.flipped, self.config.side_extras)
+        others = {"extra": extra}
+        for name, values in (("weight", self.weights), ("also", self.also)):
+            others[name] = values[places] if values is not None else None
+        return _as_batch(as_input(pictures, self.config.input), targets, others)
+
+
+class PlainBatches:
+    """Batches to check or predict with: every picture once, in order, as it is.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, rows, columns), uint8
+    targets : ndarray of shape (n,) or (n, k)
+    config : InputConfig
+    batch : int
+        Pictures at once.
+    extra : ndarray of shape (n, f), float32, optional
+    """
+
+    def __init__(
+        self,
+        pictures: NDArray[np.uint8],
+        targets: NDArray[np.int64] | NDArray[np.float32],
+        config: InputConfig,
+        *,
+        batch: int,
+        extra: NDArray[np.float32] | None = None,
+    ) -> None:
+        _check_lengths(pictures, targets, extra, None)
+        self.pictures, self.targets, self.config, self.batch, self.extra = (
+            pictures,
+            targets,
+            config,
+            batch,
+            extra,
+        )
+
+    def __len__(self) -> int:
+        return 1 + (len(self.pictures) - 1) // self.batch
+
+    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
+        """Give every ``world``-th batch, from the ``rank``-th on; every epoch is the same."""
+        del epoch
+        for number in range(rank, len(self), world):
+            part = slice(number * self.batch, (number + 1) * self.batch)
+            extra = self.extra[part] if self.extra is not None else None
+            yield _as_batch(as_input(self.pictures[part], self.config), self.targets[part], {"extra": extra})
+
+
+def _as_batch(
+    inputs: Tensor,
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    others: Mapping[str, NDArray[np.float32] | None],
+) -> Batch:
+    batch = {"input": inputs, "target": torch.from_numpy(np.ascontiguousarray(targets))}
+    for name, values in others.items():
+        if values is not None:
+            batch[name] = torch.from_numpy(np.ascontiguousarray(values))
+    return batch
+
+
+def _check_lengths(pictures: NDArray[np.uint8], *others: NDArray[np.generic] | None) -> None:
+    lengths = [len(other) for other in others if other is not None]
+    if not len(pictures) or any(n != len(pictures) for n in lengths):
+        msg = (
+            f"there must be pictures, and as many targets, extras, weights and answers, "
+            f"got {len(pictures)}, {lengths}"
+        )
+        raise ValueError(msg)

@@ -1,0 +1,1 @@
+"""Trained networks as files of a bundle: ONNX, safetensors, TOML."""

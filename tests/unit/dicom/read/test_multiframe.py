@@ -1,0 +1,153 @@
+"""Enhanced multi-frame instances are read frame by frame from their functional groups."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+from tests.dicom_files import SAGITTAL, mr_dataset, picture, save
+
+from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.studies import read_study
+from stenograde.errors import NoStudyError
+from stenograde.terms import Role, Weighting
+
+
+def group(**macros: dict) -> Dataset:
+    groups = Dataset()
+    for macro, values in macros.items():
+        item = Dataset()
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        setattr(groups, macro, [item])
+    return groups
+
+
+def enhanced(n: int = 6, echoes: tuple[float, ...] = (100.0,), **attributes: object) -> Dataset:
+    """A sagittal volume of n slices per echo, frames from the last slice to the first."""
+    places = [(echo, index) for echo in echoes for index in reversed(range(n))]
+    frames = np.stack([picture(seed=int(echo) + index) for echo, index in places])
+    ds = mr_dataset(frames, NumberOfFrames=len(frames), SOPClassUID=EnhancedMRImageStorage, **attributes)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(ds, keyword)
+    ds.SharedFunctionalGroupsSequence = [
+        group(
+            PixelMeasuresSequence={
+                "PixelSpacing": [0.5, 0.75],
+                "SliceThickness": 4,
+                "SpacingBetweenSlices": 4.4,
+            },
+            PlaneOrientationSequence={"ImageOrientationPatient": list(SAGITTAL)},
+            MRTimingAndRelatedParametersSequence={"RepetitionTime": 3500, "FlipAngle": 90},
+        )
+    ]
+    ds.PerFrameFunctionalGroupsSequence = [
+        group(
+            PlanePositionSequence={"ImagePositionPatient": [-4.4 * index, 0, 0]},
+            MREchoSequence={"EffectiveEchoTime": echo},
+            PixelValueTransformationSequence={
+                "RescaleSlope": index + 1,
+                "RescaleIntercept": 1,
+                "RescaleType": "US",
+            },
+        )
+        for echo, index in places
+    ]
+    return ds
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+def test_frames_become_slices_with_their_own_position_and_rescale(tmp_path, syntax):
+    save(enhanced(), tmp_path / "volume", syntax)
+
+    (series,) = read_study(tmp_path).series
+
+    assert series.role is Role.SAGITTAL_T2_STIR
+    assert "T2: TE 100 ms, TR 3500 ms" in series.why
+    assert "multi-frame instance, read frame by frame (6 frames)" in series.problems
+    (volume,) = series.volumes
+    assert volume.frames == (5, 4, 3, 2, 1, 0)
+    np.testing.assert_allclose(volume.affine[:3, 0], [-4.4, 0, 0])
+    for index in range(6):
+        expected = picture(seed=100 + index).astype(np.float32) * (index + 1) + 1
+        np.testing.assert_array_equal(volume.slices([index])[0], expected)
+
+
+@pytest.mark.parametrize("syntax", [DeflatedExplicitVRLittleEndian, RLELossless])
+def test_a_multi_frame_file_is_unpacked_once_for_all_its_frames(tmp_path, syntax, monkeypatch):
+    save(enhanced(), tmp_path / "study" / "volume", syntax)
+    volume = (
+        read_study(shutil.make_archive(str(tmp_path / "zip"), "zip", tmp_path / "study")).series[0].volumes[0]
+    )
+    unpacked = []
+    whole = StudyFile.whole
+    monkeypatch.setattr(StudyFile, "whole", lambda file: unpacked.append(file.data is None) or whole(file))
+
+    pixels = volume.pixels
+
+    assert sum(unpacked) == 1
+    np.testing.assert_array_equal(pixels[3], picture(seed=103).astype(np.float32) * 4 + 1)
+
+
+def test_echoes_of_one_instance_are_told_apart(tmp_path):
+    save(enhanced(echoes=(20.0, 100.0)), tmp_path / "volume")
+
+    study = read_study(tmp_path)
+
+    assert [(series.weighting, series.role) for series in study.series] == [
+        (Weighting.T2, Role.SAGITTAL_T2_STIR),
+        (Weighting.PD, None),
+    ]
+    assert all(series.n_slices == 6 for series in study.series)
+
+
+def test_computed_frames_are_listed(tmp_path):
+    ds = enhanced(echoes=(100.0, 101.0))
+    for frame in list(ds.PerFrameFunctionalGroupsSequence)[6:]:
+        item = Dataset()
+        item.FrameType = ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]
+        frame.MRImageFrameTypeSequence = [item]
+    save(ds, tmp_path / "volume")
+
+    study = read_study(tmp_path)
+
+    assert study.series[0].n_slices == 6
+    assert [unused.what for unused in study.unused] == [f"volume frame {number}" for number in range(7, 13)]
+    assert all(unused.why.startswith("derived: diffusion image") for unused in study.unused)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda ds: delattr(ds, "PerFrameFunctionalGroupsSequence"),
+            "6 frames must each have a position, got none",
+        ),
+        (
+            lambda ds: setattr(
+                ds, "PerFrameFunctionalGroupsSequence", ds.PerFrameFunctionalGroupsSequence[:4]
+            ),
+            "functional groups must describe 6 frames, got 4",
+        ),
+        (
+            lambda ds: delattr(ds.SharedFunctionalGroupsSequence[0], "PixelMeasuresSequence"),
+            "PixelSpacing must be 2 numbers, got none",
+        ),
+    ],
+)
+def test_functional_groups_that_do_not_fit_are_refused(tmp_path, spoil, message):
+    ds = enhanced()
+    spoil(ds)
+    save(ds, tmp_path / "volume")
+
+    with pytest.raises(NoStudyError, match=f"1 x {message}"):
+        read_study(tmp_path)
