@@ -1,6 +1,6 @@
 # make demo   grade a simulated study in a fresh environment (no torch)
-# make test   all tests            make check   style, types, layers
-# make clean  remove what the above made
+# make test   all tests but the slow     make test-slow   those that need over 20 CPU seconds each
+# make check  style, types, layers       make clean       remove what the above made
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=... the environment's folder.
 
@@ -10,7 +10,7 @@ BUILD ?= build
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-slow check clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -40,6 +40,9 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

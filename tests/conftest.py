@@ -26,6 +26,12 @@ _SET_BY_OTHERS = (
 )
 """Variables that pytest and numeric libraries set for themselves."""
 
+_HANGING_S = 600.0
+"""A guard against hanging, s: nothing waits so long on a machine that is merely busy."""
+
+_THREAD_ENDS_S = 60.0
+"""The same for a thread that was told to end, s."""
+
 _LOOPBACK = ("127.", "::1", "localhost")
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,7 +91,7 @@ def _no_thread_left() -> Iterator[None]:
     """A test ends the threads that it started."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + _THREAD_ENDS_S
     while left := [thread for thread in threading.enumerate() if thread not in before]:
         if time.monotonic() > deadline:
             pytest.fail(f"threads must end with the test, left: {', '.join(thread.name for thread in left)}")
@@ -127,8 +133,8 @@ def phantom_study(phantom_cohort: Path) -> Path:
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + _HANGING_S
     while not path.exists():
         if time.monotonic() > deadline:
-            pytest.fail(f"another worker must write {path.parent.name} within 240 s")
+            pytest.fail(f"another worker must write {path.parent.name} within {_HANGING_S:.0f} s")
         time.sleep(0.1)

@@ -164,7 +164,7 @@ def test_processes_when_two_make_the_same_file_at_once_then_both_have_whole_pict
         subprocess.Popen([*command, f"ready-{one}"], stdout=subprocess.PIPE, text=True) for one in "ab"
     ]
     try:
-        printed = [process.communicate(timeout=120)[0] for process in running]
+        printed = [process.communicate(timeout=1000)[0] for process in running]
     finally:
         for process in running:
             process.kill()  # one waits for the other, and would wait for ever

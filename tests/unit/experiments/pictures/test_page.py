@@ -14,8 +14,9 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 from tests.made_results import CLASSES, made_arm, made_result
 
 from stenograde.evaluate.predictions import Predictions, as_csv
+from stenograde.experiments.pages.environment import duration
 from stenograde.experiments.pictures.explain import png_of
-from stenograde.experiments.pictures.page import as_page, duration
+from stenograde.experiments.pictures.page import as_page
 from stenograde.experiments.pictures.result import Case, Result
 
 

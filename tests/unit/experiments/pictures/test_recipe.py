@@ -110,7 +110,7 @@ def test_s2_has_the_plain_network_and_each_step_alone_as_arms() -> None:
 
 @pytest.mark.parametrize("size", ["quick", "published"])
 def test_the_recipe_of_the_cervical_phantom_is_s2_with_a_learning_curve(size: Size) -> None:
-    path = Path(__file__).parents[3] / "docs" / "experiments" / "s2-cervical.toml"
+    path = Path(__file__).parents[4] / "docs" / "experiments" / "s2-cervical.toml"
     ours, plain = read_recipe(path, size), read_recipe("s2", size)
     assert ours.protocols.patient.train_patients == (40, 100, 250)
     assert replace(ours, protocols=plain.protocols) == plain

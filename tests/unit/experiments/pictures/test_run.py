@@ -18,7 +18,7 @@ from tests.planted_pictures import canal_set, film_set, stack_set, tiny  # noqa:
 from stenograde.datasets.samples import SampleSet  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.evaluate.predictions import read_predictions  # noqa: E402
-from stenograde.experiments import training  # noqa: E402
+from stenograde.experiments.pictures import training  # noqa: E402
 from stenograde.experiments.pictures.protocols import plan_arms, with_repeats  # noqa: E402
 from stenograde.experiments.pictures.recipe import Recipe, read_recipe  # noqa: E402
 from stenograde.experiments.pictures.result import Result, read_result  # noqa: E402

@@ -14,11 +14,11 @@ from tests.plain_volumes import volume_of  # noqa: E402
 from stenograde.datasets.rsna2024 import AnsweredStudy  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError, UnreadableInstanceError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
+from stenograde.experiments.vectors import embed  # noqa: E402
 from stenograde.experiments.vectors.embed import EmbedConfig, embed_cohort, embed_study, stacks_of  # noqa: E402
 from stenograde.nets.volume_encoder import StackEncoder  # noqa: E402
 from stenograde.study import Series, Study, Volume  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Plane, Role, Severity, Weighting  # noqa: E402
-from stenograde.train import embed  # noqa: E402
 
 CONFIG = EmbedConfig(encoder="resnet_tiny", size_px=32)
 

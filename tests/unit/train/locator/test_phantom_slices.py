@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.phantom import ContrastMode, ProtocolMix  # noqa: E402
 from stenograde.terms import Structure  # noqa: E402
-from stenograde.train import phantom_slices  # noqa: E402
+from stenograde.train.locator import phantom_slices  # noqa: E402
 from stenograde.train.locator.phantom_slices import (  # noqa: E402
     PhantomSlicesConfig,
     make_phantom_slices,

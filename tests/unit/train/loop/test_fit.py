@@ -103,7 +103,7 @@ def progress(done, record):
 fit_blobs(Path({str(tmp_path / "parts")!r}), progress=progress)
 """
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False, env=dict(os.environ)
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[4], check=False, env=dict(os.environ)
     )
     assert ended.returncode == -signal.SIGKILL
     epochs: list[int] = []

@@ -30,7 +30,7 @@ torch.distributed.destroy_process_group()
 def test_two_processes_give_the_same_net(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(CODE, encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    environment = dict(os.environ) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = dict(os.environ) | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[4])}
     ended = subprocess.run(
         [*torchrun, str(tmp_path / "program.py"), str(tmp_path)],
         check=False,
