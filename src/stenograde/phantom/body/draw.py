@@ -49,22 +49,7 @@ def draw_anatomy(
     centre, disc_way = top - height / 2 - zero, top + disc / 2 - zero
     curve = _curve(rng, centre, disc_way, population)
     layout = Layout(size, centre, height / 2, disc_way, disc / 2)
-    narrow = Narrowed(
-        area={
-            cell.level: area_of(severities[cell], _open_area(rng, cell.level, population))
-            for cell in LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)
-        },
-        recess={
-            (cell.level, cell.side): recess_of(severities[cell])
-            for cell in LUMBAR_MRI.of(Condition.SUBARTICULAR_STENOSIS)
-            if cell.side
-        },
-        foramen={
-            (cell.level, cell.side): foramen_of(severities[cell])
-            for cell in LUMBAR_MRI.of(Condition.NEURAL_FORAMINAL_NARROWING)
-            if cell.side
-        },
-    )
+    narrow = _narrowed(rng, severities, population)
     return Anatomy(
         curve=curve,
         names=tuple(segment.name for segment in SEGMENTS),
@@ -83,6 +68,26 @@ def draw_anatomy(
         back_fat_mm=float(rng.uniform(*population.back_fat_mm)),
         texture_seed=int(rng.integers(2**31)),
         transition=transition,
+    )
+
+
+def _narrowed(rng: np.random.Generator, severities: Mapping[Cell, float], population: Population) -> Narrowed:
+    """Return the sizes that the severities of the cells come to."""
+    return Narrowed(
+        area={
+            cell.level: area_of(severities[cell], _open_area(rng, cell.level, population))
+            for cell in LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)
+        },
+        recess={
+            (cell.level, cell.side): recess_of(severities[cell])
+            for cell in LUMBAR_MRI.of(Condition.SUBARTICULAR_STENOSIS)
+            if cell.side
+        },
+        foramen={
+            (cell.level, cell.side): foramen_of(severities[cell])
+            for cell in LUMBAR_MRI.of(Condition.NEURAL_FORAMINAL_NARROWING)
+            if cell.side
+        },
     )
 
 
