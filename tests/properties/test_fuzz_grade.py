@@ -119,17 +119,35 @@ def test_small_study_when_undamaged_then_it_is_graded(small_study: Path, tmp_pat
     assert grades["unused"] == []
 
 
-# no shrinking: a hundred more gradings would meet the time limit of a test before they say anything
-@settings(
-    max_examples=25,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-)
+def some_damages(max_examples: int) -> settings:
+    """No shrinking: a hundred more gradings would take minutes before they say anything."""
+    return settings(
+        max_examples=max_examples,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=True,
+    )
+
+
+@some_damages(6)
 @given(st.lists(damages, min_size=1, max_size=6))
 def test_grade_when_bytes_are_damaged_then_it_ends_in_words_and_uses_only_what_can_be_read(
     small_study: Path, damage: list[Damage]
 ) -> None:
+    check_damaged(small_study, damage)
+
+
+@pytest.mark.slow
+@some_damages(50)
+@given(st.lists(damages, min_size=1, max_size=6))
+def test_grade_when_bytes_are_damaged_in_many_ways_then_the_same_holds(
+    small_study: Path, damage: list[Damage]
+) -> None:
+    check_damaged(small_study, damage)
+
+
+def check_damaged(small_study: Path, damage: list[Damage]) -> None:
+    """Damage a copy of a study and grade it."""
     with tempfile.TemporaryDirectory() as folder:
         study, out = Path(folder) / "study", Path(folder) / "out"
         shutil.copytree(small_study, study)
