@@ -95,7 +95,7 @@ def test_fit_when_killed_in_mid_epoch_then_it_goes_on_bit_by_bit(tmp_path: Path)
     code = f"""
 import os, signal, torch
 torch.set_num_threads({torch.get_num_threads()})
-from tests.unit.train.test_loop import fit_blobs
+from tests.unit.train.loop.test_fit import fit_blobs
 from pathlib import Path
 def progress(done, record):
     if done > 2.3 and record is None:

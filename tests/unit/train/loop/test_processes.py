@@ -11,13 +11,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from tests.unit.train.test_loop import fit_blobs  # noqa: E402
+from tests.unit.train.loop.test_fit import fit_blobs  # noqa: E402
 
 CODE = """
 import os, sys, torch
 from dataclasses import replace
 from pathlib import Path
-from tests.unit.train.test_loop import CONFIG, fit_blobs
+from tests.unit.train.loop.test_fit import CONFIG, fit_blobs
 torch.set_num_threads(1)
 out = Path(sys.argv[1])
 fitted = fit_blobs(out / "fit", replace(CONFIG, epochs=2))
