@@ -49,6 +49,7 @@ WANTED: Final = {
     0x00200013: "InstanceNumber",
     0x00200032: "ImagePositionPatient",
     0x00200037: "ImageOrientationPatient",
+    0x00200052: "FrameOfReferenceUID",
     0x00200100: "TemporalPositionIdentifier",
     0x00201041: "SliceLocation",
     0x00280002: "SamplesPerPixel",
