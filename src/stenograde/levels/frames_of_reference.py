@@ -58,9 +58,9 @@ def keep_reachable(study: Study, located: Series, points: LevelPoints) -> tuple[
         f"{one.role and one.role.shown} is not graded: series {one.uid} {why}" for one, why in apart.items()
     ]
     if assumed:
-        names = " and ".join(dict.fromkeys(one.role.shown for one in (located, *assumed) if one.role))
+        names = ", ".join(dict.fromkeys(one.role.shown for one in (located, *assumed) if one.role))
         warnings.append(
-            f"{names} state no common frame of reference; they are assumed to share one, and points are carried "
+            f"series without a common frame of reference ({names}) are assumed to share one, and points are carried "
             "between them"
         )
     return replace(study, series=kept, unused=(*study.unused, *unused)), tuple(warnings)
