@@ -40,8 +40,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.uid import RLELossless
 
-from stenograde.dicom.read.files import find_files
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.studies import read_study
 from stenograde.terms import Role
 

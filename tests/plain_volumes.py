@@ -24,7 +24,7 @@ def volume_of(pixels: np.ndarray, affine: np.ndarray, root: str = "2.25.7") -> V
         return pixels[list(indices)]
 
     uids = tuple(f"{root}.{k}" for k in range(len(pixels)))
-    return Volume(np.asarray(affine, float), pixels.shape, uids, source)
+    return Volume(np.asarray(affine, float), pixels.shape, uids, source, frame_of_reference_uid="2.25.1")
 
 
 def series_of(*volumes: Volume, role: Role = Role.SAGITTAL_T2_STIR, uid: str = "2.25.70") -> Series:

@@ -1,4 +1,4 @@
-"""Patient space (LPS, mm) and voxel indices: affines, slice locations, planes and distances.
+"""Patient space (LPS, mm) and voxel indices: affines, slice normals and distances.
 
 An affine maps voxel indices in the order (slice, row, column) to patient coordinates: x runs to the
 patient's left, y to the back, z to the head (PS3.3 C.7.6.2.1.1). The whole file is numpy; it knows no files.
@@ -9,14 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stenograde.terms import Plane
-
 Array = NDArray[np.float64]
 
 ORTHOGONAL_TOLERANCE = 1e-3
 """Largest |u·v| of row and column direction cosines that still count as orthogonal."""
-
-_PLANE_OF_AXIS = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)
 
 
 def slice_normal(orientation: ArrayLike) -> Array:
@@ -61,39 +57,6 @@ def slice_normal(orientation: ArrayLike) -> Array:
         raise ValueError(msg)
     normal = np.cross(u, v)
     return normal / np.linalg.norm(normal)
-
-
-def slice_location(position: ArrayLike, orientation: ArrayLike) -> float:
-    """Return the slice location s = n·p, the signed distance of the slice's plane from the origin, in mm.
-
-    Parameters
-    ----------
-    position : array-like of shape (3,)
-        ImagePositionPatient, LPS, mm.
-    orientation : array-like of shape (6,)
-        ImageOrientationPatient.
-
-    References
-    ----------
-    Natalia and Sudirman, section 3 (s = n·p).
-
-    Examples
-    --------
-    >>> slice_location([-31.5, 4, 9], [0, 1, 0, 0, 0, -1])
-    31.5
-    """
-    return float(slice_normal(orientation) @ np.asarray(position, dtype=np.float64))
-
-
-def nearest_plane(orientation: ArrayLike) -> Plane:
-    """Return the anatomical plane that a slice lies nearest to.
-
-    Examples
-    --------
-    >>> nearest_plane([1, 0, 0, 0, 0.9, -0.43588989])
-    <Plane.AXIAL: 'axial'>
-    """
-    return _PLANE_OF_AXIS[int(np.argmax(np.abs(slice_normal(orientation))))]
 
 
 def affine_of(

@@ -42,6 +42,8 @@ class Volume:
         One per slice: frame within its instance, from 0.
     source : SliceSource
         Decodes slices when asked.
+    frame_of_reference_uid : str, optional
+        FrameOfReferenceUID of the slices (PS3.3 C.7.4.1); None when it is absent, or not one for all.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Volume:
     sop_instance_uids: tuple[str, ...]
     source: SliceSource
     frames: tuple[int, ...] = ()
+    frame_of_reference_uid: str | None = None
     _decoded: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

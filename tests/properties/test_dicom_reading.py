@@ -19,7 +19,7 @@ from tests.dicom_files import NATIVE, T2, mr_dataset, picture, save, write_serie
 from stenograde.dicom.read.decode import stored_pixels
 from stenograde.dicom.read.elements import WANTED
 from stenograde.dicom.read.files import StudyFile
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.studies import read_study
 from stenograde.errors import StudyError, UnreadableInstanceError
 

@@ -7,6 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograde import geometry
+from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.frames import Contrast, Frame
+from stenograde.dicom.read.instances import Instance
+from stenograde.dicom.read.series import SeriesFacts, plane_of
+from stenograde.dicom.read.volumes import location
 from stenograde.terms import Plane
 
 millimetres = st.floats(-500, 500, allow_nan=False).map(lambda value: round(value, 3))
@@ -23,6 +28,13 @@ def turned(about_x: float, about_y: float, about_z: float) -> np.ndarray:
         @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
         @ np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     )
+
+
+def location_of(position: np.ndarray, orientation: np.ndarray) -> float:
+    """Slice location of a frame that lies there, mm."""
+    instance = Instance(StudyFile("", ""), {}, False, None, False, ())
+    where = tuple(map(float, position)), tuple(map(float, orientation))
+    return location(Frame(instance, 0, *where, (1.0, 1.0), None, 1.0, 0.0, Contrast(), None))
 
 
 rotations = st.builds(turned, angles, angles, angles)
@@ -69,9 +81,9 @@ def test_slice_location_when_a_position_moves_within_its_slice_then_it_stays(
 ) -> None:
     within = np.asarray(position) + orientation[:3] * shift[0] + orientation[3:] * shift[1]
     across = np.asarray(position) + geometry.slice_normal(orientation) * shift[2]
-    location = geometry.slice_location(position, orientation)
-    assert abs(geometry.slice_location(within, orientation) - location) < 1e-6
-    assert abs(geometry.slice_location(across, orientation) - location - shift[2]) < 1e-6
+    there = location_of(np.asarray(position), orientation)
+    assert abs(location_of(within, orientation) - there) < 1e-6
+    assert abs(location_of(across, orientation) - there - shift[2]) < 1e-6
 
 
 @given(orientations, points, st.lists(st.integers(-40, 40), min_size=2, max_size=12, unique=True), spacings)
@@ -80,18 +92,20 @@ def test_slices_when_shuffled_then_their_locations_restore_the_order(
 ) -> None:
     normal = geometry.slice_normal(orientation)
     positions = {place: np.asarray(origin) + normal * place * gap_mm for place in places}
-    ordered = sorted(places, key=lambda place: geometry.slice_location(positions[place], orientation))
+    ordered = sorted(places, key=lambda place: location_of(positions[place], orientation))
     assert ordered == sorted(places)
 
 
 @given(orientations)
-def test_nearest_plane_when_row_or_column_is_reversed_then_it_is_the_same(orientation: np.ndarray) -> None:
-    plane = geometry.nearest_plane(orientation)
+def test_plane_when_row_or_column_is_reversed_then_it_is_the_same(orientation: np.ndarray) -> None:
+    def plane(cosines: np.ndarray) -> Plane:
+        return plane_of(SeriesFacts("1.2", (tuple(geometry.slice_normal(cosines)),), (1,)))
+
     strengths = np.sort(abs(geometry.slice_normal(orientation)))
     if strengths[2] - strengths[1] > 1e-9:
-        assert geometry.nearest_plane(orientation * [-1, -1, -1, 1, 1, 1]) is plane
-        assert geometry.nearest_plane(orientation[[3, 4, 5, 0, 1, 2]]) is plane
-    assert plane in Plane
+        assert plane(orientation * [-1, -1, -1, 1, 1, 1]) is plane(orientation)
+        assert plane(orientation[[3, 4, 5, 0, 1, 2]]) is plane(orientation)
+    assert plane(orientation) in Plane
 
 
 @given(affines(), st.tuples(*[st.integers(1, 30)] * 3), st.data())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stenograde.dicom.read.decode import stored_pixels
 from stenograde.dicom.read.files import StudyFile
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.datasets.picture_files import DicomPicture
-from stenograde.dicom.read.files import find_files
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.series import read_roles
 from stenograde.dicom.read.studies import read_studies
 from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError

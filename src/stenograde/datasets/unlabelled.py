@@ -9,7 +9,7 @@ from pathlib import Path
 from stenograde.datasets.picture_files import DicomPicture, PictureFile, is_picture
 from stenograde.datasets.samples import Sample, SampleSet, StoredPicture
 from stenograde.dicom.read.files import StudyFile
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
 
 _DICOM_MARK = b"DICM"

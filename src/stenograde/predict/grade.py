@@ -24,6 +24,7 @@ from stenograde.grades import (
     expected_rank,
     pooled,
 )
+from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point
@@ -90,6 +91,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
     start = time.perf_counter()
     located = locate_study(study, bundle)
     points = located.points
+    study, _ = keep_reachable(study, located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
     measurements = measure_canal(points, located.stack.intensities() if fluid_bright else None)
     warnings = [*study.warnings, *located.warnings]

@@ -12,6 +12,7 @@ from stenograde.errors import MissingSeriesError, StudyError
 from stenograde.images.orient import Turn, display_turn
 from stenograde.images.resample import resample
 from stenograde.levels.discs import find_discs
+from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
 from stenograde.levels.points import LevelPoints, find_levels
@@ -190,8 +191,9 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
             "check with 'stenograde inspect' that it is a lumbar MR series"
         )
         raise StudyError(msg)
+    study, assumed = keep_reachable(study, series, points)
     second = study.by_role(Role.SAGITTAL_T1)
-    warnings = [f"level names are uncertain: {doubt}" for doubt in points.doubts]
+    warnings = [*(f"level names are uncertain: {doubt}" for doubt in points.doubts), *assumed]
     if second is not None and second is not series:
         volume = _largest(second)
         surface = mid_surface(mark_volume(volume, bundle, _around(points, volume)).marked)

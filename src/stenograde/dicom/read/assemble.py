@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stenograde.dicom.read.frames import Frame, frames_of
+from stenograde.dicom.read.frames import Frame
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.looking import look_at_axial, look_at_sagittal
+from stenograde.dicom.read.opening import frames_of
 from stenograde.dicom.read.repeats import Part, separate
 from stenograde.dicom.read.roles import Candidate
 from stenograde.dicom.read.screening import reason_by_image_type, tolerated

@@ -1,7 +1,4 @@
-"""Finds the files of a study in a folder, a zip, a DICOMDIR or a list, and gives their bytes.
-
-Knows no DICOM beyond the name of a DICOMDIR.
-"""
+"""Finds the files of a study in a folder, a zip or a list, and gives their bytes; knows no DICOM."""
 
 from __future__ import annotations
 
@@ -98,11 +95,8 @@ class StudyFile:
             raise UnreadableInstanceError(msg) from exc
 
 
-def find_files(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]:
-    """Find the files under a folder, in a zip, listed by a DICOMDIR, or given as a list.
-
-    A folder that holds a DICOMDIR is walked like any other: the folder is what is there, the DICOMDIR only
-    what should be.
+def files_in(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]:
+    """Find the files under a folder, in a zip, or given as a list; a single file is found as itself.
 
     Returns
     -------
@@ -124,14 +118,6 @@ def find_files(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]
         files = tuple(sorted(_walk(os.fspath(root), ""), key=_in_order))
     elif zipfile.is_zipfile(root):
         files = _zipped(root)
-    elif _is_dicomdir(root):
-        # pydicom is loaded only when it is needed: it costs a quarter of a second
-        from stenograde.dicom.read.tolerant import files_of_dicomdir  # noqa: PLC0415
-
-        # file IDs are upper case; file systems that copied the medium often made them lower case
-        there = {file.name.upper(): file for file in _walk(os.fspath(root.parent), "")}
-        listed = files_of_dicomdir(root)
-        files = tuple(there.get(name.upper()) or _file(root.parent, name) for name in listed)
     else:
         files = (StudyFile(os.fspath(root), root.name),)
     if not files:
@@ -153,8 +139,7 @@ def _listed(paths: Sequence[Path]) -> tuple[StudyFile, ...]:
     files: dict[str, StudyFile] = {}
     for path in paths:
         if path.is_dir() or zipfile.is_zipfile(path):
-            found = find_files(path)
-            files.update((f"{file.path}/{file.member}", file) for file in found)
+            files.update((f"{file.path}/{file.member}", file) for file in files_in(path))
         else:
             absolute = path.absolute()
             file = StudyFile(os.fspath(absolute), absolute.relative_to(root).as_posix())
@@ -192,11 +177,3 @@ def _zipped(root: Path) -> tuple[StudyFile, ...]:
 def _in_order(file: StudyFile) -> list[str]:
     """Sort folder by folder, so that ``t2`` comes before ``t2 copy``."""
     return file.name.split("/")
-
-
-def _is_dicomdir(path: Path) -> bool:
-    return path.name.upper() == "DICOMDIR"
-
-
-def _file(root: Path, name: str) -> StudyFile:
-    return StudyFile(os.fspath(root / name), name)

@@ -51,41 +51,32 @@ class Frame:
         return (int(number) if number is not None else 0) * 100_000 + self.index
 
 
-def frames_of(instance: Instance) -> tuple[Frame, ...]:
-    """Return the slices that an instance holds.
+def single_frame(instance: Instance) -> Frame:
+    """Return the one slice of an instance whose frames are not described one by one.
 
     Raises
     ------
     UnreadableInstanceError
-        If the header lacks the geometry; the message is the reason as a phrase.
+        If it holds several frames, or its header lacks the geometry; the message is the reason as a phrase.
     """
-    if instance.has_functional_groups:
-        # pydicom is loaded only when it is needed: it costs a quarter of a second
-        from stenograde.dicom.read.multiframe import frames_of_groups  # noqa: PLC0415
-
-        frames = frames_of_groups(instance)
-        if frames:
-            return frames
     if instance.layout is not None and instance.layout.n_frames > 1:
         n = instance.layout.n_frames
         msg = f"{n} frames must each have a position, got none (no per-frame functional groups)"
         raise UnreadableInstanceError(msg)
     slope = instance.number("RescaleSlope")
-    return (
-        checked_frame(
-            Frame(
-                instance=instance,
-                index=0,
-                position_mm=instance.numbers("ImagePositionPatient"),  # type: ignore[arg-type]  # checked below
-                orientation=instance.numbers("ImageOrientationPatient"),  # type: ignore[arg-type]
-                spacing_mm=instance.numbers("PixelSpacing"),  # type: ignore[arg-type]
-                thickness_mm=instance.number("SpacingBetweenSlices") or instance.number("SliceThickness"),
-                slope=1.0 if slope is None else slope,
-                intercept=instance.number("RescaleIntercept") or 0.0,
-                contrast=_contrast(instance),
-                stored_location_mm=instance.number("SliceLocation"),
-            )
-        ),
+    return checked_frame(
+        Frame(
+            instance=instance,
+            index=0,
+            position_mm=instance.numbers("ImagePositionPatient"),  # type: ignore[arg-type]  # checked below
+            orientation=instance.numbers("ImageOrientationPatient"),  # type: ignore[arg-type]
+            spacing_mm=instance.numbers("PixelSpacing"),  # type: ignore[arg-type]
+            thickness_mm=instance.number("SpacingBetweenSlices") or instance.number("SliceThickness"),
+            slope=1.0 if slope is None else slope,
+            intercept=instance.number("RescaleIntercept") or 0.0,
+            contrast=_contrast(instance),
+            stored_location_mm=instance.number("SliceLocation"),
+        )
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from stenograde.dicom.read import elements
-from stenograde.dicom.read.elements import MalformedError, NeedMoreError
+from stenograde.dicom.read.elements import NeedMoreError
 from stenograde.dicom.read.files import StudyFile
 from stenograde.errors import UnreadableInstanceError
 
@@ -98,21 +98,17 @@ class Instance:
         return self.text("StudyInstanceUID")
 
 
-def read_instance(file: StudyFile) -> Instance:
-    """Read the header of one file.
+def walk_instance(file: StudyFile) -> Instance:
+    """Read the header of one file by walking its elements.
 
     Raises
     ------
     UnreadableInstanceError
-        If it is not DICOM, is truncated, or cannot be parsed; the message is the reason as a phrase.
+        If it is empty, truncated, or its pixels do not fit its header; the message is the reason as a phrase.
+    MalformedError
+        If it is not DICOM, or the walk cannot follow it; :mod:`stenograde.dicom.read.tolerant` may.
     """
-    try:
-        walked, head, size = _walk(file)
-    except MalformedError as exc:
-        # pydicom is loaded only when it is needed: it costs a quarter of a second
-        from stenograde.dicom.read.tolerant import read_tolerantly  # noqa: PLC0415
-
-        return read_tolerantly(file, str(exc))
+    walked, head, size = _walk(file)
     instance = Instance(
         file,
         walked.values,

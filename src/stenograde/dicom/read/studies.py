@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.dicom.read.assemble import assemble_series, settle_axial
-from stenograde.dicom.read.files import StudyFile, find_files
-from stenograde.dicom.read.instances import Instance, read_instance
+from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.instances import Instance
+from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.roles import Candidate, choose_roles
 from stenograde.dicom.read.screening import reason_to_leave_out
 from stenograde.errors import NoStudyError, SeveralStudiesError, UnreadableInstanceError

@@ -76,6 +76,10 @@ def stack(frames: Sequence[Frame]) -> Stacked:
     if len(matrices) > 1:
         counts = ", ".join(f"{n} of {rows} x {columns}" for (rows, columns), n in sorted(matrices.items()))
         problems.append(f"mixed matrices: slices {counts}; each matrix is a volume of its own")
+    references = Counter(frame.instance.text("FrameOfReferenceUID") for frame in frames)
+    if len(references) > 1:
+        counts = " and ".join(map(str, sorted(references.values())))
+        problems.append(f"mixed frames of reference: {counts} slices; they are assumed to share one")
     volumes: list[Volume] = []
     for group in groups:
         blocks, found = _regular_blocks(group)
@@ -238,12 +242,14 @@ def _volume(block: list[Frame]) -> tuple[Volume, list[str]]:
         first, step = positions[0], normal * thickness
     layout = block[0].instance.layout
     assert layout is not None
+    references = {frame.instance.text("FrameOfReferenceUID") for frame in block}
     volume = Volume(
         affine=geometry.affine_of(first, block[0].orientation, block[0].spacing_mm, step),
         shape=(n, layout.rows, layout.columns),
         sop_instance_uids=tuple(frame.instance.sop_instance_uid for frame in block),
         source=FrameSource(tuple(block)),
         frames=tuple(frame.index for frame in block),
+        frame_of_reference_uid=(references.pop() or None) if len(references) == 1 else None,
     )
     return volume, problems
 

@@ -21,7 +21,7 @@ from tests.dicom_files import LOSSLESS, NATIVE, encoded, mr_dataset, picture, sa
 
 from stenograde.dicom.read.decode import stored_pixels
 from stenograde.dicom.read.files import StudyFile
-from stenograde.dicom.read.instances import read_instance
+from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.studies import read_study
 from stenograde.errors import UnreadableInstanceError
 

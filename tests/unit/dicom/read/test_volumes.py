@@ -47,6 +47,29 @@ def test_slices_are_sorted_by_n_p_and_the_affine_is_that_of_the_header(tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("uids", "expected", "said"),
+    [
+        (["2.25.1"] * 5, "2.25.1", ""),
+        ([""] * 5, None, ""),
+        ([None] * 5, None, ""),
+        (["2.25.1"] * 3 + ["2.25.2"] * 2, None, "mixed frames of reference: 2 and 3 slices"),
+        (["2.25.1"] * 4 + [None], None, "mixed frames of reference: 1 and 4 slices"),
+    ],
+)
+def test_slices_state_one_frame_of_reference_or_none(tmp_path, uids, expected, said):
+    def edit(ds: Dataset, index: int) -> None:
+        if uids[index] is not None:
+            ds.FrameOfReferenceUID = uids[index]
+
+    write_series(tmp_path, edit=edit, **T2)
+    series = read_one(tmp_path)
+
+    (volume,) = series.volumes
+    assert volume.frame_of_reference_uid == expected
+    assert any(problem.startswith(said) for problem in series.problems) if said else series.problems == ()
+
+
+@pytest.mark.parametrize(
     ("locations", "said", "shapes"),
     [
         (

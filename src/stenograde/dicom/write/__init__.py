@@ -1,0 +1,1 @@
+"""Writes DICOM objects that belong to the study they were made from."""
