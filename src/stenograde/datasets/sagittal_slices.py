@@ -213,7 +213,9 @@ def _of_slabs(data: Path, weighting: Weighting, notes: list[str]) -> Iterator[Sa
             yield from _labelled(names, pictures, locations, patient=patient, weighting=weighting)
     notes.append("the weighting is not written; T1 or T2 by how bright fluid is in the five middle slices")
     if untold:
-        notes.append(f"left out, since the brightness of fluid could not be told: {', '.join(untold)}")
+        notes.append(
+            f"left out, because the brightness of fluid could not be determined: {', '.join(untold)}"
+        )
 
 
 def _fluid_is_bright(paths: Sequence[Path]) -> bool | None:

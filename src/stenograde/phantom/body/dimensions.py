@@ -27,7 +27,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Narrowed:
-    """What stenosis leaves open: mm² of sac, mm of recess, soft tissue of foramina."""
+    """Sizes that stenosis leaves open: sac (mm²), recess (mm), soft tissue of foramina."""
 
     area: dict[Level, float]
     recess: dict[tuple[Level, Side], float]

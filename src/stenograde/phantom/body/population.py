@@ -90,7 +90,7 @@ def disc_index(level: Level, names: tuple[str, ...] = NAMES) -> int:
 
 @dataclass(frozen=True)
 class Population:
-    """How patients differ.
+    """Distributions that patients are drawn from.
 
     Raises
     ------

@@ -81,7 +81,7 @@ class Narrowed:
 
 @dataclass(frozen=True)
 class Population:
-    """How patients differ.
+    """Distributions that patients are drawn from.
 
     Raises
     ------

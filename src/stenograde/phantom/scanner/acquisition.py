@@ -19,7 +19,7 @@ _BLOCK_MARGIN_MM = 5.0
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a study is acquired.
+    """Acquisition of a study.
 
     Raises
     ------
