@@ -97,7 +97,7 @@ def _slope(film: Film) -> float:
 
 
 def laterals(necks: int) -> list[Film]:
-    """Return lateral films of virtual necks."""
+    """Return lateral films of neck phantoms."""
     films = []
     for seed in range(necks):
         rng = np.random.default_rng([seed, 1])

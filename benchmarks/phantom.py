@@ -1,4 +1,4 @@
-"""How fast a cohort of virtual patients is written, and how large it is.
+"""How fast a cohort of phantoms is written, and how large it is.
 
 python benchmarks/phantom.py --patients 4 --workers 1
 """

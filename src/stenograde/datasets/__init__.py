@@ -1,1 +1,1 @@
-"""Data sets, one file per set, in the terms of this package."""
+"""Readers of data sets, one file per set, in the terms of this package."""

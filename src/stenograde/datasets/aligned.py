@@ -1,4 +1,4 @@
-"""Pictures of a set cut around one anatomy, found by a template that is fitted to some of them without labels."""
+"""Pictures of a set cropped around one anatomy, found by a template that is fitted to some of them without labels."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from stenograde.images.align import AlignConfig, Template, aligned, fit_template
 from stenograde.terms import Level
 
 MOST_FITTED = 300
-"""A template is fitted to at most so many pictures, evenly from the set; more change its mean hardly."""
+"""Largest number of pictures, taken evenly from the set, to fit a template to; more hardly change its mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class AlignedPicture:
-    """The piece of a picture around a template; a :class:`stenograde.datasets.samples.StoredPicture`."""
+    """The crop of a picture around a template; a :class:`stenograde.datasets.samples.StoredPicture`."""
 
     whole: StoredPicture
     template: Template
     config: AlignConfig
     kind: int | None
     digest: str
-    """Of template and config."""
+    """Digest of template and config."""
 
     @property
     def key(self) -> str:
-        """The whole picture's key, with what is cut out of it."""
+        """Key of the whole picture and of the crop."""
         return f"{self.whole.key}|{self.digest}|{self.kind}"
 
     def read(self) -> NDArray[np.float32]:
-        """Return the piece, shape (side, side), stored intensities.
+        """Return the crop, shape (side, side), stored intensities.
 
         Raises
         ------
@@ -46,14 +46,14 @@ class AlignedPicture:
 
 
 def template_of(samples: SampleSet, config: AlignConfig, levels: Sequence[Level]) -> Template:
-    """Return a template fitted to the pictures of a set; labels are not looked at.
+    """Return a template fitted to the pictures of a set; labels are not used.
 
     Parameters
     ----------
     samples : SampleSet
     config : AlignConfig
     levels : sequence of Level
-        Each gets a template of its own; without any there is one for all.
+        Levels, each with its own template; if empty, there is one template for all.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def template_of(samples: SampleSet, config: AlignConfig, levels: Sequence[Level]
 def align_samples(
     samples: SampleSet, template: Template, config: AlignConfig, levels: Sequence[Level]
 ) -> SampleSet:
-    """Return a set whose pictures are the pieces around a template.
+    """Return a set whose pictures are the crops around a template.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def align_samples(
     template : Template
     config : AlignConfig
     levels : sequence of Level
-        As the template was fitted with; a picture of unknown level is given the kind that fits best.
+        Levels that the template was fitted with; a picture of unknown level uses the kind that fits best.
     """
     digest = hashlib.sha256(write_template(template) + repr(config).encode()).hexdigest()[:16]
     cut = tuple(

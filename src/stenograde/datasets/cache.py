@@ -1,10 +1,10 @@
-"""Prepared pictures of a sample set on disk, memory-mapped: read and resampled once, checked whenever opened.
+"""Cache of the prepared pictures of a sample set on disk, memory-mapped: resampled once, checked whenever opened.
 
-One file holds one set at one setting. It is named after the set, the names of its samples, the setting and the
-versions of what prepares; each row knows the content it was made of and its own checksum. Rows whose source has
-changed and rows that are damaged are made again; a file that cannot be understood is made again as a whole.
-Files appear whole or not at all, so several processes may share a folder: the last to finish wins, and all of
-them write the same.
+One file holds one set at one setting. Its name depends on the set, the names of its samples, the setting and the
+versions of the preparation; each row stores a digest of its source and its own checksum. Rows whose source has
+changed and damaged rows are made again; a file that cannot be understood is made again as a whole.
+Files appear whole or not at all, so several processes may share a folder: the last to finish wins, and all write
+the same bytes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from stenograde.files import UNFINISHED, whole_file
 from stenograde.images.pictures import PictureConfig, prepare_picture
 
 FORMAT: Final = 1
-"""Version of the file's layout and of :func:`prepare_picture`; to be raised when either changes."""
+"""Version of the file's layout and of :func:`prepare_picture`; raise it when either changes."""
 
 _MAGIC: Final = b"stenograde pictures\n"
 _PAGE: Final = 4096
-"""Pixels begin at a multiple of this, bytes: the usual page of memory."""
+"""Alignment of the pixels, bytes: the usual memory page."""
 
 _ROW: Final = np.dtype([("source", "S32"), ("checksum", "<u4")])
-"""Of each row: the hexadecimal half of the SHA-256 of its source's key, and the CRC-32 of its pixels."""
+"""Record of each row: half of the SHA-256 of its source's key, in hexadecimal, and the CRC-32 of its pixels."""
 
 _ABANDONED_S: Final = 86_400.0
-"""Age from which a file that was never finished is removed, s."""
+"""Age at which an unfinished file is removed, s."""
 
 
 def cached_pictures(
@@ -51,21 +51,21 @@ def cached_pictures(
 ) -> NDArray[np.uint8]:
     """Return the prepared pictures of a sample set.
 
-    For parts of a set, cache the whole set and index what comes back: every set has a file of its own.
+    For parts of a set, cache the whole set and index the result: every set has its own file.
 
     Parameters
     ----------
     samples : SampleSet
     config : PictureConfig
     folder : Path
-        Made when absent.
+        Created if absent.
     progress : callable, optional
         Called with the number of pictures made so far.
 
     Returns
     -------
     pictures : ndarray of shape (n, *config.size_px), uint8
-        Memory-mapped, read-only; row k is sample k.
+        Memory-mapped, read-only pictures; row k is sample k.
 
     Raises
     ------
@@ -112,13 +112,13 @@ def _digest(text: str) -> str:
 
 
 def _offsets(n: int) -> tuple[int, int]:
-    """Where the table of rows begins, and where the pixels do, in bytes."""
+    """Return the offsets of the table of rows and of the pixels, bytes."""
     table = len(_MAGIC)
     return table, -(-(table + n * _ROW.itemsize) // _PAGE) * _PAGE
 
 
 def _opened(path: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], NDArray[np.void]] | None:
-    """Map the pictures of a file and read its table of rows; None when it is absent or not as it must be."""
+    """Map the pictures of a file and read its table of rows; None if the file is absent or invalid."""
     table_at, pixels_at = _offsets(shape[0])
     try:
         with path.open("rb") as file:
@@ -126,9 +126,9 @@ def _opened(path: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8],
                 return None
             if file.read(table_at) != _MAGIC:
                 return None
-            # a damaged table needs no checksum of its own: its rows then do not fit what they describe
+            # a damaged table needs no checksum of its own: its rows would not match what they describe
             rows = np.frombuffer(file.read(shape[0] * _ROW.itemsize), _ROW)
-            # the map is of this very file, even when another process has put a new one in its place
+            # the map stays on this very file, even if another process replaces it
             return np.memmap(file, np.uint8, "r", pixels_at, shape), rows
     except OSError:
         return None
@@ -137,7 +137,7 @@ def _opened(path: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8],
 def _sound(
     pictures: NDArray[np.uint8], rows: NDArray[np.void], sources: NDArray[np.bytes_]
 ) -> NDArray[np.bool_]:
-    """Which rows were made of today's source and hold the pixels that were written."""
+    """Return which rows were made from the current source and hold the pixels that were written."""
     checksums = np.array([zlib.crc32(picture) for picture in pictures], "<u4")
     return (rows["source"] == sources) & (rows["checksum"] == checksums)
 
@@ -149,7 +149,7 @@ def _rows(
     kept: Mapping[int, NDArray[np.uint8]],
     progress: Callable[[int], None] | None,
 ) -> Iterator[bytes]:
-    """Yield the pixels of each row, making those that are not kept."""
+    """Yield the pixels of each row, making those that are not cached."""
     n_made = 0
     for place, sample in enumerate(samples.samples):
         if place in kept:
@@ -178,10 +178,10 @@ def _write(path: Path, sources: NDArray[np.bytes_], pixels: Iterable[bytes]) -> 
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what a process began to write and was killed over."""
+    """Remove the unfinished files of processes that were killed."""
     for path in folder.glob(UNFINISHED):
         try:
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
         except FileNotFoundError:
-            continue  # another process was quicker
+            continue  # another process was faster

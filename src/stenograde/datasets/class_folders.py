@@ -1,4 +1,4 @@
-"""Pictures in one folder per class, any data set: the folder's name is the label."""
+"""Pictures of any data set in one folder per class: the name of the folder is the label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stenograde.errors import DatasetError
 from stenograde.terms import Severity
 
 KNOWN_ORDERS = (tuple(severity.value for severity in Severity), ("no", "mild", "serious"), ("lateral", "mid"))
-"""Classes whose order is known; the codes of severities ascend. All others are in alphabetical order."""
+"""Classes whose order is known, severities in ascending order. All others are in alphabetical order."""
 
 
 def ordered_classes(labels: Collection[str]) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def ordered_classes(labels: Collection[str]) -> tuple[str, ...]:
 
 
 def as_class(text: str) -> str:
-    """Return a label as classes are written: ``Normal/Mild`` and ``Normal_Mild`` are ``normal_mild``."""
+    """Return a label in the spelling of classes: ``Normal/Mild`` and ``Normal_Mild`` become ``normal_mild``."""
     return re.sub(r"[\s/]+", "_", text.strip().lower())
 
 
@@ -40,16 +40,16 @@ def read_class_folders(folder: Path, *, patient_pattern: str | None) -> SampleSe
     Parameters
     ----------
     folder : Path
-        Holds one folder per class, and in each its pictures (PNG, WebP or JPEG).
+        Folder with one folder of pictures (PNG, WebP or JPEG) per class.
     patient_pattern : str or None
-        Regular expression that is searched in each file's name; its first group is the patient, such as
-        ``^(\d+)_``. None says that the patients are unknown: then the set cannot be split by patient.
+        Regular expression to search in each file name; its first group is the patient, such as ``^(\d+)_``. None
+        means that the patients are unknown, so the set cannot be split by patient.
 
     Raises
     ------
     DatasetError
-        If there are fewer than two classes with pictures, the pattern is no regular expression with one group,
-        or a file's name does not match it.
+        If there are fewer than two classes with pictures, the pattern is not a regular expression with one
+        group, or a file name does not match it.
     """
     pattern = None if patient_pattern is None else _compiled(patient_pattern)
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []

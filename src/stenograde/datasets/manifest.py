@@ -1,4 +1,4 @@
-"""A CSV file that lists pictures with label and patient: how a researcher brings data of their own."""
+"""A CSV file that lists pictures with label and patient, for researchers' own data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stenograde.terms import Level, Side, Weighting
 _Word = TypeVar("_Word", bound=StrEnum)
 
 COLUMNS = ("path", "label", "patient", "level", "side", "weighting")
-"""Columns with a meaning; only ``path`` must be there, and every other column becomes a fact of the sample."""
+"""Columns with a meaning; only ``path`` is required, and any further column becomes a fact of the sample."""
 
 
 def read_manifest(csv: Path) -> SampleSet:
@@ -27,9 +27,9 @@ def read_manifest(csv: Path) -> SampleSet:
     Parameters
     ----------
     csv : Path
-        Columns as in :data:`COLUMNS`; an empty cell means unknown. Paths are relative to the CSV file; a file
-        that is no PNG, WebP or JPEG by its name is read as DICOM. Known severities are put in ascending order,
-        other labels in alphabetical order.
+        File with columns as in :data:`COLUMNS`; an empty cell means unknown. Paths are relative to the CSV file; a
+        file whose name is not that of a PNG, WebP or JPEG is read as DICOM. Known severities are put in ascending
+        order, other labels in alphabetical order.
 
     Raises
     ------

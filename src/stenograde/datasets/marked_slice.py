@@ -1,4 +1,4 @@
-"""A sagittal slice with a mask of its structures, as much of it as is known."""
+"""A sagittal slice with a mask of its structures, as far as they are known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNKNOWN = 255
 """Mask value of a pixel about which the annotation says nothing."""
 
 NOT_VERTEBRA = 254
-"""Mask value of a pixel of which only is known that it is no vertebra."""
+"""Mask value of a pixel known only not to be vertebra."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,4 +28,4 @@ class MarkedSlice:
     """Shape (rows, columns)."""
     mask: NDArray[np.uint8] | None
     spacing_mm: tuple[float, float]
-    """Between rows, between columns."""
+    """Distance between rows, then between columns."""

@@ -1,4 +1,4 @@
-"""Where the picture of a sample lies: a plain picture file, a DICOM instance, or an array at hand."""
+"""Storage of a sample's picture: a plain picture file, a DICOM instance, or an array in memory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from stenograde.dicom.read.opening import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
-"""Endings of plain pictures, lower case."""
+"""File name endings of plain pictures, lower case."""
 
 
 DICOM_SUFFIXES = (".dcm", ".ima")
-"""Endings of DICOM files where names tell them, lower case."""
+"""File name endings of DICOM files, if names have one, lower case."""
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a file's name is that of a plain picture."""
+    """Return whether a file name is that of a plain picture."""
     return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
-    """Return the plain pictures that lie directly in a folder, sorted by name; none when it is absent."""
+    """Return the plain pictures directly in a folder, sorted by name; none if it is absent."""
     return tuple(sorted(path for path in folder.iterdir() if is_picture(path))) if folder.is_dir() else ()
 
 
@@ -42,7 +42,7 @@ def read_picture(path: Path) -> NDArray[np.float32]:
     Raises
     ------
     UnreadableInstanceError
-        If the file is missing or no picture.
+        If the file is missing or not a picture.
     """
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  only who reads plain pictures pays for it
 
@@ -65,7 +65,7 @@ class PictureFile:
 
     @property
     def key(self) -> str:
-        """Path, size and time of change.
+        """Path, size and modification time.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class DicomPicture:
 
     @property
     def key(self) -> str:
-        """Path, size, time of change and frame.
+        """Path, size, modification time and frame.
 
         Raises
         ------
@@ -108,14 +108,14 @@ class DicomPicture:
         return f"{_file_key(self.path)}#{self.frame}"
 
     def read(self) -> NDArray[np.float32]:
-        """Return the slice, shape (rows, columns), stored intensities, brighter being greater.
+        """Return the slice, shape (rows, columns), stored intensities, with brighter pixels greater.
 
-        Needs no geometry, so that radiographs can be read, too.
+        No geometry is needed, so radiographs can be read, too.
 
         Raises
         ------
         DatasetError
-            If it cannot be read or decoded, is no grey picture, or has no such frame.
+            If it cannot be read or decoded, is not a grey picture, or has no such frame.
         """
         try:
             instance = read_instance(StudyFile(str(self.path), self.path.name))
@@ -128,18 +128,18 @@ class DicomPicture:
         except UnreadableInstanceError as exc:
             msg = f"picture must be a DICOM slice that can be decoded, got {self.path} ({exc})"
             raise DatasetError(msg) from exc
-        # PS3.3 C.7.6.3.1.2: in MONOCHROME1 the lowest value is shown white
+        # PS3.3 C.7.6.3.1.2: in MONOCHROME1 the lowest value is white
         return stored.max() - stored if layout.photometric == "MONOCHROME1" else stored
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayPicture:
-    """A picture that is at hand already; a :class:`stenograde.datasets.samples.StoredPicture`."""
+    """A picture in memory; a :class:`stenograde.datasets.samples.StoredPicture`."""
 
     array: NDArray[np.float32]
     """Shape (rows, columns)."""
     name: str
-    """Where it comes from."""
+    """Source of the picture."""
 
     @property
     def key(self) -> str:

@@ -1,12 +1,12 @@
-"""RSNA 2024 made ready for the five-block CNN: the data preparation of Garcia de Celis and Bukaita.
+"""Preparation of RSNA 2024 for the five-block CNN, after Garcia de Celis and Bukaita.
 
 Tables are joined, each axial slice gets a level, slices become 8-bit pictures by grayscale normalisation in one
-folder per class, with a manifest; and it is said how many augmented copies would balance the classes. The copies
-themselves are made while training, after the split: copies on disk are split apart like pictures of their own,
-and then a test picture's twin is in the training part.
+folder per class, with a manifest; the report states how many augmented copies would balance the classes. The copies
+themselves are made in training, after the split: copies on disk would be split like separate pictures, which puts
+twins of test pictures into the training part.
 
-The document does not say how many slices of a level it took. It had 2,753 pictures, of which 88, 8 and 4 % were
-Normal/Mild, Moderate and Severe: the shares of the levels themselves, so that one slice of each level fits best.
+The document does not say how many slices it took per level. It had 2,753 pictures, of which 88, 8 and 4 % were
+Normal/Mild, Moderate and Severe: these are the shares of the levels themselves, so one slice per level fits best.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ FOLDER_OF: Final = {
 """The document's folders (its section 4.1.3)."""
 
 DOCUMENT_CODE: Final = {Severity.MODERATE: 0, Severity.NORMAL_MILD: 1, Severity.SEVERE: 2}
-"""The document's label codes (its table 1), which are in alphabetical order; they go into the manifest and nowhere
-else, for everything here counts severities upwards."""
+"""The document's label codes (its table 1), which are in alphabetical order; they appear only in the manifest,
+because everything here ranks severities upwards."""
 
 MANIFEST_COLUMNS: Final = (
     "path",
@@ -57,14 +57,14 @@ MANIFEST_COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class PreparationConfig:
-    """What is prepared, and how."""
+    """Settings of the preparation."""
 
     condition: Condition = Condition.SPINAL_CANAL_STENOSIS
-    """Whose severity is the label; that of a sided condition is written once for each side."""
+    """Condition whose severity is the label; a condition with sides is written once for each side."""
     levels: str = "clusters"
-    """How the level of a slice is told: ``clusters`` as published, or ``points``."""
+    """How the level of a slice is found: ``clusters`` as published, or ``points``."""
     per_level: int = 1
-    """Slices of each level and series, the nearest to its middle."""
+    """Number of slices per level and series, the nearest to the middle of the level."""
 
     def __post_init__(self) -> None:
         if self.levels not in LEVELS_OF_SLICES or self.per_level < 1:
@@ -75,20 +75,20 @@ class PreparationConfig:
 
 @dataclass
 class Agreement:
-    """How often two ways of telling a slice's level say the same; counted while studies are read."""
+    """Agreement between two ways of finding the level of a slice, counted while studies are read."""
 
     slices: Counter[Level] = field(default_factory=Counter)
-    """Slices that the points give to each level."""
+    """Slices that the points assign to each level."""
     same: Counter[Level] = field(default_factory=Counter)
-    """Of these, slices that the clusters give to the same level."""
+    """Those of them that the clusters assign to the same level."""
     beyond: int = 0
-    """Slices that the clusters give to a level though no level's point is near."""
+    """Slices that the clusters assign to a level although no point of a level is near."""
     marked: int = 0
     """Slices on which experts marked a level."""
     marked_clusters: int = 0
-    """Of these, slices that the clusters give to the marked level."""
+    """Those of them that the clusters assign to the marked level."""
     marked_points: int = 0
-    """Of these, slices that the points give to the marked level."""
+    """Those of them that the points assign to the marked level."""
 
     def count(self, study: AxialStudy) -> None:
         """Add the slices of a study."""
@@ -111,24 +111,24 @@ class Agreement:
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """How many augmented copies of its pictures bring a class to the size of the largest."""
+    """Augmented copies of its pictures that bring a class to the size of the largest."""
 
     severity: Severity
     pictures: int
     copies_each: int
-    """Copies of every picture; the largest class has one, since only copies are trained on."""
+    """Number of copies of every picture; one in the largest class, since training uses only copies."""
     one_more_of: int
-    """So many pictures have one copy more."""
+    """Number of pictures with one additional copy."""
 
     @property
     def balanced(self) -> int:
-        """Number of copies in all."""
+        """Total number of copies."""
         return self.pictures * self.copies_each + self.one_more_of
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What was written."""
+    """Result of a preparation."""
 
     manifest: Path
     studies: int
@@ -136,13 +136,13 @@ class Prepared:
     """Slices left out because their level has no label."""
     balance: tuple[ClassBalance, ...]
     levels: Mapping[Level, int]
-    """Pictures of each level."""
+    """Number of pictures of each level."""
     agreement: Agreement
     notes: tuple[str, ...]
 
 
 def balance_of(counts: Mapping[Severity, int]) -> tuple[ClassBalance, ...]:
-    """Return the copies that make all classes as large as the largest, shared as evenly as can be.
+    """Return the copies that make all classes as large as the largest, distributed as evenly as possible.
 
     Examples
     --------
@@ -163,14 +163,14 @@ def prepare_rsna2024(
 ) -> Prepared:
     """Write one 8-bit PNG per slice into a folder per class, and ``manifest.csv`` and ``preparation.json``.
 
-    Pictures have the size of their slices; each is normalised by its own extremes.
+    Pictures keep the size of their slices; each is normalised by its own extremes.
 
     Parameters
     ----------
     data : Path
-        Folder of the competition, or a phantom cohort.
+        Folder of the competition, or a cohort of phantoms.
     out : Path
-        Made when absent; must be empty.
+        Created if absent; must be empty.
     config : PreparationConfig
     progress : callable, optional
         Called with the number of studies done so far.
@@ -178,7 +178,7 @@ def prepare_rsna2024(
     Raises
     ------
     DatasetError
-        If ``data`` is not laid out as expected, no slice has a label, or ``out`` is in use.
+        If the layout of ``data`` is not as expected, no slice has a label, or ``out`` is not empty.
     """
     if out.is_dir() and any(out.iterdir()):
         msg = f"folder to prepare into must be empty, got {out}, which is not; name another one"
@@ -221,9 +221,9 @@ def prepare_rsna2024(
 
 
 def _write(sample: Sample, severity: Severity, out: Path) -> dict[str, str]:
-    """Write the picture of a sample; return its row of the manifest."""
+    """Write the picture of a sample and return its row of the manifest."""
     picture = sample.picture.read()
-    # as large as it is: the size a network takes is the recipe's business
+    # at its own size: the size that a network takes is up to the recipe
     grey = prepare_picture(picture, PictureConfig((picture.shape[0], picture.shape[1])))
     facts, level, side = sample.facts, sample.level or "", sample.side or ""
     words = [facts["study"], facts["series"], facts["instance"].replace("#", "-"), level, side]

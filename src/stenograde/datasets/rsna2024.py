@@ -1,8 +1,9 @@
 """RSNA 2024 Lumbar Spine Degenerative Classification (RSNA LumbarDISC): axial slices with severities.
 
-The folder is that of the competition, and phantom cohorts have the same: ``train_images/<study>/<series>/<n>.dcm``,
-``train.csv`` (study x 25 severities), ``train_series_descriptions.csv`` and ``train_label_coordinates.csv`` (or a
-corrected edition of it, compressed or not). The set is for non-commercial use: no weights trained on it ship.
+The folder is that of the competition, and cohorts of phantoms have the same layout:
+``train_images/<study>/<series>/<n>.dcm``, ``train.csv`` (study x 25 severities), ``train_series_descriptions.csv``
+and ``train_label_coordinates.csv`` (or a corrected edition of it, compressed or not). The set is for non-commercial
+use: no shipped weights are trained on it.
 """
 
 from __future__ import annotations
@@ -43,37 +44,37 @@ class AxialSeries:
     uid: str
     slices: tuple[AxialSlice, ...]
     stored: tuple[StoredSlice, ...]
-    """Where each slice lies on disk."""
+    """File of each slice on disk."""
     marked: tuple[Level | None, ...]
-    """Level that experts marked on each slice (its subarticular zones); None where they marked none."""
+    """Level that experts marked on each slice (its subarticular zones); None if they marked none."""
 
 
 @dataclass(frozen=True, eq=False)
 class AxialStudy:
-    """The axial T2 series of one study, its labels, and where the experts saw its levels."""
+    """The axial T2 series of one study, its labels, and the points where experts marked its levels."""
 
     name: str
     series: tuple[AxialSeries, ...]
     severities: Mapping[Cell, Severity]
-    """Of the cells that have a label."""
+    """Severity of the cells that have a label."""
     points: Mapping[Level, Point]
-    """Canal at the disc, LPS mm; levels without coordinates are absent."""
+    """Point in the canal at the disc, LPS mm; levels without coordinates are absent."""
 
 
 @dataclass(frozen=True, eq=False)
 class AnsweredStudy:
-    """A study with its labels and where the experts saw its levels."""
+    """A study, its labels, and the points where experts marked its levels."""
 
     name: str
     study: Study
     severities: Mapping[Cell, Severity]
-    """Of the cells that have a label."""
+    """Severity of the cells that have a label."""
     points: Mapping[Level, Point]
-    """Canal at the disc, LPS mm; levels without coordinates are absent."""
+    """Point in the canal at the disc, LPS mm; levels without coordinates are absent."""
 
     @property
     def ranks(self) -> NDArray[np.int64]:
-        """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, shape (cells,), ``UNKNOWN`` without a label."""
+        """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, shape (cells,); ``UNKNOWN`` if unlabelled."""
         return np.array(
             [self.severities[cell].rank if cell in self.severities else UNKNOWN for cell in LUMBAR_MRI.cells],
             np.int64,
@@ -89,14 +90,14 @@ def read_answered_studies(
     ----------
     data : Path
     notes : list of str
-        Gets a line for each study that was left out.
+        Receives a line for each study that was left out.
     progress : callable, optional
         Called with the number of studies read so far.
 
     Raises
     ------
     DatasetError
-        If a table or the pictures are missing, or a table holds an unknown word.
+        If a table or the images are missing, or a table holds an unknown word.
     """
     for one, labels, marks in _labelled(data, notes, progress):
         yield AnsweredStudy(one.patient, one.study, labels, _level_points(one, marks))
@@ -111,14 +112,14 @@ def read_axial_studies(
     ----------
     data : Path
     notes : list of str
-        Gets a line for each study that was left out.
+        Receives a line for each study that was left out.
     progress : callable, optional
         Called with the number of studies read so far.
 
     Raises
     ------
     DatasetError
-        If a table or the pictures are missing, or a table holds an unknown word.
+        If a table or the images are missing, or a table holds an unknown word.
     """
     for one, labels, marks in _labelled(data, notes, progress):
         axial = [series for series in one.study.series if series.role is Role.AXIAL_T2]
@@ -149,23 +150,23 @@ def _labelled(
 def read_rsna2024(
     data: Path, *, condition: Condition, level_of: LevelOf, per_level: int | None = 1
 ) -> SampleSet:
-    """Read axial T2 slices, labelled by the severity of a condition at the level that they show.
+    """Read axial T2 slices, labelled with the severity of a condition at the level they show.
 
     Parameters
     ----------
     data : Path
     condition : Condition
-        Of the two that axial slices show, canal or subarticular stenosis, or the third. A sided condition gives
-        one sample per side.
+        Condition of the labels. Axial slices show canal and subarticular stenosis; the third condition is accepted,
+        too. A condition with sides gives one sample per side.
     level_of : callable
-        How levels are told, such as :func:`stenograde.levels.axial_levels.levels_by_points`.
+        Function that finds the levels of slices, such as :func:`stenograde.levels.axial_levels.levels_by_points`.
     per_level : int or None
-        So many slices of each level and series, the nearest to its middle; None for all.
+        Number of slices per level and series, the nearest to the middle of the level; None for all.
 
     Raises
     ------
     DatasetError
-        If a table or the pictures are missing, or no slice has a label.
+        If a table or the images are missing, or no slice has a label.
     """
     notes: list[str] = []
     samples = tuple(
@@ -182,7 +183,7 @@ def read_rsna2024(
 def axial_samples(
     study: AxialStudy, *, condition: Condition, level_of: LevelOf, per_level: int | None
 ) -> Iterator[Sample]:
-    """Yield the slices of one study that show a level, as samples; the label is None where there is none."""
+    """Yield the slices of one study that show a level, as samples; the label is None if unknown."""
     for series in study.series:
         placed = level_of(series.slices, study.points)
         for cell in LUMBAR_MRI.of(condition):
@@ -192,7 +193,7 @@ def axial_samples(
 
 
 def _nearest(placed: Sequence[LevelOfSlice | None], level: Level, per_level: int | None) -> list[int]:
-    """Places of the slices nearest to a level's middle, in the order of the series."""
+    """Return the indices of the slices nearest to the middle of a level, in the order of the series."""
     away = {place: one.away_mm for place, one in enumerate(placed) if one is not None and one.level is level}
     return sorted(sorted(away, key=lambda place: away[place])[:per_level])
 
@@ -224,7 +225,7 @@ def _axial_series(one: PatientStudy, series: Series, marks: Sequence[_Mark]) -> 
 
 
 def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
-    """Return the severities of a table such as ``train.csv``, by study; cells without one are left out.
+    """Return the severities in a table such as ``train.csv``, by study, without unlabelled cells.
 
     Raises
     ------
@@ -245,8 +246,8 @@ def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
 
 
 def _read_coordinates(data: Path) -> dict[str, list[dict[str, str]]]:
-    """Rows of the coordinates by study; empty when there is no such table."""
-    # a corrected edition has a longer name than the competition's, and comes first
+    """Return the rows of the coordinates by study; empty if there is no such table."""
+    # a corrected edition has a longer name than the competition's, and takes precedence
     tables = sorted(data.glob("train_label_coordinates*.csv*"), key=lambda path: (-len(path.stem), path.name))
     by_study: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(tables[0], _COORDINATES) if tables else []:
@@ -260,7 +261,7 @@ class _Mark:
 
     cell: Cell
     instance: tuple[str, int | None]
-    """Folder of the series and InstanceNumber."""
+    """Folder of the series, and InstanceNumber."""
     row: float
     column: float
 
@@ -286,7 +287,7 @@ def _instance(stored: StoredSlice) -> tuple[str, int | None]:
 
 
 def _level_points(one: PatientStudy, marks: Sequence[_Mark]) -> dict[Level, Point]:
-    """Return where experts saw the levels: the canal on sagittal slices, else between both subarticular zones."""
+    """Return the points of the levels: the canal on sagittal slices, else midway between the subarticular zones."""
     places = {
         _instance(one.stored(series, volume, k)): (volume.affine, k)
         for series, volume in (one.study.volumes() if marks else ())

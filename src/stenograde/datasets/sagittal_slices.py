@@ -1,9 +1,9 @@
 """Sagittal slices as Mid or Lateral, by the rule of Natalia and Sudirman, for slabs of pictures and for studies.
 
 The rule of the document: of fifteen sagittal slices the mid-sagittal one and the two on each side of it are Mid,
-the other ten Lateral. The mid-sagittal slice is the one nearest to the middle of the stack by slice location
-s = n·p. The label therefore says where in the stack a slice lies; whether the stack was centred on the spine
-nobody has checked.
+the other ten are Lateral. The mid-sagittal slice is the one nearest to the middle of the stack by slice location
+s = n·p. The label therefore says where in the stack a slice lies; nobody has checked whether the stack was centred
+on the spine.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from stenograde.study import Volume
 from stenograde.terms import Role, Weighting
 
 CLASSES: Final = ("lateral", "mid")
-"""In the order of their codes."""
+"""Classes in the order of their codes."""
 
 NEIGHBOURS: Final = 2
-"""Slices on each side of the mid-sagittal one that are Mid, too (Natalia and Sudirman, section 3)."""
+"""Number of slices on each side of the mid-sagittal one that are also Mid (Natalia and Sudirman, section 3)."""
 
 LEAST_STEP_MM: Final = 3.3
-"""Least distance of sagittal slices in the document's table 1, mm; slices nearer to each other than that count
-as if they were this far apart."""
+"""Smallest sagittal slice spacing in the document's table 1, mm; closer slices count as if they were this far
+apart."""
 
 SLAB_STEP_MM: Final = 4.0
-"""Distance of the slices of ``lumbar_slabs``, mm (its entry in SOURCES.md)."""
+"""Slice spacing of ``lumbar_slabs``, mm (its entry in SOURCES.md)."""
 
 SLAB_PIXEL_MM: Final = 1.7
 """Pixel size of ``lumbar_slabs``, mm (ibid., "about")."""
 
 SagittalWeighting = Literal[Weighting.T1, Weighting.T2]
-"""The two weightings that the document keeps apart."""
+"""The two weightings that the document treats separately."""
 
 _ROLE: Final = {Weighting.T1: Role.SAGITTAL_T1, Weighting.T2: Role.SAGITTAL_T2_STIR}
 
@@ -50,9 +50,9 @@ _ROLE: Final = {Weighting.T1: Role.SAGITTAL_T1, Weighting.T2: Role.SAGITTAL_T2_S
 def mid_lateral_of(locations_mm: ArrayLike) -> tuple[str, ...]:
     """Return ``mid`` or ``lateral`` for each slice of a stack.
 
-    Mid is what lies within two and a half slice distances of the mid-sagittal slice: that slice and two on each
-    side, however many there are beyond, for a wider stack only adds lateral slices. Slices nearer to each other
-    than any of the document's are Mid within the same 8.25 mm. A stack of five or fewer is Mid throughout.
+    A slice is Mid if it lies within two and a half slice spacings of the mid-sagittal slice: that slice and two on
+    each side, however many there are beyond, since a wider stack only adds lateral slices. Slices closer together than
+    any in the document are Mid within the same 8.25 mm. All slices of a stack of five or fewer are Mid.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def mid_lateral_of(locations_mm: ArrayLike) -> tuple[str, ...]:
     Returns
     -------
     labels : tuple of str
-        In the given order.
+        Labels in the given order.
 
     Raises
     ------
@@ -82,13 +82,13 @@ def mid_lateral_of(locations_mm: ArrayLike) -> tuple[str, ...]:
     steps = np.diff(np.unique(locations))
     step = max(float(np.median(steps)) if steps.size else 0.0, LEAST_STEP_MM)
     middle = (locations.min() + locations.max()) / 2
-    # of two slices equally near, the one with the lower location; rounded, so that noise does not choose
+    # of two slices equally near, the one with the lower location; rounded, so that noise does not decide
     nearest = min(locations, key=lambda one: (round(abs(float(one) - middle), 3), float(one)))
     return tuple(CLASSES[int(abs(float(one) - nearest) <= (NEIGHBOURS + 0.5) * step)] for one in locations)
 
 
 def read_sagittal_slices(data: Path, *, weighting: SagittalWeighting) -> SampleSet:
-    """Read the sagittal slices of one weighting, labelled Mid or Lateral by where they lie.
+    """Read the sagittal slices of one weighting, labelled Mid or Lateral by position.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def read_sagittal_slices(data: Path, *, weighting: SagittalWeighting) -> SampleS
     Raises
     ------
     DatasetError
-        If neither is found, or nothing of that weighting.
+        If neither layout is found, or there is nothing of that weighting.
     """
     if weighting not in _ROLE:
         msg = f"weighting must be T1 or T2, got {weighting}"
@@ -135,10 +135,10 @@ def samples_of_volume(
     ----------
     volume : Volume
     patient, name : str
-        Whose it is, and what its slices' names begin with.
+        Patient of the volume, and beginning of the names of its slices.
     weighting : Weighting or None
     pictures : sequence of StoredPicture
-        Where each slice lies; when not given, slices are decoded now and kept.
+        Stored picture of each slice; if not given, slices are decoded now and kept in memory.
     """
     normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
     normal /= np.linalg.norm(normal)
@@ -194,7 +194,7 @@ def _slabs(data: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _of_slabs(data: Path, weighting: Weighting, notes: list[str]) -> Iterator[Sample]:
-    """Yield the slices of the slabs whose fluid looks as in the weighting: what they are nobody has written."""
+    """Yield the slices of the slabs whose fluid looks as in the weighting, which is not recorded anywhere."""
     first_with: dict[str, str] = {}
     untold = []
     for patient, paths in _slabs(data).items():
@@ -213,7 +213,9 @@ def _of_slabs(data: Path, weighting: Weighting, notes: list[str]) -> Iterator[Sa
             yield from _labelled(names, pictures, locations, patient=patient, weighting=weighting)
     notes.append("the weighting is not written; T1 or T2 by how bright fluid is in the five middle slices")
     if untold:
-        notes.append(f"left out, since the brightness of fluid could not be told: {', '.join(untold)}")
+        notes.append(
+            f"left out, because the brightness of fluid could not be determined: {', '.join(untold)}"
+        )
 
 
 def _fluid_is_bright(paths: Sequence[Path]) -> bool | None:

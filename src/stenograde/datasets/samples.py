@@ -1,4 +1,4 @@
-"""Samples: single pictures with a label, whose they are and what they show; every data set becomes a ``SampleSet``."""
+"""Samples: single pictures with label, patient and content; every data set becomes a ``SampleSet``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stenograde.terms import Level, Side, Weighting
 
 
 class StoredPicture(Protocol):
-    """A picture that can be read when it is needed."""
+    """A picture that can be read when needed."""
 
     @property
     def key(self) -> str:
-        """Identity of the content: changes when the stored bytes change (path, size and time of change, say)."""
+        """Identity of the content, which changes with the stored bytes (such as path, size and modification time)."""
         ...
 
     def read(self) -> NDArray[np.float32]:
@@ -34,20 +34,20 @@ class StoredPicture(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture and what is known of it; what is not known is None."""
+    """One picture and what is known about it; anything unknown is None."""
 
     name: str
-    """Unique within its set; no patient's name or number that is not already public."""
+    """Name, unique within its set; never a name or number of a patient that is not already public."""
     picture: StoredPicture
     patient: str | None
-    """Whose picture it is, as the set numbers its patients."""
+    """Patient, as numbered in the set."""
     label: str | None
-    """One of the set's classes."""
+    """One of the classes of the set."""
     level: Level | None = None
     side: Side | None = None
     weighting: Weighting | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Whatever else the set says: study, series, instance, note."""
+    """Any further facts in the set: study, series, instance, note."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +57,16 @@ class SampleSet:
     Raises
     ------
     DatasetError
-        If names repeat, or a label is none of the classes.
+        If names repeat, or a label is not one of the classes.
     """
 
     name: str
     classes: tuple[str, ...]
-    """In the order of their codes; for severities ascending."""
+    """Classes in the order of their codes; severities ascend."""
     samples: tuple[Sample, ...]
     licence: str = "unknown"
     notes: tuple[str, ...] = ()
-    """What was left out or tolerated while reading, for the report."""
+    """Notes for the report on what was left out or tolerated while reading."""
 
     def __post_init__(self) -> None:
         names = [sample.name for sample in self.samples]
@@ -84,7 +84,7 @@ class SampleSet:
 
     @property
     def codes(self) -> NDArray[np.int64]:
-        """Label of each sample as its place in ``classes``, shape (n,); -1 for none."""
+        """Label of each sample as its index in ``classes``, shape (n,); -1 for none."""
         places = {name: code for code, name in enumerate(self.classes)}
         return np.array([-1 if s.label is None else places[s.label] for s in self.samples], np.int64)
 
@@ -95,7 +95,7 @@ class SampleSet:
         Raises
         ------
         DatasetError
-            If the patient of a sample is unknown: then no split by patient can be made.
+            If the patient of a sample is unknown, so that no split by patient is possible.
         """
         unknown = [sample.name for sample in self.samples if sample.patient is None]
         if unknown:
@@ -111,5 +111,5 @@ class SampleSet:
         return replace(self, samples=tuple(s for s in self.samples if s.label is not None))
 
     def chosen(self, places: Iterable[int]) -> SampleSet:
-        """Return the samples at the given places, in that order."""
+        """Return the samples at given indices, in that order."""
         return replace(self, samples=tuple(self.samples[place] for place in places))

@@ -1,11 +1,11 @@
 """Slices of the SPIDER lumbar MRI data set (van der Graaf et al., doi:10.1038/s41597-024-03090-w, CC BY 4.0).
 
-Three folders of one data directory are read, each optional but the first:
+Three folders of one data directory are read; all but the first are optional:
 
 ``spider_t2space_masks/``
     Sagittal T2 SPACE slices with masks: 29 disc, 76 vertebra, 150 spinal canal.
 ``spider_level_masks/``
-    Sagittal T1 and T2 slices with vertebrae coloured by level; no discs, no canal.
+    Sagittal T1 and T2 slices with vertebrae coloured by level, without discs or canal.
 ``spider_midsagittal/``
     Mid-sagittal T1 and T2 slices without masks, with the DICOM facts of each series in ``overview.csv``.
 """
@@ -64,12 +64,12 @@ def read_spider(data: Path) -> SpiderSlices:
     Parameters
     ----------
     data : Path
-        Holds ``spider_t2space_masks`` and, if at hand, ``spider_level_masks`` and ``spider_midsagittal``.
+        Folder with ``spider_t2space_masks`` and optionally ``spider_level_masks`` and ``spider_midsagittal``.
 
     Raises
     ------
     DatasetError
-        If the data are not laid out as expected.
+        If the layout of the data is not as expected.
     """
     return SpiderSlices(read_space_slices(data), read_level_slices(data), read_midsagittal_slices(data))
 
@@ -80,12 +80,12 @@ def read_space_slices(data: Path) -> tuple[MarkedSlice, ...]:
     Parameters
     ----------
     data : Path
-        Directory that holds ``spider_t2space_masks``.
+        Folder with ``spider_t2space_masks``.
 
     Raises
     ------
     DatasetError
-        If the folder is absent, empty, or a mask is absent or of another size than its image.
+        If the folder is absent or empty, or a mask is absent or differs in size from its image.
     """
     folder = data / "spider_t2space_masks"
     slices = []
@@ -101,16 +101,16 @@ def read_space_slices(data: Path) -> tuple[MarkedSlice, ...]:
 
 
 def read_level_slices(data: Path) -> tuple[MarkedSlice, ...]:
-    """Read the T1 and T2 slices with coloured vertebrae; empty when the folder is absent.
+    """Read the T1 and T2 slices with coloured vertebrae; none if the folder is absent.
 
     Rows above the highest and below the lowest coloured vertebra are :data:`UNKNOWN`, as the set colours no
-    vertebra above T11. Pixel spacing is unknown and taken from the distance between neighbouring bodies.
-    Patients are named after a numbering of their own; nothing says which patients of the other folders they are.
+    vertebra above T11. Pixel spacing is unknown and estimated from the distance between neighbouring bodies.
+    Patients have their own numbering; nothing says which patients of the other folders they are.
 
     Raises
     ------
     DatasetError
-        If a mask is absent or of another size than its image.
+        If a mask is absent or differs in size from its image.
     """
     folder = data / "spider_level_masks"
     if not folder.is_dir():
@@ -124,7 +124,7 @@ def read_level_slices(data: Path) -> tuple[MarkedSlice, ...]:
         mask = np.full(picture.shape, NOT_VERTEBRA, np.uint8)
         mask[levels.any(axis=0)] = Structure.VERTEBRA.code
         rows = np.flatnonzero(levels.any(axis=(0, 2)))
-        if rows.size:  # else a slice beside the spine, where nothing is a vertebra
+        if rows.size:  # otherwise a slice beside the spine, without any vertebra
             mask[: rows[0]], mask[rows[-1] + 1 :] = UNKNOWN, UNKNOWN
         patient = f"coloured-{image.stem.split('_')[0]}"
         pitch = _body_pitch_px(levels)
@@ -143,7 +143,7 @@ def read_level_slices(data: Path) -> tuple[MarkedSlice, ...]:
 
 
 def read_midsagittal_slices(data: Path) -> tuple[MarkedSlice, ...]:
-    """Read the mid-sagittal T1 and T2 slices, without masks; empty when the folder is absent.
+    """Read the mid-sagittal T1 and T2 slices, without masks; none if the folder is absent.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def _stored_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _body_pitch_px(levels: NDArray[np.bool_]) -> float | None:
-    """Median distance between the bodies (largest pieces) of neighbouring levels, px; None when unclear."""
+    """Return the median distance between neighbouring bodies (largest components), px; None if unclear."""
     centres: list[NDArray[np.float64] | None] = []
     areas = []
     for level in levels:

@@ -1,7 +1,7 @@
 """Mid-sagittal slices of SPIDER with the radiologist's gradings of their discs (doi:10.1038/s41597-024-03090-w).
 
-A slice shows all discs, and nothing says where each of them lies: each disc is a sample of its own with the whole
-slice as its picture, and what tells the samples apart is the level.
+A slice shows all discs, and nothing says where each of them lies: each disc is a separate sample with the whole slice
+as its picture, and samples differ in their level.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Training, validation and test parts of a sample set: by patient; and by image, to show what that inflates.
+"""Training, validation and test parts of a sample set: by patient; and by image, to show how that inflates scores.
 
-Patients are put in order by their worst label and then by how many pictures of each label they have, and each
-part takes its share evenly along that order. So the number of patients with a given worst label in a part is
-within one of the part's share of them.
+Patients are sorted by their worst label and then by the number of their pictures with each label, and each part takes
+its share evenly along that order. So the number of patients with a given worst label in a part is within one of its
+share.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ LARGEST_TEST_SHARE: Final = 100 / 115
 (doi:10.18103/mra.v13i7.6660, table 2 and section 6)."""
 
 By = Literal["patient", "image"]
-"""What a split keeps together."""
+"""Unit that a split keeps together."""
 
 Places = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One division of a sample set, as places in it.
+    """One division of a sample set, as indices into it.
 
     Raises
     ------
@@ -41,10 +41,10 @@ class Split:
     validation: Places
     test: Places
     by: By
-    """``image`` marks a split in which a patient may be in training and in test: its result is no estimate of
-    how a new patient would fare."""
+    """``image`` marks a split in which a patient may be in both training and test: its result is not an estimate for
+    new patients."""
     notes: tuple[str, ...] = ()
-    """What could not be done as asked, for the report."""
+    """Notes for the report on what could not be done as requested."""
 
     def __post_init__(self) -> None:
         every = [*self.train, *self.validation, *self.test]
@@ -59,7 +59,7 @@ class Split:
 def patient_folds(
     samples: SampleSet, *, folds: int, seed: int, validation_share: float = 0.15
 ) -> tuple[Split, ...]:
-    """Return folds by patient: each sample is tested once, and its patient is nowhere else in that split.
+    """Return folds by patient: each sample is tested once, and its patient is in no other part of that split.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def patient_folds(
         At least 2.
     seed : int
     validation_share : float
-        Share of the patients that are not tested which validate; at least one patient, unless 0.
+        Share for validation of the patients that are not tested; at least one patient, unless 0.
 
     Raises
     ------
@@ -100,9 +100,9 @@ def patient_holdouts(
     repeats : int
     seed : int
     test_share : float
-        Share of the patients that test; at least one patient.
+        Share of the patients for the test; at least one patient.
     validation_share : float
-        Share of the other patients that validate; at least one patient, unless 0.
+        Share of the other patients for validation; at least one patient, unless 0.
 
     Raises
     ------
@@ -125,9 +125,9 @@ def patient_holdouts(
 def image_holdouts(
     samples: SampleSet, *, repeats: int, seed: int, test_share: float = 0.2, validation_share: float = 0.15
 ) -> tuple[Split, ...]:
-    """Return repeated random divisions by image, as documents do who do not say whose their pictures are.
+    """Return repeated random divisions by image, as in documents that ignore patients.
 
-    Only the as-published protocol may use it: pictures of one patient end up in training and in test.
+    Only the as-published protocol may use it: pictures of one patient end up in both training and test.
 
     Raises
     ------
@@ -152,21 +152,21 @@ def balanced_test(
 ) -> Split:
     """Return a split whose test part has the same number of samples of each class.
 
-    By patient, whole patients leave the training part until their pictures suffice; those of their pictures
-    that the test does not take are in no part.
+    By patient, whole patients leave the training part until their pictures suffice; their pictures that the test
+    does not use are in no part.
 
     Parameters
     ----------
     samples : SampleSet
-        All labelled.
+        Samples, all of them labelled.
     per_class : int
-        Wanted number. Where a class has too few samples, all classes have as many as it allows, and the
-        split's notes say so.
+        Requested number. If a class has too few samples, all classes have as many as it allows, and the notes of
+        the split say so.
     seed : int
     by : str
         ``patient`` or ``image``.
     validation_share : float
-        Share of what is not tested that validates; at least one patient or image, unless 0.
+        Share for validation of what is not tested; at least one patient or image, unless 0.
 
     Raises
     ------
@@ -203,12 +203,12 @@ def balanced_test(
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """What is kept together: the samples of each patient, or each sample by itself."""
+    """Groups that are kept together: the samples of each patient, or single samples."""
 
     members: tuple[NDArray[np.int64], ...]
-    """Places of the samples of each group."""
+    """Indices of the samples of each group."""
     counts: NDArray[np.int64]
-    """Samples of each label in each group, shape (groups, classes + 1); the first label is none."""
+    """Number of samples with each label in each group, shape (groups, classes + 1); the first label means none."""
     by: By
 
     @classmethod
@@ -232,7 +232,7 @@ class _Groups:
     def in_order(
         self, rng: np.random.Generator, chosen: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """Return groups by worst label, then by their counts of each label; equal ones in random order."""
+        """Return groups sorted by worst label, then by their counts of each label; equal ones in random order."""
         groups = rng.permutation(np.arange(len(self.members)) if chosen is None else chosen)
         if not groups.size:
             return groups
@@ -254,7 +254,7 @@ class _Groups:
         return Split(self._samples(train), self._samples(validating), self._samples(tested), self.by)
 
     def holding(self, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return groups that together hold so many samples of each class, as far as training keeps some of each."""
+        """Return groups that together hold the given number of samples per class, while training keeps some of each."""
         counts = self.counts[:, 1:]
         left = counts.sum(axis=0)
         held = np.zeros_like(left)
@@ -290,7 +290,7 @@ def _holdouts(
 
 
 def _share_of(order: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Take a share of groups evenly along their order: of any run of them, its share to within one."""
+    """Take a share of groups evenly along their order: from any run of them, its share to within one."""
     if not 0 <= share < 1:
         msg = f"share of a part must be at least 0 and below 1, got {share}"
         raise ValueError(msg)

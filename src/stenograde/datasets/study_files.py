@@ -1,4 +1,4 @@
-"""Folders of DICOM studies: which study is whose, and which file holds a slice of a volume."""
+"""Folders of DICOM studies: the patient of each study, and the file of each slice of a volume."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
 
 IMAGE_FOLDERS = ("train_images", "01_MRI_Data")
-"""Folders that hold one folder per patient: in RSNA 2024 and the phantom cohort, and in Sudirman's set."""
+"""Folders with one folder per patient: in RSNA 2024 and cohorts of phantoms, and in the Sudirman set."""
 
 
 @dataclass(frozen=True)
 class StoredSlice:
-    """Where a slice of a volume lies."""
+    """File and frame of a slice of a volume."""
 
     picture: DicomPicture
     instance_number: int | None
-    """InstanceNumber; None when absent."""
+    """InstanceNumber; None if absent."""
 
     @property
     def instance(self) -> str:
-        """Name of the file without its ending, and the frame where it is not the first."""
+        """Name of the file without its ending, with the frame unless it is the first."""
         frame = f"#{self.picture.frame}" if self.picture.frame else ""
         return f"{self.picture.path.stem}{frame}"
 
@@ -43,7 +43,7 @@ class PatientStudy:
     """First frame of each file, by SeriesInstanceUID and SOPInstanceUID."""
 
     def stored(self, series: Series, volume: Volume, slice_: int) -> StoredSlice:
-        """Return where a slice of a volume lies."""
+        """Return the file and frame of a slice of a volume."""
         first = self.files[series.uid, volume.sop_instance_uids[slice_]]
         return StoredSlice(DicomPicture(first.picture.path, volume.frames[slice_]), first.instance_number)
 
@@ -54,7 +54,7 @@ def patient_folders(data: Path) -> tuple[Path, ...]:
     Parameters
     ----------
     data : Path
-        Holds one of :data:`IMAGE_FOLDERS`, or itself one folder per patient.
+        Folder with one of :data:`IMAGE_FOLDERS`, or with one folder per patient.
 
     Raises
     ------
@@ -77,17 +77,17 @@ def read_patients(
     Parameters
     ----------
     data : Path
-        As for :func:`patient_folders`. Where ``train_series_descriptions.csv`` lies in it, roles are those it
-        gives; else they are found from the headers and pictures.
+        Folder as for :func:`patient_folders`. If it holds ``train_series_descriptions.csv``, roles are taken from
+        there; otherwise from headers and images.
     notes : list of str
-        Gets a line for each patient whose study cannot be read.
+        Receives a line for each patient whose study cannot be read.
     progress : callable, optional
         Called with the number of patients read so far.
 
     Raises
     ------
     DatasetError
-        If there is no folder of a patient, or two hold the same study: then they are not those of patients.
+        If there is no folder of a patient, or two hold the same study, so that they are not one per patient.
     """
     folders = patient_folders(data)
     table = data / "train_series_descriptions.csv"

@@ -1,4 +1,4 @@
-"""Predictions in the layout of RSNA 2024's submissions: a row per study and cell, a column per severity."""
+"""Predictions in the layout of a submission to RSNA 2024: a row per study and cell, a column per severity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stenograde.terms import LUMBAR_MRI, Cell, Severity
 COLUMNS = ("row_id", *(severity.value for severity in Severity))
 
 SUM_TOLERANCE = 0.01
-"""How far the probabilities of a row may sum from one before the table is refused; what is within is divided by it."""
+"""Greatest difference from 1 of the sum of a row's probabilities; within it, they are divided by their sum."""
 
 Probabilities = tuple[float, float, float]
 
@@ -29,18 +29,18 @@ class _Row:
 
 
 def read_submission(path: Path) -> dict[str, dict[Cell, Probabilities]]:
-    """Return what was said of each cell, by study.
+    """Return the prediction for each cell, by study.
 
     Parameters
     ----------
     path : Path
         CSV, compressed by gzip or not, with the columns ``row_id`` (study, underscore, cell), ``normal_mild``,
-        ``moderate`` and ``severe``; others are not looked at.
+        ``moderate`` and ``severe``; others are ignored.
 
     Raises
     ------
     DatasetError
-        If the table cannot be read, a row names no cell or is there twice, or its probabilities are none.
+        If the table cannot be read, a row names no cell or occurs twice, or its probabilities are invalid.
     """
     said: dict[str, dict[Cell, Probabilities]] = {}
     for number, row in enumerate(read_rows(path, COLUMNS), start=2):
@@ -71,7 +71,7 @@ def _read(row: Mapping[str, str]) -> _Row:
     except ValueError:
         shares = [math.nan]
     total = math.fsum(shares)
-    # written so that a NaN counts as wrong
+    # written so that NaN is rejected
     if not (min(shares) >= 0 and abs(total - 1) <= SUM_TOLERANCE):
         msg = f"probabilities of {name} must be at least 0 and sum to one, got {', '.join(texts)}"
         raise ValueError(msg)

@@ -1,10 +1,10 @@
-"""The Lumbar Spine MRI set of Sudirman et al. (doi:10.17632/k57fr854j2.2) and what was derived from it.
+"""The Lumbar Spine MRI set of Sudirman et al. (doi:10.17632/k57fr854j2.2) and data derived from it.
 
 Three layouts are read:
 
 Pictures with labels
-    ``labels.csv`` (image, patient, disc, canal_stenosis_report, bulge, note) and ``images/``. The labels were
-    coded from the radiologist's note by a student; they are noisy. ``-`` and an empty cell mean: no label.
+    ``labels.csv`` (image, patient, disc, canal_stenosis_report, bulge, note) and ``images/``. A student
+    coded the labels from the radiologist's notes; they are noisy. ``-`` and an empty cell mean no label.
 Pictures alone
     A folder of ``T1_0001_D4.png`` (weighting, patient, disc), as in the set's ground-truth archive.
 DICOM tree
@@ -26,12 +26,12 @@ from stenograde.errors import DatasetError
 from stenograde.terms import Level, Weighting
 
 CLASSES = ("no", "mild", "serious")
-"""Severity of canal stenosis as the set codes it, ascending."""
+"""Severities of canal stenosis as coded in the set, ascending."""
 
 LICENCE = "CC BY 4.0 (Sudirman et al., doi:10.17632/k57fr854j2.2; by the README of a derived set)"
 
 LEVEL_OF_DISC = {"D3": Level.L3_L4, "D4": Level.L4_L5, "D5": Level.L5_S1}
-"""Level by the disc's number in a file name."""
+"""Level by the number of the disc in a file name."""
 
 _NAME = re.compile(r"(T1|T2)_(\d+)_(D[345])$")
 _SERIES = re.compile(r"(T1|T2)_.*TRA", re.IGNORECASE)
@@ -39,17 +39,17 @@ _UNLABELLED = ("", "-")
 
 
 def read_sudirman(folder: Path) -> SampleSet:
-    """Read axial slices with the canal's stenosis as label, where there is one.
+    """Read axial slices with the severity of canal stenosis as label, if known.
 
     Parameters
     ----------
     folder : Path
-        Holds ``labels.csv`` and ``images``, or pictures named like ``T1_0001_D4.png``, or the DICOM tree.
+        Folder with ``labels.csv`` and ``images``, with pictures named like ``T1_0001_D4.png``, or with the DICOM tree.
 
     Raises
     ------
     DatasetError
-        If none of the three layouts is found, a picture that is listed is missing, or a label is unknown.
+        If none of the three layouts is found, a listed picture is missing, or a label is unknown.
     """
     if (folder / "labels.csv").is_file():
         return _labelled(folder)

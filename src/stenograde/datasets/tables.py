@@ -1,4 +1,4 @@
-"""CSV tables of data sets: read whole, with the columns that are needed."""
+"""Reading of the CSV tables of data sets, with the required columns."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stenograde.errors import DatasetError
 
 
 def read_rows(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
-    """Read a CSV file, compressed by gzip or not, as one mapping per row; absent cells are empty.
+    """Read a CSV file, compressed by gzip or not, as one mapping per row, with empty texts for absent cells.
 
     Raises
     ------
     DatasetError
-        If the file is missing or no CSV text, or lacks a column.
+        If the file is missing, is not CSV text, or lacks a column.
     """
     try:
         data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Pictures without labels, for self-supervised pre-training: whatever lies below some folders."""
+"""Pictures without labels, for self-supervised pre-training: all pictures below given folders."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from stenograde.dicom.read.opening import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
 
 _DICOM_MARK = b"DICM"
-"""At byte 128 of a DICOM file (PS3.10 section 7.1)."""
+"""Prefix at byte 128 of a DICOM file (PS3.10 section 7.1)."""
 
 
 def read_unlabelled(folders: Sequence[Path], *, leave_out: str | None = None) -> SampleSet:
-    """Read every picture below some folders: PNG, WebP, JPEG, and each frame of DICOM files.
+    """Read every picture below given folders: PNG, WebP, JPEG, and each frame of DICOM files.
 
-    Masks are pictures, too: name the folder that holds pictures alone.
+    Masks are pictures, too: give a folder that holds images only.
 
     Parameters
     ----------
     folders : sequence of Path
     leave_out : str, optional
-        Regular expression; pictures whose path below their folder it is found in are left out, those of test patients
-        say.
+        Regular expression; pictures are left out if it matches anywhere in their path below the folder, such as those
+        of test patients.
 
     Returns
     -------
     samples : SampleSet
-        Without classes, labels and patients. Files that are no pictures are counted in the notes.
+        Samples without classes, labels and patients. Files that are not pictures are counted in the notes.
 
     Raises
     ------
     DatasetError
-        If a folder is absent or named twice, nothing is found, or ``leave_out`` is no regular expression.
+        If a folder is absent or named twice, nothing is found, or ``leave_out`` is not a regular
+        expression.
     """
     try:
         pattern = None if leave_out is None else re.compile(leave_out)
@@ -68,7 +69,7 @@ def read_unlabelled(folders: Sequence[Path], *, leave_out: str | None = None) ->
 
 
 def _pictures(path: Path) -> Iterator[tuple[str, StoredPicture]]:
-    """Give the pictures of a file, each with the ending of its name."""
+    """Return the pictures of a file, each with a suffix for its name."""
     if is_picture(path):
         yield "", PictureFile(path)
         return

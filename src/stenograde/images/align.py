@@ -1,7 +1,8 @@
-"""Find the same anatomy in pictures of one kind: a template, fitted without labels, is moved over each picture.
+"""Finding of the same anatomy in pictures of one kind: a template, fitted without labels, is moved over each picture.
 
-The template is the mean of the pictures around where it was last found, fitted in rounds (congealing, Miller et al.,
-doi:10.1109/CVPR.2000.855856, with shifts only). Brightness is normalised locally first, as surface coils shade.
+The template is the mean of the pictures around the places where it was last found, fitted in rounds
+(congealing, Miller et al., doi:10.1109/CVPR.2000.855856, with shifts only). Brightness is normalised locally first,
+because surface coils cause shading.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from stenograde.errors import BundleError
 Picture = NDArray[np.float32]
 
 FIELD_PX = 96
-"""The longer side of a picture is brought to this before the search, px: the template's grid."""
+"""Length to which the longer side of a picture is resampled before the search, px: the grid of the template."""
 
 SCALES = (0.8, 0.89, 1.0, 1.12, 1.25)
 """Sizes at which the template is tried."""
 
 _SHADING_PX = 7.0
-"""Standard deviation of the Gaussian that tells shading from anatomy, px of that grid."""
+"""Standard deviation of the Gaussian that separates shading from anatomy, px of that grid."""
 
 _REACH = (0.2, 0.13)
-"""How far from the usual place is searched, rows and columns, as shares of the picture."""
+"""Reach of the search from the usual place, along rows and columns, as fractions of the picture."""
 
 _STRAY_COST = 0.15
-"""What lying at the end of that reach costs, in correlation; half of it at 0.7 of the reach."""
+"""Penalty, in correlation, at the end of that reach; half of it at 0.7 of the reach."""
 
 _SCALE_COST = 0.3
-"""What a size off by a factor of e costs, in correlation."""
+"""Penalty, in correlation, for a size off by a factor of e."""
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """What the anatomy looks like on the search grid, and where it usually lies.
+    """Appearance of the anatomy on the search grid, and the place where it usually lies.
 
     Raises
     ------
@@ -53,9 +54,9 @@ class Template:
     """
 
     pictures: NDArray[np.float32]
-    """One for each kind of picture, shape (kinds, rows, columns), locally normalised, symmetric left to right."""
+    """One template per kind of picture, shape (kinds, rows, columns), locally normalised, left-right symmetric."""
     usual: tuple[float, float]
-    """Row and column of the centre, as shares of the picture."""
+    """Row and column of its centre, as fractions of the picture."""
 
     def __post_init__(self) -> None:
         shape = self.pictures.shape
@@ -74,32 +75,32 @@ class Template:
 
 @dataclass(frozen=True)
 class Found:
-    """Where a template was found."""
+    """Place where a template was found."""
 
     centre: tuple[float, float]
-    """Row and column, as shares of the picture's rows and columns."""
+    """Row and column, as fractions of the picture's rows and columns."""
     scale: float
-    """Size of the anatomy beside the template's."""
+    """Size of the anatomy relative to the template."""
     kind: int
-    """Which of the template's pictures fitted best."""
+    """Index of the kind of template that fitted best."""
     correlation: float
     """Normalised correlation there, from -1 to 1."""
 
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """What is cut out around a template that was found."""
+    """Crop around a template that was found."""
 
     usual: tuple[float, float] = (0.5, 0.5)
-    """Row and column at which the template's anatomy lies on average, as shares of the picture."""
+    """Row and column at which the anatomy lies on average, as fractions of the picture."""
     template_share: float = 0.4
-    """Side of the template, as a share of the picture's longer side."""
+    """Side of the template, as a fraction of the longer side of the picture."""
     rounds: int = 4
     """Rounds in which the template is fitted."""
     share: float = 0.3
-    """Side of the piece that is cut out, as a share of the picture's longer side."""
+    """Side of the crop, as a fraction of the longer side of the picture."""
     offset: tuple[float, float] = (0.0, 0.0)
-    """From the template's centre to the piece's, down and right, as shares of the picture."""
+    """Offset from the centre of the template to that of the crop, down and right, as fractions of the picture."""
 
     def __post_init__(self) -> None:
         if not 0 < self.template_share * SCALES[-1] < 1 or self.rounds < 1 or not self.share > 0:
@@ -111,7 +112,7 @@ class AlignConfig:
 
 
 def aligned(picture: Picture, template: Template, config: AlignConfig, kind: int | None = None) -> Picture:
-    """Find a template in a picture and return the piece around it.
+    """Find a template in a picture and return the crop around it.
 
     Parameters
     ----------
@@ -119,12 +120,12 @@ def aligned(picture: Picture, template: Template, config: AlignConfig, kind: int
     template : Template
     config : AlignConfig
     kind : int, optional
-        Kind of the picture where it is known.
+        Kind of the picture, if known.
 
     Returns
     -------
     piece : ndarray of shape (side, side)
-        Beyond the picture's border the border is repeated.
+        Crop; outside the picture, its border is repeated.
     """
     row, column = find(picture, template, kind).centre
     side = max(1, round(config.share * max(picture.shape)))
@@ -139,7 +140,7 @@ def find(picture: Picture, template: Template, kind: int | None = None) -> Found
     picture : ndarray of shape (rows, columns)
     template : Template
     kind : int, optional
-        Kind of the picture where it is known; else all are tried.
+        Kind of the picture, if known; otherwise all are tried.
 
     Returns
     -------
@@ -167,7 +168,7 @@ def fit_template(
     pictures : sequence of ndarray of shape (rows, columns)
     config : AlignConfig
     kinds : sequence of int, optional
-        Kind of each picture from 0 (its level, say), each of which gets a template of its own; one when not given.
+        Kind of each picture, from 0 (such as its level); each kind gets its own template. One kind if not given.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def fit_template(
     template = _mean(grids, which, centres, scales, side)
     for _ in range(config.rounds):
         found = [_found(grid, template, (kind,)) for grid, kind in zip(grids, which.tolist(), strict=True)]
-        # the mean place and size stay what they are, else the template drifts over the anatomy
+        # the mean place and size are kept, otherwise the template drifts over the anatomy
         centres = np.array([one.centre for one in found])
         centres += np.asarray(config.usual) - centres.mean(axis=0)
         scales = np.array([one.scale for one in found])
@@ -224,7 +225,7 @@ def read_template(path: Path) -> Template:
     Raises
     ------
     BundleError
-        If the file holds none.
+        If the file does not hold one.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -236,7 +237,7 @@ def read_template(path: Path) -> Template:
 
 
 def _on_grid(picture: Picture) -> Picture:
-    """Return a picture on the search grid, its shading and local contrast taken out."""
+    """Return a picture on the search grid, with shading and local contrast removed."""
     scale = FIELD_PX / max(picture.shape)
     shape = [max(1, round(scale * n)) for n in picture.shape]
     small = resize(np.asarray(picture, np.float32), shape, anti_aliasing=True, preserve_range=True)

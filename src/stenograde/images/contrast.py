@@ -1,12 +1,12 @@
-"""Tells from pictures of the lumbar spine whether fluid is bright (T2, STIR) or dark (T1).
+"""Detection, in images of the lumbar spine, of whether fluid is bright (T2, STIR) or dark (T1).
 
-Two ways, for two planes. A sagittal picture is judged by itself, by a convolutional network of 7,469 weights
+There are two ways, for two planes. A sagittal picture is judged by itself, by a convolutional network of 7,469 weights
 (``fluid_net.json``, beside this file) on a local-contrast picture of 3 mm pixels. An axial picture is judged
-by the sagittal ones: where those show fluid, is it brighter or darker than what surrounds it?
+by the sagittal ones: where those show fluid, is it brighter or darker than its surroundings?
 
 The network was fitted by ``benchmarks/fluid.py`` to the 317 mid-sagittal slices of SPIDER (van der Graaf et
-al., 10.5281/zenodo.10159290, CC BY 4.0), T1 against T2; ``fluid_net.json`` holds the scores that command
-measured on patients it had not seen.
+al., 10.5281/zenodo.10159290, CC BY 4.0), T1 against T2; ``fluid_net.json`` holds the scores that this
+command measured on unseen patients.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ PIXEL_MM: Final = 3.0
 """Pixel size at which sagittal pictures are judged, mm: the dural sac is four to six pixels wide."""
 
 SIZE_PX: Final = 80
-"""Rows and columns of the judged picture: the middle 240 mm."""
+"""Rows and columns of the picture that is judged: the middle 240 mm."""
 
 NEIGHBOURHOOD_MM: Final = 18.0
-"""Standard deviation of the neighbourhood that local contrast is taken against, mm."""
+"""Standard deviation of the neighbourhood for local contrast, mm."""
 
 CERTAIN: Final = 0.9
 """Probability from which the picture decides."""
 
 CERTAIN_SHARE: Final = 0.6
-"""Share of the pictures, the most certain ones, whose mean decides."""
+"""Fraction of the pictures, the most certain ones, whose mean decides."""
 
 FLUID_CONTRAST: Final = (1.2, -0.2)
-"""Fluid is where local contrast is above the first in the bright series, below the second in the dark one."""
+"""Thresholds for fluid: local contrast above the first in the bright series, below the second in the dark one."""
 
 MIN_FLUID_POINTS: Final = 200
-"""Fewest fluid points by which an axial series is judged."""
+"""Smallest number of fluid points by which an axial series is judged."""
 
 _FLOOR: Final = 0.05
-"""Least standard deviation that local contrast divides by, as a share of the brightest."""
+"""Smallest standard deviation that local contrast divides by, as a fraction of the brightest value."""
 
 
 @dataclass(frozen=True)
 class FluidSignal:
-    """How pictures show fluid."""
+    """Appearance of fluid in images."""
 
     p_bright: float
     """Probability that fluid is bright."""
@@ -61,14 +61,14 @@ class FluidSignal:
 
     @property
     def is_bright(self) -> bool | None:
-        """Whether fluid is bright; None when the pictures do not tell."""
+        """Whether fluid is bright; None if the images do not decide."""
         if max(self.p_bright, 1 - self.p_bright) < CERTAIN:
             return None
         return self.p_bright > 0.5
 
 
 def local_contrast(picture: Picture, pixel_mm: float) -> Picture:
-    """Return how far each pixel is from the mean of its neighbourhood, in the neighbourhood's deviations.
+    """Return the deviation of each pixel from the mean of its neighbourhood, in local standard deviations.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def local_contrast(picture: Picture, pixel_mm: float) -> Picture:
     Returns
     -------
     contrast : ndarray of the same shape, float32
-        Free of the scale of intensities, and nearly so of the receiver coil's shading.
+        Local contrast, independent of the scale of intensities and nearly so of the receiver coil's shading.
     """
     highest = max(float(np.percentile(picture, 99.5)), 1e-6)
     scaled = np.clip(picture, 0, highest) / np.float32(highest)
@@ -90,7 +90,7 @@ def local_contrast(picture: Picture, pixel_mm: float) -> Picture:
 
 
 def thumbnail(picture: Picture, spacing_mm: tuple[float, float]) -> Picture:
-    """Return the middle of a picture on 3 mm pixels, what is not imaged being zero.
+    """Return the middle of a picture on 3 mm pixels, with zeros outside the picture.
 
     Parameters
     ----------
@@ -126,14 +126,14 @@ def fluid_signal(pictures: Sequence[Picture], spacing_mm: tuple[float, float]) -
     Parameters
     ----------
     pictures : sequence of ndarray of shape (rows, columns), float32
-        Slices from the middle of the series, rows from head to feet; front left or right.
+        Slices from the middle of the series, with rows from head to feet; anterior may be left or right.
     spacing_mm : tuple of float
         Distance between rows and between columns, mm.
 
     Returns
     -------
     signal : FluidSignal
-        Of the mean logit over the most certain pictures: beside the canal, a picture tells little.
+        Signal from the mean logit of the most certain pictures: away from the canal, a picture says little.
     """
     net = _net()
     logits = [net.logit(local_contrast(thumbnail(picture, spacing_mm), PIXEL_MM)) for picture in pictures]
@@ -155,7 +155,7 @@ def fluid_by_reference(
     Returns
     -------
     signal : FluidSignal
-        By the chance that a fluid point is brighter than any other point (the area under the ROC curve).
+        Signal from the probability that a fluid point is brighter than another point (the area under the ROC curve).
     """
     fluid = (bright > FLUID_CONTRAST[0]) & (dark < FLUID_CONTRAST[1])
     n = int(fluid.sum())
@@ -169,17 +169,17 @@ def fluid_by_reference(
 
 @dataclass(frozen=True, eq=False)
 class _FluidNet:
-    """Three convolutions, mean and largest response of each channel, one weighted sum."""
+    """Three convolutions, mean and maximum response of each channel, one weighted sum."""
 
     kernels: tuple[NDArray[np.float32], ...]
-    """Each of shape (channels out, channels in, 5, 5)."""
+    """Kernels, each of shape (channels out, channels in, 5, 5)."""
     biases: tuple[NDArray[np.float32], ...]
     head: NDArray[np.float32]
-    """Shape (2 * channels,)."""
+    """Weights of the sum, shape (2 * channels,)."""
     head_bias: float
 
     def logit(self, picture: Picture) -> float:
-        """Log odds that fluid is bright in a local-contrast picture."""
+        """Return the log odds that fluid is bright in a local-contrast picture."""
         planes = _convolved(picture[None], self.kernels[0], self.biases[0], step=1)
         rows, columns = planes.shape[1] // 2 * 2, planes.shape[2] // 2 * 2
         planes = planes[:, :rows, :columns].reshape(len(planes), rows // 2, 2, columns // 2, 2).mean((2, 4))

@@ -1,6 +1,6 @@
-"""Turn slices to the usual display: sagittal with the front to the left, axial with the right side to the left.
+"""Reorientation of slices to the usual display: sagittal with anterior left, axial with right on the left.
 
-Only transposes and flips; the affine is turned along, so points stay where they are.
+Slices are only transposed and flipped, and the affine with them, so points stay in place.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ _DISPLAY: dict[Plane, tuple[tuple[int, float], tuple[int, float]]] = {
     Plane.CORONAL: ((2, -1.0), (0, 1.0)),
     Plane.AXIAL: ((1, 1.0), (0, 1.0)),
 }
-"""Per plane: patient axis and sense of growing rows, then of growing columns (LPS)."""
+"""Patient axis and direction of increasing rows, then of increasing columns, per plane (LPS)."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How stored slices are turned for display: transpose first, then flip."""
+    """Reorientation of stored slices for display: a transpose, then flips."""
 
     transpose: bool
     flip_rows: bool
     flip_columns: bool
 
     def apply(self, slices: NDArray[Any]) -> NDArray[Any]:
-        """Turn slices of shape (..., rows, columns)."""
+        """Reorient slices of shape (..., rows, columns)."""
         turned = np.swapaxes(slices, -1, -2) if self.transpose else slices
         if self.flip_rows:
             turned = turned[..., ::-1, :]
         return turned[..., ::-1] if self.flip_columns else turned
 
     def undo(self, slices: NDArray[Any]) -> NDArray[Any]:
-        """Turn displayed slices of shape (..., rows, columns) back to how they are stored."""
+        """Return displayed slices of shape (..., rows, columns) to their stored orientation."""
         turned = slices[..., ::-1, :] if self.flip_rows else slices
         turned = turned[..., ::-1] if self.flip_columns else turned
         return np.swapaxes(turned, -1, -2) if self.transpose else turned
 
     def affine(self, affine: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-        """Return the affine of the turned slices; ``size`` is (rows, columns) as stored."""
+        """Return the affine of the reoriented slices; ``size`` is (rows, columns) as stored."""
         turned = affine.copy()
         rows, columns = size
         if self.transpose:

@@ -1,4 +1,4 @@
-"""One stored picture to the array a network takes: cut, resampled, brightness normalised; numpy only."""
+"""Preparation of a stored picture for a network: cropped, resampled, brightness normalised; numpy only."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from skimage import exposure
 from skimage.transform import resize
 
 Intensity = Literal["minmax", "percentile", "equalise", "clahe"]
-"""How brightness is brought to [0, 1]: by the extremes (grayscale normalisation), by the 1st and 99th percentile,
-by histogram equalisation, or by its contrast-limited form."""
+"""Mapping of brightness to [0, 1]: by the extremes (grayscale normalisation), by the 1st and 99th percentile, by
+histogram equalisation, or by its contrast-limited form."""
 
 
 @dataclass(frozen=True)
 class PictureConfig:
-    """How a picture is prepared, in training and in use alike."""
+    """Preparation of a picture, the same in training and in use."""
 
     size_px: tuple[int, int] = (256, 256)
-    """Rows and columns of what comes out."""
+    """Rows and columns of the result."""
     intensity: Intensity = "minmax"
     centre: tuple[float, float] = (0.5, 0.5)
-    """Row and column of the cut's centre, as shares of the picture."""
+    """Row and column of the centre of the crop, as fractions of the picture."""
     share: tuple[float, float] = (1.0, 1.0)
-    """Height and width of the cut, as shares of the picture; what lies outside it repeats its border."""
+    """Height and width of the crop, as fractions of the picture; outside the picture, its border is repeated."""
 
     def __post_init__(self) -> None:
         if min(self.size_px) < 1 or min(self.share) <= 0 or min(self.centre) < 0 or max(self.centre) > 1:
@@ -38,14 +38,14 @@ class PictureConfig:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How grey pictures are brought to what a net takes, in training and in use alike."""
+    """Conversion of grey pictures to the input of a net, the same in training and in use."""
 
     channels: int = 3
-    """Copies of the one grey channel."""
+    """Number of copies of the one grey channel."""
     mean: tuple[float, ...] = (0.0,)
-    """Taken off grey values of 0 to 1; one for all channels, or one each."""
+    """Subtracted from grey values of 0 to 1; one for all channels, or one each."""
     std: tuple[float, ...] = (1.0,)
-    """What is left is divided by this."""
+    """Divisor of the result; one for all channels, or one each."""
 
     def __post_init__(self) -> None:
         if (
@@ -61,18 +61,18 @@ class InputConfig:
 
 
 def prepare_picture(picture: NDArray[np.float32], config: PictureConfig) -> NDArray[np.uint8]:
-    """Return a picture as a network takes it.
+    """Return a picture prepared for a network.
 
     Parameters
     ----------
     picture : ndarray of shape (rows, columns)
-        Stored intensities, any scale.
+        Stored intensities, on any scale.
     config : PictureConfig
 
     Returns
     -------
     prepared : ndarray of shape ``config.size_px``, uint8
-        0 to 255; a picture of one value is 0 throughout.
+        Values 0 to 255; a picture with a single value is 0 throughout.
 
     Raises
     ------

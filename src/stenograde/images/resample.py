@@ -1,4 +1,4 @@
-"""Pictures onto another pixel spacing and back, by separable interpolation; pixels are areas, not points."""
+"""Resampling of pictures to another pixel spacing, by separable interpolation; pixels are areas, not points."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def interpolation_weights(n_from: int, from_mm: float, n_to: int, to_mm: float) 
     """Return the matrix that resamples one axis.
 
     Both axes start at the same outer edge. The kernel is a triangle as wide as the coarser spacing, so that
-    going to a coarser grid averages (no aliasing) and going to a finer one interpolates linearly; beyond the
-    last centre the nearest value is held.
+    a coarser grid averages (no aliasing) and a finer one interpolates linearly; beyond the last centre the nearest
+    value is repeated.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def resample(
     to_mm: tuple[float, float],
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
-    """Resample pictures onto another spacing.
+    """Resample pictures to another spacing.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def resample(
     spacing_mm : tuple of float
         Present distance between rows and between columns, mm.
     to_mm : tuple of float
-        Wanted distances, mm.
+        Distances to resample to, mm.
     size : tuple of int, optional
-        Wanted (rows, columns); as many as cover the picture when absent.
+        Rows and columns of the result; as many as cover the picture if absent.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Intensities brought to a common scale; adding a constant or scaling a picture changes nothing after it."""
+"""Standardisation of intensities; adding a constant to a picture or scaling it does not change the result."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLIP_PERCENTILES = (0.5, 99.5)
-"""Intensities beyond these are clipped, %."""
+"""Percentiles beyond which intensities are clipped, %."""
 
 _SAMPLE = 4
-"""Every so many-th row and column is enough for a percentile."""
+"""Step between the rows and columns used for percentiles."""
 
 
 def standardise(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Clip each picture to its percentiles, then bring it to mean 0 and deviation 1.
+    """Clip each picture to its percentiles, then scale it to mean 0 and standard deviation 1.
 
     Parameters
     ----------
     pictures : ndarray of shape (..., rows, columns), float32
-        A picture of one value only comes back as zeros.
+        Pictures; one with a single value gives zeros.
 
     Returns
     -------

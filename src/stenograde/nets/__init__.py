@@ -1,1 +1,1 @@
-"""Networks: tensors in, tensors out; no files, no configuration beyond their own dataclass."""
+"""Networks: tensors in, tensors out; no files, and no configuration beyond their own dataclasses."""

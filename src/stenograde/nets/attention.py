@@ -1,4 +1,4 @@
-"""Three kinds of attention over a map: between places, of slots for places, and of channels and places."""
+"""Three kinds of attention over a map: between positions, of slots for positions, and of channels and positions."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ SLOT_ITERATIONS = 3
 """Rounds of slot attention (Locatello et al., arXiv:2006.15055, section 4)."""
 
 CBAM_REDUCTION = 16
-"""Narrowing of the channel attention's hidden layer (Woo et al., doi:10.1007/978-3-030-01234-2_1, section 4)."""
+"""Reduction of the hidden layer of the channel attention (Woo et al., doi:10.1007/978-3-030-01234-2_1, section 4)."""
 
 CBAM_KERNEL = 7
-"""Rows and columns that the spatial attention sees (same, table 2)."""
+"""Kernel size of the spatial attention, rows and columns (same, table 2)."""
 
 _POSITION_DEVIATION = 0.02
-"""Deviation of position tables at the start (Dosovitskiy et al., arXiv:2010.11929, reference code)."""
+"""Initial standard deviation of position tables (Dosovitskiy et al., arXiv:2010.11929, reference code)."""
 
 
 class MultiHeadSelfAttention(nn.Module):
-    """Every place of a map looks at every other (Vaswani et al., arXiv:1706.03762), added to the map itself.
+    """Attention between all positions of a map (Vaswani et al., arXiv:1706.03762), added to the map itself.
 
-    Places have learned positions, without which attention could not tell left from right. The block is
-    pre-norm, and its output layer starts at zero, so it begins by changing nothing.
+    Position embeddings are learned; without them attention could not tell left from right. The block is pre-norm, and
+    its output layer starts at zero, so it starts as the identity.
 
     Parameters
     ----------
     width : int
         Channels of the map.
     heads : int
-        Must divide ``width``.
+        Number of heads; must divide ``width``.
     map_size : tuple of int
         Rows and columns of the map.
 
@@ -67,11 +67,11 @@ class MultiHeadSelfAttention(nn.Module):
 
 
 class SlotAttention(nn.Module):
-    """Slots compete for the places of a map over some rounds (Locatello et al., arXiv:2006.15055).
+    """Slots that compete for the positions of a map over some rounds (Locatello et al., arXiv:2006.15055).
 
-    In training each slot starts as a draw from its own learned normal distribution; at evaluation it starts at
-    that distribution's mean, so that the same picture gets the same answer. Each slot has a mean of its own:
-    the published form shares one between all slots, and slots that start alike stay alike.
+    In training each slot starts as a draw from its own learned normal distribution; at evaluation it starts at the
+    mean of that distribution, so that the same picture gets the same answer. Each slot has its own mean: the published
+    form shares one mean, and slots that start alike stay alike.
 
     Parameters
     ----------
@@ -119,11 +119,11 @@ class SlotAttention(nn.Module):
         return self._rounds(maps)[0]
 
     def shares(self, maps: Tensor) -> Tensor:
-        """Return which slot took each place, shape (n, slots, rows, columns); each place's shares sum to one."""
+        """Return the share of each slot in each position, shape (n, slots, rows, columns); shares sum to one."""
         return self._rounds(maps)[1].unflatten(2, maps.shape[2:])
 
     def start(self, n: int) -> Tensor:
-        """Return the slots before the first round, shape (n, slots, width): drawn in training, else the means."""
+        """Return the slots before the first round, shape (n, slots, width): drawn in training, otherwise the means."""
         mean = self.mean.expand(n, -1, -1)
         if not self.training:
             return mean
@@ -136,18 +136,20 @@ class SlotAttention(nn.Module):
         shares = torch.zeros_like(keys)
         for _ in range(self.iterations):
             queries = self.queries(self.slot_norm(slots)) * keys.shape[-1] ** -0.5
-            # over slots, not places: a place that one slot takes is lost to the others
+            # over slots, not positions: a position that one slot takes is lost to the others
             shares = torch.softmax(queries @ keys.transpose(1, 2), dim=1)
-            weights = shares + 1e-8  # a slot that wins no place must not divide by zero (same, algorithm 1)
+            weights = (
+                shares + 1e-8
+            )  # a slot that wins no position must not divide by zero (same, algorithm 1)
             slots = self.update((weights / weights.sum(dim=2, keepdim=True)) @ values, slots)
             slots = slots + self.refine(slots)
         return slots, shares
 
 
 class GatedUpdate(nn.Module):
-    """The gated recurrent unit (Cho et al., doi:10.3115/v1/D14-1179), as torch's GRUCell computes it.
+    """The gated recurrent unit (Cho et al., doi:10.3115/v1/D14-1179), computed as in torch's GRUCell.
 
-    Written out because the ONNX exporter has no form for ``torch.nn.GRUCell``.
+    It is written out because the ONNX exporter does not support ``torch.nn.GRUCell``.
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ class Cbam(nn.Module):
     width : int
         Channels of the map.
     reduction : int
-        Narrowing of the hidden layer of the channel attention.
+        Reduction of the hidden layer of the channel attention.
     """
 
     def __init__(self, width: int, *, reduction: int = CBAM_REDUCTION) -> None:
@@ -192,7 +194,7 @@ class Cbam(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return maps of the shape of ``maps``, (n, width, rows, columns), each value scaled by 0 to 1."""
+        """Return maps of the shape of ``maps``, (n, width, rows, columns), with values scaled by 0 to 1."""
         strength = self.channels(maps.mean(dim=(2, 3))) + self.channels(maps.amax(dim=(2, 3)))
         maps = maps * torch.sigmoid(strength)[:, :, None, None]
         summary = torch.cat((maps.mean(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)), dim=1)
@@ -204,5 +206,5 @@ def _positions(width: int, map_size: tuple[int, int]) -> nn.Parameter:
 
 
 def _places(maps: Tensor) -> Tensor:
-    """Return places in a row, shape (n, rows * columns, width)."""
+    """Return the positions of maps as a sequence, shape (n, rows * columns, width)."""
     return maps.flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Networks by name: a table of settings, and what the data decides, to a network."""
+"""Networks by name, built from a table of settings and from what the data determines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PictureNet = FiveBlockCnn | MultiAttentionCnn | StnResnet | SliceClassifier
 """A picture classifier: ``forward(images, extra)`` gives logits; has ``head``, ``cam_layer`` and ``config``."""
 
 FROM_DATA = ("classes", "channels", "size_px", "extra")
-"""Settings that follow from the data and that no table may set."""
+"""Settings determined by the data, which no table may set."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ def net_config(
     name : str
         A key of :data:`NETS`.
     table : Mapping
-        The network's own settings, as a recipe's ``[net]`` table gives them.
+        Settings of the network, as in the ``[net]`` table of a recipe.
     classes, channels, extra : int
-        Logits; channels of a picture; further inputs for each picture.
+        Number of logits; channels of a picture; further inputs for each picture.
     size_px : tuple of int
         Rows and columns of a picture.
 
     Raises
     ------
     ConfigError
-        If the name or a setting is unknown, wrong, or one that the data decides.
+        If the name or a setting is unknown, wrong, or one that the data determines.
     """
     if name not in NETS:
         msg = f"net must be one of {', '.join(NETS)}, got {name!r}"
@@ -94,7 +94,7 @@ def build_net(
     ConfigError
         If the settings are wrong, or name an encoder that its library does not have.
     MissingDependencyError
-        If a library is needed that is not installed.
+        If a required library is not installed.
 
     Examples
     --------

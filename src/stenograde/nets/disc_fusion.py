@@ -1,7 +1,7 @@
-"""Crops of one disc, of whichever series there are, to yes or no for each finding.
+"""A net from crops of one disc, of whichever series are available, to yes or no for each finding.
 
-Each crop becomes a vector; trained attention weighs those that are there (Ilse et al. 2018, as in
-:mod:`stenograde.nets.series_fusion`), and the disc's level stands beside them.
+Each crop becomes a vector; trained attention weights those present (Ilse et al. 2018, as in
+:mod:`stenograde.nets.series_fusion`), and the level of the disc is appended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.nets.series_fusion import GatedAttentionPool
 
 _START = 0.02
-"""Deviation of learned tables at the start."""
+"""Initial standard deviation of learned tables."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DiscFusionConfig:
     """Shape of the net."""
 
     encoder_of_series: tuple[int, ...] = (0, 1, 1)
-    """Which encoder sees each series; series of like contrast share one."""
+    """Index of the encoder for each series; series of similar contrast share one."""
     widths: tuple[int, ...] = (32, 64, 96, 128)
     levels: int = 5
     questions: int = 7
@@ -46,7 +46,7 @@ class DiscFusionConfig:
 
 
 class DiscFusion(nn.Module):
-    """Crops of a disc to logits of yes.
+    """A net from crops of a disc to logits of yes.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class DiscFusion(nn.Module):
         Parameters
         ----------
         crops : tensor of shape (n, series, rows, columns), float
-            What a missing crop holds does not matter, as long as it is finite.
+            Crops; the values of a missing one do not matter as long as they are finite.
         extra : tensor of shape (n, series + levels), float
-            1 where there is a crop, else 0; then the level, one of them 1.
+            1 where there is a crop, otherwise 0; then the level, one-hot.
         """
         return self.answer(self.vectors(crops), extra)
 
@@ -90,20 +90,20 @@ class DiscFusion(nn.Module):
         return torch.stack(each, dim=1)
 
     def answer(self, vectors: Tensor, extra: Tensor) -> Tensor:
-        """Return logits, shape (n, questions), from the vectors of the crops that are there."""
+        """Return logits, shape (n, questions), from the vectors of the crops present."""
         series = len(self.config.encoder_of_series)
         joined, _ = self.pool(vectors, extra[:, :series] > 0)
         return self.head(torch.cat([joined, extra[:, series:].to(joined.dtype)], dim=1))
 
 
 class EverySubset(nn.Module):
-    """Answers each disc with all its series and with every smaller set of them; the crops are looked at once.
+    """Answers for each disc from every subset of its series; the crops are encoded once.
 
     Parameters
     ----------
     net : DiscFusion
     series : sequence of bool
-        Which series it is fitted on.
+        Whether each series takes part in the fit.
     """
 
     subsets: Tensor
@@ -119,7 +119,7 @@ class EverySubset(nn.Module):
         self.register_buffer("subsets", torch.tensor(kept), persistent=False)
 
     def forward(self, crops: Tensor, extra: Tensor) -> Tensor:
-        """Return logits, shape (n, subsets, questions), all series first; NaN where none of a subset is there."""
+        """Return logits, shape (n, subsets, questions), all series first; NaN if no series of a subset is present."""
         vectors = self.net.vectors(crops)
         there, level = extra.split([self.subsets.shape[1], extra.shape[1] - self.subsets.shape[1]], dim=1)
         said = []

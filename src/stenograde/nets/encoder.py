@@ -1,4 +1,4 @@
-"""Our own picture encoder: a small residual network that trains on two cores and grows by its configuration.
+"""Our own picture encoder: a small residual network that trains on two cores and scales by its configuration.
 
 Residual blocks after He et al. (doi:10.1109/CVPR.2016.90), averaging shortcuts after He et al.
 (doi:10.1109/CVPR.2019.00065), blurred downsampling after Zhang (arXiv:1904.11486).
@@ -14,35 +14,34 @@ import torch
 from torch import Tensor, nn
 
 _GROUP_WIDTH = 16
-"""Channels that a group norm takes together (Wu and He, doi:10.1007/978-3-030-01261-8_1, table 3)."""
+"""Channels per group of a group norm (Wu and He, doi:10.1007/978-3-030-01261-8_1, table 3)."""
 
 
 @dataclass(frozen=True)
 class SmallResnetConfig:
     """Shape of the small residual encoder.
 
-    Widths that are multiples of 32 suit the CPU's bfloat16 kernels; others work and are slower.
+    Widths that are multiples of 32 suit the bfloat16 kernels of CPUs; others work but are slower.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
-    """Channels of each stage; each stage halves rows and columns, as does the stem before them."""
+    """Channels of each stage; each stage halves rows and columns, as does the stem before."""
 
     first_stage: Literal["halves", "keeps"] = "halves"
-    """Whether the first stage halves rows and columns, too; where it keeps them, finer maps come out, for small
-    pictures."""
+    """Whether the first stage also halves rows and columns; keeping them gives finer maps, for small pictures."""
 
     depths: tuple[int, ...] = (2, 2, 2, 2)
-    """Residual blocks of each stage."""
+    """Number of residual blocks in each stage."""
 
     norm: Literal["batch", "group"] = "batch"
     """Normalisation; group norms do not depend on the batch and suit batches below 8."""
 
     start: Literal["shortcuts", "random"] = "shortcuts"
-    """What blocks do before they are trained: what their shortcuts do (steady at depth), or anything (torch's own
-    random start, which learns sooner when shallow)."""
+    """Initial state of the blocks: the identity of their shortcuts (stable if deep), or torch's own random start
+    (which learns faster if shallow)."""
 
     downsampling: Literal["strided", "blurred"] = "strided"
-    """How rows and columns are halved; blurred is steadier under small shifts and slower."""
+    """How rows and columns are halved; blurred is more stable under small shifts, but slower."""
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < _GROUP_WIDTH or any(w % _GROUP_WIDTH for w in self.widths):
@@ -54,12 +53,12 @@ class SmallResnetConfig:
 
     @property
     def stride(self) -> int:
-        """Pixels of a picture under one place of the last map."""
+        """Pixels of a picture per position of the last map."""
         return 2 ** (len(self.widths) + (self.first_stage == "halves"))
 
 
 class SmallResnet(nn.Module):
-    """Picture to feature vector.
+    """Encoder from picture to feature vector.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ class SmallResnet(nn.Module):
 
     @property
     def width(self) -> int:
-        """Features of the vector."""
+        """Length of the feature vector."""
         return self.config.widths[-1]
 
     @property
@@ -122,20 +121,20 @@ class SmallResnet(nn.Module):
         return self.stages(self.stem(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the maps' average, shape (n, width), of images of shape (n, channels, rows, columns)."""
+        """Return the average of the maps, shape (n, width), for images of shape (n, channels, rows, columns)."""
         return self.maps(images).mean(dim=(2, 3))
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+    """Two 3x3 convolutions with a shortcut.
 
     Parameters
     ----------
     before, after : int
-        Channels of the maps that come and go.
+        Channels of the input and output maps.
     config : SmallResnetConfig
     stride : {1, 2}
-        2 halves rows and columns.
+        Stride; 2 halves rows and columns.
     """
 
     def __init__(self, before: int, after: int, config: SmallResnetConfig, *, stride: int) -> None:
@@ -158,9 +157,9 @@ class ResidualBlock(nn.Module):
 
 
 class Blur(nn.Sequential):
-    """Halve rows and columns, rounded up, behind a 3x3 binomial filter, so that fine detail cannot alias.
+    """Halving of rows and columns, rounded up, after a 3x3 binomial filter, so that fine detail cannot alias.
 
-    The filter is two averages over 2x2, the first of which leaves out what lies beyond the edge.
+    The filter consists of two averages over 2x2, the first of which ignores what is outside the edge.
     """
 
     def __init__(self) -> None:
@@ -168,7 +167,7 @@ class Blur(nn.Sequential):
 
 
 class GroupNorm(nn.GroupNorm):
-    """torch's group norm without its check of the batch, which an ONNX export cannot trace."""
+    """torch's group norm without its check of the batch, which ONNX export cannot trace."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the shape of ``maps``, (n, channels, rows, columns)."""

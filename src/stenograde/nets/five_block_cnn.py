@@ -7,7 +7,7 @@ for everything else ('same' padding, momentum and epsilon of the norms, initial 
 
 The order is convolution, ReLU, norm. The document builds a Keras ``Sequential`` in which ReLU belongs to the
 convolution (``Conv2D(activation="relu")``) and puts the norm "immediately after each convolutional layer", so the
-norm sees what ReLU lets through. It also means that the convolutions' biases are not redundant and stay.
+norm sees the output of ReLU. This also means that the biases of the convolutions are not redundant and are kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FiveBlockConfig:
     """Shape of the five-block network; the defaults are the published ones."""
 
     classes: int = 3
-    """Logits."""
+    """Number of logits."""
 
     channels: int = 3
     """Channels of a picture, 1 or 3."""
@@ -37,7 +37,7 @@ class FiveBlockConfig:
     """Rows and columns of a picture; the first dense layer depends on them."""
 
     extra: int = 0
-    """Further inputs (the level, say), joined to the last dense layer's output; the document has none."""
+    """Number of further inputs (such as the level), joined to the last dense layer's output; the document has none."""
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     """Filters of each block."""
@@ -46,14 +46,14 @@ class FiveBlockConfig:
     """Neurons of each dense layer."""
 
     block_dropout: float = 0.25
-    """Share dropped after each block; the document names the layer and not its rate."""
+    """Drop-out rate after each block; the document names the layer but not its rate."""
 
     dense_dropout: float = 0.5
-    """Share dropped after each dense layer."""
+    """Drop-out rate after each dense layer."""
 
     norm_momentum: float = 0.01
-    """Weight of a new batch in the norms' running statistics; Keras' default writes it as 0.99 for the old ones.
-    Short runs (some hundred steps) need more, 0.1 say, or validation works with statistics of the start."""
+    """Weight of a new batch in the running statistics of the norms; Keras states it as 0.99 for the old ones. Short
+    runs (a few hundred steps) need more, such as 0.1, or validation uses statistics from the start of training."""
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1 or not self.dense or min(self.dense) < 1:
@@ -75,7 +75,7 @@ class FiveBlockConfig:
 
 
 class FiveBlockCnn(nn.Module):
-    """The published network; it gives logits, and the soft-max of the document is left to loss and inference.
+    """The published network; it returns logits and leaves the document's soft-max to loss and inference.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class FiveBlockCnn(nn.Module):
     """
 
     weights_prefix = ""
-    """Where weights of the feature extractor alone belong."""
+    """Prefix of the weights of the feature extractor."""
 
     def __init__(self, config: FiveBlockConfig) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class FiveBlockCnn(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """Layer whose maps show where the net looks: the last block's last norm, before pooling."""
+        """Layer whose maps show where the net looks: the last norm of the last block, before pooling."""
         return self.blocks.get_submodule(f"{len(self.blocks) - 1}.5")
 
     def forward(self, images: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -113,7 +113,7 @@ class FiveBlockCnn(nn.Module):
         Parameters
         ----------
         images : tensor of shape (n, channels, rows, columns), float
-            Intensities from 0 to 1; rows and columns are ``config.size_px``.
+            Intensities from 0 to 1; rows and columns as in ``config.size_px``.
         extra : tensor of shape (n, config.extra), optional
 
         Returns

@@ -1,4 +1,4 @@
-"""The last part of a picture classifier: a feature vector, and whatever else is known, to one logit per class."""
+"""The last part of a picture classifier, from a feature vector and further inputs to one logit per class."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from torch import Tensor, nn
 
 
 class ClassifierHead(nn.Module):
-    """Drop-out and one linear layer over a feature vector, with room for further inputs.
+    """Drop-out and one linear layer over a feature vector, with optional further inputs.
 
-    The further inputs (the disc level as a one-hot vector, say) are concatenated behind the features after the
+    The further inputs (such as the disc level as a one-hot vector) are concatenated to the features after the
     drop-out, which therefore never hides them.
 
     Parameters
     ----------
     width : int
-        Features of the vector.
+        Length of the feature vector.
     classes : int
-        Logits to give.
+        Number of logits.
     extra : int
-        Further inputs, 0 for none.
+        Number of further inputs, 0 for none.
     dropout : float
-        Share of features dropped in training.
+        Drop-out rate of the features in training.
     """
 
     def __init__(self, width: int, classes: int, *, extra: int = 0, dropout: float = 0.0) -> None:
@@ -37,7 +37,7 @@ class ClassifierHead(nn.Module):
         ----------
         vector : tensor of shape (n, width), float
         extra : tensor of shape (n, extra), float, optional
-            Must be given if, and only if, the head was made with ``extra`` above 0.
+            Required if, and only if, the head was made with ``extra`` above 0.
 
         Returns
         -------
@@ -46,7 +46,7 @@ class ClassifierHead(nn.Module):
         Raises
         ------
         ValueError
-            If further inputs are missing, or given to a head that has no place for them.
+            If further inputs are missing, or given to a head that takes none.
         """
         if (extra is None) != (self.extra == 0):
             got = "none" if extra is None else f"a tensor of shape {tuple(extra.shape)}"
@@ -61,7 +61,7 @@ class ClassifierHead(nn.Module):
 def check_picture_shape(
     what: str, *, classes: int, channels: int, size_px: tuple[int, int], extra: int, stride: int = 1
 ) -> None:
-    """Refuse shapes that no picture classifier can have; ``what`` is the net's name for the message.
+    """Refuse shapes that no picture classifier can have; ``what`` is the name of the net in the message.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Crops of one level, of all series, to its cells: each cell looks at every crop that is there, then at its fellows.
+"""A net from the crops of one level, of all series, to its cells: each cell attends to the crops, then to other cells.
 
-Ours, beside the three published ways to fuse series (:mod:`stenograde.nets.series_fusion`). Those average whole series
-first, and what happens at one level is lost in the mean. Here a level is graded from its own crops: each cell is a
-query that attends to the crops (cross-attention), and then the cells of the level attend to one another, as canal,
-recess and foramen of one level narrow together. A crop that is missing is masked.
+This is our counterpart to the three published ways to fuse series (:mod:`stenograde.nets.series_fusion`). Those average
+whole series first, and what happens at one level is lost in the mean. Here a level is graded from its own crops: each
+cell is a query that attends to the crops (cross-attention), and then the cells of the level attend to one another,
+because canal, recess and foramen of one level narrow together. A missing crop is masked.
 
 References
 ----------
@@ -21,13 +21,13 @@ from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.nets.level_grader import N_QUESTIONS
 
 QUESTION_OF_CELL = (0, 1, 1, 2, 2)
-"""Which question each cell of a level answers: canal; foramen, left and right; recess, left and right."""
+"""Question for each cell of a level: canal; foramen, left and right; recess, left and right."""
 
 _START = 0.02
-"""Deviation of learned tables at the start (Dosovitskiy et al., arXiv:2010.11929, reference code)."""
+"""Initial standard deviation of learned tables (Dosovitskiy et al., arXiv:2010.11929, reference code)."""
 
 N_VIEWS = 2
-"""A level is seen from its left and from its right; the views are mirrored, so that one net sees both."""
+"""Views of a level, from its left and from its right; they are mirrored, so that one net sees both."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class LevelFusionConfig:
     """Shape of the net."""
 
     kinds: int = 4
-    """Kinds of crop, as many as :class:`stenograde.levels.crop.CropKind` has."""
+    """Number of kinds of crop, that of :class:`stenograde.levels.crop.CropKind` has."""
     slices: int = 5
     size_px: int = 80
     widths: tuple[int, ...] = (32, 64, 96, 128)
     grid: int = 3
-    """Rows and columns of tokens that a crop becomes."""
+    """Rows and columns of tokens per crop."""
     features: int = 96
     heads: int = 4
     dropout: float = 0.2
@@ -60,7 +60,7 @@ class LevelFusionConfig:
 
 
 class LevelFusion(nn.Module):
-    """Crops of a level to logits of its cells.
+    """A net from the crops of a level to logits of its cells.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ class LevelFusion(nn.Module):
         Parameters
         ----------
         crops : tensor of shape (n, views, kinds, slices, rows, columns), float
-            What an absent crop holds does not matter, as long as it is finite.
+            Crops; the values of an absent one do not matter as long as they are finite.
         present : tensor of shape (n, views, kinds), float
-            1 where there is a crop, else 0.
+            1 where there is a crop, otherwise 0.
 
         Returns
         -------
         logits : tensor of shape (n, cells, severities)
-            Canal, left foramen, right foramen, left recess, right recess.
+            Logits of canal, left foramen, right foramen, left recess, right recess.
         """
         return self.answer(self.features(crops), present)
 
@@ -119,7 +119,7 @@ class LevelFusion(nn.Module):
             said.append(self.look(queries, features[:, view].flatten(1, 2), seen))
         cells = torch.stack(said, dim=1)
         canal = cells[:, :, 0].mean(dim=1)
-        # the canal by both views, then each side's foramen and recess by its own
+        # the canal from both views, then foramen and recess of each side from its own view
         fellows = torch.cat([canal[:, None], cells[:, :, 1], cells[:, :, 2]], dim=1)
         everyone = fellows.new_ones(fellows.shape[:2], dtype=torch.bool)
         joined = self.talk(fellows, fellows, everyone)
@@ -129,7 +129,7 @@ class LevelFusion(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Queries look at tokens, and think: attention and a small network, each added to what was there (pre-norm)."""
+    """Attention of queries to tokens, then a small network, each added to the queries (pre-norm)."""
 
     def __init__(self, config: LevelFusionConfig) -> None:
         super().__init__()
@@ -142,13 +142,13 @@ class _Attention(nn.Module):
         )
 
     def forward(self, queries: Tensor, tokens: Tensor, there: Tensor) -> Tensor:
-        """Return queries (n, queries, width) after a look at tokens (n, tokens, width) where ``there`` is true.
+        """Return queries (n, queries, width) after attending to tokens (n, tokens, width) where ``there`` is true.
 
-        Where nothing is there, queries stay as they are but for the small network.
+        If nothing is there, only the small network changes the queries.
         """
         keys = self.seen(torch.where(there[..., None], tokens, 0))
         nothing = ~there.any(dim=1)
-        # attention over nothing would be NaN: it looks at zeros, and what it saw is dropped
+        # attention over nothing would be NaN: it attends to zeros, and the result is dropped
         hidden = ~there & ~nothing[:, None]
         seen, _ = self.attend(self.before(queries), keys, keys, key_padding_mask=hidden, need_weights=False)
         queries = queries + torch.where(nothing[:, None, None], 0, seen)

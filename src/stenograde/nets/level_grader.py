@@ -1,9 +1,9 @@
-"""The level grader: crops of one disc level to logits of its canal, foramina and recesses.
+"""The level grader, from crops of one disc level to logits of its canal, foramina and recesses.
 
-Each level comes as two views, from its left and from its right, that one set of weights reads alike. A small residual
-encoder per kind of crop gives features; an attention that leaves out what is absent weighs them for each question
-(after Ilse et al., arXiv:1802.04712). The canal's logits are the mean over both views, so mirroring a patient swaps
-left and right and leaves the canal as it is, by construction.
+Each level has two views, from its left and from its right, that share one set of weights. A small residual encoder per
+kind of crop gives features; masked attention weights the crops present for each question (after Ilse et al.,
+arXiv:1802.04712). The canal's logits are the mean over both views, so mirroring a patient swaps left and right and
+leaves the canal unchanged, by construction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 
 N_QUESTIONS = 3
-"""What each view is asked for: the canal, the near foramen, the near recess."""
+"""Questions for each view: the canal, the near foramen, the near recess."""
 
 N_SEVERITIES = 3
 
@@ -29,16 +29,16 @@ class LevelGraderConfig:
     """Shape of the level grader."""
 
     kinds: int = 4
-    """Kinds of crop."""
+    """Number of kinds of crop."""
     slices: int = 5
     size_px: int = 80
     """Rows and columns of a crop."""
     widths: tuple[int, ...] = (32, 48, 64, 80)
-    """Channels of each stage of an encoder; the first keeps and each other halves rows and columns."""
+    """Channels of each stage of an encoder; the first keeps rows and columns, each other halves them."""
     kept: int = 16
-    """Channels that keep their place where maps become features: the near recess differs from the far one."""
+    """Channels that keep their positions when maps become features: the near recess differs from the far one."""
     features: int = 64
-    """Features of a crop."""
+    """Number of features per crop."""
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
@@ -54,14 +54,14 @@ class LevelGraderConfig:
 
     @property
     def encoder(self) -> SmallResnetConfig:
-        """Shape of each encoder; group norms, so that a batch's other crops cannot matter."""
+        """Shape of each encoder; with group norms, so that the other crops of a batch cannot matter."""
         return SmallResnetConfig(
             self.widths, first_stage="keeps", depths=(1,) * len(self.widths), norm="group", start="random"
         )
 
 
 class LevelGrader(nn.Module):
-    """Crops of a level to logits.
+    """A net from the crops of a level to logits.
 
     Parameters
     ----------
@@ -88,20 +88,20 @@ class LevelGrader(nn.Module):
         Parameters
         ----------
         crops : tensor of shape (n, 2 views, kinds, slices, rows, columns), float
-            What an absent crop holds does not matter, as long as it is finite.
+            Crops; the values of an absent one do not matter as long as they are finite.
         present : tensor of shape (n, 2 views, kinds), float
-            1 where there is a crop, else 0.
+            1 where there is a crop, otherwise 0.
 
         Returns
         -------
         logits : tensor of shape (n, cells, severities)
-            Canal, left foramen, right foramen, left recess, right recess; of a cell for which nothing is there,
-            a constant.
+            Logits of canal, left foramen, right foramen, left recess, right recess; constant for a cell without any
+            crop.
         """
         return self.answer(self.features(crops), present)
 
     def features(self, crops: Tensor) -> Tensor:
-        """Return the features of each crop, shape (n, 2 views, kinds, features), before any is left out."""
+        """Return the features of each crop, shape (n, 2 views, kinds, features), before any is masked."""
         seen = [
             encoder(crops[:, :, kind].flatten(0, 1)).unflatten(0, (-1, 2))
             for kind, encoder in enumerate(self.encoders)
@@ -115,7 +115,7 @@ class LevelGrader(nn.Module):
         scores = torch.einsum("nvkf,kfq->nvkq", active, self.attention) / self.config.features**0.5
         weights = torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
         joined = torch.einsum("nvkq,nvkf->nvqf", weights, active)
-        # how sure an answer may be depends on what it was told by
+        # how certain an answer can be depends on the crops behind it
         told = (there[..., None] * self.told_by).sum(dim=2)
         canal, foramen, recess = (
             head(joined[:, :, place]) + told[:, :, place] for place, head in enumerate(self.heads)
@@ -123,23 +123,23 @@ class LevelGrader(nn.Module):
         return torch.cat([canal.mean(dim=1, keepdim=True), foramen, recess], dim=1)
 
     def strangeness(self, features: Tensor) -> Tensor:
-        """Return how unlike the crops of training each crop is, shape (n, 2 views, kinds).
+        """Return how unlike the training crops each crop is, shape (n, 2 views, kinds).
 
-        The Mahalanobis distance of its features (Lee et al., arXiv:1807.03888) over the root of their number, about
-        1 for usual crops; it means nothing until :meth:`set_usual` was called.
+        This is the Mahalanobis distance of its features (Lee et al., arXiv:1807.03888) over the root of their number,
+        about 1 for usual crops; it is meaningless until :meth:`set_usual` was called.
         """
         off = torch.einsum("nvkf,kgf->nvkg", features - self.feature_mean, self.whitening)
         return off.square().mean(dim=-1).sqrt()
 
     def set_usual(self, kind: int, features: Tensor, *, shrink: float = 0.05) -> None:
-        """Tell what features of a kind of crop are usual.
+        """Set which features of a kind of crop are usual.
 
         Parameters
         ----------
         kind : int
         features : tensor of shape (crops, features)
         shrink : float
-            Share of the mean variance that is added to each, so that directions that never vary do not count.
+            Fraction of the mean variance to add to each variance, so that directions that never vary do not count.
         """
         values = features.double()
         mean = values.mean(dim=0)
@@ -152,7 +152,7 @@ class LevelGrader(nn.Module):
 
 
 class GraderGraph(nn.Module):
-    """What inference runs: logits of the cells, and how strange each crop is."""
+    """The graph for inference: logits of the cells, and strangeness of each crop."""
 
     def __init__(self, net: LevelGrader) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class GraderGraph(nn.Module):
 
 
 class _CropEncoder(nn.Module):
-    """One kind of crop to features; slices are channels."""
+    """Encoder of one kind of crop; slices are channels."""
 
     def __init__(self, config: LevelGraderConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Encoders of timm and MONAI by name, without their classifiers: picture to feature vector, and maps on the way."""
+"""Encoders of timm and MONAI by name, without classifiers, from picture to feature vector, with their maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TimmEncoder(nn.Module):
     Parameters
     ----------
     name : str
-        As ``timm.list_models()`` gives it, with or without the tag of a set of weights.
+        Name from ``timm.list_models()``, with or without the tag of a set of weights.
     channels : int
     size_px : tuple of int
         Rows and columns of a picture.
@@ -57,7 +57,7 @@ class TimmEncoder(nn.Module):
         return self.maps
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features of shape (n, width) of images of shape (n, channels, rows, columns)."""
+        """Return features of shape (n, width) for images of shape (n, channels, rows, columns)."""
         maps = self.maps(self.net.forward_features(images))
         if self.maps.layout == "tokens":
             return maps.mean(dim=(2, 3))
@@ -65,14 +65,14 @@ class TimmEncoder(nn.Module):
 
 
 class FeatureMaps(nn.Module):
-    """Bring a library's features to the form (n, width, rows, columns), whatever their own.
+    """Conversion of a library's features, in any layout, to (n, width, rows, columns).
 
     Parameters
     ----------
     layout : {"channels_first", "channels_last", "tokens"}
-        Tokens are one vector for each patch, row by row, behind others (a class token, say) that are left out.
+        Tokens are one vector per patch, row by row, after others (such as a class token) that are dropped.
     shape : tuple of int
-        Of one picture's features.
+        Shape of the features of one picture.
     size_px : tuple of int
         Rows and columns of a picture; the grid of tokens has the same proportions.
     """
@@ -97,7 +97,7 @@ class FeatureMaps(nn.Module):
         return patches.transpose(1, 2).unflatten(2, self.grid)
 
     def as_given(self, maps: Tensor) -> Tensor:
-        """Return maps in the library's own layout; for maps made of tokens there is none."""
+        """Return maps in the library's own layout, which does not exist for maps made of tokens."""
         return maps.permute(0, 2, 3, 1) if self.layout == "channels_last" else maps
 
 
@@ -134,12 +134,12 @@ class MonaiEncoder(nn.Module):
         return self.net.get_submodule(self._cam_name)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features of shape (n, width) of images of shape (n, channels, rows, columns)."""
+        """Return features of shape (n, width) for images of shape (n, channels, rows, columns)."""
         return self.net(images)
 
 
 def _monai_resnet(name: str, channels: int) -> tuple[nn.Module, str]:
-    """Return a ResNet with the stem and the shortcuts of torchvision's, hence its names and shapes of weights."""
+    """Return a ResNet with the stem and shortcuts of torchvision, hence with its names and shapes of weights."""
     net = getattr(monai_nets(), name)(
         spatial_dims=2,
         n_input_channels=channels,
@@ -188,7 +188,7 @@ MONAI_ENCODERS: dict[str, Callable[[str, int], tuple[nn.Module, str]]] = {
     "efficientnet-b2": _monai_efficientnet,
     "efficientnet-b3": _monai_efficientnet,
 }
-"""Builder of each encoder: name and channels to the net without its classifier and the name of its last maps' layer."""
+"""Builder of each encoder: from name and channels to the net without classifier and the name of its last layer."""
 
 
 def _timm() -> ModuleType:
@@ -220,7 +220,7 @@ def monai_nets() -> ModuleType:
 
 
 def _outside_training(net: nn.Module, forward: Callable[[], Any]) -> Any:
-    """Return what ``forward`` gives while the net learns nothing from it: no gradient, no running statistics."""
+    """Return the result of ``forward`` without any effect on the net: no gradient, no running statistics."""
     training = net.training
     net.eval()
     with torch.no_grad():
@@ -236,7 +236,7 @@ def _layout_of(features: Tensor, width: int) -> Literal["channels_first", "chann
 
 
 def _token_grid(tokens: int, size_px: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of patches: the largest grid of the picture's proportions that the tokens fill."""
+    """Return rows and columns of patches: the largest grid with the picture's proportions that the tokens fill."""
     rows, columns = size_px
     return max(
         (

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from stenograde.terms import Structure
 
 N_CLASSES = len(Structure) + 1
-"""Background, then each :class:`~stenograde.terms.Structure` at its code."""
+"""Number of classes: background, then each :class:`~stenograde.terms.Structure` at its code."""
 
 N_HEAT_MAPS = 2
-"""Centres of all discs, then the centre of the lumbosacral disc alone."""
+"""Number of heat maps: centres of all discs, then the centre of the lumbosacral disc alone."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class LocatorConfig:
 
     @property
     def stride(self) -> int:
-        """Rows and columns of an input must be multiples of this."""
+        """Factor by which rows and columns of an input must be divisible."""
         return 2 ** len(self.widths)
 
 
 class Locator(nn.Module):
-    """U-Net over one slice.
+    """A U-Net over one slice.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Locator(nn.Module):
         Parameters
         ----------
         slices : tensor of shape (batch, 1, rows, columns), float32
-            Intensities normalised to about zero mean and unit deviation on a grid of
+            Intensities normalised to about zero mean and unit standard deviation on a grid of
             ``config.spacing_mm``; rows and columns are multiples of ``config.stride``.
 
         Returns

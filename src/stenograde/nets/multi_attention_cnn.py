@@ -2,9 +2,9 @@
 
 An interpretation, not a reproduction. The document's abstract names the parts (a CNN, multi-headed self-attention,
 slot attention, channel and spatial attention) and publishes neither their order nor any size. Ours: the small
-residual encoder; CBAM on its last maps; self-attention between the places of what remains; slots that compete for
-those places; a linear layer over the average of the maps beside the slots. Each module can be left out by itself,
-which gives the eight settings of the ablation; without any the net is the encoder and a linear layer.
+residual encoder; CBAM on its last maps; self-attention between the positions of the result; slots that compete for
+those positions; a linear layer over the average of the maps and the slots. Each module can be left out separately,
+which gives the eight settings of the ablation; without any, the net is the encoder and a linear layer.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ from stenograde.nets.head import ClassifierHead, check_picture_shape, check_shar
 
 @dataclass(frozen=True)
 class MultiAttentionConfig:
-    """Shape of the multi-attention network; no size in it is the document's."""
+    """Shape of the multi-attention network; none of the sizes comes from the document."""
 
     classes: int = 3
-    """Logits."""
+    """Number of logits."""
 
     channels: int = 1
     """Channels of a picture, 1 or 3."""
 
     size_px: tuple[int, int] = (224, 224)
-    """Rows and columns of a picture; the modules' position tables depend on them."""
+    """Rows and columns of a picture; the position tables of the modules depend on them."""
 
     extra: int = 0
-    """Further inputs (the level, say), joined to the features before the last layer."""
+    """Number of further inputs (such as the level), joined to the features before the last layer."""
 
     self_attention: bool = True
-    """Whether the multi-head self-attention takes part."""
+    """Whether multi-head self-attention is used."""
 
     slots: bool = True
-    """Whether the slot attention takes part."""
+    """Whether slot attention is used."""
 
     cbam: bool = True
-    """Whether the channel and spatial attention takes part."""
+    """Whether channel and spatial attention is used."""
 
     encoder: SmallResnetConfig = field(
         default_factory=lambda: SmallResnetConfig(widths=(32, 64, 128, 256), depths=(2, 2, 2, 2))
     )
-    """The CNN in front of the modules."""
+    """The CNN before the modules."""
 
     heads: int = 8
-    """Heads of the self-attention; must divide the encoder's last width."""
+    """Number of heads of the self-attention; must divide the last width of the encoder."""
 
     n_slots: int = 4
-    """Slots of the slot attention."""
+    """Number of slots of the slot attention."""
 
     slot_iterations: int = SLOT_ITERATIONS
-    """Rounds in which slots compete."""
+    """Number of rounds in which slots compete."""
 
     dropout: float = 0.3
-    """Share of features dropped before the last layer."""
+    """Drop-out rate of the features before the last layer."""
 
     def __post_init__(self) -> None:
         check_picture_shape(
@@ -100,7 +100,7 @@ class MultiAttentionCnn(nn.Module):
     """
 
     weights_prefix = "encoder."
-    """Where weights of the encoder alone belong."""
+    """Prefix of the weights of the encoder."""
 
     def __init__(self, config: MultiAttentionConfig) -> None:
         super().__init__()
@@ -122,11 +122,11 @@ class MultiAttentionCnn(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """Layer whose maps show where the net looks: what pooling and slots see."""
+        """Layer whose maps show where the net looks: the input of pooling and slots."""
         return self.maps
 
     def attended(self, images: Tensor) -> Tensor:
-        """Return the maps behind CBAM and self-attention, shape (n, width, rows, columns)."""
+        """Return the maps after CBAM and self-attention, shape (n, width, rows, columns)."""
         maps = self.encoder.maps(images)
         if self.cbam is not None:
             maps = self.cbam(maps)

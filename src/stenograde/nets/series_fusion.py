@@ -1,8 +1,8 @@
-"""Three series to one answer per cell: the three architectures of Abdullah et al., from slice embeddings.
+"""The three architectures of Abdullah et al., from slice embeddings of three series to one answer per cell.
 
-The document draws three ways to join what was embedded of sagittal T1, sagittal T2 and axial T2 (its architectures
-1.1, 1.2 and 2) and gives no sizes; sizes here are ours. A series that is missing has no slices and weighs nothing: it
-is masked wherever series or slices are joined, never filled with zeros that a layer could read.
+The document shows three ways to fuse embeddings of sagittal T1, sagittal T2 and axial T2 (its architectures 1.1, 1.2
+and 2) without sizes; the sizes here are ours. A missing series has no slices and no weight: it is masked wherever
+series or slices are combined, never filled with zeros that a layer could read.
 
 References
 ----------
@@ -21,18 +21,18 @@ from torch import Tensor, nn
 
 
 class Fusion(StrEnum):
-    """How series become one answer; numbers are the document's."""
+    """Ways to fuse series into one answer; numbers as in the document."""
 
     LATE = "late"
-    """1.1: slices are averaged, series weighed by attention, their vectors joined by a CNN, one model answers."""
+    """1.1: slices are averaged, series weighted by attention, their vectors fused by a CNN, and one model answers."""
     EARLY = "early"
-    """1.2: slices are pooled by attention, series joined by a CNN, one model for each condition answers."""
+    """1.2: slices are pooled by attention, series fused by a CNN, and one model per condition answers."""
     SEPARATE = "separate"
-    """2: slices are pooled by attention, one model for each series answers, their answers are averaged."""
+    """2: slices are pooled by attention, one model per series answers, and the answers are averaged."""
 
 
 class Pooling(StrEnum):
-    """How slice embeddings become one vector for the series."""
+    """Ways to pool slice embeddings into one vector per series."""
 
     MEAN = "mean"
     ATTENTION = "attention"
@@ -44,15 +44,15 @@ class SeriesFusionConfig:
 
     fusion: Fusion = Fusion.EARLY
     width: int = 512
-    """Of a slice embedding."""
+    """Length of a slice embedding."""
     series: int = 3
     cells: int = 25
     severities: int = 3
     parts: tuple[int, ...] = (5, 10, 10)
-    """Cells of each condition, in order; each part has a model of its own in :attr:`Fusion.EARLY`."""
+    """Number of cells of each condition, in order; each part has its own model in :attr:`Fusion.EARLY`."""
     hidden: int = 64
     pooling: Pooling | None = None
-    """In place of the architecture's own."""
+    """Pooling of slices, replacing that of the architecture."""
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
@@ -71,18 +71,18 @@ class SeriesFusionConfig:
 
     @property
     def pooled_by(self) -> Pooling:
-        """How slices are pooled."""
+        """The pooling of slices that applies."""
         usual = Pooling.MEAN if self.fusion is Fusion.LATE else Pooling.ATTENTION
         return usual if self.pooling is None else self.pooling
 
 
 class GatedAttentionPool(nn.Module):
-    """Weighs the slices of a series and adds them up (Ilse et al. 2018, equation 9).
+    """Weighted sum of the slices of a series (Ilse et al. 2018, equation 9).
 
     Parameters
     ----------
     width, hidden : int
-        Of an embedding, and of what the weight is computed from.
+        Length of an embedding, and of the hidden layer that gives its weight.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -98,7 +98,7 @@ class GatedAttentionPool(nn.Module):
         ----------
         slices : tensor of shape (..., slices, width)
         there : tensor of shape (..., slices), bool
-            Where there is a slice; without any, vector and weights are zero.
+            Whether there is a slice; without any, vector and weights are zero.
         """
         scores = self.score(torch.tanh(self.value(slices)) * torch.sigmoid(self.gate(slices)))[..., 0]
         weights = masked_softmax(scores, there)
@@ -106,7 +106,7 @@ class GatedAttentionPool(nn.Module):
 
 
 class SeriesFusion(nn.Module):
-    """Slice embeddings of the series of a study to logits of its cells.
+    """A net from slice embeddings of the series of a study to logits of its cells.
 
     Parameters
     ----------
@@ -138,8 +138,7 @@ class SeriesFusion(nn.Module):
         Parameters
         ----------
         slices : tensor of shape (n, series, slices, width)
-            Padded at the end of each series; what stands where there is no slice does not matter, as long as it is
-            finite.
+            Embeddings, padded at the end of each series; padding values do not matter as long as they are finite.
         there : tensor of shape (n, series, slices), bool
         """
         vectors, _ = self.pooled(slices, there)
@@ -154,7 +153,7 @@ class SeriesFusion(nn.Module):
         return self._cells(logits)
 
     def pooled(self, slices: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Return series vectors (n, series, width) and how much each slice weighed (n, series, slices)."""
+        """Return series vectors (n, series, width) and the weight of each slice (n, series, slices)."""
         if self.config.pooled_by is Pooling.MEAN:
             weights = masked_share(there)
             return weighted_sum(weights, slices), weights
@@ -162,7 +161,7 @@ class SeriesFusion(nn.Module):
         return torch.stack([one for one, _ in pairs], dim=1), torch.stack([one for _, one in pairs], dim=1)
 
     def _weighed(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """Vectors times how much each series matters, 1 on average over those present."""
+        """Return vectors times the weight of their series, which is 1 on average over those present."""
         if self.config.fusion is not Fusion.LATE:
             return vectors
         scores = torch.cat([layer(vectors[:, k]) for k, layer in enumerate(self.importance)], dim=1)
@@ -186,26 +185,26 @@ class _SeriesCnn(nn.Module):
         self.width = channels * ((config.width + 3) // 4)
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """Return joined vectors (n, width) of series vectors (n, series, width)."""
+        """Return fused vectors (n, width) of series vectors (n, series, width)."""
         seen = present.to(vectors.dtype)
         maps = self.first(vectors * seen[..., None]) + self.told_by(seen)[..., None]
         return torch.relu(self.norm(self.second(torch.relu(maps)))).flatten(1)
 
 
 def masked_softmax(scores: Tensor, there: Tensor) -> Tensor:
-    """Return weights over the last axis, zero where nothing is there; all zero where nothing is there at all."""
+    """Return weights over the last axis, zero where something is missing; all zero if everything is."""
     held = scores.masked_fill(~there, torch.finfo(scores.dtype).min)
     return torch.softmax(held, dim=-1) * there
 
 
 def masked_share(there: Tensor) -> Tensor:
-    """Return equal weights over what is there along the last axis, float32."""
+    """Return equal weights over what is present along the last axis, float32."""
     seen = there.float()
     return seen / seen.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
 def weighted_sum(weights: Tensor, values: Tensor) -> Tensor:
-    """Return the sum of values (..., n, width) by weights (..., n); a weight of zero takes nothing, not even NaN."""
+    """Return the sum of values (..., n, width) by weights (..., n); a weight of zero excludes even NaN."""
     kept = torch.where((weights > 0)[..., None], values, 0)
     return (weights[..., None].to(values.dtype) * kept).sum(dim=-2)
 

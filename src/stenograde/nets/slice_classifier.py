@@ -1,7 +1,7 @@
-"""Any encoder by name with a linear layer behind it: the form of most image classifiers, and that of S4.
+"""Any encoder by name followed by a linear layer: the form of most image classifiers, and of S4.
 
-S4 (Natalia and Sudirman, seed 004 of the mission) retrains timm's ``inception_resnet_v2`` whole; here it is one
-encoder among timm's, MONAI's and our own small one.
+S4 (Natalia and Sudirman) retrains all of timm's ``inception_resnet_v2``; here it is one encoder among those of timm,
+MONAI and our own small one.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ OWN_ENCODERS: dict[str, SmallResnetConfig] = {
     ),
     "resnet_medium": SmallResnetConfig(widths=(64, 128, 256, 512), depths=(2, 2, 2, 2)),
 }
-"""Shapes of our own encoder that have a name."""
+"""Named shapes of our own encoder."""
 
 
 @dataclass(frozen=True)
 class SliceClassifierConfig:
-    """Which encoder, and what stands behind it."""
+    """Encoder, and the layer after it."""
 
     encoder: str
     """Name of the encoder within its source."""
 
     source: Literal["timm", "monai", "own"]
-    """Where the encoder is from."""
+    """Source of the encoder."""
 
     classes: int = 3
-    """Logits."""
+    """Number of logits."""
 
     channels: int = 1
     """Channels of a picture, 1 or 3."""
@@ -46,16 +46,16 @@ class SliceClassifierConfig:
     """Rows and columns of a picture; transformers depend on them, convolutional encoders do not."""
 
     extra: int = 0
-    """Further inputs (the level, say), joined to the features before the last layer."""
+    """Number of further inputs (such as the level), joined to the features before the last layer."""
 
     questions: int = 0
-    """Further yes-or-no questions, asked in training only: what they teach serves the classes, too."""
+    """Number of further yes-or-no questions, asked in training only: what they teach also helps with the classes."""
 
     dropout: float = 0.0
-    """Share of features dropped before the last layer."""
+    """Drop-out rate of the features before the last layer."""
 
     own: SmallResnetConfig | None = None
-    """Shape of our own encoder, in place of the named one's; for source 'own' only."""
+    """Shape of our own encoder, replacing the named one; for source 'own' only."""
 
     def __post_init__(self) -> None:
         check_picture_shape(
@@ -64,7 +64,7 @@ class SliceClassifierConfig:
             channels=self.channels,
             size_px=self.size_px,
             extra=self.extra,
-            stride=32,  # of the coarsest maps of nearly all encoders
+            stride=32,  # stride of the coarsest maps of nearly all encoders
         )
         check_share("slice_classifier.dropout", self.dropout)
         if self.questions < 0:
@@ -103,17 +103,17 @@ class SliceClassifier(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """Layer whose maps show where the net looks: the encoder's last."""
+        """Layer whose maps show where the net looks: the last of the encoder."""
         return self.encoder.cam_layer
 
     @property
     def weights_prefix(self) -> str:
-        """Where weights of the encoder alone belong."""
+        """Prefix of the weights of the encoder."""
         return "encoder." if self.config.source == "own" else "encoder.net."
 
     @property
     def hub_id(self) -> str | None:
-        """Repository of the encoder's published weights on the hub; None when there is none."""
+        """Repository of the encoder's published weights on the hub; None if there is none."""
         return None if isinstance(self.encoder, SmallResnet) else self.encoder.hub_id
 
     def forward(self, images: Tensor, extra: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
-"""A spatial transformer in front of a residual network, after doi:10.3390/electronics12010195.
+"""A spatial transformer before a residual network, after doi:10.3390/electronics12010195.
 
-The document puts a spatial transformer network (Jaderberg et al., arXiv:1506.02025) in front of a pre-trained
-ResNet50 and compares it with the plain one; the localisation network's layers are not in its abstract and are ours.
+The document places a spatial transformer network (Jaderberg et al., arXiv:1506.02025) before a pre-trained ResNet50 and
+compares it with the plain one; the layers of the localisation network are not in its abstract and are ours.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from stenograde.nets.head import ClassifierHead, check_picture_shape, check_shar
 from stenograde.nets.library_encoders import TimmEncoder
 
 _HIDDEN = 32
-"""Neurons between the localisation network's maps and theta; ours, as its layers are."""
+"""Neurons between the maps of the localisation network and theta; our choice, like its layers."""
 
 
 @dataclass(frozen=True)
 class StnResnetConfig:
-    """Shape of the network; two settings, with and without transformer, are the document's comparison."""
+    """Shape of the network; the document compares it with and without the transformer."""
 
     classes: int = 2
-    """Logits."""
+    """Number of logits."""
 
     channels: int = 3
     """Channels of a picture, 1 or 3."""
@@ -35,23 +35,23 @@ class StnResnetConfig:
     """Rows and columns of a picture."""
 
     extra: int = 0
-    """Further inputs (level and side, say), joined to the features before the last layer."""
+    """Number of further inputs (such as level and side), joined to the features before the last layer."""
 
     transformer: bool = True
-    """Whether the spatial transformer takes part."""
+    """Whether the spatial transformer is used."""
 
     variant: Literal["resnet50", "small"] = "resnet50"
     """The residual network: ResNet50, for which published weights exist, or our own small one."""
 
     localisation: tuple[int, ...] = (16, 32, 32)
-    """Channels of the localisation network's convolutions, each of which halves rows and columns twice over:
+    """Channels of the convolutions of the localisation network, each of which halves rows and columns twice:
     by its stride and by pooling."""
 
     small: SmallResnetConfig | None = None
-    """Shape of the small variant; its default when None."""
+    """Shape of the small variant; None for the default."""
 
     dropout: float = 0.0
-    """Share of features dropped before the last layer."""
+    """Drop-out rate of the features before the last layer."""
 
     def __post_init__(self) -> None:
         check_picture_shape(
@@ -74,7 +74,7 @@ class StnResnetConfig:
 class StnResnet(nn.Module):
     """Spatial transformer, residual network, linear layer.
 
-    The transformer starts as the identity: an untrained net sees the picture as it is.
+    The transformer starts as the identity: an untrained net sees the unchanged picture.
 
     Parameters
     ----------
@@ -106,32 +106,32 @@ class StnResnet(nn.Module):
 
     @property
     def weights_prefix(self) -> str:
-        """Where weights of the residual network alone belong."""
+        """Prefix of the weights of the residual network."""
         return "encoder." if self.config.variant == "small" else "encoder.net."
 
     @property
     def hub_id(self) -> str | None:
-        """Repository of the residual network's published weights on the hub; None when there is none."""
+        """Repository of the residual network's published weights on the hub; None if there is none."""
         return None if isinstance(self.encoder, SmallResnet) else self.encoder.hub_id
 
     def theta(self, images: Tensor) -> Tensor:
         """Return the affine map of each picture, shape (n, 2, 3).
 
-        It takes a place (x, y, 1) of the output to the place of the input that is shown there; x and y go from
-        -1 to 1 between the picture's edges. The identity when the net has no transformer.
+        It maps a position (x, y, 1) of the output to the position of the input shown there; x and y run from -1 to 1
+        between the edges of the picture. It is the identity if the net has no transformer.
         """
         if self.transformer is None:
             return torch.eye(2, 3, dtype=images.dtype, device=images.device).expand(images.shape[0], 2, 3)
         return self.transformer.theta(images)
 
     def transformed(self, images: Tensor) -> Tensor:
-        """Return the pictures as the residual network sees them, same shape."""
+        """Return the pictures as seen by the residual network, same shape."""
         return images if self.transformer is None else self.transformer(images)
 
     def penalty(self, images: Tensor) -> Tensor:
-        """Return how far the maps are from the identity: mean square of theta's difference, a scalar.
+        """Return the mean square difference of theta from the identity, a scalar.
 
-        To be added, with a weight, to the loss, so that the transformer does not turn or shrink pictures away.
+        Add it, with a weight, to the loss, so that the transformer does not rotate or shrink pictures out of view.
         """
         theta = self.theta(images).float()
         return (theta - torch.eye(2, 3, device=theta.device)).square().mean()
@@ -153,7 +153,7 @@ class StnResnet(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Localisation network and resampling of the picture by the affine map that it gives.
+    """Localisation network, and resampling of the picture by its affine map.
 
     Parameters
     ----------
@@ -186,8 +186,8 @@ class SpatialTransformer(nn.Module):
         return self.regression(self.localisation(images)).unflatten(1, (2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the pictures, resampled, same shape; beyond a picture's edge its edge goes on."""
-        # written out, since torch.nn.functional.affine_grid has no ONNX form before opset 20
+        """Return the resampled pictures, same shape; outside a picture, its edge is repeated."""
+        # written out, since torch.nn.functional.affine_grid cannot be exported to ONNX before opset 20
         grid = self.places @ self.theta(images).float().transpose(1, 2)
         grid = grid.unflatten(1, self.size_px)
         return nn.functional.grid_sample(
@@ -196,7 +196,7 @@ class SpatialTransformer(nn.Module):
 
 
 def _pixel_centres(size_px: tuple[int, int]) -> Tensor:
-    """Return (x, y, 1) of each pixel's centre, shape (rows * columns, 3), row by row, from -1 to 1 between edges."""
+    """Return (x, y, 1) of each pixel centre, shape (rows * columns, 3), row by row, from -1 to 1 between edges."""
     rows, columns = ((2 * torch.arange(size) + 1) / size - 1 for size in size_px)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack((x, y, torch.ones_like(x)), dim=-1).flatten(0, 1)

@@ -1,8 +1,8 @@
-"""Encoders that turn the slices of a stack into one vector each: slice by slice, or with their neighbours in 3-D.
+"""Encoders from the slices of a stack to vectors: slice by slice, or with neighbouring slices in 3-D.
 
 The three-dimensional ones are the ResNets of MedicalNet (Chen, Ma and Zheng, "Med3D: transfer learning for 3D medical
-image analysis", 2019, arXiv:1904.00625), as MONAI builds them: names and shapes of their weights are those of the
-published files, so that ``resnet_50_23dataset.pth`` and its like fit.
+image analysis", 2019, arXiv:1904.00625), as built by MONAI: names and shapes of their weights are those of the
+published files, so that files such as ``resnet_50_23dataset.pth`` fit.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ MEDICALNET: Final = {
 """Name, MONAI's builder, and the kind of shortcut that the published weights were trained with."""
 
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation of ImageNet's channels, which encoders of three channels expect (torchvision's convention)."""
+"""Mean and standard deviation of ImageNet's channels, for encoders with three channels (torchvision's convention)."""
 
 GREY: Final = ((0.5,), (0.25,))
-"""The same for encoders of one channel, ours by choice."""
+"""The same for encoders with one channel; our choice."""
 
 _WIDE_ENOUGH = 64
-"""Rows and columns of the pictures by which widths are found out."""
+"""Rows and columns of the pictures used to find the width of an encoder."""
 
 
 class StackEncoder(nn.Module):
-    """Slices of one stack, in order, to one vector each.
+    """Encoder of the slices of one stack, in order.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class StackEncoder(nn.Module):
             self.encoder = SmallResnet(OWN_ENCODERS[name])
         else:
             self.channels = 3
-            # MONAI's form of this net has timm's names and shapes, and runs without torchvision
+            # MONAI's version of this net has the names and shapes of timm's, and runs without torchvision
             self.encoder = (
                 MonaiEncoder(name, channels=3)
                 if name == "resnet50"
@@ -92,7 +92,7 @@ class StackEncoder(nn.Module):
     def forward(self, slices: Tensor) -> Tensor:
         """Return vectors (tokens, width) of slices (n, rows, columns), grey values from 0 to 1.
 
-        A token is a slice, or for three-dimensional encoders eight neighbouring ones.
+        A token is a slice, or eight neighbouring slices for three-dimensional encoders.
         """
         pictures = (slices[:, None] - self.mean) / self.deviation
         if self.sees_stack:
@@ -103,8 +103,8 @@ class StackEncoder(nn.Module):
 class _MedicalNet(nn.Module):
     """A three-dimensional ResNet whose last maps are averaged over rows and columns.
 
-    MONAI halves the maps five times. The published weights were trained with three halvings and dilated convolutions
-    after them (Med3D, section 3.2), and so they run here: a vector for every eight slices in place of thirty-two.
+    MONAI halves the maps five times. The published weights were trained with three halvings followed by dilated
+    convolutions (Med3D, section 3.2), and run in the same way here: a vector for every eight slices, not thirty-two.
     """
 
     def __init__(self, name: str) -> None:
@@ -135,13 +135,13 @@ class _MedicalNet(nn.Module):
 
 
 def _widen(layer: nn.Module, dilation: int) -> None:
-    """Make a stage keep the size of its maps, and look as far by dilated convolutions."""
+    """Make a stage keep the size of its maps, with the same reach by dilated convolutions."""
     for block in layer.modules():
         if isinstance(block, nn.Conv3d):
             block.stride = (1, 1, 1)
             if block.kernel_size == (3, 3, 3):
                 block.dilation = block.padding = (dilation,) * 3
-        # the shortcut without weights is a function of MONAI's
+        # the shortcut without weights is one of MONAI's functions
         shortcut = getattr(block, "downsample", None)
         if isinstance(shortcut, partial):
             block.downsample = partial(shortcut.func, **{**shortcut.keywords, "stride": 1})  # type: ignore[assignment]

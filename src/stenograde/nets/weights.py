@@ -1,4 +1,4 @@
-"""Weights from a file or from the hub into a network, with an account of what fitted; nothing is ever unpickled."""
+"""Loading of weights from a file or the hub into a network, with a report of what fitted; nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ from stenograde.errors import BundleError, MissingDependencyError
 from stenograde.nets.library_encoders import TimmEncoder
 
 NOT_PRETRAINED = "pre-trained: no"
-"""What a result says of a network whose training started from random weights."""
+"""Statement in a result about a network whose training started from random weights."""
 
 LEAST_SHARE = 0.9
-"""Share of the encoder's tensors that a file must fill. Our choice: a ResNet101 given ResNet50's file reaches half,
-a net whose position table or first dense layer depends on the picture's size stays above."""
+"""Share of the encoder's tensors that a file must fill. Our choice: a ResNet101 with the file of ResNet50 reaches half;
+a net whose position table or first dense layer depends on the size of the picture stays above."""
 
 HUB_TIMEOUT_S = 5.0
-"""How long the hub may take to answer at all; its own client would retry for about a minute."""
+"""Time that the hub may take to answer at all; its own client would retry for about a minute."""
 
 _HUB_FILE = "model.safetensors"
-"""Name of the weights within a repository of timm on the hub; an encoder of another house has ``hub_file``."""
+"""Name of the weights within a timm repository on the hub; an encoder of another library has ``hub_file``."""
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")
-"""Names under which checkpoints hold their weights, beside epochs and optimisers."""
+"""Names under which checkpoints store their weights, beside epochs and optimisers."""
 
 _TRAINER_PREFIXES = ("module.", "_orig_mod.", "_forward_module.")
-"""Put before every name by DistributedDataParallel, torch.compile and Fabric."""
+"""Prefixes that DistributedDataParallel, torch.compile and Fabric put before every name."""
 
 _COUNTERS = "num_batches_tracked"
-"""Ending of the batch norms' counters, which take no part in any result and which old files lack."""
+"""Suffix of the counters of batch norms, which do not affect any result and are missing in old files."""
 
 
 @dataclass(frozen=True)
 class WeightReport:
-    """Which tensors of a network a file filled; names are those of the network but in ``unexpected``."""
+    """Report of the tensors of a network that a file filled; names are the network's, except in ``unexpected``."""
 
     source: str
-    """Name of the file, or the hub's repository."""
+    """Name of the file, or of the repository on the hub."""
 
     sha256: str
-    """Of the file."""
+    """Digest of the file."""
 
     matched: tuple[str, ...]
-    """Filled as stored."""
+    """Tensors filled as stored."""
 
     missing: tuple[str, ...]
-    """Not filled: these keep their random start. The head's are among them when its classes differ."""
+    """Tensors not filled, which keep their random start. Those of the head are among them if its classes differ."""
 
     unexpected: tuple[str, ...]
-    """Stored, and without a place in the network."""
+    """Stored tensors without a counterpart in the network."""
 
     reshaped: tuple[str, ...]
-    """Filled after a change of shape: a stem for another number of channels, positions for another size."""
+    """Tensors filled after a change of shape: a stem for another number of channels, positions for another size."""
 
     dropped: tuple[str, ...] = ()
-    """Stored under the name of a tensor of another shape, and left out; also in ``missing``."""
+    """Tensors stored in another shape and left out; also in ``missing``."""
 
     @property
     def pretrained(self) -> str:
-        """What a result says of the network's start."""
+        """Statement in a result about the start of the network."""
         filled = len(self.matched) + len(self.reshaped)
         return f"pre-trained: yes, {filled} of {filled + len(self.missing)} tensors from {self.source}"
 
@@ -78,16 +78,16 @@ class WeightReport:
 def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
     """Fill a network with stored weights.
 
-    Names may be the network's own or those of its encoder alone, whichever fits more tensors. Weights of a
-    stem for three channels are summed for one, which gives what three equal channels gave; those for one are
-    shared out over three. A head for other classes is left as it is. Nothing is changed when anything is wrong.
+    Names may be those of the network or of its encoder alone, whichever fits more tensors. Weights of a stem for
+    three channels are summed for one, which is equivalent to three equal channels; those for one are divided among
+    three. A head for other classes is left unchanged. If anything is wrong, nothing is changed.
 
     Parameters
     ----------
     net : Module
         A classifier of :mod:`stenograde.nets.build`, or an encoder.
     source : Path or "hub"
-        A safetensors file or a torch checkpoint that holds tensors only; ``"hub"`` for the weights that timm
+        A safetensors file, or a torch checkpoint that contains tensors only; ``"hub"`` for the weights that timm
         publishes for the encoder.
 
     Returns
@@ -97,9 +97,8 @@ def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
     Raises
     ------
     BundleError
-        If the file is unreadable or holds code, fits the network in fewer than :data:`LEAST_SHARE` of the
-        encoder's tensors or holds values that are not finite, or if the hub has no such weights or is out of
-        reach.
+        If the file is unreadable or contains code, fills less than :data:`LEAST_SHARE` of the encoder's tensors, or
+        contains values that are not finite; or if the hub has no such weights or cannot be reached.
     """
     path = _from_hub(net) if source == "hub" else source
     shown = f"{_hub_id(net)} (hub)" if source == "hub" else path.name
@@ -133,18 +132,18 @@ def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a file, by name, without running anything that the file may hold.
+    """Read the tensors of a file, by name, without running any code in the file.
 
     Parameters
     ----------
     path : Path
-        ``.safetensors``, or else a torch checkpoint: tensors by name, perhaps within a wrapping table and
-        behind a trainer's prefix, both of which are taken off.
+        A ``.safetensors`` file, or else a torch checkpoint: tensors by name, possibly in a wrapping table and with a
+        prefix from a trainer, both of which are removed.
 
     Raises
     ------
     BundleError
-        If the file is missing or damaged, holds anything but tensors and plain values, or no tensors.
+        If the file is missing or damaged, contains anything but tensors and plain values, or no tensors.
     """
     try:
         table: Any = (
@@ -185,7 +184,7 @@ def _holds_table(table: Mapping[Any, Any], name: str) -> bool:
 
 
 def _renamed(stored: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors under the network's names: as they are, or as those of its encoder."""
+    """Return the tensors under the network's names, reading theirs as those of the network or of its encoder."""
     own = net.state_dict().keys()
     prefix = str(getattr(net, "weights_prefix", ""))
     of_encoder = {f"{prefix}{name}": value for name, value in stored.items()}
@@ -193,7 +192,7 @@ def _renamed(stored: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
 
 
 def _in_shape(value: Tensor, shape: torch.Size, net: nn.Module) -> Tensor | None:
-    """Return a tensor in another shape where that has a meaning; None where it has not."""
+    """Return a tensor in another shape if that is meaningful; otherwise None."""
     if value.ndim == len(shape) == 4 and value.shape[0] == shape[0] and value.shape[2:] == shape[2:]:
         if (value.shape[1], shape[1]) == (3, 1):
             return value.float().sum(dim=1, keepdim=True)
@@ -206,7 +205,7 @@ def _in_shape(value: Tensor, shape: torch.Size, net: nn.Module) -> Tensor | None
 
 
 def _positions_for(stored: Tensor, shape: torch.Size, grid: tuple[int, int]) -> Tensor | None:
-    """Return a transformer's position table, (1, others + side * side, width), for another grid of patches."""
+    """Return the position table of a transformer, (1, others + side * side, width), for another grid of patches."""
     others = shape[1] - grid[0] * grid[1]
     side = math.isqrt(max(0, stored.shape[1] - others))
     fits = others >= 0 and side > 0 and others + side * side == stored.shape[1]
@@ -246,7 +245,7 @@ def _hub_id(net: nn.Module) -> str | None:
 
 
 def _from_hub(net: nn.Module) -> Path:
-    """Return the hub's weights for a network's encoder, from its cache where they are there."""
+    """Return the weights for a network's encoder from the hub, or from its cache if they are there."""
     repository = _hub_id(net)
     if repository is None:
         msg = f"weights must be a file for {type(net).__name__}, got 'hub'; its encoder has none published there"
@@ -277,7 +276,7 @@ def _from_hub(net: nn.Module) -> Path:
 
 
 def _answers(endpoint: str) -> bool:
-    """Return whether a web address gives any answer at all, be it a refusal."""
+    """Return whether a web address gives any answer at all, even a refusal."""
     if not endpoint.startswith(("https://", "http://")):
         return False
     try:

@@ -1,1 +1,1 @@
-"""Vectors and tables to classes with classical models: gaps filled, classes balanced, heads fitted. No torch."""
+"""Classical models from vectors and tables to classes: gaps filled, classes balanced, heads fitted. No torch."""

@@ -1,4 +1,4 @@
-"""Training samples with rare classes made as frequent as common ones; only ever within a training fold."""
+"""Balancing of training samples so that rare classes are as frequent as common ones, only within a training fold."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from stenograde.tabular.gram_svc import GramSVC
 
 
 class Balance(StrEnum):
-    """How rare classes are made up for."""
+    """Ways to compensate for rare classes."""
 
     NONE = "none"
     WEIGHTS = "weights"
-    """Each sample counts by the inverse of its class's share."""
+    """Each sample is weighted by the inverse of the share of its class."""
     SMOTE = "smote"
     """Chawla et al., J Artif Intell Res 2002;16:321."""
     SVM_SMOTE = "svm_smote"
-    """Nguyen et al., Int J Knowl Eng Soft Data Paradigms 2011;3:4: new samples near the border of the classes. Where a
-    class has no such samples but noise, samples are made as for SMOTE."""
+    """Nguyen et al., Int J Knowl Eng Soft Data Paradigms 2011;3:4: new samples near the border between classes. Where a
+    class has only noise there, samples are made as for SMOTE."""
 
 
 _NEIGHBOURS = 5
-"""Neighbours between which SMOTE makes samples, as published."""
+"""Number of neighbours between which SMOTE makes samples, as published."""
 
 
 def sample_weights(labels: NDArray[np.int64], balance: Balance) -> NDArray[np.float64]:
-    """Return how much each sample counts, shape (n,), mean 1; all alike but for :attr:`Balance.WEIGHTS`."""
+    """Return the weight of each sample, shape (n,), mean 1; all equal except for :attr:`Balance.WEIGHTS`."""
     if balance is not Balance.WEIGHTS:
         return np.ones(len(labels))
     counts = np.bincount(labels)
@@ -53,16 +53,16 @@ def resampled(
     labels : ndarray of shape (n,), int64
         Classes from 0.
     balance : Balance
-        Nothing is added for those that are no SMOTE.
+        Method; only the SMOTE methods add samples.
     keep : float
-        Share of the most frequent class that is kept; never so few that another class becomes more frequent.
+        Share of the most frequent class that is kept, but never so few that another class becomes more frequent.
     seed : int
 
     Returns
     -------
     features, labels : ndarray
-        Those that were there, then those that were made. A class with a single sample is repeated, as
-        nothing lies between it and a neighbour; a sole class stays as it is.
+        Original samples, then synthetic ones. A single sample of a class is repeated, because it has no neighbour;
+        a sole class is left unchanged.
 
     Raises
     ------

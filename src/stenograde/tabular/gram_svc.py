@@ -1,7 +1,7 @@
-"""A support vector machine whose kernel is one matrix product: the answers of scikit-learn's, sooner on wide tables.
+"""A support vector machine whose kernel is one matrix product: scikit-learn's answers, faster on wide tables.
 
-libsvm works out its kernel value by value, which takes most of its time where samples have hundreds of numbers. Here
-all values come from one product of the table with itself, and libsvm gets them done.
+libsvm computes its kernel value by value, which takes most of its time if samples have hundreds of numbers. Here all
+values come from one product of the table with itself, and libsvm receives them precomputed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class GramSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """``SVC(C=..., gamma="scale")`` with its radial kernel worked out at once.
+    """``SVC(C=..., gamma="scale")`` with a radial kernel that is precomputed in one step.
 
     Parameters
     ----------
     C : float
         As in :class:`sklearn.svm.SVC`.
     random_state : int, optional
-        Without effect on the answers.
+        Has no effect on the answers.
     """
 
     def __init__(self, C: float = 1.0, random_state: int | None = None) -> None:  # noqa: N803
@@ -37,7 +37,7 @@ class GramSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: NDArray[np.int64],
         sample_weight: NDArray[np.floating] | None = None,
     ) -> Self:
-        """Fit on samples of shape (n, width); a weight, shape (n,), counts a sample more or less."""
+        """Fit on samples of shape (n, width), with an optional weight for each, shape (n,)."""
         values = np.asarray(X, np.float64)
         spread = float(values.var())
         self.gamma_ = 1.0 / (values.shape[1] * spread) if spread > 0 else 1.0
@@ -51,7 +51,7 @@ class GramSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: N803
-        """Return margins, shape (n, classes), or (n,) of two classes."""
+        """Return margins, shape (n, classes), or (n,) for two classes."""
         return np.asarray(self.machine_.decision_function(self._gram(X)))
 
     def predict(self, X: NDArray[np.floating]) -> NDArray[Any]:  # noqa: N803
@@ -59,7 +59,7 @@ class GramSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.machine_.predict(self._gram(X)))
 
     def _gram(self, X: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: N803
-        """Kernel of rows to the samples that were fitted, shape (n, samples); of those that support nothing, zero."""
+        """Kernel between rows and fitted samples, shape (n, samples); zero for samples that are no support vectors."""
         check_is_fitted(self, "machine_")
         gram = np.zeros((len(X), self.n_samples_))
         gram[:, self.support_] = rbf_kernel(np.asarray(X, np.float64), self.supports_, gamma=self.gamma_)

@@ -1,4 +1,4 @@
-"""Classical heads: vectors to the severity of each cell, scaled, balanced and fitted within one training fold."""
+"""Classical heads from vectors to the severity of each cell, scaled, balanced and fitted within one training fold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stenograde.tabular.balance import Balance, resampled, sample_weights
 from stenograde.tabular.gram_svc import GramSVC
 
 UNLABELLED = -1
-"""Label of a cell that nobody graded: its row is left out when that cell is fitted."""
+"""Label of an ungraded cell: its row is left out when that cell is fitted."""
 
 
 class Head(StrEnum):
@@ -34,24 +34,24 @@ class Head(StrEnum):
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """A head and how classes are balanced for it."""
+    """A head and the balancing of its classes."""
 
     head: Head = Head.SVC
     balance: Balance = Balance.NONE
     keep: float = 1.0
-    """Share of the most frequent class that is kept before others are made up for; the document: a third, for SVC."""
+    """Share of the most frequent class that is kept before balancing; in the document, a third for SVC."""
     ordinal: bool = False
-    """Ask for "at least moderate" and "severe" one after the other in place of three classes (Frank and Hall, "A simple
-    approach to ordinal classification", ECML 2001)."""
+    """Whether to ask "at least moderate?" and "severe?" instead of choosing among three classes (Frank and Hall, "A
+    simple approach to ordinal classification", ECML 2001)."""
     trees: int = 100
     bags: int = 10
-    """Of :attr:`Head.BAGGED_XGBOOST`."""
+    """Number of bags of :attr:`Head.BAGGED_XGBOOST`."""
     bins: int = 32
-    """Steps into which trees cut each number. With a few hundred samples most of a tree's time goes into looking
-    through steps, and the libraries' 256 are hardly more than there are samples."""
+    """Histogram bins of each number for trees. With a few hundred samples, a tree spends most of its time searching
+    bins, and the libraries' default of 256 is about the number of samples."""
     columns: float | None = None
-    """Share of the numbers that each tree is shown; vectors of slices have many times more than there are samples. None
-    for a quarter, and a half of LightGBM, whose macro F1 a quarter costs (``benchmarks/grid.py``)."""
+    """Share of the numbers that each tree sees; vectors of slices have many more numbers than there are samples. None
+    means a quarter, and a half for LightGBM, whose macro F1 suffers from a quarter (``benchmarks/grid.py``)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,22 +71,22 @@ class HeadConfig:
 
     @property
     def shown_columns(self) -> float:
-        """The share that each tree is shown."""
+        """The share of the numbers that each tree sees."""
         if self.columns is not None:
             return self.columns
         return 0.5 if self.head is Head.LIGHTGBM else 0.25
 
 
 class CellHeads:
-    """One model for each cell, fitted side by side.
+    """One model for each cell, fitted in parallel.
 
     Parameters
     ----------
     config : HeadConfig
     classes : int
-        Severities, ranked from 0.
+        Number of severities, ranked from 0.
     jobs : int
-        Cells that are fitted at once.
+        Number of cells fitted at once.
     """
 
     def __init__(self, config: HeadConfig, *, classes: int = 3, jobs: int = 1) -> None:
@@ -100,7 +100,7 @@ class CellHeads:
         ----------
         features : ndarray of shape (n, width), float
         labels : ndarray of shape (n, cells), int64
-            Ranks, :data:`UNLABELLED` where there is none.
+            Ranks; :data:`UNLABELLED` where there is no label.
 
         Raises
         ------
@@ -116,28 +116,28 @@ class CellHeads:
         return self
 
     def scores(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return how much speaks for each severity, shape (n, cells, classes); the highest is the answer.
+        """Return a score for each severity, shape (n, cells, classes); the highest is the answer.
 
-        Probabilities for trees; for SVC margins of one class against the rest, which rank but are no probabilities. A
-        severity that was not among a cell's training labels has the lowest score there is.
+        Scores are probabilities for trees; for SVC, margins of one class against the rest, which rank but are not
+        probabilities. A severity that was not among a cell's training labels gets the lowest possible score.
         """
         return np.stack([_scores(model, features, self.classes) for model in self.models], axis=1)
 
 
 class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Ordered classes as a row of yes-or-no questions, each whether it is at least that one (Frank and Hall 2001).
+    """Ordered classes as a sequence of yes-or-no questions: is it at least this class? (Frank and Hall 2001).
 
     Parameters
     ----------
     estimator : classifier
-        Copied for each question; needs ``predict_proba``.
+        Classifier to copy for each question; needs ``predict_proba``.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
     def fit(self, X: NDArray[np.floating], y: NDArray[np.int64], sample_weight: Any = None) -> Self:  # noqa: N803
-        """Fit one copy per step between neighbouring classes."""
+        """Fit one copy for each step between neighbouring classes."""
         self.classes_ = np.unique(y)
         extra = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.steps_ = [
@@ -146,7 +146,7 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float64]:  # noqa: N803
-        """Return shares of the classes, shape (n, classes); where two answers contradict, the higher gives way."""
+        """Return class probabilities, shape (n, classes); of two contradicting answers, the lower class prevails."""
         check_is_fitted(self, "steps_")
         above = [step.predict_proba(X)[:, 1] for step in self.steps_]
         falling = np.minimum.accumulate(np.stack([np.ones(len(X)), *above], axis=1), axis=1)
@@ -158,7 +158,7 @@ class OrdinalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def head_pipeline(config: HeadConfig) -> Pipeline:
-    """Return what one cell is fitted with: scaling, then balancing (of training rows alone), then the model."""
+    """Return the pipeline of one cell: scaling, then balancing (of training rows only), then the model."""
     balanced = FunctionSampler(
         func=resampled,
         kw_args={"balance": config.balance, "keep": config.keep, "seed": config.seed},
@@ -176,14 +176,14 @@ def head_pipeline(config: HeadConfig) -> Pipeline:
 
 @dataclass(frozen=True)
 class _Constant:
-    """Says of every row what all training rows were; all severities alike where no row had a label."""
+    """Model that predicts the sole training class for every row; all severities equally if no row had a label."""
 
     label: int
 
 
 @dataclass(frozen=True, eq=False)
 class _Named:
-    """A model fitted on classes numbered without gaps, and the classes that they stand for."""
+    """A model fitted on classes numbered without gaps, and the classes they represent."""
 
     pipeline: Pipeline
     classes: NDArray[np.int64] = field(repr=False)

@@ -1,4 +1,4 @@
-"""Metadata of studies as numbers: gaps filled by random forests, categories as indicators."""
+"""Encoding of study metadata as numbers: gaps filled by random forests, categories as indicators."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.utils.validation import check_is_fitted
 
 Row = Mapping[str, str | float | None]
-"""What is known of one study, by name; None, NaN, an empty text or no entry is a gap."""
+"""Known metadata of one study, by name; None, NaN, an empty text or a missing entry is a gap."""
 
 Table = NDArray[np.float64]
 
 
 class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Rows of metadata to numbers without gaps.
+    """Encoder from rows of metadata to numbers without gaps.
 
     Each column is predicted from all others by a random forest, in rounds that start from means and shares
     (missForest: Stekhoven and Buehlmann, Bioinformatics 2012;28:112). :class:`sklearn.impute.IterativeImputer` does so
-    for numbers only: given indicators, it would predict the values of one category from each other. A category is one
-    indicator for each of its values; where it was a gap, they are the forest's shares, which add up to 1.
+    for numbers only: given indicators, it would predict the values of one category from one another. A category becomes
+    one indicator per value; for a gap, these are the class shares of the forest, which add up to 1.
 
     Parameters
     ----------
     numbers, categories : tuple of str
-        Names of columns. Values of a category that were not seen in the fit are gaps.
+        Names of columns. Values of a category not seen when fitting count as gaps.
     rounds : int
         Rounds over the columns.
     trees : int
-        Of each forest.
+        Number of trees in each forest.
     seed : int
     """
 
@@ -52,18 +52,18 @@ class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, rows: Sequence[Row], y: object = None) -> Self:
-        """Learn the values of categories and how columns depend on one another.
+        """Learn the values of the categories and the dependence between columns.
 
         Raises
         ------
         ValueError
-            If there is no row or no column, or a number is none.
+            If there is no row or no column, or a number is invalid.
         """
         self.fit_transform(rows, y)
         return self
 
     def fit_transform(self, rows: Sequence[Row], y: object = None) -> Table:
-        """Fit, and return the rows' numbers as :meth:`transform` does."""
+        """Fit, and return the same numbers as :meth:`transform`."""
         del y
         if not rows or not (self.numbers or self.categories):
             msg = f"metadata must have rows and columns, got {len(rows)} rows and {self.numbers}, {self.categories}"
@@ -107,7 +107,7 @@ class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array([*self.numbers, *indicators], dtype=object)
 
     def _groups(self) -> list[slice]:
-        """Columns of each number, then of each category."""
+        """Return the columns of each number, then of each category."""
         widths = [1] * len(self.numbers) + [len(values) for values in self.values_.values()]
         ends = np.cumsum(widths).tolist()
         return [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
@@ -130,7 +130,7 @@ class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _fill(table: Table, gaps: NDArray[np.bool_], columns: slice, forest: Any) -> None:
-    """Predict the columns of one number or category where they are gaps, in place."""
+    """Predict the gaps in the columns of one number or category, in place."""
     if not gaps.any():
         return
     others = np.delete(table[gaps], columns, axis=1)

@@ -77,7 +77,7 @@ def test_slabs_when_read_then_the_weighting_chooses_and_what_was_left_out_is_sai
     assert t1.classes == ("lateral", "mid")
     assert t1.samples[3].facts == {"place": "3", "slices": "19", "location_mm": "12.00"}
     assert t2.notes[0] == "d-t2 was left out: its pictures are those of a-t2"
-    assert t2.notes[-1].endswith("could not be told: c-unclear")
+    assert t2.notes[-1].endswith("could not be determined: c-unclear")
 
 
 def write_studies(root: Path, patients: int = 2) -> Path:

@@ -1,1 +1,1 @@
-"""The simulated patient: anatomy, tissues and stenoses, painted at any point in the body."""
+"""The body of a phantom: anatomy, tissues and stenoses, painted at any point."""

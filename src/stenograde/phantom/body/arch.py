@@ -15,13 +15,13 @@ from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
 
 _JOINT_BACK_MM = 17.0
-"""How far behind the vertebral body the middle of a facet joint lies, by eye, mm."""
+"""Distance of the middle of a facet joint behind the vertebral body, by eye, mm."""
 
 _NOWHERE = np.float32(99.0)
 
 
 def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint the arches; those of lumbar and thoracic vertebrae are labelled as vertebra, the sacrum's not.
+    """Paint the arches; those of lumbar and thoracic vertebrae are labelled as vertebra, those of the sacrum are not.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 
 def _facet(points: Points) -> tuple[Grid, Grid]:
-    """Distances across (to the front and side) and along a facet joint, which stands at 45°."""
+    """Distances across (forwards and outwards) and along a facet joint, which is oriented at 45°."""
     grown = points.sided(Row.OVERGROWTH_LEFT, Row.OVERGROWTH_RIGHT)
     left = np.abs(points.left) - points.row(Row.FACET) + 0.5 * grown
     back = points.behind - points.row(Row.BODY_DEPTH) - _JOINT_BACK_MM + 0.7 * grown
@@ -54,7 +54,7 @@ def _facet(points: Points) -> tuple[Grid, Grid]:
 
 
 def _place(scene: Scene, points: Points, table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Grid, Grid]:
-    """Vertebra in charge, way above its centre, and half its height."""
+    """Vertebra to which each point belongs, way above its centre, and half its height."""
     owner = table[points.entry]
     way = points.s - scene.per_vertebra(scene.anatomy.centre_mm, owner)
     return owner, way, scene.per_vertebra(scene.anatomy.half_height_mm, owner)

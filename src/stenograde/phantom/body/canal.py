@@ -1,4 +1,4 @@
-"""What the spinal canal and the foramina hold: fat, ligaments, the dural sac, cord and roots."""
+"""Contents of the spinal canal and the foramina: fat, ligaments, the dural sac, cord and roots."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
 
 ROOF_SLOPE = 0.42
-"""How much the canal's roof comes forward per mm beside the midline."""
+"""How far the roof of the canal slopes forwards per mm from the midline."""
 
 _BACK_FAT_SLOPE = 1.1
-"""How much the triangle of fat behind the sac comes forward per mm beside the midline, by eye."""
+"""How far the triangle of fat behind the sac slopes forwards per mm from the midline, by eye."""
 
 _LIGAMENT_MM = 1.3
-"""Thickness of the posterior longitudinal ligament with what clings to it, by eye, mm."""
+"""Thickness of the posterior longitudinal ligament and the tissue adhering to it, by eye, mm."""
 
 _ROOTLETS = 0.8
-"""Share of the sac that roots too thin to draw take where it is tightest."""
+"""Fraction of the sac occupied by roots too thin to draw, where it is tightest."""
 
 
 def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint epidural fat, ligaments, the dural sac with what is in it, and the exiting roots.
+    """Paint epidural fat, ligaments, the dural sac with its contents, and the exiting roots.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 
 def _yellow(points: Points, sac: Grid) -> Grid:
-    """Distance to the ligaments around the canal: what closes in on the sac but for a little fat."""
+    """Distance to the ligaments around the canal, which enclose the sac with little fat between."""
     left, behind = np.abs(points.left), points.behind
     back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
     triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
@@ -73,7 +73,7 @@ def _yellow(points: Points, sac: Grid) -> Grid:
 
 
 def _recess_front(points: Points) -> Grid:
-    """How far behind the curve a recess begins: behind the disc, or the ligament on it."""
+    """How far behind the curve a recess begins: behind the disc, or the ligament covering it."""
     return wall_behind(points) + np.maximum(bulge_behind(points), _LIGAMENT_MM)
 
 
@@ -112,17 +112,17 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
 
 
 _FORAMEN_MM = 17.0
-"""How far beside the midline the middle of a foramen lies, mm."""
+"""Distance of the middle of a foramen from the midline, mm."""
 
 _ASIDE_MM, _ABOUT_MM = 40.0, 20.0
-"""How far beside the midline, and to both sides of the front wall of the canal, roots on their way out lie, mm."""
+"""Reach of exiting roots from the midline, and to either side of the front wall of the canal, mm."""
 
 _PASSING_MM = 1.4
-"""Radius of a root that passes a recess, by eye, mm."""
+"""Radius of a root that passes through a recess, by eye, mm."""
 
 
 def root_shape(left: Grid | float) -> tuple[Grid, Grid]:
-    """Half depth and half height of a free root that leaves its foramen, mm; thickest at the ganglion."""
+    """Half depth and half height of an uncompressed root leaving its foramen, mm; thickest at the ganglion."""
     half = (
         1.6 + 0.6 * np.clip(np.subtract(left, 11), 0, 1) + 1.3 * np.exp(-((np.subtract(left, 17) / 4) ** 2))
     )
@@ -130,7 +130,7 @@ def root_shape(left: Grid | float) -> tuple[Grid, Grid]:
 
 
 def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint the root that leaves under each pedicle, with its ganglion and a vein, and what closes in on it."""
+    """Paint the root that leaves below each pedicle, with its ganglion, a vein, and what encroaches on it."""
     anatomy = scene.anatomy
     owner = scene.of_foramen[points.entry]
     left = np.abs(points.left)
@@ -159,7 +159,7 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 
 def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
-    """Paint the root that passes the recess on its way to the foramen below, flat where the recess is low."""
+    """Paint the root that passes through the recess to the foramen below, flattened where the recess is low."""
     anatomy = scene.anatomy
     owner = scene.of_pedicle[points.entry]
     below = scene.per_vertebra(anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 1.0, owner)

@@ -1,4 +1,4 @@
-"""Where tissues are painted: points, the signal and the label they get, and the textures they carry."""
+"""Canvas for painting tissues: points, their signal and label, and textures."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stenograde.phantom.body.curve import Grid
 from stenograde.phantom.body.tissues import Tissue
 
 EDGE_MM = 1.2
-"""Width over which one tissue gives way to the next, mm: surfaces are rough and lie askew in thick slices.
+"""Width of the transition from one tissue to the next, mm: surfaces are rough, and oblique in thick slices.
 
-Chosen so that spectra and gradients come near those of real slices (``benchmarks/realism.py``).
+Chosen so that spectra and gradients come close to those of real slices (``benchmarks/realism.py``).
 """
 
 _AHEAD = 64
-"""Repeats by which a texture starts ahead, so that no cell number is negative."""
+"""Number of periods by which a texture is offset, so that no cell number is negative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,21 +44,21 @@ class Points:
         return cls(s, left, behind, xyz, anatomy.curve.entry(s), anatomy.tables)
 
     def take(self, where: NDArray[np.intp]) -> Points:
-        """Points at given indices."""
+        """Return the points at given indices."""
         s, left, behind = (part[where] for part in (self.s, self.left, self.behind))
         return Points(s, left, behind, self.xyz[:, where], self.entry[where], self.tables)
 
     def row(self, row: Row) -> Grid:
-        """One dimension at each point."""
+        """Return one dimension at each point."""
         return self.tables[row][self.entry]
 
     def sided(self, left: Row, right: Row) -> Grid:
-        """One dimension at each point, by the side on which it lies."""
+        """Return one dimension at each point, for the side on which the point lies."""
         return np.where(self.left > 0, self.row(left), self.row(right))
 
 
 class Canvas:
-    """Signal and label of points, painted over tissue by tissue.
+    """Signal and label of points, painted one tissue over another.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Canvas:
     signals : ndarray of shape (n_tissues,) or (n_channels, n_tissues), float32
         Signal of each tissue, in one contrast or in several at once.
     texture : float
-        Factor on how far textures are from 1.
+        Factor on the deviation of textures from 1.
     """
 
     def __init__(self, n_points: int, signals: Grid, texture: float = 1.0) -> None:
@@ -79,17 +79,17 @@ class Canvas:
     def paint(
         self, cover: Grid, tissue: Tissue, *, texture: Grid | None = None, code: int | NDArray[np.uint8] = 0
     ) -> None:
-        """Lay a tissue over what is there.
+        """Paint a tissue over what is already there.
 
         Parameters
         ----------
         cover : ndarray of shape (n_points,), float32
-            Share of each point that the tissue takes, 0 to 1.
+            Fraction of each point that the tissue covers, 0 to 1.
         tissue : Tissue
         texture : ndarray of shape (n_points,), optional
             Factor on the signal.
         code : int or ndarray of shape (n_points,)
-            Label that points get of which the tissue takes more than half.
+            Label of the points that the tissue covers by more than half.
         """
         value: Grid = self.signals[..., tissue, None]
         if texture is not None:
@@ -100,7 +100,7 @@ class Canvas:
         np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
 
     def part(self, where: NDArray[np.intp]) -> Canvas:
-        """Copy of some points, to be painted apart and put back by :meth:`put`."""
+        """Return a copy of some points, to be painted separately and put back by :meth:`put`."""
         part = Canvas(0, self.signals, float(self.strength))
         part.signal, part.label = self.signal[..., where], self.label[where]
         return part
@@ -111,17 +111,17 @@ class Canvas:
 
 
 def cover(distance_mm: Grid, edge_mm: float = EDGE_MM) -> Grid:
-    """Share of a point that lies inside a shape, from the signed distance (negative inside), mm."""
+    """Return the fraction of each point inside a shape, from its signed distance (negative inside), mm."""
     return np.clip(0.5 - distance_mm / np.float32(edge_mm), 0, 1)
 
 
 def box(extents: tuple[Grid, ...], round_mm: float) -> Grid:
-    """Signed distance to a box with round edges.
+    """Return the signed distance to a box with rounded edges.
 
     Parameters
     ----------
     extents : tuple of ndarray of shape (n,)
-        Along each axis: signed distance to the box's faces, mm.
+        Signed distance to the faces of the box along each axis, mm.
     round_mm : float
         Radius of the edges, mm.
     """
@@ -135,7 +135,7 @@ def box(extents: tuple[Grid, ...], round_mm: float) -> Grid:
 
 @lru_cache(maxsize=4)
 def _grains(seed: int, smooth: float, size: int) -> Grid:
-    """Smoothed white noise that wraps round, flat, mean 0, standard deviation 1."""
+    """Smoothed white noise, periodic and flattened, mean 0, standard deviation 1."""
     white = np.random.default_rng([seed, size]).standard_normal((size,) * 3, dtype=np.float32)
     whole, half = np.fft.fftfreq(size), np.fft.rfftfreq(size)
     low, last = (np.exp(-2 * (np.pi * smooth * f) ** 2).astype(np.float32) for f in (whole, half))
@@ -144,22 +144,22 @@ def _grains(seed: int, smooth: float, size: int) -> Grid:
 
 
 class Noise:
-    """Smooth random texture, the same at the same place; mean 0, standard deviation 1.
+    """Smooth random texture as a fixed function of position; mean 0, standard deviation 1.
 
     Parameters
     ----------
     seed : int
-        Seeds the grains, which repeat; noises of one seed, ``smooth`` and ``size`` share them.
+        Seed of the grains, which repeat; noises with equal ``seed``, ``smooth`` and ``size`` share them.
     place : int
-        Chooses a place in the grains.
+        Selects the offset within the grains.
     grain_mm : float
         Size of a grain, mm.
     smooth : float
-        Cells per grain: more look smoother and repeat sooner.
+        Cells per grain: more of them look smoother and repeat sooner.
     size : int
         Cells along each axis, a power of two; the texture repeats after them.
     linear : bool
-        Interpolate between cells, for grains so large that their cells would show; slower.
+        Interpolate between cells, for grains large enough to make cells visible; slower.
     """
 
     def __init__(

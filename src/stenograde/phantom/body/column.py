@@ -15,19 +15,19 @@ from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
 
 _SQUARE, _SQUARE_L5 = np.float32(0.75), np.float32(0.45)
-"""Share of the spine's bend that a body leaves to its discs; L5 is the most wedge-shaped. By eye."""
+"""Fraction of the spine's bend that each body leaves to the discs; L5 is the most wedge-shaped. By eye."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Where:
-    """How points lie to the column, each array of shape (n,)."""
+    """Position of points relative to the column, each array of shape (n,)."""
 
     owner: NDArray[np.int8]
-    """Vertebra whose territory it is."""
+    """Vertebra to which the point belongs."""
     way: Grid
     """Way above that vertebra's centre, mm."""
     radius: Grid
-    """Distance from the curve, share of the column's radius."""
+    """Distance from the curve, as a fraction of the column's radius."""
     rim: Grid
     """Signed distance to the column's side, mm."""
     plate: Grid
@@ -53,20 +53,20 @@ def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 
 def wall_behind(points: Points) -> Grid:
-    """How far behind the curve the column's back lies at each point's height and way beside the midline, mm."""
+    """How far behind the curve the back of the column lies, at each point's height and lateral position, mm."""
     across = np.minimum(np.abs(points.left) / points.row(Row.BODY_WIDTH), 1) ** 2
     return points.row(Row.BODY_DEPTH) * np.sqrt((np.sqrt(4 - 3 * across**2) - across) / 2)
 
 
 def bulge_behind(points: Points) -> Grid:
-    """How far a disc stands out behind at each point's height and way beside the midline, mm."""
+    """How far a disc bulges backwards, at each point's height and lateral position, mm."""
     left = np.abs(points.left)
     aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
     return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
 
 
 def flat_top(place: Grid) -> Grid:
-    """exp(-x⁴): 1 within half the width, 0 from one and a half of it."""
+    """Return exp(-x⁴): about 1 within half the width, about 0 beyond one and a half times the width."""
     square = place * place
     return np.exp(-square * square)
 

@@ -2,8 +2,8 @@
 
 Computed from the 1,974 studies of ``train.csv`` of the RSNA 2024 Lumbar Spine Degenerative Classification data set: the
 shares of each grade per condition and level, and the polychoric correlation of each pair of cells (maximum likelihood,
-thresholds from the margins), averaged over the pairs that are alike in condition, distance in levels and side; their
-standard deviations are 0.01 to 0.10. Neither a study nor a label is kept here.
+thresholds from the margins), averaged over pairs with the same conditions, distance in levels and relation of sides;
+their standard deviations are 0.01 to 0.10. No study and no label is stored here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RSNA_SHARES: dict[Condition, tuple[Shares, ...]] = {
         (0.713, 0.205, 0.082),
     ),
 }
-"""Shares of the grades at L1/L2 to L5/S1; those of the sided conditions pooled over both sides."""
+"""Shares of the grades at L1/L2 to L5/S1; those of conditions with sides are pooled over both sides."""
 
 _SAME_SIDE = {
     (_CANAL, _CANAL): (1.0, 0.60, 0.41, 0.21, 0.22),
@@ -56,7 +56,7 @@ _SAME_SIDE = {
     (_FORAMEN, _RECESS): (0.57, 0.40, 0.30, 0.27, 0.24),
     (_RECESS, _RECESS): (1.0, 0.62, 0.46, 0.38, 0.28),
 }
-"""Latent correlation of two conditions 0, 1, 2, 3, 4 levels apart; on one side where both have sides."""
+"""Latent correlation of two conditions 0, 1, 2, 3, 4 levels apart; on the same side where both have sides."""
 
 _OTHER_SIDE = {
     (_FORAMEN, _FORAMEN): (0.52, 0.40, 0.34, 0.29, 0.25),
@@ -87,25 +87,26 @@ def _root() -> NDArray[np.float64]:
     """Matrix whose product with white noise has the correlations, shape (25, 25)."""
     cells = LUMBAR_MRI.cells
     matrix = np.array([[correlation(a, b) for b in cells] for a in cells])
-    values, vectors = np.linalg.eigh(matrix)  # the averaged table is a hair off a correlation matrix
+    values, vectors = np.linalg.eigh(matrix)  # after averaging, the table is not quite a correlation matrix
     root = vectors * np.sqrt(np.maximum(values, 0))
     return root / np.linalg.norm(root, axis=1, keepdims=True)
 
 
 def draw_ranks(rng: np.random.Generator) -> dict[Cell, float]:
-    """Draw how each of the 25 cells of one patient ranks among all patients, 0 (best) to 1, by a Gaussian copula."""
+    """Draw the rank, 0 (best) to 1, of each of a patient's 25 cells among all patients, from a Gaussian copula."""
     latent = _root() @ rng.standard_normal(len(LUMBAR_MRI.cells))
     return dict(zip(LUMBAR_MRI.cells, ndtr(latent).tolist(), strict=True))
 
 
 BORDER = 0.06
-"""Severities this near to the border of two grades are not drawn, so that every truth is clear."""
+"""Severities this close to the border between two grades are not drawn, so that every truth is clear."""
 
 
 def severity_of_rank(rank: float, shares: Shares) -> float:
     """Return the continuous severity, 0 to 3, of a rank in a population with given shares of the three grades.
 
-    Within Moderate and Severe it grows evenly with the rank; Normal/Mild is mostly normal, so there as its square.
+    Within Moderate and Severe it grows linearly with the rank; within Normal/Mild, which is mostly normal, with its
+    square.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def severity_of_rank(rank: float, shares: Shares) -> float:
 
 
 def enriched(shares: Shares, shift: float) -> Shares:
-    """Return shares of the grades after all patients became worse by ``shift`` standard deviations.
+    """Return the shares of the grades after making all patients worse by ``shift`` standard deviations.
 
     Examples
     --------

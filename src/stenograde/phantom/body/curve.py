@@ -1,10 +1,10 @@
 """The curve of a spine, and the coordinates that follow it.
 
 Body frame: x to the patient's left, y to the back, z to the head, mm, origin at the centre of L3. Every
-point has spine coordinates (s, l, a): ``s`` is the way along the curve through the vertebral bodies, from
-the L5/S1 disc up; ``l`` the way to the left of it; ``a`` the way behind it, in the plane that stands upright
-on the curve. A plane of constant ``s`` is a plane of the body, and (l, a) are its rectangular coordinates in
-mm, so that an area there is a true area.
+point has spine coordinates (s, l, a): ``s`` is the way (arc length) along the curve through the vertebral
+bodies, upwards from the L5/S1 disc; ``l`` the distance to the left of the curve; ``a`` the distance behind it, in the
+plane perpendicular to the curve. A plane of constant ``s`` is a plane of the body, and (l, a) are rectangular
+coordinates in it, in mm, so that an area there is a true area.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ STEP_MM = 0.25
 """Distance between the entries of tables along the curve, mm."""
 
 _SOFT_MM = 5.0
-"""Tilts run straight from one vertebra to the next but for this smoothing, so that no place bends more than
-it must: planes across the curve meet where its radius ends, mm."""
+"""Smoothing of the tilts, mm. Otherwise they are linear from one vertebra to the next, so that the curve bends
+no more than necessary: planes across it intersect at its centre of curvature."""
 
 _SLIP_MM = 3.0
-"""Half the way over which a slip goes from one vertebra to the next, mm: about half a disc."""
+"""Half the distance over which a slip passes from one vertebra to the next, mm: about half a disc."""
 
 _STEPS, _STRIDE_MM = 6, 2.0
-"""Where there are slips: how often, and how far at most each time (mm), the search for a point's way goes on."""
+"""Number and greatest length (mm) of the steps in the search for a point's way where there are slips."""
 
 _GRID_MM = 1.5
 _GRID_Y_MM = (-170.0, 140.0)
@@ -47,15 +47,15 @@ class SpineCurve:
     Parameters
     ----------
     way_mm : ndarray of shape (n,)
-        Ways along the curve at which the tilt is given, growing, mm.
+        Ways along the curve at which the tilt is given, increasing, mm.
     tilt_rad : ndarray of shape (n,)
-        Angle of the curve (to the head) against z, positive to the back.
+        Angle of the curve (towards the head) to z, positive towards the back.
     origin_way_mm : float
-        Way that lies at the origin of the body frame.
+        Way at the origin of the body frame.
     sway_mm : tuple of float
         Amplitude (mm), wave length (mm) and phase (rad) of the lateral sway.
     slips : tuple of pairs of float
-        Way and length (mm) of each step forward that the spine above takes on what is below: spondylolisthesis.
+        Way and length (mm) of each forward step of the spine above over the spine below: spondylolisthesis.
     """
 
     way_mm: Array
@@ -71,7 +71,7 @@ class SpineCurve:
 
     @cached_property
     def table_way_mm(self) -> Array:
-        """Ways of the table's entries, every :data:`STEP_MM`."""
+        """Ways of the table entries, every :data:`STEP_MM`."""
         return np.arange(self.way_mm[0], self.way_mm[-1] + STEP_MM / 2, STEP_MM)
 
     @cached_property
@@ -81,7 +81,7 @@ class SpineCurve:
 
     @cached_property
     def bend_per_mm(self) -> Array:
-        """Curvature at the table's entries, 1/mm; positive in lordosis."""
+        """Curvature at the table entries, 1/mm; positive in lordosis."""
         return np.gradient(self._tilt, STEP_MM)
 
     @cached_property
@@ -101,7 +101,7 @@ class SpineCurve:
         points = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1).reshape(-1, 2)
         ways = self.table_way_mm[cKDTree(self._line).query(points)[1]]
         steps, stride = (_STEPS, _STRIDE_MM) if self.slips else (1, 2 * STEP_MM)
-        for _ in range(steps):  # Newton's, to the plane that a point lies in
+        for _ in range(steps):  # Newton steps to the plane that contains the point
             tilt, bend, *line = (
                 np.interp(ways, self.table_way_mm, table)
                 for table in (self._tilt, self.bend_per_mm, *self._line.T)
@@ -113,7 +113,7 @@ class SpineCurve:
         return ways.reshape(len(y), len(z)).astype(np.float32)
 
     def sway(self, way_mm: Array) -> Array:
-        """Return the x of the curve at given ways, mm."""
+        """Return x of the curve at given ways, mm."""
         amplitude, length, phase = self.sway_mm
         return amplitude * np.sin(2 * np.pi * np.asarray(way_mm) / length + phase)
 
@@ -123,7 +123,7 @@ class SpineCurve:
         Parameters
         ----------
         sla : ndarray of shape (n, 3)
-            Way along, to the left and behind, mm.
+            Way along the curve, distance to the left and behind, mm.
 
         Returns
         -------
@@ -147,7 +147,7 @@ class SpineCurve:
         Returns
         -------
         s, l, a : ndarray of shape (n,), float32
-            Way along, to the left and behind, mm; beyond the ends the way stays at the end.
+            Way along the curve, distance to the left and behind, mm; beyond the ends, the way of that end.
         """
         y, z = xyz[1], xyz[2]
         at = np.stack([(y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM])

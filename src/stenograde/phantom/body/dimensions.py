@@ -1,4 +1,4 @@
-"""Tables of a spine's dimensions along its curve: column and canal as they are, then what stenosis does to them."""
+"""Tables of a spine's dimensions along its curve: healthy column and canal, then the effect of stenosis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Narrowed:
-    """What stenosis leaves open: mm² of sac, mm of recess, soft tissue of foramina."""
+    """Sizes that stenosis leaves open: sac (mm²), recess (mm), soft tissue of foramina."""
 
     area: dict[Level, float]
     recess: dict[tuple[Level, Side], float]
@@ -122,15 +122,15 @@ def _column(s: Array, layout: Layout) -> tuple[Array, Array]:
 
 
 _DISC_FAT_MM = (1.6, 2.3)
-"""From the disc to the sac, L1/L2 to L4/L5 and L5/S1: the longitudinal ligament and little fat, by eye, mm."""
+"""Distance from disc to sac at L1/L2 to L4/L5, and at L5/S1: longitudinal ligament and a little fat, by eye, mm."""
 
 
 SIDE_FAT_MM = 0.35
-"""From the sac to the ligaments around it at a disc above L5/S1, by eye, mm."""
+"""Distance from the sac to the ligaments around it, at a disc above L5/S1, by eye, mm."""
 
 
 def _canal(out: Array, s: Array, layout: Layout) -> None:
-    """Fill in the canal as it is without stenosis."""
+    """Fill in the canal without stenosis."""
     size = layout.size
     names = [segment.name for segment in SEGMENTS]
     at = {name: layout.centre[names.index(name)] for name in names}
@@ -182,7 +182,7 @@ def _canal(out: Array, s: Array, layout: Layout) -> None:
 
 
 def _narrow(out: Array, s: Array, disc: float, area: float, share_front: float) -> None:
-    """Shrink the sac at a disc until its area there is the given one; the area is π · depth · width."""
+    """Shrink the sac at a disc to the given area there; the area is π · depth · width."""
     here = round((disc - float(s[0])) / STEP_MM)
     depth, width = out[Row.SAC_DEPTH, here], out[Row.SAC_WIDTH, here]
     ratio = area / (np.pi * depth * width)

@@ -1,4 +1,4 @@
-"""Draws a spine whose 25 cells have given severities."""
+"""Drawing of a spine whose 25 cells have given severities."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_anatomy(
     ----------
     rng : numpy.random.Generator
     severities : mapping
-        Of each cell, 0 to 3.
+        Continuous severity of each cell, 0 to 3.
     population : Population
     """
     size = float(np.clip(rng.normal(*population.size), 0.86, 1.14))
@@ -39,7 +39,7 @@ def draw_anatomy(
     height *= rng.normal(1.0, 0.015, len(SEGMENTS))
     disc = np.array([segment.disc_above_mm for segment in SEGMENTS]) * size
     disc *= rng.normal(1.0, 0.06, len(SEGMENTS)) * (1.08 - 0.35 * worn)
-    (apart,) = rng.spawn(1)  # the other draws do not depend on it
+    (apart,) = rng.spawn(1)  # a separate stream, so that the other draws do not depend on it
     transition = population.draw_transition(apart)
     disc[S1] *= _SACRALISED_DISC if transition is Transition.SACRALISED_L5 else 1
     if transition is Transition.LUMBARISED_S1:
@@ -72,7 +72,7 @@ def draw_anatomy(
 
 
 def _narrowed(rng: np.random.Generator, severities: Mapping[Cell, float], population: Population) -> Narrowed:
-    """Return the sizes that the severities of the cells come to."""
+    """Return the sizes that follow from the severities of the cells."""
     return Narrowed(
         area={
             cell.level: area_of(severities[cell], _open_area(rng, cell.level, population))
@@ -92,10 +92,10 @@ def _narrowed(rng: np.random.Generator, severities: Mapping[Cell, float], popula
 
 
 _SACRALISED_DISC = 0.35
-"""Height of the disc under a sacralised L5, share of what it would be, by eye."""
+"""Height of the disc under a sacralised L5, as a fraction of its normal height, by eye."""
 
 _LUMBARISED_DISC = 0.8
-"""Height of the disc under a lumbarised S1, share of that above it, by eye."""
+"""Height of the disc under a lumbarised S1, as a fraction of the disc above it, by eye."""
 
 _LEVEL_OF_DISC = {
     k - 1: LEVEL_BELOW[segment.name] for k, segment in enumerate(SEGMENTS) if segment.name in LEVEL_BELOW
@@ -103,7 +103,7 @@ _LEVEL_OF_DISC = {
 
 
 def _worn(rng: np.random.Generator, severities: Mapping[Cell, float]) -> Array:
-    """Wear of the disc above each vertebra, 0 to 1: the more, the worse its cells are on average."""
+    """Wear of the disc above each vertebra, 0 to 1: greater, the worse its cells are on average."""
     of_level = {
         level: float(np.mean([value for cell, value in severities.items() if cell.level is level]))
         for level in LUMBAR_MRI.levels
@@ -121,7 +121,7 @@ def _open_area(rng: np.random.Generator, level: Level, population: Population) -
 
 
 _SLIP_AT_L4_L5 = 0.7
-"""Share of slips at L4/L5, where degenerative ones are by far most common; the rest are at L5/S1."""
+"""Share of slips at L4/L5, by far the most common place of degenerative slips; the rest are at L5/S1."""
 
 
 def _curve(rng: np.random.Generator, centre: Array, disc: Array, population: Population) -> SpineCurve:

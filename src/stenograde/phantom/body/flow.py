@@ -1,4 +1,4 @@
-"""Voids where fluid flows: it leaves the slice, or loses its phase, between excitation and echo."""
+"""Flow voids: flowing fluid leaves the slice, or loses phase coherence, between excitation and echo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from stenograde.phantom.body.canvas import Canvas, Points
 from stenograde.phantom.body.scene import Scene
 
 _QUIET_MM = 110.0
-"""Way above the L5/S1 disc below which fluid hardly flows (by eye: about L2), mm."""
+"""Way below which fluid hardly flows (by eye: about L2), mm above the L5/S1 disc."""
 
 
 def paint_flow(scene: Scene, points: Points, canvas: Canvas, strength: float) -> None:
-    """Darken the fluid where it flows: the middle of the sac behind the cord's end and above, in patches.
+    """Darken the fluid, in patches, where it flows: the middle of the sac, behind and above the end of the cord.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def paint_flow(scene: Scene, points: Points, canvas: Canvas, strength: float) ->
     canvas : Canvas
         Painted in place, after the canal.
     strength : float
-        Share of the signal lost where flow is fastest.
+        Fraction of the signal lost where flow is fastest.
     """
     inside = np.flatnonzero(sac_distance(points) < 0)
     if not inside.size:

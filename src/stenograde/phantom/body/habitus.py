@@ -1,4 +1,4 @@
-"""How patients differ outside their spine: bowel, gas, visceral fat, muscle, vessels; drawn from the texture seed."""
+"""Differences between patients outside the spine: bowel, gas, fat, muscle, vessels; drawn from the texture seed."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Habitus:
-    """One patient's soft tissue; ranges are by eye, none is a measurement."""
+    """Soft tissue of one patient; all ranges are by eye, none is measured."""
 
     visceral_fat_mm: float
-    """From the bodies to the bowel."""
+    """Distance from the vertebral bodies to the bowel."""
     strands: float
-    """How much of the fat in front of the spine is strands, small vessels and nodes, -0.3 to 1.6."""
+    """Amount of strands, small vessels and nodes in the fat in front of the spine, -0.3 to 1.6."""
     crus_mm: float
     """Thickness of the crura of the diaphragm."""
     loop_mm: float
-    """Size of the bowel's loops."""
+    """Size of the bowel loops."""
     loop_stretch: tuple[float, float, float]
-    """How loops are squeezed along x, y and z."""
+    """Compression of the loops along x, y and z."""
     content: float
-    """How much of the belly is bowel with content rather than fat, -0.4 to 0.6."""
+    """Amount of the abdomen that is filled bowel rather than fat, -0.4 to 0.6."""
     content_signal: float
-    """Factor on the content's signal."""
+    """Factor on the signal of the bowel content."""
     wall: float
-    """How thick the bowel's walls are, 0 to 1."""
+    """Thickness of the bowel walls, 0 to 1."""
     gas: float
-    """Threshold above which loops hold gas: low is much."""
+    """Threshold above which loops contain gas: the lower, the more gas."""
     psoas: float
     """Factor on the radius of psoas."""
     streak_mm: float
     """Size of the fat streaks in muscle."""
     septa: float
-    """How dark the septa of the fat are, share of its signal."""
+    """Darkness of the septa in fat, as a fraction of its signal."""
     back_curve_mm: float
-    """Twice the radius of the back's roundness."""
+    """Twice the radius of curvature of the back."""
     furrow_mm: float
     """Depth of the furrow over the spinous processes."""
     vessels_mm: tuple[float, float, float, float]
-    """Aorta and vena cava: way to the left of the midline, then radius."""
+    """Aorta and vena cava: distance to the left of the midline, then radius."""
     uneven: float
-    """Standard deviation of the unevenness of all tissues at grains of 1 to 7 mm, share of the signal."""
+    """Standard deviation of the unevenness of all tissues, with grains of 1 to 7 mm, as a fraction of the signal."""
     marrow_fat: float
-    """Share of fat in the marrow."""
+    """Fat fraction of the marrow."""
     winding_mm: float
-    """How far the aorta winds to the side and to the front."""
+    """How far the aorta winds sideways and forwards."""
 
     @classmethod
     def draw(cls, seed: int) -> Habitus:

@@ -1,4 +1,4 @@
-"""Paints a patient at points, from the skin inwards; what is painted later covers what is there."""
+"""Painting of a phantom at points, from the skin inwards; later tissues cover earlier ones."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.soft_tissue import paint_soft_tissue
 
 _LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -32.0, 78.0
-"""How far from the curve the spine reaches, mm; beyond lies soft tissue only."""
+"""How far the spine extends from the curve, mm; beyond is soft tissue only."""
 
 _OVERLAP_MM = 6.0
-"""How far into the column the canal's surroundings are painted, to be covered by it, mm."""
+"""How far the surroundings of the canal are painted into the column, which then covers them, mm."""
 
 _SKIN_MM = 2.0
-"""How far behind the skin points are looked at, mm; beyond is air."""
+"""How far behind the skin points are painted, mm; beyond is air."""
 
 
 def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_void: float = 0.0) -> Canvas:
-    """Paint the whole patient at points.
+    """Paint the whole phantom at points.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_
     texture : float
         Factor on how strongly tissues are textured.
     flow_void : float
-        Share of its signal that fluid loses where it flows fastest.
+        Fraction of its signal that fluid loses where it flows fastest.
 
     Returns
     -------

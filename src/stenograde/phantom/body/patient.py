@@ -1,4 +1,4 @@
-"""A virtual patient: an anatomy at a place in the scanner, with the answers known."""
+"""The phantom: an anatomy at a position in the scanner, with known answers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from stenograde.phantom.body.stenosis import Foramen, severity_of_area, severity
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
 FORAMEN_LEFT_MM = 17.5
-"""How far beside the midline the middle of a foramen lies, mm."""
+"""Distance of the middle of a foramen from the midline, mm."""
 
 
 @dataclass(frozen=True)
 class LevelTruth:
-    """What is true of one level; points are LPS mm."""
+    """True points and measurements of one level; points are LPS mm."""
 
     level: Level
     disc_centre: Point
     canal_centre: Point
     """Centre of the dural sac at half the height of the disc."""
     foramen: Mapping[Side, Point]
-    """Middle between the pedicles above and below, at the patient's side."""
+    """Midpoint between the pedicles above and below, per side of the patient."""
     subarticular: Mapping[Side, Point]
     """Front corner of the canal beside the sac, at the height of the disc."""
     sac_ap_mm: float
@@ -39,14 +39,14 @@ class LevelTruth:
     sac_area_mm2: float
     """Area of the dural sac in the plane of the disc."""
     recess_height_mm: Mapping[Side, float]
-    """From the disc to the ligament in front of the facet joint, beside the sac."""
+    """Distance from the disc to the ligament in front of the facet joint, beside the sac."""
     foramina: Mapping[Side, Foramen]
-    """Fat around the root and the root's shape in the middle of the foramen."""
+    """Fat around the root and shape of the root in the middle of the foramen."""
     foraminal_area_mm2: Mapping[Side, float]
     """Area of the root and the fat around it in the sagittal plane through the middle of the foramen."""
 
     def severity(self, condition: Condition, side: Side | None = None) -> Severity:
-        """Severity of a condition, by the rules of :mod:`~stenograde.phantom.body.stenosis`."""
+        """Return the severity of a condition, by the rules of :mod:`~stenograde.phantom.body.stenosis`."""
         if condition is Condition.SPINAL_CANAL_STENOSIS or side is None:
             return severity_of_area(self.sac_area_mm2)
         if condition is Condition.SUBARTICULAR_STENOSIS:
@@ -56,14 +56,14 @@ class LevelTruth:
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A virtual patient with known answers.
+    """A simulated patient with known answers.
 
     Parameters
     ----------
     seed : int
     anatomy : Anatomy
     turn : ndarray of shape (3, 3)
-        Body frame to LPS; a mirrored patient's has determinant -1.
+        Rotation from the body frame to LPS; that of a mirrored phantom has determinant -1.
     offset_mm : ndarray of shape (3,)
         LPS position of the body frame's origin.
     """
@@ -78,18 +78,18 @@ class Phantom:
         return self.anatomy.curve.to_body(sla) @ self.turn.T + self.offset_mm
 
     def mirrored(self) -> Phantom:
-        """Return the same patient with left and right exchanged."""
+        """Return the same phantom with left and right exchanged."""
         mirror = np.array([-1.0, 1.0, 1.0])
         return Phantom(self.seed, self.anatomy, mirror[:, None] * self.turn, mirror * self.offset_mm)
 
     @cached_property
     def scene(self) -> Scene:
-        """The anatomy made ready for painting."""
+        """The anatomy prepared for painting."""
         return Scene(self.anatomy)
 
     @cached_property
     def levels(self) -> Mapping[Level, LevelTruth]:
-        """What is true at each level."""
+        """True points and measurements of each level."""
         return {level: self._truth(level) for level in LUMBAR_MRI.levels}
 
     @cached_property
@@ -102,7 +102,7 @@ class Phantom:
         }
 
     def point(self, cell: Cell) -> Point:
-        """Where a cell lies, LPS mm."""
+        """Return the point of a cell, LPS mm."""
         truth = self.levels[cell.level]
         if cell.side is None:
             return truth.canal_centre
@@ -110,7 +110,7 @@ class Phantom:
         return (truth.foramen if foraminal else truth.subarticular)[cell.side]
 
     def severity(self, cell: Cell) -> Severity:
-        """Severity of a cell."""
+        """Return the severity of a cell."""
         return self.levels[cell.level].severity(cell.condition, cell.side)
 
     def _point(self, way: float, left: float, behind: float) -> Point:
@@ -159,16 +159,16 @@ def make_patient(
     cells: Mapping[Cell, Severity] | None = None,
     population: Population | None = None,
 ) -> Phantom:
-    """Make a virtual patient.
+    """Make a phantom.
 
     Parameters
     ----------
     seed : int
-        The same seed gives the same patient.
+        The same seed gives the same phantom.
     cells : mapping, optional
         Severity of chosen cells; the others are drawn.
     population : Population, optional
-        What the patient is drawn from.
+        Population that the phantom is drawn from.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What virtual patients are drawn from: mean dimensions with their sources, and how they spread."""
+"""Population that phantoms are drawn from: mean dimensions with their sources, and their spread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Transition(StrEnum):
     """L5 is joined to the sacrum by broad transverse processes and a bridged, low disc (Castellvi et al., Spine
     1984;9:493, type III)."""
     LUMBARISED_S1 = "lumbarised_s1"
-    """S1 has a disc of its own below it (O'Driscoll et al., Skeletal Radiol 1996;25:225, type 4)."""
+    """S1 has its own disc below it (O'Driscoll et al., Skeletal Radiol 1996;25:225, type 4)."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Segment:
 
     name: str
     height_mm: float
-    """Height of the body in its middle."""
+    """Height of the middle of the body."""
     half_depth_mm: float
     half_width_mm: float
     disc_above_mm: float
-    """Height of the disc above, in its middle."""
+    """Height of the middle of the disc above."""
     tilt_deg: float
-    """Angle of the body's axis (to the head) behind that of S1's upper end plate."""
+    """Backward angle of the body's axis (towards the head) relative to that of the upper end plate of S1."""
     spinous_mm: float
-    """Length of the spinous process behind the canal's roof."""
+    """Length of the spinous process behind the roof of the canal."""
     pedicle_half_width_mm: float
 
 
@@ -66,31 +66,31 @@ SEGMENTS = (
 """The spine of the phantom, from below.
 
 Lumbar bodies and pedicles are rounded from Panjabi et al., Spine 1992;17:299 (bodies made about 10 % larger,
-as living adults on MR are). Tilts add up to a lordosis L1 to S1 near 48°, as in people who lie, half of it
+as living adults on MR are). Tilts add up to a lordosis L1 to S1 near 48°, as in people lying down, half of it
 below the middle of L5, so that the promontory shows (by eye); Vialle et al., J Bone Joint Surg Am 2005;87:260
-measured 60 ± 10° in people who stand. Disc heights, sacrum and thoracic rows are rounded to look right and
-are no data.
+measured 60 ± 10° in people standing. Disc heights, sacrum and thoracic rows are rounded to look right and
+are not data.
 """
 
 LEVEL_BELOW = {"L1": Level.L1_L2, "L2": Level.L2_L3, "L3": Level.L3_L4, "L4": Level.L4_L5, "L5": Level.L5_S1}
 """The graded level under each lumbar vertebra."""
 
 NAMES = tuple(segment.name for segment in SEGMENTS)
-"""Vertebrae from below."""
+"""Vertebrae, from below."""
 
 S1 = NAMES.index("S1")
-"""Place of the first sacral vertebra, whose disc above is L5/S1."""
+"""Index of the first sacral vertebra, whose disc above is L5/S1."""
 
 
 def disc_index(level: Level, names: tuple[str, ...] = NAMES) -> int:
-    """Return the place of the vertebra under a level's disc."""
+    """Return the index of the vertebra below the disc of a level."""
     upper = next(name for name, below in LEVEL_BELOW.items() if below is level)
     return names.index(upper) - 1
 
 
 @dataclass(frozen=True)
 class Population:
-    """How patients differ.
+    """Distributions that patients are drawn from.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Population:
     Lim et al., Medicine 2017;96:e9087 measured 152 ± 54 mm² at L4/L5 in people without stenosis.
     """
     severity_shares: Mapping[Condition, tuple[Shares, ...]] = field(default_factory=lambda: dict(RSNA_SHARES))
-    """Shares of the grades per condition at L1/L2 to L5/S1; those of RSNA 2024 unless said otherwise.
+    """Shares of the grades per condition at L1/L2 to L5/S1; those of RSNA 2024 by default.
 
     Which cells are stenosed together always follows RSNA 2024 (:mod:`~stenograde.phantom.body.cooccurrence`).
     """
@@ -119,16 +119,16 @@ class Population:
     slip_share: float = 0.04
     """Share of patients with degenerative spondylolisthesis at L4/L5 or L5/S1.
 
-    Kalichman et al., Spine 2009;34:199 found 14 % of adults on CT, of any kind and degree; of those, the ones that
-    a picture shows at a glance.
+    Kalichman et al., Spine 2009;34:199 found slips of any kind and degree in 14 % of adults on CT; this is the share
+    of those that are obvious in an image.
     """
     slip_mm: tuple[float, float] = (3.0, 8.0)
-    """Least and greatest slip, mm: Meyerding grade I (below a quarter of the end plate)."""
+    """Smallest and largest slip, mm: Meyerding grade I (below a quarter of the end plate)."""
     transitional_share: float = 0.0
-    """Share of patients with a transitional vertebra, of either kind alike; levels keep the names that they have when
+    """Share of patients with a transitional vertebra, both kinds equally often; levels keep the names they have when
     counted from above. 4 to 30 % in the literature (Konin and Walz, AJNR 2010;31:1778)."""
     back_fat_mm: tuple[float, float] = (10.0, 32.0)
-    """Least and greatest thickness of the subcutaneous fat of the back, mm."""
+    """Smallest and largest thickness of the subcutaneous fat of the back, mm."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.slip_share <= 1 and 0 <= self.transitional_share <= 1) or self.sway_mm < 0:
@@ -151,7 +151,7 @@ class Population:
                     raise ValueError(msg)
 
     def worse(self, shift: float) -> Population:
-        """Return the population with every patient worse by ``shift`` standard deviations: more to learn from."""
+        """Return the population with every patient worse by ``shift`` standard deviations, for training."""
         shares = {
             condition: tuple(enriched(one, shift) for one in rows)
             for condition, rows in self.severity_shares.items()

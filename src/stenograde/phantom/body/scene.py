@@ -1,4 +1,4 @@
-"""An anatomy made ready for painting: look-up tables, textures, roots and the skin of the back."""
+"""An anatomy prepared for painting: look-up tables, textures, roots and the skin of the back."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Root:
     """One root of the cauda equina."""
 
     behind: float
-    """Place behind the sac's centre, share of its depth."""
+    """Position behind the centre of the sac, as a fraction of its depth."""
     across: float
-    """Place to the left of it, share of its width."""
+    """Position to the left of it, as a fraction of its width."""
     tight_behind: float
-    """Place behind where the sac is tight and its roots fill it."""
+    """Position behind the centre where the sac is tight and filled with roots."""
     tight_across: float
-    """Place to the left there."""
+    """Position to the left there."""
     radius_mm: float
     begin_mm: float
     """Way at which it leaves the cord."""
@@ -39,7 +39,7 @@ class Root:
 
 
 class Scene:
-    """An anatomy made ready for painting."""
+    """An anatomy prepared for painting."""
 
     def __init__(self, anatomy: Anatomy) -> None:
         self.anatomy = anatomy
@@ -52,26 +52,26 @@ class Scene:
         self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=5.0, size=128, linear=True)
         self.belly = Noise(seed, 5, 9.0, smooth=5.0, size=128, linear=True)
         self.of_body = anatomy.index_table(0.0)
-        """Vertebra whose body a table entry belongs to."""
+        """Vertebra of the body at each table entry."""
         self.of_pedicle = anatomy.index_table(0.3)
-        """Vertebra whose pedicle or upper articular process a table entry belongs to."""
+        """Vertebra of the pedicle or upper articular process at each table entry."""
         self.of_foramen = anatomy.index_table(-0.36)
-        """Vertebra whose root leaves through the foramen that a table entry belongs to."""
+        """Vertebra of the root that leaves through the foramen at each table entry."""
         self.of_arch = anatomy.index_table(-0.42)
-        """Vertebra whose lamina, spinous or lower articular process a table entry belongs to."""
+        """Vertebra of the lamina, spinous or lower articular process at each table entry."""
         self.foramina = _foramina(anatomy)
-        """Fat in front and behind, fat above and below (mm), depth of the root (share): shape (3, 2, n_vertebrae),
+        """Fat in front and behind, fat above and below (mm), depth of the root (fraction): shape (3, 2, n_vertebrae),
         left before right."""
         rng = np.random.default_rng(seed + 3)
         self.roots = _draw_roots(rng, anatomy)
 
     def per_vertebra(self, values: Array, owner: NDArray[np.int8]) -> Grid:
-        """Read a value per vertebra at points, float32."""
+        """Look up a value per vertebra at points, float32."""
         return values.astype(np.float32)[owner]
 
     @cached_property
     def back(self) -> tuple[Grid, Grid]:
-        """Height z and the y of the skin of the back there, both of shape (n,), mm."""
+        """Heights z, and y of the skin of the back there, both of shape (n,), mm."""
         anatomy, s = self.anatomy, self.anatomy.curve.table_way_mm
         deep = anatomy.tables[Row.ROOF] + np.interp(s, anatomy.centre_mm, anatomy.spinous_mm) + 5
         fat = anatomy.back_fat_mm * anatomy.tables[Row.TAPER]
@@ -83,7 +83,7 @@ class Scene:
         return z.astype(np.float32), smooth.astype(np.float32)
 
     def skin(self, xyz: Grid) -> Grid:
-        """Signed distance to the skin of the back at points in the body frame, shape (3, n), mm."""
+        """Return the signed distance to the skin of the back, mm, at points in the body frame, shape (3, n), mm."""
         x, y, z = xyz
         heights, backs = self.back
         place = np.clip((z - heights[0]) / _BACK_STEP_MM, 0, len(heights) - 1.001).astype(np.float32)
@@ -107,7 +107,7 @@ def _foramina(anatomy: Anatomy) -> Array:
 
 
 _ROOTS_PER_SIDE = {"L1": 1, "L2": 2, "L3": 2, "L4": 2, "L5": 2, "S1": 2, "S2": 2, "S3": 2, "S4": 1}
-"""Strands drawn for each nerve: a front and a back root, the thin ones left out."""
+"""Strands drawn for each nerve: an anterior and a posterior root, without the thin ones."""
 
 _GOLDEN_ANGLE = 2.39996
 

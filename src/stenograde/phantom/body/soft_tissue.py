@@ -1,4 +1,4 @@
-"""Skin, fat, muscle, vessels and belly."""
+"""Skin, fat, muscle, vessels and abdomen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SEPTA_MM = 45.0
 
 
 def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
-    """Paint what lies around the spine; the body first, the air behind it last.
+    """Paint the surroundings of the spine: the body first, the air behind it last.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
 
 
 def _septa(scene: Scene, points: Points, skin: Grid) -> Grid:
-    """Factor on the signal of fat: thin dark sheets, which under the skin lie along it."""
+    """Factor on the signal of fat: thin dark sheets, parallel to the skin where they are near it."""
     out = 1 + np.float32(0.02) * scene.medium.at(*points.xyz)
     near = np.flatnonzero(skin > -_SEPTA_MM)
     x, _, z = points.xyz[:, near]

@@ -1,4 +1,4 @@
-"""Stenosis as geometry: what a continuous severity does to sac, foramen and recess, and which grade that is.
+"""Stenosis as geometry: the effect of a continuous severity on sac, foramen and recess, and the resulting grade.
 
 A severity runs from 0 to 3: Normal/Mild up to 1, Moderate up to 2, Severe up to 3. It is turned into lengths here,
 and the grade of a cell is read off the lengths, not off the severity.
@@ -37,14 +37,14 @@ CLOSED_RECESS_MM = 2.0
 """Height of the lateral recess below which it is severely stenosed, mm; see :data:`NARROW_RECESS_MM`."""
 
 FAT_SEEN_MM = 0.5
-"""Fat beside a root that a picture can show, mm: most of a pixel, ours.
+"""Fat beside a root that is visible in an image, mm: most of a pixel; our choice.
 
 Lee et al., AJR 2010;194:1095 grade a foramen 1 (mild) where fat is lost in two opposite directions, 2 (moderate) where
 it is lost in all four, 3 (severe) where the root is collapsed or deformed.
 """
 
 COLLAPSED_ROOT = 0.9
-"""Depth of a root, share of what it is when free, below which it counts as collapsed; ours."""
+"""Depth of a root, as a fraction of its uncompressed depth, below which it counts as collapsed; our choice."""
 
 OPEN_FORAMEN_MM = (4.5, 9.5)
 """Half depth and half height of a foramen without stenosis, mm.
@@ -55,7 +55,7 @@ above, 40 to 160 mm² in area.
 
 
 def severity_of_area(area_mm2: float) -> Severity:
-    """Return the severity of canal stenosis that an area of the dural sac stands for.
+    """Return the severity of canal stenosis for an area of the dural sac.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ def severity_of_area(area_mm2: float) -> Severity:
 
 
 def severity_of_recess(height_mm: float) -> Severity:
-    """Return the severity of subarticular stenosis that a height of the lateral recess stands for.
+    """Return the severity of subarticular stenosis for a height of the lateral recess.
 
     Parameters
     ----------
     height_mm : float
-        From the disc to the ligament in front of the facet joint, beside the sac, mm.
+        Distance from the disc to the ligament in front of the facet joint, beside the sac, mm.
 
     Examples
     --------
@@ -101,15 +101,15 @@ class Foramen:
     """The soft tissue of one neural foramen in the sagittal plane through its middle."""
 
     fat_across_mm: float
-    """Fat in front of and behind the root, each."""
+    """Thickness of the fat in front of the root, and of that behind it."""
     fat_along_mm: float
-    """Fat above and below the root, each."""
+    """Thickness of the fat above the root, and of that below it."""
     root_share: float
-    """Depth of the root, share of what it is when free."""
+    """Depth of the root, as a fraction of its uncompressed depth."""
 
     @property
     def severity(self) -> Severity:
-        """Severity by the four directions of the fat and the shape of the root (:data:`FAT_SEEN_MM`).
+        """Severity from the fat in four directions and the shape of the root (:data:`FAT_SEEN_MM`).
 
         Examples
         --------
@@ -122,9 +122,9 @@ class Foramen:
         return Severity.MODERATE if lost else Severity.NORMAL_MILD
 
     def area_mm2(self, half_depth_mm: float, half_height_mm: float) -> float:
-        """Return the area of root and fat around it, mm², for a free root of a given half depth and height.
+        """Return the area of the root and the fat around it, mm², given the half depth and height of a free root.
 
-        Where fat is plenty, bone bounds it (:data:`OPEN_FORAMEN_MM`).
+        Where fat is plentiful, bone limits it (:data:`OPEN_FORAMEN_MM`).
         """
         depth = min(half_depth_mm * self.root_share + self.fat_across_mm, OPEN_FORAMEN_MM[0])
         return pi * depth * min(half_height_mm + self.fat_along_mm, OPEN_FORAMEN_MM[1])
@@ -138,7 +138,7 @@ def area_of(severity: float, open_mm2: float) -> float:
     severity : float
         0 to 3.
     open_mm2 : float
-        Area of the sac were there no stenosis, mm².
+        Area of the sac without stenosis, mm².
 
     Examples
     --------
@@ -161,7 +161,7 @@ def recess_of(severity: float) -> float:
 
 
 def foramen_of(severity: float) -> Foramen:
-    """Return the soft tissue of a foramen for a severity: fat goes in front and behind first, then above and below.
+    """Return the soft tissue of a foramen for a severity: fat is lost first in front and behind, then above and below.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tissues and the signal that a spin echo gives them at 1.5 and 3 T."""
+"""Tissues and their spin echo signals at 1.5 and 3 T."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stenograde.phantom.body.curve import Grid
 
 
 class Tissue(IntEnum):
-    """What a point of the phantom is made of."""
+    """Tissue at a point of the phantom."""
 
     AIR = 0
     FAT = auto()
@@ -57,8 +57,8 @@ Muscle and cord follow Stanisz et al., Magn Reson Med 2005;54:507 (muscle T1 100
 fat Gold et al., AJR 2004;183:343 (T1 288 and 371 ms), marrow of the lumbar bodies de Bazelaire et al.,
 Radiology 2004;230:652 (T1 549 and 586 ms); the T1 of fluid does not change with the field (Rooney et al., Magn
 Reson Med 2007;57:308). Fat's T2, and marrow's with it, is longer, as in fast spin echo (Henkelman et al., J Magn
-Reson Imaging 1992;2:533). The rest is set so that the contrast resembles clinical pictures and is no
-measurement; from 1.5 to 3 T its T1 grows by about a fifth and its T2 shrinks by about a tenth, as in those four.
+Reson Imaging 1992;2:533). The rest is not measured but set so that the contrast resembles clinical
+images; from 1.5 to 3 T its T1 grows by about a fifth and its T2 shrinks by about a tenth, as in those four.
 """
 
 FAT_SHARE = {
@@ -68,13 +68,13 @@ FAT_SHARE = {
     Tissue.SKIN: 0.2,
     Tissue.MUSCLE: 0.03,
 }
-"""Share of a tissue's protons that are fat's: STIR nulls it and chemical shift moves it.
+"""Share of a tissue's protons that belong to fat: STIR nulls them and chemical shift displaces them.
 
 Lumbar marrow holds 30 to 50 % fat, more with age (Kugel et al., J Magn Reson Imaging 2001;13:263).
 """
 
 _WATER_MS = {Tissue.MARROW: (900.0, 50.0), Tissue.SACRAL_MARROW: (880.0, 50.0)}
-"""T1 and T2 of the water in a tissue that holds much fat, ms, by eye, so that STIR leaves marrow dark grey."""
+"""T1 and T2 of the water in a fatty tissue, ms, by eye, so that STIR leaves marrow dark grey."""
 
 FIELDS_T = (1.5, 3.0)
 """Field strengths for which relaxation times are known."""
@@ -103,7 +103,7 @@ class SpinEcho:
     Raises
     ------
     ValueError
-        If a time is not above zero, the field is none of :data:`FIELDS_T`, or TI is not below TR.
+        If a time is not above zero, the field is not one of :data:`FIELDS_T`, or TI is not below TR.
     """
 
     repetition_ms: float
@@ -132,8 +132,8 @@ class SpinEcho:
         """Return the signal of each tissue, shape (n_tissues,).
 
         PD (1 - exp(-TR/T1)) exp(-TE/T2), and with an inversion PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)| exp(-TE/T2)
-        (Bernstein et al., Handbook of MRI Pulse Sequences, 2004, sections 14.2 and 16.1). Of a tissue that holds
-        much fat the parts recover apart under an inversion.
+        (Bernstein et al., Handbook of MRI Pulse Sequences, 2004, sections 14.2 and 16.1). After an
+        inversion, water and fat of a fatty tissue recover separately.
 
         Examples
         --------
@@ -158,7 +158,7 @@ class SpinEcho:
         return np.asarray(signal, dtype=np.float32)
 
     def _grown(self, t1_ms: Grid) -> Grid:
-        """Magnetisation along the field when the pulse of 90° comes, share of all."""
+        """Longitudinal magnetisation at the 90° pulse, as a fraction of its equilibrium."""
         left = np.exp(-self.repetition_ms / t1_ms)
         if self.inversion_ms is None:
             return np.asarray(1 - left)
@@ -166,13 +166,13 @@ class SpinEcho:
 
 
 def with_marrow_fat(signals: Grid, share: float) -> Grid:
-    """Return signals for marrow that holds more or less fat than the table's, the rest being like muscle.
+    """Return signals for marrow with another fat fraction than in the table, the remainder being like muscle.
 
     Parameters
     ----------
     signals : ndarray of shape (n_tissues,)
     share : float
-        Share of fat; :data:`FAT_SHARE` holds the table's.
+        Fat fraction of the marrow; the table's is in :data:`FAT_SHARE`.
     """
     out = signals.copy()
     for tissue in (Tissue.MARROW, Tissue.SACRAL_MARROW):

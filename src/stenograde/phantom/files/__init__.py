@@ -1,1 +1,1 @@
-"""Simulated studies as real DICOM files and tables; whole cohorts."""
+"""Phantoms as real DICOM files and tables; whole cohorts."""

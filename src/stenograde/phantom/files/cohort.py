@@ -1,4 +1,4 @@
-"""Writes a cohort of virtual patients in the folder layout of RSNA 2024, with its three tables."""
+"""Writing of a cohort of phantoms in the folder layout of RSNA 2024, with its three tables."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _ROLE_OF = {
 """The series in which RSNA 2024 marks each condition."""
 
 _NUMBERS = 8
-"""Numbers drawn for each patient: one study and at most seven series."""
+"""Random numbers per patient: one for the study, and at most seven for series."""
 
 
 @dataclass(frozen=True, eq=False)
 class WrittenStudy:
-    """One study on disk and the patient it shows."""
+    """One study on disk and the phantom it shows."""
 
     ids: StudyIds
     folder: Path
@@ -48,7 +48,7 @@ class Cohort:
     Parameters
     ----------
     root : Path
-        Holds ``train_images`` and the tables.
+        Folder with ``train_images`` and the tables.
     studies : tuple of WrittenStudy
     """
 
@@ -58,16 +58,16 @@ class Cohort:
 
 @dataclass(frozen=True)
 class CohortConfig:
-    """How the patients of a cohort differ and are imaged."""
+    """Population and imaging of a cohort."""
 
     population: Population = field(default_factory=Population)
     mix: ProtocolMix | None = None
-    """Without it, every patient is imaged by the default protocol."""
+    """Mix of protocols; without it, every patient is imaged by the default protocol."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What one process needs to write one patient."""
+    """Everything that one process needs to write one patient."""
 
     folder: Path
     seed: int
@@ -90,12 +90,12 @@ def write_cohort(
     options: FileOptions | None = None,
     workers: int = 1,
 ) -> Cohort:
-    """Write virtual patients as DICOM studies with labels and points; the same seed gives the same bytes.
+    """Write phantoms as DICOM studies with labels and points; the same seed gives the same bytes.
 
     Parameters
     ----------
     out : Path
-        Gets ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv``,
+        Receives ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv``,
         ``train_series_descriptions.csv``, and ``truth.csv`` (:mod:`~stenograde.phantom.files.truth_table`).
     patients : int
         Number of patients.
@@ -104,12 +104,12 @@ def write_cohort(
     progress : callable, optional
         Called with the number of patients written so far.
     cells : mapping, optional
-        Severity of chosen cells of every patient; the others are drawn.
+        Severity of chosen cells, the same for every patient; the others are drawn.
     population, protocol, options : optional
-        What is drawn, how it is acquired, how it is written. Of a mix each patient gets a protocol of its own.
+        Population drawn from, protocol of acquisition, options of the files. A mix gives each patient its own protocol.
     workers : int
-        Processes that write patients; the bytes do not depend on it. With more than one, a script that calls this
-        must keep its own work under ``if __name__ == "__main__"``.
+        Number of processes that write patients; the bytes do not depend on it. With more than one, a script that
+        calls this must keep its own work under ``if __name__ == "__main__"``.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def write_cohort(
 def _write_patient(job: _Job) -> WrittenStudy:
     phantom = make_patient(job.seed, cells=job.cells, population=job.population)
     study = write_study(job.folder, phantom, ids=job.ids, protocol=job.protocol, options=job.options)
-    return replace(study, phantom=replace(phantom))  # without the textures made for painting
+    return replace(study, phantom=replace(phantom))  # drops the textures made for painting
 
 
 def write_study(
@@ -167,16 +167,16 @@ def write_study(
     protocol: Protocol | None = None,
     options: FileOptions | None = None,
 ) -> WrittenStudy:
-    """Render one patient and write the study's series as ``folder/<series>/<n>.dcm``.
+    """Render one phantom and write the series of its study as ``folder/<series>/<n>.dcm``.
 
     Parameters
     ----------
     folder : Path
     phantom : Phantom
     ids : StudyIds
-        Numbers of the study and of at least as many series as it has.
+        Numbers of the study and of its series, or of more series than it has.
     protocol, options : optional
-        How it is acquired, how it is written.
+        Protocol of acquisition, options of the files.
     """
     protocol, options = protocol or Protocol(), options or FileOptions()
     plans = plan_study(phantom, protocol)
@@ -214,7 +214,7 @@ def _write_tables(cohort: Cohort) -> None:
 
 
 def _points(study: WrittenStudy) -> list[list[object]]:
-    """Rows of the table of points: of each cell that a series of the study shows, in the slice nearest to it."""
+    """Rows of the table of points: one for each cell shown by a series of the study, in the slice nearest to it."""
     rows: list[list[object]] = []
     for cell in LUMBAR_MRI.cells:
         point = np.array(study.phantom.point(cell))

@@ -1,4 +1,4 @@
-"""Writes the slices of a virtual patient as DICOM files (MR Image Storage), the same bytes every time."""
+"""Writing of the slices of a phantom as DICOM files (MR Image Storage), with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _BY_PYDICOM = (Codec.RLE, Codec.JPEG_LS, Codec.JPEG_2000)
 
 
 class SliceOrder(StrEnum):
-    """How instances are numbered."""
+    """Order in which instances are numbered."""
 
     PLANNED = "planned"
     """Sagittal slices from the patient's right, axial ones from the head."""
@@ -107,19 +107,19 @@ class SliceOrder(StrEnum):
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How files are written."""
+    """Options of the files."""
 
     codec: Codec = Codec.EXPLICIT
     """Transfer syntax."""
     habit: Habit = Habit.PLAIN
     order: SliceOrder = SliceOrder.PLANNED
     shuffled_names: bool = False
-    """Name files by a hash, so that their order says nothing, not by InstanceNumber."""
+    """Whether files are named by a hash, so that their order means nothing, instead of by InstanceNumber."""
     stripped: bool = False
-    """Leave the headers as RSNA 2024 has them: no modality, maker or timing, and Enhanced MR as SOP class."""
+    """Whether headers are as in RSNA 2024: no modality, manufacturer or timing, and Enhanced MR as SOP class."""
 
     def instance_number(self, place: int, n_slices: int) -> int:
-        """InstanceNumber of a slice by its place in the plan, from 1."""
+        """Return the InstanceNumber, from 1, of a slice given its index in the plan."""
         return place + 1 if self.order is SliceOrder.PLANNED else n_slices - place
 
 
@@ -137,11 +137,11 @@ class StudyIds:
         return f"{PYDICOM_ROOT_UID}{digest}.{self.study}"
 
     def series_uid(self, number: int) -> str:
-        """SeriesInstanceUID of a series, by its place."""
+        """Return the SeriesInstanceUID of a series given its index."""
         return f"{self.study_uid}.{self.series[number]}"
 
     def instance_uid(self, number: int, instance: int) -> str:
-        """SOPInstanceUID of an instance numbered from 1.
+        """Return the SOPInstanceUID of an instance, numbered from 1.
 
         Raises
         ------
@@ -169,12 +169,12 @@ def write_series(
     Parameters
     ----------
     folder : Path
-        Made when absent.
+        Created if absent.
     plan : SeriesPlan
     pixels : ndarray of shape (slices, rows, columns), uint16
     ids : StudyIds
     number : int
-        Place of the series in ``ids``.
+        Index of the series in ``ids``.
     options : FileOptions
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def write_series(
 
 
 def _header(plan: SeriesPlan, ids: StudyIds, number: int, instance: int) -> Dataset:
-    """All attributes of an MR image but its place and pixels (PS3.3 A.4 and C.8.3.1)."""
+    """All attributes of an MR image except position and pixels (PS3.3 A.4 and C.8.3.1)."""
     echo = plan.echo
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"

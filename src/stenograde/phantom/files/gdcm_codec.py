@@ -1,4 +1,4 @@
-"""JPEG lossless, which pydicom cannot encode, by gdcm."""
+"""JPEG lossless encoding by gdcm; pydicom cannot encode it."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _KEPT = (
     "PixelRepresentation",
     "PixelData",
 )
-"""What gdcm gets to see: it would change the SOP class of a picture whose values are rescaled."""
+"""Attributes that gdcm receives; given more, it would change the SOP class of an image with rescaled values."""
 
 
 def jpeg_lossless(ds: Dataset, path: Path) -> bytes:
-    """Return a picture's pixel data as JPEG lossless, process 14, selection value 1 (PS3.5 A.4.1), encapsulated.
+    """Return the pixel data of an image as JPEG lossless, process 14, selection value 1 (PS3.5 A.4.1), encapsulated.
 
     Parameters
     ----------
     ds : Dataset
         Uncompressed, little endian.
     path : Path
-        File that may be written meanwhile.
+        Temporary file to use.
 
     Raises
     ------
     MissingDependencyError
         If gdcm is not installed.
     OSError
-        If gdcm cannot read, code or write the picture.
+        If gdcm cannot read, encode or write the image.
     """
     bare = Dataset()
     for keyword in _KEPT:

@@ -12,11 +12,11 @@ from stenograde.terms import Role
 
 
 class Habit(StrEnum):
-    """Whose way of filling in headers the files follow."""
+    """Vendor whose habits of filling in headers the files follow."""
 
     PLAIN = "plain"
     SIEMENS = "siemens"
-    """Sequence names, lower-case descriptions, image type M and ND."""
+    """Sequence names, lower-case descriptions, image types M and ND."""
     GE = "ge"
     """Signed pixels of 16 bits, short descriptions."""
     PHILIPS = "philips"
@@ -24,19 +24,19 @@ class Habit(StrEnum):
 
 
 def weighting(plan: SeriesPlan) -> str:
-    """Return T1, T2 or STIR, as a series description says it."""
+    """Return T1, T2 or STIR, as in a series description."""
     if plan.role is Role.SAGITTAL_T1:
         return "T1"
     return "STIR" if plan.echo.inversion_ms else "T2"
 
 
 def apply_habit(ds: Dataset, plan: SeriesPlan, habit: Habit) -> None:
-    """Change a plain header in place, as one vendor's scanners would have it; the maker stays the phantom.
+    """Change a plain header in place to what a vendor's scanners write; Manufacturer still names the phantom.
 
     Parameters
     ----------
     ds : Dataset
-        With pixels.
+        Data set with pixels.
     plan : SeriesPlan
     habit : Habit
     """

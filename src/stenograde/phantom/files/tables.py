@@ -1,4 +1,4 @@
-"""What every cohort of virtual patients needs: a seed for each patient, and tables as CSV."""
+"""Common needs of all cohorts of phantoms: a seed for each patient, and tables as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def patient_seed(seed: int, number: int) -> int:
 
 
 def write_table(path: Path, head: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a table as CSV, with the line ends of Unix on every machine."""
+    """Write a table as CSV, with Unix line ends on every machine."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)

@@ -1,4 +1,4 @@
-"""The continuous truth of virtual patients as a table, for regression, measurements and reader noise."""
+"""The continuous truth of phantoms as a table, for regression, measurements and reader noise."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TRUTH_HEAD = (
     ),
     "transition",
 )
-"""Columns of ``truth.csv``: centres of disc and dural sac in LPS mm, then what stenosis left open, then the patient's
-transitional vertebra."""
+"""Columns of ``truth.csv``: centres of disc and dural sac in LPS mm, then the sizes that stenosis leaves open, then the
+patient's transitional vertebra."""
 
 
 def truth_rows(study: int, phantom: Phantom) -> list[list[object]]:
-    """Return one row per level of a patient, in the columns of :data:`TRUTH_HEAD`."""
+    """Return one row per level of a phantom, in the columns of :data:`TRUTH_HEAD`."""
     return [
         [study, level.value, *_values(truth), phantom.anatomy.transition.value]
         for level, truth in phantom.levels.items()

@@ -1,7 +1,7 @@
-"""One virtual neck: where its vertebrae lie, their dimensions, and its foramina.
+"""The anatomy of one neck phantom: position and dimensions of its vertebrae, and its foramina.
 
-Body frame: x to the patient's left, y to the back, z to the head, mm, origin in the disc C4/C5. Each vertebra has a
-frame of its own, (l, a, h): to the left, behind and above the middle of its body, tilted in the sagittal plane.
+Body frame: x to the patient's left, y to the back, z to the head, mm, origin in the disc C4/C5. Each vertebra has its
+own frame, (l, a, h): to the left, behind and above the middle of its body, tilted in the sagittal plane.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ LEFT_SIGN: Mapping[Side, float] = {Side.LEFT: 1.0, Side.RIGHT: -1.0}
 """Sign of x on each side."""
 
 PEDICLE_ABOVE = 0.17
-"""How far above the middle of a body its pedicles' middle lies, share of the body's height; by eye."""
+"""Height of the middle of the pedicles above that of the body, as a fraction of the body's height; by eye."""
 
 _BESIDE_MM, _BEHIND_MM = 4.0, 0.6
-"""From the body's greatest half width to a foramen's middle, and behind the body's half depth, mm; by eye."""
+"""Position of the middle of a foramen beyond the body's half width, and behind its half depth, mm; by eye."""
 
 _T1_SLOPE_DEG = (24.0, 6.0)
-"""Mean and standard deviation of how far T1 leans forwards degrees; rounded, by eye."""
+"""Mean and standard deviation of the forward tilt of T1, degrees; rounded, by eye."""
 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A vertebra of a patient.
+    """A vertebra of a neck phantom.
 
     Parameters
     ----------
     size : Vertebra
-        Its own dimensions.
+        Dimensions of the vertebra.
     centre_mm : ndarray of shape (3,)
-        Middle of its body, body frame.
+        Middle of the vertebral body, in the body frame.
     tilt_rad : float
-        How far its axis (to the head) leans to the back.
+        Backward tilt of its axis (towards the head).
     """
 
     size: Vertebra
@@ -62,23 +62,23 @@ class Placed:
 
     @property
     def axes(self) -> Array:
-        """Left, behind and up in the body frame, as rows, shape (3, 3)."""
+        """Left, backward and upward axis in the body frame, as rows, shape (3, 3)."""
         cosine, sine = np.cos(self.tilt_rad), np.sin(self.tilt_rad)
         return np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
 
     def to_body(self, lah: Array) -> Array:
-        """Map points of the vertebra's frame, shape (n, 3), to the body frame."""
+        """Map points from the frame of the vertebra, shape (n, 3), to the body frame."""
         return np.asarray(lah) @ self.axes + self.centre_mm
 
     @property
     def pedicle_height_mm(self) -> float:
-        """How far above the body's middle the pedicles' middle lies."""
+        """Height of the middle of the pedicles above that of the body."""
         return PEDICLE_ABOVE * self.size.height_mm
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedForamen:
-    """A foramen of a patient.
+    """A foramen of a neck phantom.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class PlacedForamen:
     centre_mm : ndarray of shape (3,)
         Body frame.
     axes : ndarray of shape (3, 3)
-        Rows: u (from body to pillar), v (up) and the way out, in the body frame.
+        Rows: u (from body to pillar), v (up) and the outward direction, in the body frame.
     """
 
     shape: Foramen
@@ -109,11 +109,11 @@ class Anatomy:
     foramina: Mapping[Where, PlacedForamen]
     size: float
     shoulder_mm: float
-    """Height z of the tops of the shoulders."""
+    """Height z of the top of the shoulders."""
     girth: float
     """Factor on the soft tissue."""
     chin_up_deg: float
-    """How far the chin is raised."""
+    """Elevation of the chin."""
     texture_seed: int
 
     def vertebra(self, name: str) -> Placed:
@@ -122,13 +122,13 @@ class Anatomy:
 
 
 def draw_anatomy(rng: np.random.Generator, wear: Mapping[Where, Narrowed], population: Population) -> Anatomy:
-    """Draw a neck whose foramina are narrowed as given.
+    """Draw a neck with given narrowing of its foramina.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     wear : mapping
-        Of every foramen.
+        Narrowing of every foramen.
     population : Population
     """
     size = float(np.clip(rng.normal(*population.size), 0.84, 1.16))
@@ -159,10 +159,10 @@ def _wear_of_level(level: Level, wear: Mapping[Where, Narrowed]) -> float:
 
 
 _DISC_LOSS = 0.5
-"""Share of its height that the disc of a level loses whose foramina are as narrow as can be; by eye."""
+"""Fraction of its height that a disc loses at a level with maximally narrowed foramina; by eye."""
 
 _HEIGHT_LOSS = 0.25
-"""Share of its height that a foramen loses there; by eye."""
+"""Fraction of its height that a foramen loses there; by eye."""
 
 
 def _sizes(rng: np.random.Generator, size: float, worn: list[float]) -> list[Vertebra]:
@@ -190,7 +190,7 @@ def _placed(rng: np.random.Generator, sizes: list[Vertebra], population: Populat
     lordosis = float(np.clip(rng.normal(*population.lordosis_deg), -10, 35))
     at_t1 = -float(np.clip(rng.normal(*_T1_SLOPE_DEG), 10, 38))
     bends = np.array([0.10, 0.16, 0.18, 0.20, 0.22, 0.14])
-    # lordosis: from C7 upwards each vertebra leans further to the back
+    # lordosis: from C7 upwards each vertebra is tilted further backwards
     tilts = np.zeros(len(sizes))
     tilts[6], tilts[7] = at_t1, at_t1 - 2
     for number in range(5, -1, -1):
@@ -229,7 +229,7 @@ def _shape(
 
 
 def _place(level: Level, side: Side, shape: Foramen, pair: tuple[Placed, ...]) -> PlacedForamen:
-    """Put a foramen midway between the pedicles above and below, beside the bodies' hind corners."""
+    """Place a foramen midway between the pedicles above and below, beside the posterior corners of the bodies."""
     upper, lower = pair
     beside = (upper.size.half_width_mm + lower.size.half_width_mm) / 2 + _BESIDE_MM
     ends = [

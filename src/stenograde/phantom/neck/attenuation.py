@@ -1,4 +1,4 @@
-"""Linear attenuation of what a neck is made of, 1/mm, at 50 keV: about the mean energy of a 75 kV beam behind a neck.
+"""Linear attenuation of the tissues of a neck, 1/mm, at 50 keV: about the mean energy of a 75 kV beam behind a neck.
 
 Mass attenuation and density of cortical bone, muscle, fat, water and air are those of ICRU-44 tissues in Hubbell and
 Seltzer, NISTIR 5632 (1995), rounded. One energy stands for the spectrum: beam hardening is left out.
@@ -25,10 +25,10 @@ SPONGE: Final = 0.0410
 (Yoganandan et al., Bone 2006, 10.1016/j.bone.2006.01.160: 256 ± 48 mg/cm³)."""
 
 SKULL: Final = 0.0640
-"""Tables of cortical bone with diploe between."""
+"""Cortical tables with diploe between them."""
 
 TOOTH: Final = 0.1100
-"""Enamel and dentine, between; by eye."""
+"""Value between enamel and dentine; by eye."""
 
 LUNG: Final = 0.0060
 """0.2270 cm²/g at 0.26 g/cm³."""

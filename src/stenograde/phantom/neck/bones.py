@@ -1,4 +1,4 @@
-"""The bones of the neck, C1 to T2, as one field of signed distances; the foramina are cut last, with their spurs."""
+"""Bones of the neck, C1 to T2, as one signed distance field; the foramina are cut last, with their spurs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from stenograde.phantom.neck.shapes import capsule, cover, ellipsoid, slab
 from stenograde.phantom.neck.volume import Lattice
 
 CORTEX_MM = 1.0
-"""Thickness of cortical bone all over, mm; cervical end plates have 0.4 to 0.9 mm (Panjabi et al., Spine 2001;26:2478,
+"""Thickness of all cortical bone, mm; cervical end plates have 0.4 to 0.9 mm (Panjabi et al., Spine 2001;26:2478,
 10.1097/00007632-200111150-00016), pillars and laminae more."""
 
 FRAME_MM = (2.2, 3.8)
-"""How far bone reaches around a foramen behind and in front, mm: the uncinate process, the corner of the body above,
-the upper articular process and the pedicles' edges."""
+"""Extent of the bone behind and in front of a foramen, mm: the uncinate process, the corner of the body above,
+the upper articular process and the edges of the pedicles."""
 
 TUNNEL_MM = 6.5
-"""Length of that frame along the tunnel, mm: the 4 to 5 mm of a bony foramen (cited at FORAMEN_SLOPE_DEG) and the spurs
-that reach beyond it."""
+"""Length of that bone along the tunnel, mm: the 4 to 5 mm of a bony foramen (cited at FORAMEN_SLOPE_DEG) and the spurs
+that extend beyond it."""
 
 _CUT_MM = 18.0
 """Length over which the tunnel is kept free of other bone, mm."""
 
 _CLEFT_MM = 0.5
-"""Half height of the uncovertebral joint's cleft in the front wall, mm."""
+"""Half height of the cleft of the uncovertebral joint in the front wall, mm."""
 
 _FAR_MM = 9.0
 
@@ -52,13 +52,13 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class _Mould:
-    """A vertebra to be added to a field; every shape is made for both sides at once."""
+    """A vertebra to be added to a field; every shape is added on both sides at once."""
 
     field: Field
     placed: Placed
 
     def near(self, corners: list[tuple[float, float, float]], margin: float) -> tuple[Grid, ...]:
-        """Return the field, |l|, a and h around corners given in the vertebra's frame for the left side."""
+        """Return the field, |l|, a and h around corners given for the left side in the frame of the vertebra."""
         both = np.array([*corners, *((-left, a, h) for left, a, h in corners)])
         part, (x, y, z) = self.field.part(self.placed.to_body(both), margin)
         centre = self.placed.centre_mm.astype(np.float32)
@@ -69,7 +69,7 @@ class _Mould:
         return part, np.abs(x - centre[0]), behind, above
 
     def rod(self, *path: tuple[float, float, float], radius: float) -> None:
-        """Add rods with round ends along a path."""
+        """Add rods with rounded ends along a path."""
         for start, end in pairwise(path):
             part, left, behind, above = self.near([start, end], radius + 1.5)
             np.minimum(part, capsule((left, behind, above), (start, end), radius), out=part)
@@ -106,7 +106,7 @@ def _body(mould: _Mould) -> None:
     bottom = -half + dish - lip + bevel
     np.minimum(part, slab(side, above - top, bottom - above), out=part)
     if size.name[0] == "C" and size.name != "C2":
-        # uncinate process: a ridge along the side of the upper end plate, higher behind
+        # uncinate process: a ridge along the side of the upper end plate, higher at the back
         ridge = [
             (size.half_width_mm, -0.5 * size.half_depth_mm, half),
             (size.half_width_mm, size.half_depth_mm, half + 5),
@@ -145,7 +145,7 @@ def _arch(mould: _Mould, disc_above_mm: float) -> None:
 
 
 def _pillar(mould: _Mould, place: tuple[float, float], reach_up: float) -> None:
-    """Add the pillar between its two facets, which slope by 45° down to the back."""
+    """Add the pillar between its two facets, which slope backwards and down by 45°."""
     size = mould.placed.size
     low = -(size.height_mm + size.disc_below_mm) / 2
     top = 4.0 if size.name == "C2" else reach_up
@@ -211,7 +211,7 @@ def _dens_and_atlas(mould: _Mould) -> None:
 
 
 def cut_foramen(field: Field, foramen: PlacedForamen) -> None:
-    """Cut a foramen into a field: a free tunnel, framed by bone, that spurs narrow over the frame's length."""
+    """Cut a foramen into a field: a free tunnel, framed by bone and narrowed by spurs over the length of the frame."""
     shape, out = foramen.shape, foramen.axes[2]
     ends = foramen.centre_mm + np.array([[-_CUT_MM / 2], [_CUT_MM / 2]]) * out
     part, (x, y, z) = field.part(ends, max(shape.height_mm, shape.open_width_mm) / 2 + FRAME_MM[1] + 1)
@@ -228,7 +228,7 @@ def cut_foramen(field: Field, foramen: PlacedForamen) -> None:
 
 
 def bone_excess(field: Field, seed: int) -> Grid:
-    """Return by how much bone attenuates more than muscle, on the field's grid, 1/mm."""
+    """Return the excess attenuation of bone over muscle, on the grid of the field, 1/mm."""
     step = field.lattice.step_mm
     distance = field.distance.ravel()
     where = np.flatnonzero(distance < step / 2)
@@ -242,7 +242,7 @@ def bone_excess(field: Field, seed: int) -> Grid:
 
 
 def _texture(lattice: Lattice, where: NDArray[np.intp], seed: int) -> Grid:
-    """Trabeculae: smooth noise, mean 0, standard deviation 1."""
+    """Trabecular texture: smooth noise, mean 0, standard deviation 1."""
     step = np.float32(lattice.step_mm)
     x, y, z = (place.astype(np.float32) * step for place in np.unravel_index(where, lattice.shape))
     return Noise(seed, 0, 1.6, smooth=2.5, size=128).at(x, y, z)

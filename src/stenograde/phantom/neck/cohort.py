@@ -1,4 +1,4 @@
-"""Writes a cohort of virtual necks: radiographs as DICOM, and the regions and tables that recipe S2 takes."""
+"""Writing of a cohort of neck phantoms: radiographs as DICOM, with the regions and tables for recipe S2."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from stenograde.terms import CERVICAL_XRAY, Severity
 from stenograde.workers import in_processes
 
 IMAGES, REGIONS, MANIFEST, LABELS = "images", "regions", "foramina.csv", "labels.csv"
-"""What a cohort's folder holds."""
+"""Names within the folder of a cohort."""
 
 STENOSIS, NO_STENOSIS = "stenosis", "no_stenosis"
-"""Classes of a region: Moderate or Severe, and Normal/Mild. The document of S2 has these two and does not say where
+"""Classes of a region: Moderate or Severe, and Normal/Mild. The document of S2 has two classes and does not say where
 it draws the line."""
 
 MANIFEST_COLUMNS: Final = (
@@ -45,14 +45,14 @@ MANIFEST_COLUMNS: Final = (
     "row",
     "column",
 )
-"""One row per foramen and the film that shows it open; row and column are where its middle is on the film."""
+"""Columns, with one row per foramen and the film that shows it open; row and column locate its middle on the film."""
 
 _DIGITS = 3
 
 
 @dataclass(frozen=True)
 class RegionConfig:
-    """How the region around a foramen is cut, with the errors of whoever finds it.
+    """Crop around a foramen, with the errors of someone locating it.
 
     Raises
     ------
@@ -61,11 +61,11 @@ class RegionConfig:
     """
 
     edge_mm: float = 42.0
-    """Edge of the square at the spine: two and a half levels."""
+    """Edge of the square, measured at the spine: two and a half levels."""
     shift_mm: float = 2.0
-    """Standard deviation of the place, along rows and along columns."""
+    """Standard deviation of the position, along rows and along columns."""
     zoom: float = 0.10
-    """Greatest deviation of the size, as a share."""
+    """Greatest deviation of the size, as a fraction."""
 
     def __post_init__(self) -> None:
         if self.edge_mm <= 0 or self.shift_mm < 0 or not 0 <= self.zoom < 1:
@@ -75,7 +75,7 @@ class RegionConfig:
 
 @dataclass(frozen=True)
 class NeckCohort:
-    """What a cohort of necks is made of.
+    """Contents of a cohort of neck phantoms.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class NeckCohort:
     """
 
     views: tuple[View, ...] = (View.AP, View.LATERAL, View.RPO, View.LPO)
-    """Films of each patient; obliques give regions."""
+    """Views of each patient; obliques also give regions."""
     population: Population = field(default_factory=Population)
     protocol: FilmProtocol = field(default_factory=FilmProtocol)
     region: RegionConfig = field(default_factory=RegionConfig)
@@ -97,13 +97,13 @@ class NeckCohort:
 
 @dataclass(frozen=True)
 class WrittenNeck:
-    """One patient on disk: its number, and its rows of the two tables."""
+    """One patient on disk: its study number and its rows of the two tables."""
 
     study: int
     labels: tuple[str, ...]
-    """Severity of each cell of the cervical scheme, as shown."""
+    """Severity of each cell of the cervical scheme, as displayed."""
     regions: tuple[tuple[str, ...], ...]
-    """Cells of :data:`MANIFEST_COLUMNS`."""
+    """Values of :data:`MANIFEST_COLUMNS`."""
 
 
 def write_necks(
@@ -115,12 +115,12 @@ def write_necks(
     workers: int = 1,
     config: NeckCohort | None = None,
 ) -> tuple[WrittenNeck, ...]:
-    """Write virtual necks as DICOM films with labels and regions; the same seed gives the same bytes.
+    """Write neck phantoms as DICOM films with labels and regions; the same seed gives the same bytes.
 
     Parameters
     ----------
     out : Path
-        Gets ``images/<study>/<view>.dcm``, ``regions/<class>/<study>_<view>_<level>.png``, ``foramina.csv`` and
+        Receives ``images/<study>/<view>.dcm``, ``regions/<class>/<study>_<view>_<level>.png``, ``foramina.csv`` and
         ``labels.csv``.
     patients : int
         Number of patients.
@@ -129,7 +129,7 @@ def write_necks(
     progress : callable, optional
         Called with the number of patients written so far.
     workers : int
-        Processes that write at the same time; what is written does not depend on it.
+        Number of processes that write at the same time; the files do not depend on it.
     config : NeckCohort, optional
 
     Raises
@@ -187,7 +187,7 @@ def _write_regions(
     shown: tuple[NeckPhantom, FilmPlan, RegionConfig],
     rng: np.random.Generator,
 ) -> list[tuple[str, ...]]:
-    """Cut and write the region of each foramen that a film shows open; gives its rows of the manifest."""
+    """Crop and write the region of each foramen that a film shows open; return their rows of the manifest."""
     phantom, plan, config = shown
     rows: list[tuple[str, ...]] = []
     side = plan.view.foramina
@@ -219,17 +219,17 @@ def cut_region(
     config: RegionConfig,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Return the square around a place of a film, 8 bits; beyond the film its border goes on.
+    """Return the square around a point of a film, 8 bits; outside the film, its border is repeated.
 
     Parameters
     ----------
     film : ndarray of shape (rows, columns), uint16
     place : tuple of float
-        Row and column of the foramen's middle.
+        Row and column of the middle of the foramen.
     plan : FilmPlan
     config : RegionConfig
     rng : numpy.random.Generator
-        Of the errors of place and size.
+        Source of the errors of position and size.
     """
     pixel = plan.protocol.patient_pixel_mm
     row, column = np.array(place) + rng.normal(0, config.shift_mm, 2) / pixel

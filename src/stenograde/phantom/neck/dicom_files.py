@@ -1,4 +1,4 @@
-"""Writes films of a virtual neck as DICOM files (Computed Radiography Image Storage), the same bytes every time."""
+"""Writing of films of a neck phantom as DICOM (Computed Radiography Image Storage), with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORIENTATION: Final = {
     "rao": ["LA", "F"],
     "lao": ["LP", "F"],
 }
-"""Patient Orientation (PS3.3 C.7.6.1.1.1): where rows and columns of the film lead to."""
+"""Patient Orientation (PS3.3 C.7.6.1.1.1): anatomical direction of the rows and columns of the film."""
 
 
 def write_film(path: Path, plan: FilmPlan, pixels: NDArray[np.uint16], *, ids: StudyIds, number: int) -> None:
@@ -38,13 +38,13 @@ def write_film(path: Path, plan: FilmPlan, pixels: NDArray[np.uint16], *, ids: S
     Parameters
     ----------
     path : Path
-        Its folder is made when absent.
+        File to write; its folder is created if absent.
     plan : FilmPlan
     pixels : ndarray of shape (rows, columns), uint16
         12 bits, bone bright.
     ids : StudyIds
     number : int
-        Place of the film's series in ``ids``.
+        Index in ``ids`` of the series of the film.
     """
     ds = _header(plan, ids, number)
     ds.SamplesPerPixel = 1
@@ -69,7 +69,7 @@ def write_film(path: Path, plan: FilmPlan, pixels: NDArray[np.uint16], *, ids: S
 
 
 def _header(plan: FilmPlan, ids: StudyIds, number: int) -> Dataset:
-    """All attributes of a CR image but its pixels (PS3.3 A.2 and C.8.1)."""
+    """All attributes of a CR image except its pixels (PS3.3 A.2 and C.8.1)."""
     protocol = plan.protocol
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"

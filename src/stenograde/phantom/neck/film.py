@@ -1,4 +1,4 @@
-"""Radiographs of a virtual neck: rays summed by Beer and Lambert, scatter, quantum noise, detector, look-up."""
+"""Radiographs of a neck phantom: Beer-Lambert ray sums, scatter, quantum noise, detector, look-up."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stenograde.phantom.neck.views import View, beam_of
 from stenograde.phantom.neck.volume import Beam, RaySums, ray_sums
 
 FULL_SCALE = 4095
-"""Greatest stored value: 12 bits."""
+"""Largest stored value: 12 bits."""
 
 
 @dataclass(frozen=True)
 class FilmProtocol:
-    """How films are taken.
+    """Protocol by which films are taken.
 
     Raises
     ------
@@ -32,22 +32,22 @@ class FilmProtocol:
     pixel_mm: float = 0.46
     """Edge of a pixel on the detector."""
     source_mm: float = 1800.0
-    """From focus to detector. At this distance rays diverge by less than 4° over the film and are taken for
-    parallel; sizes are magnified alike everywhere, by this distance over that from focus to spine."""
+    """Distance from focus to detector. At this distance rays diverge by less than 4° over the film and are treated
+    as parallel; the magnification is the same everywhere: this distance over that from focus to spine."""
     gap_mm: float = 270.0
-    """From spine to detector: half the shoulders' width, wall stand and grid."""
+    """Distance from spine to detector: half the width of the shoulders, wall stand and grid."""
     kilovolts: float = 75.0
     turn_error_deg: float = 4.0
-    """Standard deviation of the patient's turn about the upright axis."""
+    """Standard deviation of the patient's rotation about the vertical axis."""
     tilt_error_deg: float = 2.5
     roll_error_deg: float = 1.5
-    """Of the neck's lean to a side."""
+    """Standard deviation of the lateral tilt of the neck."""
     scatter: float = 0.35
-    """Mean share of scattered rays behind the grid in what the detector gets; by eye."""
+    """Mean fraction of scatter, behind the grid, in the signal of the detector; by eye."""
     photons: float = 60_000.0
     """Mean count of photons per pixel in the open beam."""
     blur_mm: float = 0.30
-    """Standard deviation of the detector's and the focus's blur, on the detector."""
+    """Standard deviation of the blur by detector and focal spot, at the detector."""
 
     def __post_init__(self) -> None:
         lengths = (self.rows, self.columns, self.pixel_mm, self.source_mm, self.kilovolts, self.photons)
@@ -61,7 +61,7 @@ class FilmProtocol:
 
     @property
     def magnification(self) -> float:
-        """Size on the detector over size in the patient."""
+        """Ratio of size on the detector to size in the patient."""
         return self.source_mm / (self.source_mm - self.gap_mm)
 
     @property
@@ -72,23 +72,23 @@ class FilmProtocol:
 
 @dataclass(frozen=True, eq=False)
 class FilmPlan:
-    """One film: how the patient stands, and what it is exposed with."""
+    """One film: position of the patient, and exposure."""
 
     view: View
     protocol: FilmProtocol
     beam: Beam
     roll_rad: float
-    """Turn of the picture, from across towards up."""
+    """Rotation of the picture, from across towards up."""
     head_turn_rad: float
-    """How far the head is turned against the neck, x towards y."""
+    """Rotation of the head relative to the neck, x towards y."""
     exposure: float
-    """Factor on the photons."""
+    """Factor on the number of photons."""
     scatter: float
-    """Share of scattered rays in what the detector gets."""
+    """Fraction of scatter in the signal of the detector."""
     gamma: float
-    """Of the look-up."""
+    """Exponent of the look-up."""
     collimated_mm: tuple[float, float]
-    """How much of the detector's width and height the collimator leaves."""
+    """Fractions of the width and height of the detector that the collimator leaves open."""
 
     def index(self, point: Array) -> tuple[float, float]:
         """Return row and column, counted from 0 at pixel centres, of a point of the body frame."""
@@ -101,11 +101,11 @@ class FilmPlan:
 
 
 _HEAD_TURN_DEG = (34.0, 8.0)
-"""Mean and standard deviation of the further turn of the head on oblique views, so that it is seen from the side."""
+"""Mean and standard deviation of the extra rotation of the head in oblique views, which shows it from the side."""
 
 
 def plan_film(view: View, protocol: FilmProtocol, rng: np.random.Generator) -> FilmPlan:
-    """Lay a film behind a patient, with the small errors of a technologist.
+    """Plan a film of a patient, with the small errors of a technologist.
 
     Parameters
     ----------
@@ -134,10 +134,10 @@ def plan_film(view: View, protocol: FilmProtocol, rng: np.random.Generator) -> F
 
 
 def attenuation(phantom: NeckPhantom, plan: FilmPlan) -> Grid:
-    """Return the attenuation summed along the ray of each pixel, no noise, shape (rows, columns), float32."""
+    """Return the attenuation summed along the ray of each pixel, without noise, shape (rows, columns), float32."""
     protocol = plan.protocol
     pixel = protocol.patient_pixel_mm
-    # far enough for the corners of a film that is turned a little
+    # far enough for the corners of a slightly rotated film
     across = 0.5 * protocol.columns * pixel * 1.08 + 8
     up = 0.5 * protocol.rows * pixel * 1.08 + 8
     spine = ray_sums(phantom.spine, plan.beam, across_mm=across, up_mm=up)
@@ -161,12 +161,12 @@ def _read(sums: RaySums, across: Grid, up: Grid, *, order: int) -> Grid:
 
 
 _SCATTER_MM = 28.0
-"""Standard deviation of where scattered rays land, mm on the detector; by eye."""
+"""Standard deviation of the spread of scattered rays, mm on the detector; by eye."""
 
 _SPREAD_MM = 16.0
 _FLATTENED = 0.55
-"""Share of the contrast over more than so many mm on the detector that the look-up takes away, as makers'
-processing of films does; by eye."""
+"""Fraction of the contrast beyond ``_SPREAD_MM`` on the detector that the look-up removes, as vendors' processing of
+films does; by eye."""
 
 
 def expose(sums: Grid, plan: FilmPlan, rng: np.random.Generator) -> NDArray[np.uint16]:
@@ -175,15 +175,15 @@ def expose(sums: Grid, plan: FilmPlan, rng: np.random.Generator) -> NDArray[np.u
     Parameters
     ----------
     sums : ndarray of shape (rows, columns)
-        As of :func:`attenuation`.
+        Result of :func:`attenuation`.
     plan : FilmPlan
     rng : numpy.random.Generator
-        Of the noise.
+        Source of the noise.
     """
     protocol = plan.protocol
     primary = np.exp(-sums)
     share = plan.scatter / (1 - plan.scatter)
-    # scatter is born in tissue: the open beam beside the neck makes none
+    # scatter arises in tissue: the open beam beside the neck makes none
     born = np.where(sums > 0.2, primary, 0.1 * primary)
     scattered = share * gaussian_filter(born, _SCATTER_MM / protocol.pixel_mm, mode="nearest")
     reached = gaussian_filter(primary + scattered, protocol.blur_mm / protocol.pixel_mm, mode="nearest")
@@ -196,7 +196,7 @@ def expose(sums: Grid, plan: FilmPlan, rng: np.random.Generator) -> NDArray[np.u
 
 
 def _look_up(dark: Grid, plan: FilmPlan) -> NDArray[np.uint16]:
-    """Turn logarithms into grey values: even out what changes slowly, sharpen edges, stretch, bend."""
+    """Turn logarithms into grey values: even out slow changes, sharpen edges, stretch, apply gamma."""
     pixel = plan.protocol.pixel_mm
     top = float(np.percentile(dark[::4, ::4], 99.5))
     clipped = np.clip(dark, 0, top).astype(np.float32)
@@ -207,7 +207,7 @@ def _look_up(dark: Grid, plan: FilmPlan) -> NDArray[np.uint16]:
     low, high = (float(value) for value in np.percentile(even[::4, ::4], (3, white)))
     grey = np.clip((even - low) / max(high - low, 1e-6), 0, 1) ** np.float32(bent * plan.gamma)
     if plan.view is View.LATERAL:
-        # the open beam is shown black
+        # the open beam appears black
         grey *= np.clip(clipped / np.float32(0.25), 0, 1)
     return np.rint(FULL_SCALE * (0.02 + 0.98 * grey)).astype(np.uint16)
 
@@ -223,8 +223,8 @@ def _open(plan: FilmPlan) -> NDArray[np.bool_]:
 
 
 _LATERAL = (94.0, 0.62)
-"""Percentile that is shown white, and factor on gamma, on lateral films: their shoulders are left white and the neck
-is shown brighter, as on five real films (docs/cervical-phantom.md has the figures)."""
+"""Percentile shown as white, and factor on gamma, for lateral films: the shoulders are left white and the neck is
+brighter, as on five real films (docs/cervical-phantom.md has the figures)."""
 
 
 def take_film(phantom: NeckPhantom, plan: FilmPlan, rng: np.random.Generator) -> NDArray[np.uint16]:

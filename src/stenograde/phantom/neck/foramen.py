@@ -1,8 +1,8 @@
-"""One cervical foramen: a tunnel of known cross-section, and what spurs leave of it.
+"""One cervical foramen: a tunnel of known cross-section, narrowed by spurs.
 
-The tunnel's cross-section lies in its own plane, with u from the vertebral body (front wall, the uncovertebral
+The cross-section of the tunnel lies in its own plane, with u from the vertebral body (front wall, the uncovertebral
 joint) to the articular pillar (back wall, the facet joint) and v upwards. Open, it is an ellipse; a spur grows
-from either wall at the height at which the root passes. All lengths are mm.
+from each wall at the height at which the root passes. All lengths are mm.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ C5 to C7 by ultrasound in 219 volunteers (Takeuchi et al., Spine 2014;39:E944: 2
 """
 
 SEVERE_SHARE = 0.5
-"""Share of the root's diameter below which a foramen's width is severely narrowed, see :func:`severity_of_width`."""
+"""Fraction of the root's diameter below which a foramen is severely narrowed, see :func:`severity_of_width`."""
 
 SPUR_HEIGHT = -0.10
-"""Height of the spurs' tips, share of the foramen's height from its middle: the root lies in the lower half
-(Pech et al., Radiology 1985;155:143, of sections)."""
+"""Height of the tips of the spurs above the middle of the foramen, as a fraction of its height: the root lies in
+the lower half (Pech et al., Radiology 1985;155:143, of sections)."""
 
 SPUR_REACH = 0.34
-"""How far above and below its tip a spur has lost a factor e, share of the foramen's height; by eye."""
+"""Distance above and below its tip at which a spur is smaller by a factor e, as a fraction of the foramen's height; by
+eye."""
 
 
 def severity_of_width(level: Level, width_mm: float) -> Severity:
-    """Return the severity of foraminal stenosis that a width stands for.
+    """Return the severity of foraminal stenosis for a width.
 
     The rule of Kim et al., Korean J Radiol 2015;16:1294: none where the foramen is wider than the root outside it,
-    grade 1 where it is narrower, grade 2 where it has half the root's width or less. Grades 0, 1 and 2 are called
+    grade 1 where it is narrower, grade 2 where it is at most half as wide as the root. Grades 0, 1 and 2 are called
     Normal/Mild, Moderate and Severe here. Kim measures on axial MR; here the width is that of the bony passage.
 
     Parameters
@@ -73,12 +74,12 @@ class Foramen:
     """
 
     open_width_mm: float
-    """Greatest width without spurs."""
+    """Largest width without spurs."""
     height_mm: float
     front_spur_mm: float = 0.0
-    """How far the uncovertebral spur stands into the open foramen at its tip."""
+    """How far the tip of the uncovertebral spur projects into the open foramen."""
     back_spur_mm: float = 0.0
-    """How far the facet joint does."""
+    """How far the spur of the facet joint does."""
 
     def __post_init__(self) -> None:
         if min(self.open_width_mm, self.height_mm) <= 0 or min(self.front_spur_mm, self.back_spur_mm) < 0:
@@ -90,7 +91,7 @@ class Foramen:
 
     @property
     def width_mm(self) -> float:
-        """Width where the spurs' tips are, which is where the root passes."""
+        """Width at the tips of the spurs, where the root passes."""
         return self.passage_mm - self.front_spur_mm - self.back_spur_mm
 
     @property
@@ -105,32 +106,32 @@ class Foramen:
 
     @property
     def area_mm2(self) -> float:
-        """Area that the spurs leave, integrated in steps of a thousandth of the height."""
+        """Area left by the spurs, integrated in steps of a thousandth of the height."""
         v = (np.arange(1000) + 0.5) / 1000 * self.height_mm - self.height_mm / 2
         front, back = self.walls(v)
         return float(np.maximum(back - front, 0).mean() * self.height_mm)
 
     @property
     def narrowing(self) -> float:
-        """Share of the width that is lost where the root passes, 0 to 1: the continuous severity."""
+        """Fraction of the width that is lost where the root passes, 0 to 1: the continuous severity."""
         return 1 - self.width_mm / self.passage_mm
 
     def walls(self, v: Array) -> tuple[Array, Array]:
-        """Return the u of the front and back wall at heights v, each of shape (n,); equal where it is closed."""
+        """Return u of the front and back wall at heights v, each of shape (n,); equal where the foramen is closed."""
         half = self.open_width_mm / 2 * np.sqrt(np.maximum(1 - (2 * v / self.height_mm) ** 2, 0))
         bump = np.exp(-(((v / self.height_mm - SPUR_HEIGHT) / SPUR_REACH) ** 2))
         front = np.minimum(-half + self.front_spur_mm * bump, half)
         return front, np.maximum(half - self.back_spur_mm * bump, front)
 
     def open_distance(self, u: Grid, v: Grid) -> Grid:
-        """Signed distance to the open foramen, negative inside, nearly mm."""
+        """Return the approximate signed distance to the open foramen, negative inside, mm."""
         a, b = self.open_width_mm / 2, self.height_mm / 2
         root = np.sqrt((u / a) ** 2 + (v / b) ** 2)
         steep = np.sqrt((u / a**2) ** 2 + (v / b**2) ** 2)
         return root * (root - 1) / np.maximum(steep, 1e-3)
 
     def distance(self, u: Grid, v: Grid) -> Grid:
-        """Signed distance to what the spurs leave of the foramen, negative inside, nearly mm."""
+        """Return the approximate signed distance to the foramen narrowed by its spurs, negative inside, mm."""
         bump = np.exp(-(((v / self.height_mm - SPUR_HEIGHT) / SPUR_REACH) ** 2))
         half = self.open_width_mm / 2 * np.sqrt(np.maximum(1 - (2 * v / self.height_mm) ** 2, 0))
         front = (-half + self.front_spur_mm * bump) - u

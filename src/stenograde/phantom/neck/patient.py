@@ -1,4 +1,4 @@
-"""A virtual neck with known answers: which of its foramina are how narrow, and where they lie."""
+"""The neck phantom, with known answers: width and position of each foramen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OTHER = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT}
 
 @dataclass(frozen=True)
 class ForamenTruth:
-    """What is true of one foramen; a mild narrowing and a moderate one may differ by a hair's breadth."""
+    """True position and measurements of one foramen; mild and moderate narrowing may differ very little."""
 
     level: Level
     side: Side
@@ -37,22 +37,22 @@ class ForamenTruth:
     height_mm: float
     area_mm2: float
     open_area_mm2: float
-    """Area if there were no spurs."""
+    """Area without spurs."""
     narrowing: float
-    """Share of the width that spurs take, 0 to 1."""
+    """Fraction of the width that spurs take, 0 to 1."""
     severity: Severity
-    """Of the width, by :func:`stenograde.phantom.neck.foramen.severity_of_width`."""
+    """Severity of the width, by :func:`stenograde.phantom.neck.foramen.severity_of_width`."""
 
 
 @dataclass(frozen=True, eq=False)
 class NeckPhantom:
-    """A virtual neck.
+    """A neck phantom.
 
     Parameters
     ----------
     seed : int
     anatomy : Anatomy
-        As it was drawn.
+        Anatomy as drawn, before any mirroring.
     is_mirrored : bool
         Whether left and right are exchanged.
     """
@@ -62,16 +62,16 @@ class NeckPhantom:
     is_mirrored: bool = False
 
     def mirrored(self) -> NeckPhantom:
-        """Return the same patient with left and right exchanged."""
+        """Return the same phantom with left and right exchanged."""
         return NeckPhantom(self.seed, self.anatomy, not self.is_mirrored)
 
     @cached_property
     def foramina(self) -> Mapping[Where, ForamenTruth]:
-        """What is true of each foramen."""
+        """True position and measurements of each foramen."""
         return {(level, side): self._truth(level, side) for level in CERVICAL_XRAY.levels for side in Side}
 
     def severity(self, cell: Cell) -> Severity:
-        """Severity of a cell of the cervical scheme.
+        """Return the severity of a cell of the cervical scheme.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class NeckPhantom:
 
     @cached_property
     def spine(self) -> Volume:
-        """Bones and airway near the spine, as excess over muscle."""
+        """Bones and airway near the spine, as excess attenuation over muscle."""
         return self._seen(spine_volume(self.anatomy))
 
     @cached_property
@@ -95,12 +95,12 @@ class NeckPhantom:
 
     @cached_property
     def head(self) -> Volume:
-        """Skull and face, looking ahead."""
+        """Skull and face, looking straight ahead."""
         return self._seen(head_volume(self.anatomy))
 
     @cached_property
     def head_pivot_mm(self) -> Array:
-        """Where the head turns, body frame."""
+        """Point about which the head rotates, body frame."""
         return self._flip * head_pivot(self.anatomy)
 
     @property
@@ -134,16 +134,16 @@ def make_neck(
     foramina: Mapping[Where, Narrowed] | None = None,
     population: Population | None = None,
 ) -> NeckPhantom:
-    """Make a virtual neck.
+    """Make a neck phantom.
 
     Parameters
     ----------
     seed : int
-        The same seed gives the same patient.
+        The same seed gives the same phantom.
     foramina : mapping, optional
-        How chosen foramina are narrowed; the others are drawn.
+        Narrowing of chosen foramina; the others are drawn.
     population : Population, optional
-        What the patient is drawn from.
+        Population that the phantom is drawn from.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What virtual necks are drawn from: mean dimensions with their sources, and how they spread."""
+"""Population that neck phantoms are drawn from: mean dimensions with their sources, and their spread."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Vertebra:
 
     name: str
     height_mm: float
-    """Height of the body; of C2 without the dens."""
+    """Height of the body, without the dens in C2."""
     half_depth_mm: float
     half_width_mm: float
     disc_below_mm: float
     canal_depth_mm: float
     pillar_mm: float
-    """How far beside the midline the middle of the articular pillar lies."""
+    """Distance of the middle of the articular pillar from the midline."""
     spinous_mm: float
     """Length of the spinous process behind the canal."""
     spinous_slope_deg: float
-    """How far it points downwards."""
+    """Downward slope of the spinous process."""
 
 
 VERTEBRAE = (
@@ -44,20 +44,20 @@ VERTEBRAE = (
 
 Bodies, canals and spinous processes are rounded from Panjabi et al., Spine 1991;16:861 (bodies made about a tenth
 larger, as living adults on radiographs are), disc heights from Gilad and Nissan, Spine 1986;11:154. Pillars, slopes
-and the rows of C2, T1 and T2 are rounded to look right and are no data.
+and the rows of C2, T1 and T2 are rounded to look right and are not data.
 """
 
 FORAMEN_HEIGHT_MM = dict(zip(CERVICAL_XRAY.levels, (10.15, 8.09, 8.00, 8.18, 8.43, 7.97), strict=True))
 FORAMEN_WIDTH_MM = dict(zip(CERVICAL_XRAY.levels, (6.34, 5.73, 6.03, 6.11, 6.83, 7.33), strict=True))
-"""Mean height and width of open foramina in 320 adults of 16 to 37 years on CT, mm: J. H. Abu Ghaida and others,
+"""Mean height and width of open foramina in 320 adults aged 16 to 37 on CT, mm: J. H. Abu Ghaida and others,
 linear measurements of normal cervical intervertebral foramina of Jordanians, C2/C3 through C7/T1."""
 
 FORAMEN_ANGLE_DEG = dict(zip(CERVICAL_XRAY.levels, (46.3, 48.3, 50.2, 52.2, 54.1, 56.1), strict=True))
-"""Angle from straight ahead at which a foramen is seen most open: 46.3° at C2/C3 to 56.1° at C7/T1 on radiographs
+"""Angle from straight ahead at which a foramen appears most open: 46.3° at C2/C3 to 56.1° at C7/T1 on radiographs
 of specimens (J Spinal Disord Tech 2009;22:21, 10.1097/BSD.0b013e3181639b62), evenly spaced between."""
 
 FORAMEN_SLOPE_DEG = 12.0
-"""How far the tunnels run downwards on their way out: 10 to 15° in the anatomical literature that goes back to Pech et
+"""Downward slope of the tunnels towards the outside: 10 to 15° in the anatomical literature going back to Pech et
 al., Radiology 1985;155:143, 10.1148/radiology.155.1.3975392; the reason for tilting the central ray by 15°."""
 
 _SHARES: tuple[tuple[float, float, float], ...] = (
@@ -72,16 +72,16 @@ _SHARES: tuple[tuple[float, float, float], ...] = (
 
 @dataclass(frozen=True)
 class Narrowed:
-    """How a foramen is narrowed, before its dimensions are known."""
+    """Narrowing of a foramen, before its dimensions are known."""
 
     severity: Severity
     place: float
-    """Place within the severity, 0 the widest to 1 the narrowest."""
+    """Position within the severity, from 0 (widest) to 1 (narrowest)."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """How patients differ.
+    """Distributions that patients are drawn from.
 
     Raises
     ------
@@ -104,13 +104,13 @@ class Population:
     )
     """Per level the shares of Normal/Mild, Moderate and Severe foramina.
 
-    Much richer in stenosis than people are (about 20 % have any), so that a small cohort shows every grade;
+    Stenosis is far more common than in the population (about 20 % have any), so that a small cohort shows every grade;
     C5/C6 and C6/C7 have most, as in Park et al., Br J Radiol 2013;86:20120515.
     """
     within_patient: float = 0.35
-    """Share of the variance of wear that all foramina of a patient have in common; by eye."""
+    """Share of the variance of wear common to all foramina of a patient; by eye."""
     within_level: float = 0.25
-    """Share that the two foramina of a level have in common beyond that; by eye."""
+    """Further share common to the two foramina of a level; by eye."""
 
     def __post_init__(self) -> None:
         for level, shares in self.severity_shares.items():
@@ -123,7 +123,7 @@ class Population:
             raise ValueError(msg)
 
     def draw_wear(self, rng: np.random.Generator) -> dict[tuple[Level, Side], Narrowed]:
-        """Draw how each foramen is narrowed: levels and sides of a patient go together, as wear does."""
+        """Draw the narrowing of each foramen; levels and sides of a patient are correlated, as wear is."""
         rest = 1 - self.within_patient - self.within_level
         patient = rng.normal() * self.within_patient**0.5
         out = {}
@@ -144,21 +144,21 @@ class Population:
 
 
 _NARROWEST_SHARE = 0.12
-"""Narrowest width, share of the root's diameter."""
+"""Smallest width, as a fraction of the root's diameter."""
 
 _MARGIN_MM = 0.05
 """Widths keep this far from the limits between severities, mm."""
 
 
 def width_of(level: Level, narrowed: Narrowed, passage_mm: float) -> float:
-    """Return the width of a foramen that is narrowed so, mm.
+    """Return the width of a foramen with a given narrowing, mm.
 
     Parameters
     ----------
     level : Level
     narrowed : Narrowed
     passage_mm : float
-        Its width without spurs where the root passes, mm.
+        Width without spurs where the root passes, mm.
     """
     root = ROOT_MM[level]
     widest, narrowest = {
@@ -166,6 +166,6 @@ def width_of(level: Level, narrowed: Narrowed, passage_mm: float) -> float:
         Severity.MODERATE: (min(root, passage_mm) - _MARGIN_MM, SEVERE_SHARE * root + _MARGIN_MM),
         Severity.SEVERE: (SEVERE_SHARE * root - _MARGIN_MM, _NARROWEST_SHARE * root),
     }[narrowed.severity]
-    # most open foramina have next to no spur: the square keeps them near the widest
+    # most open foramina have hardly any spur: the square keeps them near the widest
     place = narrowed.place**2 if narrowed.severity is Severity.NORMAL_MILD else narrowed.place
     return widest + (min(narrowest, widest) - widest) * place

@@ -1,4 +1,4 @@
-"""Signed distances of simple shapes, nearly mm, negative inside; all arguments broadcast."""
+"""Approximate signed distances to simple shapes, mm, negative inside; all arguments broadcast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Place = tuple[float, float, float]
 
 
 def capsule(point: tuple[Grid, Grid, Grid], ends: tuple[Place, Place], radius: float) -> Grid:
-    """Return the distance to a rod with round ends."""
+    """Return the distance to a rod with rounded ends."""
     start, end = (np.array(place, np.float32) for place in ends)
     along = end - start
     length = float(along @ along)
@@ -21,7 +21,7 @@ def capsule(point: tuple[Grid, Grid, Grid], ends: tuple[Place, Place], radius: f
 
 
 def ellipsoid(point: tuple[Grid, Grid, Grid], centre: Place, radii: Place) -> Grid:
-    """Return the distance to an ellipsoid: right at its surface, less so far from it."""
+    """Return the distance to an ellipsoid: exact at its surface, less so far from it."""
     scaled = [(axis - c) / r for axis, c, r in zip(point, centre, radii, strict=True)]
     root = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
     steep = np.sqrt(sum((part / r) ** 2 for part, r in zip(scaled, radii, strict=True)))
@@ -29,7 +29,7 @@ def ellipsoid(point: tuple[Grid, Grid, Grid], centre: Place, radii: Place) -> Gr
 
 
 def slab(first: Grid, *others: Grid) -> Grid:
-    """Return the distance to where several signed distances are all negative."""
+    """Return the distance to the region where several signed distances are all negative."""
     out = first
     for other in others:
         out = np.maximum(out, other)
@@ -37,5 +37,5 @@ def slab(first: Grid, *others: Grid) -> Grid:
 
 
 def cover(distance: Grid, edge_mm: float) -> Grid:
-    """Return the share of a voxel that lies inside, from its centre's distance."""
+    """Return the fraction of a voxel that lies inside, from the distance of its centre."""
     return np.clip(0.5 - distance / np.float32(edge_mm), 0, 1)

@@ -1,6 +1,6 @@
-"""What lies around the cervical spine: neck, shoulders and airway, and the head, which turns by itself.
+"""Surroundings of the cervical spine: neck, shoulders and airway, and the head, which rotates independently.
 
-Shapes and places are rounded to look like lateral radiographs of adults and are no data.
+Shapes and positions are rounded to look like lateral radiographs of adults and are not data.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Point = tuple[Grid, Grid, Grid]
 
 
 class _Canvas:
-    """A volume that shapes are painted into."""
+    """Volume that shapes are painted into."""
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice = lattice
@@ -49,7 +49,7 @@ class _Canvas:
         return self.values[where], (x[:, None, None], y[None, :, None], z[None, None, :])
 
     def fill(self, values: Grid, distance: Grid, value: float) -> None:
-        """Lay a value over a part where a distance is negative."""
+        """Set a value in a part, where a distance is negative."""
         values += cover(distance, self.lattice.step_mm) * (np.float32(value) - values)
 
     def ball(self, centre: Place, radii: Place, value: float) -> None:
@@ -68,7 +68,7 @@ class _Canvas:
 
 
 def spine_volume(anatomy: Anatomy) -> Volume:
-    """Return how much more than muscle bone, cartilage and air of the neck attenuate, near the spine."""
+    """Return the excess attenuation over muscle of bone, cartilage and air near the spine."""
     first, last = anatomy.vertebrae[0].centre_mm, anatomy.vertebrae[-1].centre_mm
     ys = np.array([placed.centre_mm[1] for placed in anatomy.vertebrae])
     low, high = [-37.0, ys.min() - 48.0, last[2] - 14.0], [37.0, ys.max() + 62.0, first[2] + 34.0]
@@ -81,7 +81,7 @@ def spine_volume(anatomy: Anatomy) -> Volume:
 
 
 def _airway(canvas: _Canvas, anatomy: Anatomy) -> None:
-    """Add throat, larynx and windpipe in front of the spine, and the hyoid bone."""
+    """Add pharynx, larynx and trachea in front of the spine, and the hyoid bone."""
     fronts = {
         placed.size.name: placed.centre_mm - [0, placed.size.half_depth_mm, 0] for placed in anatomy.vertebrae
     }
@@ -111,7 +111,7 @@ def _airway(canvas: _Canvas, anatomy: Anatomy) -> None:
 
 
 def body_volume(anatomy: Anatomy) -> Volume:
-    """Return neck and shoulders, filled with muscle and fat, without what the spine's volume holds."""
+    """Return neck and shoulders, filled with muscle and fat, without the contents of the spine volume."""
     lattice = Lattice.over(np.array([-205.0, -125.0, -135.0]), np.array([205.0, 135.0, 150.0]), BODY_STEP_MM)
     canvas = _Canvas(lattice)
     part, (x, y, z) = canvas.part((-1e3, -1e3, -1e3), (1e3, 1e3, 1e3))
@@ -129,7 +129,7 @@ def body_volume(anatomy: Anatomy) -> Volume:
 
 
 def _skin(anatomy: Anatomy, x: Grid, y: Grid, z: Grid) -> Grid:
-    """Signed distance to the skin, nearly mm."""
+    """Approximate signed distance to the skin, mm."""
     ways = np.array([[*placed.centre_mm[1:]] for placed in anatomy.vertebrae[::-1]])
     spine = np.interp(z, ways[:, 1], ways[:, 0]).astype(np.float32)
     below = anatomy.shoulder_mm + 22.0 - z
@@ -165,7 +165,7 @@ def _shoulder_girdle(canvas: _Canvas, anatomy: Anatomy) -> None:
 
 
 def head_pivot(anatomy: Anatomy) -> Array:
-    """Return where the head rests on the atlas, body frame."""
+    """Return the point where the head rests on the atlas, body frame."""
     c2 = anatomy.vertebrae[0]
     return c2.to_body(np.array([[0.0, 0.0, c2.size.height_mm / 2 + 15.0]]))[0]
 
@@ -188,7 +188,7 @@ def head_volume(anatomy: Anatomy) -> Volume:
     height = z - np.float32(pivot[2])
     neck = _skin(anatomy, x, y, np.full_like(z, pivot[2]))
     _flesh(canvas, part, folded)
-    # below the pivot the neck lies in the body's volume, which does not turn with the head; above, it goes on here
+    # below the pivot, the neck is part of the body volume, which does not rotate with the head; above, it is added here
     part *= 1 - cover(slab(neck, height), BODY_STEP_MM)
     canvas.fill(part, slab(neck, -height, height - 37.0), MUSCLE)
     _skull(canvas, part, folded)
@@ -203,7 +203,7 @@ def _flesh(canvas: _Canvas, part: Grid, point: Point) -> None:
 
 
 def _skull(canvas: _Canvas, part: Grid, point: Point) -> None:
-    """Paint bones and teeth in the head's frame: both sides at once, the back towards +y, the atlas at the origin."""
+    """Paint bones and teeth in the frame of the head: both sides at once, +y backwards, the atlas at the origin."""
 
     def rods(path: list[Place], radius: float, value: float) -> None:
         for start, end in pairwise(path):

@@ -1,15 +1,15 @@
-"""Views of the cervical spine, and which side's foramina each of them shows.
+"""Views of the cervical spine, and the side whose foramina each of them shows.
 
-The patient stands at the wall; the detector stands upright. In a posterior oblique view the patient's back is
+The patient stands at a wall stand with a vertical detector. In a posterior oblique view the patient's back is
 turned to the detector and one of its sides nearer to it: right posterior oblique (RPO) means that the right side is
 near. The rays then come from the left and in front and run along the left foramina, which lie away from the
 detector: posterior obliques show the foramina of the far side, RPO the left and LPO the right ones. In an anterior
-oblique view the patient faces the detector, and the rays run the same lines the other way: right anterior oblique
-(RAO) shows the right foramina and LAO the left ones, those of the near side. The central ray is tilted by 15°
-towards the head where it comes from in front, towards the feet where it comes from behind, so that it follows the
-foramina's slope (Radiopaedia, cervical spine, AP and PA oblique views, which also tell the sides).
+oblique view the patient faces the detector, and the rays run along the same lines in the opposite direction: right
+anterior oblique (RAO) shows the right foramina and LAO the left ones, those of the near side. The central ray is
+tilted by 15° towards the head where it comes from in front, towards the feet where it comes from behind, so that it
+follows the foramina's slope (Radiopaedia, cervical spine, AP and PA oblique views, which also give the sides).
 
-All films are hung as if one looked at the patient's face.
+All films are displayed as if facing the patient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stenograde.terms import Side
 
 
 class View(StrEnum):
-    """How a film was taken."""
+    """View in which a film is taken."""
 
     AP = "ap"
     LATERAL = "lateral"
@@ -35,7 +35,7 @@ class View(StrEnum):
 
     @property
     def shown(self) -> str:
-        """Text for people and for ViewPosition.
+        """Text for display and for ViewPosition.
 
         Examples
         --------
@@ -46,14 +46,14 @@ class View(StrEnum):
 
     @property
     def turn_deg(self) -> float:
-        """Angle of the rays from straight back, towards the patient's right; LPS, degrees."""
+        """Angle of the rays from straight backwards towards the patient's right; LPS, degrees."""
         return {"ap": 0.0, "lateral": -90.0, "rpo": 45.0, "lpo": -45.0, "rao": 135.0, "lao": -135.0}[
             self.value
         ]
 
     @property
     def tilt_deg(self) -> float:
-        """How far the rays rise, degrees."""
+        """Upward angle of the rays, degrees."""
         return {"ap": 15.0, "lateral": 0.0, "rpo": 15.0, "lpo": 15.0, "rao": -15.0, "lao": -15.0}[self.value]
 
     @property
@@ -70,12 +70,12 @@ class View(StrEnum):
 
     @property
     def mirrored(self) -> View:
-        """The view that shows a mirrored patient as this one shows the patient; the lateral has none here.
+        """View that shows the mirrored patient as this one shows the patient; none for the lateral.
 
         Raises
         ------
         ValueError
-            For the lateral view: its mirror image would be a right lateral, which is not made.
+            For the lateral view: its mirror image would be a right lateral, which is not simulated.
         """
         swapped = {"ap": View.AP, "rpo": View.LPO, "lpo": View.RPO, "rao": View.LAO, "lao": View.RAO}
         if self.value not in swapped:
@@ -85,23 +85,23 @@ class View(StrEnum):
 
 
 OBLIQUES = (View.RPO, View.LPO)
-"""The views that the oblique examination of a cohort consists of."""
+"""Views of an oblique examination in a cohort."""
 
 
 def beam_of(view: View, centre_mm: Array, *, turn_deg: float, tilt_deg: float) -> Beam:
-    """Return the beam of a view, hung as if one looked at the patient's face.
+    """Return the beam of a view, for display as if facing the patient.
 
     Parameters
     ----------
     view : View
     centre_mm : ndarray of shape (3,)
-        Body frame; shown in the middle of the film.
+        Point of the body frame in the middle of the film.
     turn_deg, tilt_deg : float
-        As of the view, with the errors of positioning.
+        Angles of the view, including errors of positioning.
     """
     turn = np.deg2rad(turn_deg)
     way = np.array([-np.sin(turn), np.cos(turn)])
     right = np.array([np.cos(turn), np.sin(turn)])
-    # from behind, the film is turned over to be hung
+    # taken from behind, the film is turned over for display
     hung = -right if view in (View.RAO, View.LAO) else right
     return Beam(np.asarray(centre_mm, float), way, hung, float(np.tan(np.deg2rad(tilt_deg))))

@@ -29,7 +29,7 @@ class Lattice:
 
     @classmethod
     def over(cls, low_mm: Array, high_mm: Array, step_mm: float) -> Lattice:
-        """Return the grid that fills a box, laid so that it mirrors onto itself about x = 0."""
+        """Return the grid that fills a box, placed so that it is symmetric about x = 0."""
         low, high = np.asarray(low_mm, float), np.asarray(high_mm, float)
         half = max(abs(low[0]), abs(high[0]))
         low, high = np.array([-half, *low[1:]]), np.array([half, *high[1:]])
@@ -58,7 +58,7 @@ class Volume:
     ----------
     lattice : Lattice
     values : ndarray of shape (x, y, z), float32
-        1/mm.
+        Attenuation, 1/mm.
     """
 
     lattice: Lattice
@@ -73,19 +73,19 @@ class Volume:
 class Beam:
     """A parallel beam onto an upright plane.
 
-    A place (across, up) of the plane is met by the ray through ``centre + across * right + up * z``; on its way the
-    ray also rises when the beam is tilted.
+    The ray through ``centre + across * right + up * z`` meets the plane at (across, up); if the beam is tilted, the ray
+    also rises along its way.
 
     Parameters
     ----------
     centre_mm : ndarray of shape (3,)
-        Place (0, 0).
+        Position of (0, 0).
     level_way : ndarray of shape (2,)
         Horizontal direction of the rays, x and y, of length 1.
     right : ndarray of shape (2,)
-        Horizontal direction of ``across``, x and y, of length 1, square to the rays.
+        Horizontal direction of ``across``, x and y, of length 1, perpendicular to the rays.
     rise : float
-        How far a ray rises per mm of horizontal way: the tangent of the tilt.
+        Rise of a ray per mm of horizontal distance: the tangent of the tilt.
     """
 
     centre_mm: Array
@@ -94,13 +94,13 @@ class Beam:
     rise: float
 
     def place(self, xyz: Array) -> tuple[float, float]:
-        """Return across and up of the place where a point of the body frame is shown, mm."""
+        """Return the position (across, up) at which a point of the body frame is projected, mm."""
         off = np.asarray(xyz, float) - self.centre_mm
         way = float(off[:2] @ self.level_way)
         return float(off[:2] @ self.right), float(off[2]) - way * self.rise
 
     def turned(self, pivot_mm: Array, angle_rad: float) -> Beam:
-        """Return the beam as a body sees it that has turned about an upright axis, x towards y."""
+        """Return the beam as seen from a body rotated about a vertical axis, x towards y."""
         cosine, sine = np.cos(-angle_rad), np.sin(-angle_rad)
         turn = np.array([[cosine, -sine], [sine, cosine]])
         centre = np.asarray(self.centre_mm, float).copy()
@@ -110,14 +110,14 @@ class Beam:
 
 @dataclass(frozen=True, eq=False)
 class RaySums:
-    """Attenuation summed along rays, on a regular grid of places of the plane.
+    """Attenuation summed along rays, on a regular grid of positions in the plane.
 
     Parameters
     ----------
     values : ndarray of shape (n_across, n_up), float32
-        No unit.
+        Sums, without unit.
     across_mm, up_mm : float
-        Place of the first value.
+        Position of the first value.
     step_mm : float
     """
 
@@ -130,15 +130,15 @@ class RaySums:
 def ray_sums(volume: Volume, beam: Beam, *, across_mm: float, up_mm: float) -> RaySums:
     """Sum a volume's attenuation along the rays of a beam.
 
-    Rays are sampled every voxel's edge, between voxels linearly, which is exact for what the grid holds up to the
-    sampling along the ray.
+    Rays are sampled once per voxel edge, with linear interpolation between voxels, which is exact for the grid up to
+    the sampling along the ray.
 
     Parameters
     ----------
     volume : Volume
     beam : Beam
     across_mm, up_mm : float
-        The plane is covered from minus to plus these.
+        Half extents of the covered plane.
     """
     lattice, step = volume.lattice, volume.lattice.step_mm
     n_x, n_y, n_z = lattice.shape
@@ -170,7 +170,7 @@ def ray_sums(volume: Volume, beam: Beam, *, across_mm: float, up_mm: float) -> R
 
 
 def _between(rows: Grid, i: Array, j: Array, n_y: int) -> Grid:
-    """Columns of the volume at places between its voxels, shape (n, z)."""
+    """Columns of the volume at positions between its voxels, shape (n, z)."""
     low_i, low_j = np.floor(i).astype(np.intp), np.floor(j).astype(np.intp)
     right, back = (i - low_i).astype(np.float32)[:, None], (j - low_j).astype(np.float32)[:, None]
     at = low_i * n_y + low_j
@@ -180,7 +180,7 @@ def _between(rows: Grid, i: Array, j: Array, n_y: int) -> Grid:
 
 
 def _add_shifted(out: Grid, columns: Grid, start: float) -> None:
-    """Add columns, read from a place between voxels on, to the rows of ``out``."""
+    """Add columns to the rows of ``out``, read from a position between voxels onwards."""
     low = int(np.floor(start))
     share = np.float32(start - low)
     n_up, n_z = out.shape[1], columns.shape[1]

@@ -1,1 +1,1 @@
-"""How a simulated patient is imaged: protocols, MR physics, artefacts."""
+"""Imaging of a phantom: protocols, MR physics, artefacts."""

@@ -1,4 +1,4 @@
-"""Where the slices of each series lie, and how they are acquired."""
+"""Position of the slices of each series, and how they are acquired."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stenograde.phantom.scanner.sequences import ContrastMode, draw_echo, draw_f
 from stenograde.terms import LUMBAR_MRI, Level, Role
 
 _BLOCK_MARGIN_MM = 5.0
-"""How far a block of axial slices reaches beyond the points of its levels."""
+"""How far a block of axial slices extends beyond the points of its levels."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a study is acquired.
+    """Acquisition of a study.
 
     Raises
     ------
@@ -37,23 +37,23 @@ class Protocol:
     axial_slices_per_level: int = 5
     thickness_mm: float = 4.0
     gap: float = 0.1
-    """Gap between slices, share of the thickness."""
+    """Gap between slices, as a fraction of the thickness."""
     layers: int = 3
-    """Planes painted through the thickness of a slice and averaged by the slice profile."""
+    """Planes painted across the thickness of a slice and averaged with the slice profile."""
     contrast: ContrastMode = ContrastMode.CLINICAL
-    """How timing, tissue signals, noise and coil are drawn."""
+    """Mode in which timing, tissue signals, noise and coil are drawn."""
     field_t: float | None = None
     """Field strength, T; None: drawn."""
     stir: bool = False
-    """Null the fat of the sagittal T2 series (STIR)."""
+    """Whether the sagittal T2 series nulls fat (STIR)."""
     axial_block: bool = False
-    """Acquire the axial series as one block of parallel slices, not disc by disc."""
+    """Whether an axial series is one block of parallel slices instead of stacks per disc."""
     axial_series: int = 1
-    """Axial series among which the levels are divided, from the head down."""
+    """Number of axial series into which the levels are divided, from the head down."""
     missing: frozenset[Role] = frozenset()
     """Roles of series that are left out."""
     artefacts: Artefacts = NO_ARTEFACTS
-    """What goes wrong, in every series."""
+    """Artefacts in every series."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -87,7 +87,7 @@ class Protocol:
 
 @dataclass(frozen=True, eq=False)
 class SlicePlane:
-    """One slice: place, orientation and sampling, LPS mm.
+    """One slice: position, orientation and sampling, LPS mm.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class SlicePlane:
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     def index(self, point: Array) -> tuple[float, float, float]:
-        """Return distance from the plane (mm, along the normal), row and column of a point."""
+        """Return the distance of a point from the plane (mm, along the normal), and its row and column."""
         off = np.asarray(point, dtype=np.float64) - self.position
         u, v = self.orientation[:3], self.orientation[3:]
         return float(off @ self.normal), float(off @ v) / self.pixel_mm, float(off @ u) / self.pixel_mm
@@ -117,7 +117,7 @@ class SlicePlane:
 
 @dataclass(frozen=True, eq=False)
 class SeriesPlan:
-    """One series: role, slices in the order they are numbered, and timing."""
+    """One series: role, slices in order of numbering, and timing."""
 
     role: Role
     planes: tuple[SlicePlane, ...]
@@ -128,7 +128,7 @@ class SeriesPlan:
     def nearest(self, point: Array) -> tuple[int, float, float] | None:
         """Return the index of the slice nearest to a point among those that show it, and its row and column.
 
-        None where the point lies outside all slices, or beside the stack by more than the slices' distance.
+        None where the point lies outside all slices, or farther from the stack than the slice spacing.
         """
         best: tuple[float, int, float, float] | None = None
         for number, plane in enumerate(self.planes):
@@ -141,13 +141,13 @@ class SeriesPlan:
 
     @property
     def _reach_mm(self) -> float:
-        """How far from the nearest slice a point may lie."""
+        """Greatest distance of a point from the nearest slice."""
         places = [plane.position @ self.planes[0].normal for plane in self.planes[:2]]
         return float(max(np.ptp(places), self.planes[0].thickness_mm))
 
 
 def plan_study(phantom: Phantom, protocol: Protocol) -> tuple[SeriesPlan, ...]:
-    """Lay the slices of a study over a patient, with the small errors of a technologist.
+    """Plan the slices of a study of a phantom, with the small errors of a technologist.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def plan_study(phantom: Phantom, protocol: Protocol) -> tuple[SeriesPlan, ...]:
 
 
 def _proper(turn: Array) -> Array:
-    """Body axes as a scanner can follow them: a mirrored body's x points the other way."""
+    """Return body axes that a scanner can follow: x of a mirrored body is reversed."""
     return turn * ([np.sign(np.linalg.det(turn)), 1.0, 1.0])
 
 
@@ -212,7 +212,7 @@ def _sagittal(phantom: Phantom, protocol: Protocol, tilt: Array, shift: Array) -
 
 
 def _axials(phantom: Phantom, protocol: Protocol, rng: np.random.Generator) -> list[tuple[SlicePlane, ...]]:
-    """Planes of each axial series, the levels divided among them."""
+    """Planes of each axial series, with the levels divided among them."""
     parts = np.array_split(np.arange(len(LUMBAR_MRI.levels)), protocol.axial_series)
     groups = [[LUMBAR_MRI.levels[k] for k in part] for part in parts]
     if protocol.axial_block:
@@ -241,7 +241,7 @@ def _at_disc(
 def _block(
     phantom: Phantom, protocol: Protocol, levels: list[Level], rng: np.random.Generator
 ) -> tuple[SlicePlane, ...]:
-    """One block of parallel slices through some levels, at right angles to the line through their discs."""
+    """One block of parallel slices through some levels, perpendicular to the line through their discs."""
     centres = np.array([phantom.levels[level].disc_centre for level in levels])
     tilts = [
         phantom.anatomy.curve.tilt_at(float(phantom.anatomy.disc_mm[phantom.anatomy.disc_of(level)]))
@@ -267,7 +267,7 @@ def _block(
 
 
 def _stack(protocol: Protocol, axes: Array, centre: Array, places: Grid) -> tuple[SlicePlane, ...]:
-    """Axial slices at places along the third axis."""
+    """Axial slices at positions along the third axis."""
     u, v, up = axes.T
     pixel = protocol.axial_field_mm / protocol.axial_matrix
     half = (protocol.axial_matrix - 1) / 2 * pixel

@@ -1,4 +1,4 @@
-"""From the signal to a picture, through k-space: resolution, chemical shift, motion, ghosts and noise."""
+"""From signal to image through k-space: resolution, chemical shift, motion, ghosts and noise."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from scipy.fft import fft2, ifft2
 from stenograde.phantom.body.curve import Grid
 
 FAT_PPM = 3.5
-"""Shift of fat's methylene protons against water (Dixon, Radiology 1984;153:189), parts per million."""
+"""Shift of the methylene protons of fat relative to water (Dixon, Radiology 1984;153:189), parts per million."""
 
 GYROMAGNETIC_MHZ_PER_T = 42.577
-"""Of the proton, over 2π (CODATA 2018)."""
+"""Gyromagnetic ratio of the proton over 2π (CODATA 2018)."""
 
 _ROLL_OFF = 0.12
-"""Width over which the window of k-space falls, share of the acquired half: it damps the ringing at edges."""
+"""Width of the fall-off of the k-space window, as a fraction of the acquired half; it damps ringing at edges."""
 
 Complex = NDArray[np.complex64]
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How slices of one series are encoded; the phase direction runs along columns, the read-out along rows.
+    """Encoding of the slices of a series; the phase direction runs along columns, the read-out along rows.
 
     Parameters
     ----------
     acquired : tuple of float
-        Acquired over stored matrix along the phase direction and the read-out.
+        Acquired over stored matrix size along the phase direction and the read-out.
     noise : float
-        Standard deviation of the noise in each of both channels, in units of the signal.
+        Standard deviation of the noise in each of the two channels, in units of the signal.
     fat_shift_px : float
         Shift of fat along a row, px.
     ghosting : float
-        Modulation of the phase lines, share.
+        Modulation of the phase lines, as a fraction.
     motion_px : float
         Shift of the patient along a column, px.
     """
@@ -48,7 +48,7 @@ class Encoding:
 
 
 def fat_shift_px(field_t: float, bandwidth_hz: float) -> float:
-    """Return how far fat is shifted along the read-out, px.
+    """Return the shift of fat along the read-out, px.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def window(n_lines: int, acquired: float) -> Grid:
     n_lines : int
         Stored lines, in the order of a discrete Fourier transform.
     acquired : float
-        Share of them that is acquired.
+        Fraction of them that is acquired.
     """
     place = np.abs(np.fft.fftfreq(n_lines)) * 2 / acquired
     fall = np.clip((1 - place) / _ROLL_OFF, 0, 1)
@@ -86,7 +86,7 @@ def acquire(signal: Grid, encoding: Encoding, rng: np.random.Generator) -> Grid:
     Parameters
     ----------
     signal : ndarray of shape (n_channels, rows, columns), float32
-        Water and, when there is a second channel, fat.
+        Water and, if there is a second channel, fat.
     encoding : Encoding
     rng : numpy.random.Generator
 
@@ -112,7 +112,7 @@ def acquire(signal: Grid, encoding: Encoding, rng: np.random.Generator) -> Grid:
 
 
 def _line_errors(rows: int, encoding: Encoding, rng: np.random.Generator) -> Complex:
-    """Factor on each phase line: what moves between lines."""
+    """Factor on each phase line, due to motion between lines."""
     errors = np.ones(rows, np.complex64)
     frequency = np.fft.fftfreq(rows)
     if encoding.motion_px > 0:

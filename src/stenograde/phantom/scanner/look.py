@@ -1,4 +1,4 @@
-"""What is drawn anew for each series beside its timing: tissue signals, texture, noise, coil, resolution; artefacts."""
+"""Look of a series beyond its timing: tissue signals, texture, noise, coil, resolution; and its artefacts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.sequences import ContrastMode
 
 Range = tuple[float, float]
-"""Least and greatest of what is drawn evenly."""
+"""Smallest and largest value of a uniform draw."""
 
 
 @dataclass(frozen=True)
 class Artefacts:
-    """What goes wrong in an acquisition; nothing by default.
+    """Artefacts of an acquisition; none by default.
 
     Raises
     ------
@@ -25,15 +25,15 @@ class Artefacts:
     """
 
     ghosting: float = 0.0
-    """Modulation of the lines along the phase direction, share: the picture repeats beside itself."""
+    """Modulation of the lines along the phase direction, as a fraction: it makes ghosts of the image."""
     motion_mm: float = 0.0
-    """How far the patient moves, once or twice within each slice, along the phase direction."""
+    """Movement of the patient along the phase direction, once or twice within each slice."""
     bandwidth_hz: float | None = None
     """Bandwidth per pixel; fat is shifted by 3.5 ppm of the field over it. None: no chemical shift."""
     metal_levels: int = 0
-    """Levels held by pedicle screws, from L5/S1 up: voids, piled-up signal and distortion around them."""
+    """Levels fixed by pedicle screws, from L5/S1 up, with voids, signal pile-up and distortion around them."""
     flow_void: float = 0.0
-    """Share of its signal that fluid loses where it flows fastest, behind and above the cord's end."""
+    """Fraction of its signal that fluid loses where it flows fastest, behind and above the end of the cord."""
 
     def __post_init__(self) -> None:
         if min(self.ghosting, self.motion_mm, self.metal_levels, self.flow_void) < 0:
@@ -45,36 +45,36 @@ class Artefacts:
 
 
 NO_ARTEFACTS = Artefacts()
-"""Nothing goes wrong."""
+"""No artefact at all."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Ranges that one series' look is drawn from."""
+    """Ranges from which the look of a series is drawn."""
 
     jitter: Range = (0.03, 0.12)
-    """Standard deviation of the logarithm of each tissue's signal."""
+    """Standard deviation of the log signal of each tissue."""
     free: float = 0.0
     """Share of series whose tissue signals are drawn freely, whatever the physics."""
     texture: Range = (0.3, 1.0)
     """Factor on how strongly tissues are textured."""
     snr: Range = (25.0, 80.0)
-    """Signal of marrow over the standard deviation of the noise."""
+    """Ratio of the signal of marrow to the standard deviation of the noise."""
     reach_mm: Range = (45.0, 100.0)
     """Depth below the skin at which the surface coil has lost most of its gain."""
     floor: Range = (0.2, 0.7)
-    """Gain far from the coil, share of the gain at the skin."""
+    """Gain far from the coil, as a fraction of the gain at the skin."""
     bias: Range = (0.0, 0.06)
-    """Standard deviation of a further smooth bias field's logarithm."""
+    """Standard deviation of the logarithm of a further smooth bias field."""
     acquired: Range = (0.5, 0.95)
-    """Acquired over stored matrix, along the phase direction; SPIDER's steps are 0.5 to 0.9 of its stored rows."""
+    """Acquired over stored matrix size along the phase direction; in SPIDER, 0.5 to 0.9 of the stored rows."""
     level: Range = (330.0, 520.0)
-    """Stored value of marrow before the coil."""
+    """Stored value of marrow before the gain of the coil."""
 
     def draw_signals(self, rng: np.random.Generator, signals: Grid) -> Grid:
-        """Jitter the tissues' signals, or draw them freely.
+        """Jitter the signals of the tissues, or draw them freely.
 
-        Free signals are SynthSeg's way (Billot et al., Med Image Anal 2023;86:102789).
+        Free signals follow SynthSeg (Billot et al., Med Image Anal 2023;86:102789).
 
         Parameters
         ----------
@@ -112,4 +112,4 @@ LOOKS = {
         jitter=(0.05, 0.15), snr=(14.0, 30.0), reach_mm=(45.0, 70.0), bias=(0.10, 0.20), acquired=(0.6, 0.75)
     ),
 }
-"""How each contrast mode looks; ranges by eye."""
+"""Look of each contrast mode; ranges by eye."""

@@ -1,4 +1,4 @@
-"""Pedicle screws: a void, and signal moved along the read-out and piled up around it."""
+"""Pedicle screws: a void, with signal displaced along the read-out and piled up around it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from stenograde.phantom.scanner.acquisition import SlicePlane
 from stenograde.phantom.scanner.receiver import sample_points
 
 _VOID_MM = 5.5
-"""Radius of the void around a screw's axis: a titanium screw of 6 to 7 mm with what dephases at its side."""
+"""Radius of the void around the axis of a screw: a titanium screw of 6 to 7 mm and the dephasing beside it."""
 
 _SHIFT_MM = 5.0
-"""Shift along the read-out at the edge of the void, mm, by eye; beyond, it falls with the third power."""
+"""Shift along the read-out at the edge of the void, mm, by eye; beyond, it falls off with the third power."""
 
 
 def screws(phantom: Phantom, levels: int) -> Array:
@@ -25,7 +25,7 @@ def screws(phantom: Phantom, levels: int) -> Array:
     ----------
     phantom : Phantom
     levels : int
-        Levels held, from L5/S1 up: one level has four screws.
+        Number of levels fixed, from L5/S1 up: one level has four screws.
     """
     anatomy, out = phantom.anatomy, []
     for k in range(anatomy.n_sacral - 1, anatomy.n_sacral + levels):
@@ -47,12 +47,12 @@ def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) ->
     phantom : Phantom
     plane : SlicePlane
     levels : int
-        Levels held, from L5/S1 up.
+        Number of levels fixed, from L5/S1 up.
 
     Returns
     -------
     signal : ndarray of shape (n_channels, rows, columns), float32
-        No signal is lost but what lay in the voids or was moved out of the picture.
+        Only signal in the voids, or displaced out of the image, is lost.
     """
     points = Points.of(phantom.anatomy, sample_points(phantom, plane))
     place = np.stack([points.s, points.left, points.behind])
@@ -66,7 +66,7 @@ def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) ->
         along = np.clip(axis @ off, 0, length)
         off -= axis[:, None] * along
         distance = np.linalg.norm(off, axis=0).astype(np.float32) + np.float32(1e-3)
-        cosine = off[0] / distance  # the field points to the head
+        cosine = off[0] / distance  # the field points towards the head
         weak = (_VOID_MM / np.maximum(distance, _VOID_MM)) ** 3
         shift += (_SHIFT_MM * weak * (3 * cosine**2 - 1) / 2).astype(np.float32)
         near = np.minimum(near, distance)
@@ -75,7 +75,7 @@ def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) ->
 
 
 def _moved(signal: Grid, shift_px: Grid) -> Grid:
-    """Move each pixel's signal along its row, shared between the two pixels it falls on."""
+    """Move the signal of each pixel along its row, split between the two pixels it falls on."""
     rows, columns = shift_px.shape
     target = np.arange(columns) + shift_px
     left = np.floor(target).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Draws protocols: how studies differ in geometry, contrast, series and artefacts."""
+"""Drawing of protocols: differences between studies in geometry, contrast, series and artefacts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from stenograde.phantom.scanner.sequences import ContrastMode
 from stenograde.terms import Role
 
 _THICKNESS = ((3.0, 0.1, 100), (4.0, 0.1, 57), (4.0, 0.2, 58))
-"""Slice thickness (mm), gap (share of it) and number of SPIDER's sagittal 2D series, rounded."""
+"""Slice thickness (mm), gap (fraction of it) and number of such sagittal 2D series in SPIDER, rounded."""
 
 _PIXELS = ((0.48, 22), (0.59, 52), (0.625, 126), (0.68, 20), (0.73, 39), (0.88, 33))
-"""Stored pixel of SPIDER's sagittal 2D series, mm, and their number, neighbours merged."""
+"""Stored pixel size (mm) and number of such sagittal 2D series in SPIDER, similar ones merged."""
 
 _COVER_MM = 64.0
-"""Least width that the sagittal slices cover: both foramina of everybody."""
+"""Smallest width covered by the sagittal slices, which includes both foramina of everyone."""
 
 
 _NARROW_COVER_MM = (16.0, 32.0)
-"""Widths that sagittal slices cover where they miss the foramina, which lie 17.5 mm beside the midline."""
+"""Widths covered by sagittal slices that miss the foramina, which lie 17.5 mm from the midline."""
 
 _SHORT_FIELD_MM = (120.0, 170.0)
 """Fields of view of sagittal slices that miss a level or more; L1 to S1 is about 180 mm long."""
@@ -30,7 +30,7 @@ _SHORT_FIELD_MM = (120.0, 170.0)
 
 @dataclass(frozen=True)
 class ProtocolMix:
-    """Which protocols a cohort is acquired with; shares are of studies.
+    """Mix of protocols of a cohort; each share is a share of studies.
 
     Raises
     ------
@@ -39,19 +39,19 @@ class ProtocolMix:
     """
 
     contrast: ContrastMode = ContrastMode.CLINICAL
-    """How timing, tissue signals, noise and coil are drawn."""
+    """Mode in which timing, tissue signals, noise and coil are drawn."""
     stir_share: float = 0.15
-    """Sagittal STIR in the place of T2."""
+    """Share with sagittal STIR in place of T2."""
     block_share: float = 0.3
-    """Axial slices as one block."""
+    """Share whose axial slices are one block."""
     several_axial_share: float = 0.17
-    """More than one axial series: 333 of RSNA 2024's 1,975 training studies have two to four."""
+    """Share with more than one axial series: 333 of RSNA 2024's 1,975 training studies have two to four."""
     missing_share: float = 0.0
-    """One series, any, left out."""
+    """Share with one series, any of them, left out."""
     short_field_share: float = 0.0
-    """Sagittal slices that show too little: either not as far aside as the foramina, or not all levels."""
+    """Share whose sagittal slices show too little: either they miss the foramina, or some levels."""
     artefact_share: float = 0.1
-    """Each of: ghosting, motion, flow void; metal a tenth as often. Chemical shift always."""
+    """Share with ghosting, with motion, with a flow void; metal a tenth as often. All have chemical shift."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -62,7 +62,7 @@ class ProtocolMix:
 
 
 def draw_protocol(rng: np.random.Generator, mix: ProtocolMix | ContrastMode) -> Protocol:
-    """Draw how one study is acquired.
+    """Draw the protocol of one study.
 
     Parameters
     ----------

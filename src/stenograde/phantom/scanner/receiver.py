@@ -1,4 +1,4 @@
-"""The receiving coil and the scanner's scale: gain over a slice."""
+"""The receiver coil and the scanner's scale: gain over a slice."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from stenograde.terms import Role
 _COIL_STEP = 8
 
 _BAND_AWAY_MM = 14.0
-"""From the foremost lumbar body to the saturation band, by eye, mm."""
+"""Distance from the foremost lumbar body to the saturation band, by eye, mm."""
 
 _WAVES = 6
-"""Waves that the smooth bias field is made of."""
+"""Number of waves that make up the smooth bias field."""
 
 
 @dataclass(frozen=True, eq=False)
 class Receiver:
-    """What the scanner adds to the signal of one series."""
+    """Effect of the scanner on the signal of one series."""
 
     reach_mm: float
     """Depth below the skin at which the surface coil has lost most of its gain."""
     floor: float
-    """Gain far from the coil, share of the gain at the skin."""
+    """Gain far from the coil, as a fraction of the gain at the skin."""
     band: float
-    """Share of the signal that a saturation band in front of the spine takes away."""
+    """Fraction of the signal that a saturation band in front of the spine removes."""
     noise: float
     """Standard deviation of the noise, in units of the signal."""
     scale: float
     """Stored value of a signal of 1."""
     waves: Array
-    """Wave vectors (1/mm), phases and amplitudes of the smooth bias field's logarithm, shape (n, 5)."""
+    """Wave vectors (1/mm), phases and amplitudes of the logarithm of the smooth bias field, shape (n, 5)."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator, signals: Grid, plan: SeriesPlan) -> Receiver:
@@ -96,16 +96,16 @@ def gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
 
 
 def sample_points(phantom: Phantom, plane: SlicePlane, depth_mm: float = 0.0, step: int = 1) -> Grid:
-    """Return body frame positions of a slice's pixels, shape (3, n), mm.
+    """Return the body frame positions of the pixels of a slice, shape (3, n), mm.
 
     Parameters
     ----------
     phantom : Phantom
     plane : SlicePlane
     depth_mm : float
-        Along the normal.
+        Offset along the normal.
     step : int
-        Every how many pixels, along rows and columns.
+        Sampling step along rows and columns, px.
     """
     back: Array = phantom.turn.T
     u, v = back @ plane.orientation[:3] * plane.pixel_mm, back @ plane.orientation[3:] * plane.pixel_mm
@@ -120,7 +120,7 @@ def sample_points(phantom: Phantom, plane: SlicePlane, depth_mm: float = 0.0, st
 
 
 def _band_edge(phantom: Phantom) -> float:
-    """Return the y of the back of the saturation band, a straight slab in front of the lumbar bodies, mm."""
+    """Return y of the posterior edge of the saturation band, a straight slab in front of the lumbar bodies, mm."""
     anatomy = phantom.anatomy
     lumbar = anatomy.centre_mm[anatomy.n_sacral : anatomy.n_sacral + 5]
     walls = np.array([[way, 0.0, -anatomy.at(Row.BODY_DEPTH, way)] for way in lumbar])

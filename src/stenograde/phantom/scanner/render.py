@@ -1,4 +1,4 @@
-"""Pictures of a virtual patient: signal through thick slices, coil, k-space; and their true labels."""
+"""Images of a phantom: signal through thick slices, coil, k-space; and their true labels."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ FULL_SCALE = 4095
 """Largest stored value: 12 bits, as scanners store."""
 
 _PROFILE_REACH: Final = 0.65
-"""Half the width over which a slice profile is sampled, share of the thickness."""
+"""Half the width over which a slice profile is sampled, as a fraction of the thickness."""
 
 _PROFILE_EDGE: Final = 0.10
-"""Standard deviation of a slice profile's edges, share of the thickness: a sinc pulse of a few lobes."""
+"""Standard deviation of the edges of a slice profile, as a fraction of the thickness: a sinc pulse of a few lobes."""
 
 
 def slice_profile(layers: int) -> tuple[Array, Array]:
-    """Return where through a slice layers are painted and how much each weighs.
+    """Return the depths within a slice at which layers are painted, and their weights.
 
-    The profile is a box of the slice's thickness with soft edges; each layer stands for an equal part of its reach.
+    The profile is a box of the slice thickness with soft edges; each layer represents an equal part of its extent.
 
     Parameters
     ----------
     layers : int
-        One layer is the middle alone.
+        Number of layers; a single one lies in the middle.
 
     Returns
     -------
     depths : ndarray of shape (layers,)
-        Share of the thickness, 0 in the middle.
+        Depths as a fraction of the thickness, 0 in the middle.
     weights : ndarray of shape (layers,)
-        Positive, of sum 1.
+        Positive weights of sum 1.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def slice_profile(layers: int) -> tuple[Array, Array]:
 
 
 def _profile_integral(depth: Array) -> Array:
-    """Integral of erf-edged box from the middle; both edges are normal distribution functions."""
+    """Integral from the middle of a box whose edges are normal distribution functions."""
     total = np.zeros_like(depth)
     for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
         z = (depth - edge) / _PROFILE_EDGE
@@ -75,7 +75,7 @@ def render_series(
     phantom : Phantom
     plan : SeriesPlan
     layers : int
-        Planes averaged through the thickness of a slice, by :func:`slice_profile`.
+        Planes averaged across the thickness of a slice, by :func:`slice_profile`.
     rng : numpy.random.Generator
 
     Returns
@@ -110,8 +110,8 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
     Returns
     -------
     labels : ndarray of shape (slices, rows, columns), uint8
-        0, or the code of a :class:`~stenograde.terms.Structure`: vertebra (with its arch), disc, canal (what
-        the dural sac holds). The sacrum and what lies below its first end plate have no label but the sac.
+        0, or the code of a :class:`~stenograde.terms.Structure`: vertebra (with its arch), disc, canal (the
+        contents of the dural sac). In and below the sacrum, only the sac is labelled.
     """
     signals = plan.echo.signals()
     return np.stack(
@@ -125,7 +125,7 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
 
 
 def _channels(signals: Grid) -> Grid:
-    """Part each tissue's signal into water's and fat's, shape (2, n_tissues)."""
+    """Split the signal of each tissue into water and fat, shape (2, n_tissues)."""
     share = np.array([FAT_SHARE.get(tissue, 0.0) for tissue in Tissue], np.float32)
     return np.stack([signals * (1 - share), signals * share])
 

@@ -1,4 +1,4 @@
-"""Timing of the series: drawn from what scanners used, or from wider ranges for training, or held out for tests."""
+"""Timing of series: drawn as scanners used it, or from wider ranges for training, or held out for tests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stenograde.terms import Role
 
 
 class ContrastMode(StrEnum):
-    """How the contrast, texture, noise and coil of a series are drawn."""
+    """Mode in which the contrast, texture, noise and coil of a series are drawn."""
 
     CLINICAL = "clinical"
-    """As scanners were set in two published data sets."""
+    """Scanner settings of two published data sets."""
     RANDOMISED = "randomised"
     """Domain randomisation, for training: wide timing, tissue signals jittered or drawn freely."""
     LONG_TE_3T = "3t_long_te"
@@ -57,14 +57,14 @@ _T2_ROWS: tuple[_Row, ...] = (
     (3.0, 4600, 120, 25, 9),
 )
 """Field (T), TR and TE (ms), echoes per excitation and number of series: the 155 sagittal T1 and 146 sagittal
-T2 turbo spin echoes of SPIDER (van der Graaf et al., Sci Data 2024;11:264, overview.csv), neighbours merged;
-its 3D series are left out."""
+T2 turbo spin echoes of SPIDER (van der Graaf et al., Sci Data 2024;11:264, overview.csv), similar ones
+merged; its 3D series are left out."""
 
 _SECOND = {
     Role.SAGITTAL_T1: ((330.0, 926.0), (9.2, 12.0), 3),
     Role.SAGITTAL_T2_STIR: ((3190.0, 4000.0), (67.0, 96.0), 16),
 }
-"""TR and TE, ms, from least to greatest, and echoes per excitation, at 1.5 T: table 1 of Natalia et al. on
+"""Ranges of TR and TE, ms, and echoes per excitation, at 1.5 T: table 1 of Natalia et al. on
 the Sudirman set (Mendeley Data k57fr854j2)."""
 
 _SECOND_SHARE = 0.25
@@ -74,7 +74,7 @@ _FIELD_SHARE_3T = 0.44
 """Share of SPIDER's sagittal series at 3 T: 136 of 301."""
 
 _STIR = (0.94, 1.04)
-"""TI over the time at which fat is nulled, least and greatest: as technologists set it."""
+"""Range of TI relative to the time at which fat is nulled, as technologists set it."""
 
 _WIDE = {Role.SAGITTAL_T1: ((330.0, 950.0), (7.0, 16.0)), None: ((2200.0, 5600.0), (62.0, 128.0))}
 _HELD_OUT = {Role.SAGITTAL_T1: ((960.0, 1150.0), (18.0, 24.0)), None: ((5700.0, 7000.0), (135.0, 165.0))}
@@ -108,12 +108,12 @@ def draw_echo(
     field_t : float
         1.5 or 3 T.
     stir : bool
-        Null the fat by an inversion; a T2 series only.
+        Whether an inversion nulls fat; only for a T2 series.
 
     Raises
     ------
     ValueError
-        If STIR is asked of a T1 series.
+        If STIR is requested for a T1 series.
     """
     if stir and role is Role.SAGITTAL_T1:
         msg = f"STIR must be a variant of a T2 series, got {role.shown}"
