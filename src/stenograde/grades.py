@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.terms import Cell, Level, Role, Scheme, Severity, Structure, Unused
+from stenograde.terms import Cell, Level, Quantity, Role, Scheme, Severity, Structure, Unused
 
 Point = tuple[float, float, float]
 """A position in patient space: x, y, z in LPS mm."""
@@ -42,12 +42,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value with its unit and the points it was taken between."""
+    """A value, in the unit of its quantity, and the points it was taken between."""
 
-    name: str
+    quantity: Quantity
     level: Level | None
     value: float
-    unit: str
     points: tuple[Point, ...]
 
 

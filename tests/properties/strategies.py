@@ -19,7 +19,7 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
-from stenograde.terms import SCHEMES, Level, Role, Scheme, Unused
+from stenograde.terms import SCHEMES, Level, Quantity, Role, Scheme, Unused
 
 any_text = st.text(max_size=40)
 """Any text, markup and formulas included."""
@@ -77,9 +77,8 @@ def level_positions(draw: st.DrawFn, level: Level) -> LevelPosition:
 def measurements(draw: st.DrawFn, scheme: Scheme) -> Measurement:
     """A measurement at a level or of the whole; its value may not be finite."""
     level = draw(st.none() | st.sampled_from(scheme.levels))
-    unit = draw(st.sampled_from(["mm", "mm2", "1"]))
     between = tuple(draw(st.lists(points, max_size=3)))
-    return Measurement(draw(some_text), level, draw(any_number), unit, between)
+    return Measurement(draw(st.sampled_from(Quantity)), level, draw(any_number), between)
 
 
 @st.composite

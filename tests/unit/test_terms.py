@@ -11,6 +11,7 @@ from stenograde.terms import (
     Cell,
     Condition,
     Level,
+    Quantity,
     Region,
     Role,
     Severity,
@@ -67,6 +68,18 @@ def test_structures_when_coded_then_zero_is_left_to_the_background() -> None:
         "vertebra": 1,
         "disc": 2,
         "canal": 3,
+    }
+
+
+def test_quantities_when_shown_then_they_read_as_people_write_them() -> None:
+    assert {quantity.shown: quantity.unit.shown for quantity in Quantity} == {
+        "Canal AP diameter": "mm",
+        "Canal AP diameter above": "mm",
+        "Canal AP diameter below": "mm",
+        "Canal AP ratio": "",
+        "CSF signal ratio": "",
+        "Disc height": "mm",
+        "Dural sac area": "mm²",
     }
 
 

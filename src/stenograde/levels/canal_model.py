@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 from stenograde.grades import Measurement
+from stenograde.terms import Quantity
 
 
 @dataclass(frozen=True)
@@ -90,20 +91,22 @@ class CanalModel:
     """Measurements of less weight in all are too little to grade on."""
 
     @property
-    def scales(self) -> dict[str, Scale]:
-        """Scales by the name of their measurement."""
+    def scales(self) -> dict[Quantity, Scale]:
+        """Scales by what they are of."""
         return {
-            "canal_ap_diameter": self.diameter_mm,
-            "canal_ap_ratio": self.ratio,
-            "csf_signal_ratio": self.csf_ratio,
-            "dural_sac_area": self.sac_area_mm2,
+            Quantity.CANAL_AP_DIAMETER: self.diameter_mm,
+            Quantity.CANAL_AP_RATIO: self.ratio,
+            Quantity.CSF_SIGNAL_RATIO: self.csf_ratio,
+            Quantity.DURAL_SAC_AREA: self.sac_area_mm2,
         }
 
     def narrowing(self, measurements: tuple[Measurement, ...]) -> float | None:
         """Weighted mean narrowing of one level; None when there is too little to go by."""
         scales = self.scales
         known = [
-            (scales[m.name], m.value) for m in measurements if m.name in scales and math.isfinite(m.value)
+            (scales[m.quantity], m.value)
+            for m in measurements
+            if m.quantity in scales and math.isfinite(m.value)
         ]
         weight = sum(scale.weight for scale, _ in known)
         if weight < self.min_weight:

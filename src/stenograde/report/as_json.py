@@ -141,10 +141,10 @@ def _evidence(evidence: Evidence) -> dict[str, Any] | None:
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
     return {
-        "name": measurement.name,
+        "name": measurement.quantity.value,
         "level": measurement.level.shown if measurement.level else None,
         "value": _number(measurement.value, _VALUE_DIGITS),
-        "unit": measurement.unit,
+        "unit": measurement.quantity.unit.shown or "1",
         "points": [point for point in map(_point, measurement.points) if point],
     }
 

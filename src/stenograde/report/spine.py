@@ -22,7 +22,7 @@ from stenograde.report.pictures import (
     span,
 )
 from stenograde.study import Study
-from stenograde.terms import Role, Structure
+from stenograde.terms import Quantity, Role, Structure
 
 REFERENCE_MM = ((10.0, "absolute"), (12.0, "relative"))
 """Anteroposterior canal diameters below which stenosis is called absolute and relative, mm.
@@ -30,9 +30,6 @@ REFERENCE_MM = ((10.0, "absolute"), (12.0, "relative"))
 For orientation only: they were set for the canal on CT and radiographs. Source: Kalichman et al., Spine J
 2009, doi:10.1016/j.spinee.2009.03.005 (12 mm relative, 10 mm absolute).
 """
-
-DIAMETER = "canal_ap_diameter"
-"""Name of the measurement that stands beside the canal's grades and is marked on the profile."""
 
 _MARGIN_MM = (30.0, 10.0, 26.0, 12.0)
 """Kept around the outlines: left, top, right, bottom."""
@@ -224,7 +221,7 @@ def _plot(profile: CanalProfile, shown: ShownSlice, box: Box, grades: StudyGrade
     measured = {
         item.level: (across(item.value), float(shown.place(item.points)[:, 1].mean()) - box.y)
         for item in grades.measurements
-        if item.name == DIAMETER and item.points and np.isfinite(item.value)
+        if item.quantity is Quantity.CANAL_AP_DIAMETER and item.points and np.isfinite(item.value)
     }
     levels = []
     for level, way in profile.levels:

@@ -22,7 +22,18 @@ from stenograde.grades import (
     StudyGrades,
 )
 from stenograde.study import Series, Study, Volume
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role, Side, Structure, Unused, Weighting
+from stenograde.terms import (
+    LUMBAR_MRI,
+    Condition,
+    Level,
+    Plane,
+    Quantity,
+    Role,
+    Side,
+    Structure,
+    Unused,
+    Weighting,
+)
 
 STUDY_UID = "2.25.100"
 T2_UID, T1_UID, AXIAL_UID = "2.25.101", "2.25.102", "2.25.103"
@@ -205,13 +216,15 @@ def _measurements() -> tuple[Measurement, ...]:
         x, y, _ = centre(z)
         half = AP_MM[level] / 2
         items.append(
-            Measurement("canal_ap_diameter", level, AP_MM[level], "mm", ((x, y - half, z), (x, y + half, z)))
+            Measurement(Quantity.CANAL_AP_DIAMETER, level, AP_MM[level], ((x, y - half, z), (x, y + half, z)))
         )
-        items.append(Measurement("canal_ratio", level, AP_MM[level] / 16.5, "1", ()))
+        items.append(Measurement(Quantity.CANAL_AP_RATIO, level, AP_MM[level] / 16.5, ()))
         front = float(front_of_canal(z)) - 17
-        items.append(Measurement("disc_height", level, 9.8, "mm", ((x, front, z + 4.9), (x, front, z - 4.9))))
-    items.append(Measurement("dural_sac_area", Level.L4_L5, 61.4, "mm2", ()))
-    items.append(Measurement("dural_sac_area", Level.L5_S1, 142.9, "mm2", ()))
+        items.append(
+            Measurement(Quantity.DISC_HEIGHT, level, 9.8, ((x, front, z + 4.9), (x, front, z - 4.9)))
+        )
+    items.append(Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 61.4, ()))
+    items.append(Measurement(Quantity.DURAL_SAC_AREA, Level.L5_S1, 142.9, ()))
     return tuple(items)
 
 

@@ -24,7 +24,7 @@ from stenograde.grading import cohort
 from stenograde.grading.cohort import grade_cohort, score_cohort, without_one
 from stenograde.predict.bundle import Bundle, default_bundle
 from stenograde.study import Study
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Role
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Quantity, Role
 
 OFF_MM = np.array([3.0, 0.0, 4.0])
 
@@ -70,9 +70,9 @@ def grades_of(study: Study, data: Path) -> StudyGrades:
         for level in LUMBAR_MRI.levels
     )
     measurements = (
-        Measurement("canal_ap_diameter", Level.L4_L5, 13.5, "mm", ()),
-        Measurement("canal_ap_diameter", Level.L5_S1, 11.5, "mm", ()),
-        Measurement("dural_sac_area", Level.L4_L5, 100.0, "mm²", ()),
+        Measurement(Quantity.CANAL_AP_DIAMETER, Level.L4_L5, 13.5, ()),
+        Measurement(Quantity.CANAL_AP_DIAMETER, Level.L5_S1, 11.5, ()),
+        Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 100.0, ()),
     )
     stamp = default_bundle().stamp
     return StudyGrades(study.uid, LUMBAR_MRI, stamp, (), positions, tuple(cells), measurements, (), (), 2.5)

@@ -15,7 +15,7 @@ from stenograde.errors import MissingSeriesError
 from stenograde.grades import Status, StudyGrades
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study, Volume
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Structure, Unused
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity, Structure, Unused
 
 BUNDLE = plain_bundle()
 NARROW = Spine(diameters={"L4/L5": 4.0, "L3/L4": 9.0}, scoliosis_mm=6.0)
@@ -128,7 +128,7 @@ def test_without_axial_series_the_canal_is_graded_and_it_is_said():
 def test_from_t1_alone_nothing_is_said_about_the_signal():
     grades = grade_study(study_of(series_of(volume_with(NARROW), role=Role.SAGITTAL_T1)), BUNDLE)
 
-    assert "csf_signal_ratio" not in {one.name for one in grades.measurements}
+    assert Quantity.CSF_SIGNAL_RATIO not in {one.quantity for one in grades.measurements}
     assert all(grades.of(cell).status is Status.GRADED for cell in CANAL)
 
 

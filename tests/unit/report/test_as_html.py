@@ -17,7 +17,7 @@ from stenograde.errors import UnreadableInstanceError
 from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
-from stenograde.terms import LUMBAR_MRI, Level, Severity, Side, Unused
+from stenograde.terms import LUMBAR_MRI, Level, Quantity, Severity, Side, Unused
 
 
 class Page(HTMLParser):
@@ -254,7 +254,7 @@ def test_page_when_slices_cannot_be_decoded_then_it_is_written_without_them() ->
 def test_page_when_an_outline_was_taken_on_another_slice_then_it_is_not_drawn_but_said() -> None:
     grades = example_grades()
     x, y, z = grades.levels[3].point or (0.0, 0.0, 0.0)
-    sac = Measurement("dural_sac_area", Level.L4_L5, 61.4, "mm2", ((x, y, z), (x + 5, y, z), (x, y + 5, z)))
+    sac = Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 61.4, ((x, y, z), (x + 5, y, z), (x, y + 5, z)))
     near = page_of(dataclasses.replace(grades, measurements=(sac,)))
     assert [attrs["class"] for attrs in near.all("polygon")].count("measured-area") == 1
     far = dataclasses.replace(sac, points=tuple((x, y, z - 12.0) for x, y, z in sac.points))

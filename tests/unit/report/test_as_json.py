@@ -13,7 +13,7 @@ from tests.golden.report.example import NOT_YET, example_grades
 
 from stenograde.grades import CellGrade, Evidence, Measurement, Status
 from stenograde.report.as_json import as_json, schema
-from stenograde.terms import LUMBAR_MRI, Level
+from stenograde.terms import LUMBAR_MRI, Level, Quantity
 
 VALID = Draft202012Validator(schema())
 
@@ -68,7 +68,9 @@ def test_numbers_when_not_finite_then_they_are_null_or_left_out() -> None:
         grades,
         cells=(first, *grades.cells[1:]),
         measurements=(
-            Measurement("canal_ratio", Level.L1_L2, nan, "1", ((0.0, infinity, 0.0), (1.0, 2.0, -0.0001))),
+            Measurement(
+                Quantity.CANAL_AP_RATIO, Level.L1_L2, nan, ((0.0, infinity, 0.0), (1.0, 2.0, -0.0001))
+            ),
         ),
     )
     document = as_json(broken)
