@@ -14,6 +14,7 @@ from stenograde.grades import (
     LevelPosition,
     Measurement,
     Point,
+    Probabilities,
     SecondOpinion,
     SeriesUse,
     Status,
@@ -38,11 +39,11 @@ unused = st.builds(Unused, any_text, any_text)
 
 
 @st.composite
-def probabilities(draw: st.DrawFn) -> tuple[float, float, float]:
+def probabilities(draw: st.DrawFn) -> Probabilities:
     """Three probabilities that sum to one."""
     weights = draw(st.tuples(*[st.floats(0, 1)] * 3).filter(lambda three: sum(three) > 1e-3))
     total = math.fsum(weights)
-    return weights[0] / total, weights[1] / total, weights[2] / total
+    return Probabilities(weight / total for weight in weights)
 
 
 @st.composite

@@ -14,7 +14,7 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
 from stenograde.evaluate.rsna_metric import CohortAnswers, answers_of, rsna_score, severe_auc
-from stenograde.grades import Status, StudyGrades
+from stenograde.grades import Probabilities, Status, StudyGrades
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study
@@ -32,7 +32,7 @@ class GradedStudy:
     """What was said of one study, beside what is true of it."""
 
     name: str
-    said: Mapping[Cell, tuple[float, float, float]]
+    said: Mapping[Cell, Probabilities]
     """Also of abstained cells, as far as they have probabilities."""
     graded: frozenset[Cell]
     severities: Mapping[Cell, Severity]
@@ -199,7 +199,7 @@ def _errors(quantity: Quantity, grades: StudyGrades, truths: _Truths) -> Iterato
 def _agreeing(one: GradedStudy, condition: Condition) -> tuple[float, ...]:
     """For each labelled cell of a condition, 1 where the most probable severity is the label's."""
     return tuple(
-        float(cell in one.said and int(np.argmax(one.said[cell])) == severity.rank)
+        float(cell in one.said and one.said[cell].severity is severity)
         for cell, severity in one.severities.items()
         if cell.condition is condition
     )

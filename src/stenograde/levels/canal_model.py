@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from stenograde.grades import Measurement
+from stenograde.grades import Measurement, Probabilities
 from stenograde.terms import Quantity
 
 
@@ -113,8 +113,8 @@ class CanalModel:
             return None
         return sum(scale.weight * scale.narrowing(value) for scale, value in known) / weight
 
-    def probabilities(self, narrowing: float) -> tuple[float, float, float]:
-        """Return P(Normal/Mild), P(Moderate), P(Severe); they sum to 1.
+    def probabilities(self, narrowing: float) -> Probabilities:
+        """Return the probabilities of the severities at a narrowing.
 
         Examples
         --------
@@ -123,4 +123,4 @@ class CanalModel:
         """
         at_least_moderate = 1 / (1 + math.exp(-self.steepness * narrowing))
         severe = 1 / (1 + math.exp(-self.steepness * (narrowing - 1)))
-        return 1 - at_least_moderate, at_least_moderate - severe, severe
+        return Probabilities((1 - at_least_moderate, at_least_moderate - severe, severe))

@@ -21,8 +21,6 @@ from stenograde.grades import (
     SeriesUse,
     Status,
     StudyGrades,
-    expected_rank,
-    pooled,
 )
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
@@ -160,10 +158,10 @@ def _with_doubts(
     if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
         doubt = (
             f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
-            f"(measurements: {opinion.severity.shown})"
+            f"(measurements: {opinion.probabilities.severity.shown})"
         )
     if opinion is not None and grade.probabilities is not None:
-        grade = replace(grade, probabilities=pooled(grade.probabilities, opinion.probabilities))
+        grade = replace(grade, probabilities=grade.probabilities.pooled(opinion.probabilities))
     if not doubt:
         return replace(grade, second_opinion=opinion)
     return replace(grade, status=Status.ABSTAINED, reason=doubt, second_opinion=opinion)
@@ -178,7 +176,7 @@ def _second_opinion(
     if narrowing is None or grade.probabilities is None:
         return None
     measured = model.probabilities(narrowing)
-    apart = expected_rank(measured) - expected_rank(grade.probabilities)
+    apart = measured.expected_rank - grade.probabilities.expected_rank
     return SecondOpinion("the canal's measurements", measured, apart, abs(apart) >= entry.flag_grades)
 
 

@@ -55,8 +55,8 @@ def second_opinion(grade: CellGrade) -> str:
     opinion = grade.second_opinion
     if opinion is None:
         return ""
-    share = percent(opinion.probabilities[opinion.severity.rank])
-    said = f"second opinion ({opinion.source}): {opinion.severity.shown}, {share}"
+    severity, share = opinion.probabilities.severity, percent(max(opinion.probabilities))
+    said = f"second opinion ({opinion.source}): {severity.shown}, {share}"
     if not opinion.disagrees:
         return sentence(said)
     apart = abs(opinion.grades_apart)

@@ -16,6 +16,7 @@ from stenograde.grades import (
     LevelPosition,
     Measurement,
     Outline,
+    Probabilities,
     SecondOpinion,
     SeriesUse,
     Status,
@@ -61,8 +62,8 @@ SHARES = dict(
 
 
 SECOND = {
-    Level.L3_L4: SecondOpinion("the canal's measurements", (0.05, 0.15, 0.8), 0.87, False),
-    Level.L4_L5: SecondOpinion("the canal's measurements", (0.7, 0.25, 0.05), -1.44, True),
+    Level.L3_L4: SecondOpinion("the canal's measurements", Probabilities((0.05, 0.15, 0.8)), 0.87, False),
+    Level.L4_L5: SecondOpinion("the canal's measurements", Probabilities((0.7, 0.25, 0.05)), -1.44, True),
 }
 """Second opinions: one that agrees and one that does not."""
 
@@ -197,7 +198,7 @@ def _cells() -> tuple[CellGrade, ...]:
             grade = CellGrade(
                 cell,
                 Status.GRADED,
-                probabilities=SHARES[cell.level],
+                probabilities=Probabilities(SHARES[cell.level]),
                 point=(x, y, z),
                 evidence=tuple(evidence),
                 second_opinion=SECOND.get(cell.level),

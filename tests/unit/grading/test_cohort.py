@@ -16,6 +16,7 @@ from stenograde.grades import (
     CellGrade,
     LevelPosition,
     Measurement,
+    Probabilities,
     SecondOpinion,
     Status,
     StudyGrades,
@@ -54,14 +55,14 @@ def grades_of(study: Study, data: Path) -> StudyGrades:
     for cell in LUMBAR_MRI.cells:
         p = [0.05, 0.05, 0.05]
         p[truth.severities[cell].rank] = 0.9
-        opinion = SecondOpinion("a ruler", (0.0, 0.0, 1.0), 1.9, cell.level is Level.L2_L3)
+        opinion = SecondOpinion("a ruler", Probabilities((0.0, 0.0, 1.0)), 1.9, cell.level is Level.L2_L3)
         abstained = cell.level is Level.L1_L2
         cells.append(
             CellGrade(
                 cell,
                 Status.ABSTAINED if abstained else Status.GRADED,
                 "a test" if abstained else "",
-                tuple(p),
+                Probabilities(p),
                 second_opinion=opinion if cell.side is None else None,
             )
         )

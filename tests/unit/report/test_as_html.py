@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, example_study
 
 from stenograde.errors import UnreadableInstanceError
-from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
+from stenograde.grades import (
+    CellGrade,
+    LevelPosition,
+    Measurement,
+    Probabilities,
+    SeriesUse,
+    Status,
+    StudyGrades,
+)
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
 from stenograde.terms import LUMBAR_MRI, Level, Quantity, Severity, Side, Unused
@@ -276,7 +284,7 @@ def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the
     def severe(grade: CellGrade, off_mm: float) -> CellGrade:
         assert grade.point
         point = (off_mm if grade.cell.side is Side.LEFT else -off_mm, *grade.point[1:])
-        return CellGrade(grade.cell, Status.GRADED, probabilities=(0.1, 0.2, 0.7), point=point)
+        return CellGrade(grade.cell, Status.GRADED, probabilities=Probabilities((0.1, 0.2, 0.7)), point=point)
 
     def with_points(off_mm: float) -> Page:
         cells = (severe(grade, off_mm) if grade.cell.side else grade for grade in grades.cells)

@@ -8,7 +8,7 @@ import math
 import pytest
 from tests.golden.report.example import example_grades
 
-from stenograde.grades import CellGrade, LevelPosition, Measurement, Status, StudyGrades
+from stenograde.grades import CellGrade, LevelPosition, Measurement, Probabilities, Status, StudyGrades
 from stenograde.report import words
 from stenograde.terms import CERVICAL_XRAY, LUMBAR_MRI, Cell, Condition, Level, Quantity, Severity, Side
 
@@ -25,7 +25,7 @@ def graded(severities: dict[Cell, Severity | Status]) -> StudyGrades:
     for cell in LUMBAR_MRI.cells:
         said = severities.get(cell, Status.NOT_GRADED)
         if isinstance(said, Severity):
-            cells.append(CellGrade(cell, Status.GRADED, probabilities=SHARES[said]))
+            cells.append(CellGrade(cell, Status.GRADED, probabilities=Probabilities(SHARES[said])))
         else:
             cells.append(CellGrade(cell, said, "for a reason"))
     return dataclasses.replace(example_grades(), cells=tuple(cells))
@@ -80,7 +80,9 @@ def test_summary_when_a_condition_has_sides_then_it_names_them() -> None:
 
 
 def test_summary_when_the_scheme_has_no_canal_then_it_does_not_speak_of_it() -> None:
-    cells = tuple(CellGrade(cell, Status.GRADED, probabilities=SHARES[N]) for cell in CERVICAL_XRAY.cells)
+    cells = tuple(
+        CellGrade(cell, Status.GRADED, probabilities=Probabilities(SHARES[N])) for cell in CERVICAL_XRAY.cells
+    )
     grades = dataclasses.replace(example_grades(), scheme=CERVICAL_XRAY, cells=cells)
     assert words.findings(grades) == "No moderate or severe foraminal narrowing at the 6 graded levels."
 
