@@ -84,6 +84,21 @@ class Condition(StrEnum):
         """
         return self.value.replace("_", " ").capitalize()
 
+    @property
+    def marked_in(self) -> Role:
+        """Role of the series in which the readers of RSNA 2024 marked it.
+
+        Examples
+        --------
+        >>> Condition.NEURAL_FORAMINAL_NARROWING.marked_in.shown
+        'Sagittal T1'
+        """
+        return {
+            Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
+            Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
+            Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
+        }[self]
+
 
 class Side(StrEnum):
     """The patient's side; image left is never meant."""
