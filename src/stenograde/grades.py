@@ -206,11 +206,11 @@ class CanalProfile:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """What the locator saw, for the report's pictures."""
+class MidSagittal:
+    """What the locator saw on the mid-sagittal slice, for the report's pictures."""
 
-    mid: Evidence
-    """The mid-sagittal slice (row and column of the image centre of the canal)."""
+    slice: Evidence
+    """The slice; row and column are those of the canal's middle."""
     outlines: tuple[Outline, ...]
     profile: CanalProfile | None
 
@@ -238,7 +238,7 @@ class StudyGrades:
     unused: tuple[Unused, ...]
     warnings: tuple[str, ...]
     seconds: float
-    anatomy: Anatomy | None = None
+    mid_sagittal: MidSagittal | None = None
     caution: str = ""
     """What a reader must know of all grades, as a phrase; it is among the warnings too."""
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from stenograde import geometry
 from stenograde.grades import (
-    Anatomy,
     CellGrade,
     Evidence,
     Measurement,
+    MidSagittal,
     Point,
     SecondOpinion,
     SeriesUse,
@@ -114,7 +114,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
         measurements=measurements,
         unused=study.unused,
         warnings=tuple(dict.fromkeys(warnings)),
-        anatomy=_anatomy(located),
+        mid_sagittal=_mid_sagittal(located),
         seconds=time.perf_counter() - start,
         caution=entry.caution if entry else "",
     )
@@ -224,7 +224,7 @@ def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> 
     return tuple(evidence)
 
 
-def _anatomy(located: LocatedStudy) -> Anatomy | None:
+def _mid_sagittal(located: LocatedStudy) -> MidSagittal | None:
     """Outlines of the one slice that the middle of the canal lies on, and that slice as evidence."""
     points = located.points
     line = points.canal.centre
@@ -236,4 +236,4 @@ def _anatomy(located: LocatedStudy) -> Anatomy | None:
     on_slice = geometry.to_patient(seen.volume.affine, [[seen.slice, seen.row, seen.column]])
     on_grid = round(float(geometry.to_index(marked.affine, on_slice)[0, 0]))
     on_grid = min(max(on_grid, 0), marked.size[0] - 1)
-    return Anatomy(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))
+    return MidSagittal(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))

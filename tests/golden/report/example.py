@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.grades import (
-    Anatomy,
     BundleStamp,
     CanalProfile,
     CellGrade,
     Evidence,
     LevelPosition,
     Measurement,
+    MidSagittal,
     Outline,
     Probabilities,
     SecondOpinion,
@@ -163,7 +163,7 @@ def example_study() -> Study:
 
 
 def example_grades() -> StudyGrades:
-    """Return grades of the canal at five levels, with evidence, measurements and anatomy."""
+    """Return grades of the canal at five levels, with evidence, measurements and outlines."""
     return StudyGrades(
         study_uid=STUDY_UID,
         scheme=LUMBAR_MRI,
@@ -181,7 +181,7 @@ def example_grades() -> StudyGrades:
         unused=(Unused("README.txt", "not a DICOM file"), Unused("series 2.25.104", "a localizer")),
         warnings=("No Manufacturer in any instance.",),
         seconds=4.21,
-        anatomy=_anatomy(),
+        mid_sagittal=_mid_sagittal(),
     )
 
 
@@ -229,7 +229,7 @@ def _measurements() -> tuple[Measurement, ...]:
     return tuple(items)
 
 
-def _anatomy() -> Anatomy:
+def _mid_sagittal() -> MidSagittal:
     heights = np.arange(110.0, -100.0, -2.0)
     centres = np.array([centre(z) for z in heights])
     front = np.column_stack([0 * heights, front_of_canal(heights) + 2, heights])
@@ -247,7 +247,7 @@ def _anatomy() -> Anatomy:
     diameters[-6:-3] = np.nan
     levels = tuple((level, float(np.interp(-z, -heights, way))) for level, z in DISC_Z.items())
     row, column = 130 / 0.9, 100 / 0.6
-    return Anatomy(
+    return MidSagittal(
         Evidence(T2_UID, f"{T2_UID}.2", row, column),
         tuple(outlines),
         CanalProfile(way, diameters, centres, levels),

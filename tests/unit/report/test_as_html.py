@@ -193,7 +193,7 @@ def test_page_when_nothing_was_located_then_the_middle_slice_is_shown_and_that_i
     grades = example_grades()
     nowhere = dataclasses.replace(
         grades,
-        anatomy=None,
+        mid_sagittal=None,
         measurements=(),
         levels=(),
         cells=tuple(CellGrade(grade.cell, Status.NOT_GRADED, "no anatomy") for grade in grades.cells),
@@ -225,13 +225,15 @@ def test_page_when_a_level_is_not_imaged_then_it_says_so_and_shows_no_picture() 
 
 def test_page_when_a_profile_is_missing_or_empty_then_the_picture_stays() -> None:
     grades = example_grades()
-    assert grades.anatomy
-    assert grades.anatomy.profile
-    bare = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=None))
+    assert grades.mid_sagittal
+    assert grades.mid_sagittal.profile
+    bare = dataclasses.replace(grades, mid_sagittal=dataclasses.replace(grades.mid_sagittal, profile=None))
     assert "The canal profile could not be measured." in page_of(bare).words
-    unknown = np.full_like(grades.anatomy.profile.diameter_mm, np.nan)
-    profile = dataclasses.replace(grades.anatomy.profile, diameter_mm=unknown)
-    blank = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=profile))
+    unknown = np.full_like(grades.mid_sagittal.profile.diameter_mm, np.nan)
+    profile = dataclasses.replace(grades.mid_sagittal.profile, diameter_mm=unknown)
+    blank = dataclasses.replace(
+        grades, mid_sagittal=dataclasses.replace(grades.mid_sagittal, profile=profile)
+    )
     labels = [attrs.get("aria-label") or "" for attrs in page_of(blank).all("svg")]
     assert "Canal profile: no diameter could be measured." in labels
 

@@ -101,7 +101,7 @@ class PlacedForamen:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class NeckAnatomy:
     """A neck with known dimensions, in the body frame."""
 
     vertebrae: tuple[Placed, ...]
@@ -121,7 +121,9 @@ class Anatomy:
         return next(placed for placed in self.vertebrae if placed.size.name == name)
 
 
-def draw_anatomy(rng: np.random.Generator, wear: Mapping[Where, Narrowed], population: Population) -> Anatomy:
+def draw_anatomy(
+    rng: np.random.Generator, wear: Mapping[Where, Narrowed], population: Population
+) -> NeckAnatomy:
     """Draw a neck with given narrowing of its foramina.
 
     Parameters
@@ -141,7 +143,7 @@ def draw_anatomy(rng: np.random.Generator, wear: Mapping[Where, Narrowed], popul
         for side in Side:
             shape = _shape(rng, (level, wear[level, side]), size, lost, population)
             foramina[level, side] = _place(level, side, shape, vertebrae[number : number + 2])
-    return Anatomy(
+    return NeckAnatomy(
         vertebrae=vertebrae,
         foramina=foramina,
         size=size,
