@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.curve import Array
 from stenograde.phantom.neck.foramen import Foramen
 from stenograde.phantom.neck.population import (
     FORAMEN_ANGLE_DEG,
@@ -92,12 +92,6 @@ class PlacedForamen:
     shape: Foramen
     centre_mm: Array
     axes: Array
-
-    def to_tunnel(self, xyz: Grid) -> tuple[Grid, Grid, Grid]:
-        """Map points of the body frame, shape (3, n), to u, v and the way out."""
-        off = xyz - self.centre_mm[:, None].astype(np.float32)
-        u, v, way = self.axes.astype(np.float32) @ off
-        return u, v, way
 
 
 @dataclass(frozen=True, eq=False)

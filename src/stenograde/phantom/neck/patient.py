@@ -52,7 +52,7 @@ class NeckPhantom:
     ----------
     seed : int
     anatomy : NeckAnatomy
-        NeckAnatomy as drawn, before any mirroring.
+        Anatomy as drawn, before any mirroring.
     is_mirrored : bool
         Whether left and right are exchanged.
     """
