@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stenograde.evaluate.predictions import Predictions
 
@@ -42,3 +45,16 @@ def stated_predictions(labels: list[int], said: list[int], *, classes: int = 3) 
     return Predictions(
         tuple("abcdef"[:classes]), names, tuple(f"of {n}" for n in names), np.array(labels), shares
     )
+
+
+def counted_predictions(matrix: ArrayLike) -> Predictions:
+    """Return predictions that have this confusion matrix: rows are true classes, columns predicted ones."""
+    counts = np.asarray(matrix)
+    truth, said = (np.repeat(codes.ravel(), counts.ravel()) for codes in np.indices(counts.shape))
+    return stated_predictions(truth.tolist(), said.tolist(), classes=len(counts))
+
+
+def raised(predictions: Predictions, power: float) -> Predictions:
+    """Return predictions whose probabilities are raised to a power, scaled to sum to one."""
+    shares = (predictions.probabilities / predictions.probabilities.max(1, keepdims=True)) ** power
+    return replace(predictions, probabilities=shares / shares.sum(1, keepdims=True))

@@ -20,7 +20,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import run_grader
 from stenograde.predict.locate import locate_study, locate_volume
 from stenograde.study import Study, Volume
-from stenograde.terms import LUMBAR_MRI, Condition, Role, Side
+from stenograde.terms import LUMBAR_MRI, Condition, Quantity, Role, Side
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,13 @@ def test_pixels_of_a_series_left_out_change_no_grade(study, bundle, role):
 
 def test_every_level_is_measured_on_sagittal_slices(grades):
     for level in LUMBAR_MRI.levels:
-        names = {one.name for one in grades.measurements if one.level is level}
-        assert names >= {"canal_ap_diameter", "canal_ap_ratio", "disc_height", "csf_signal_ratio"}
+        quantities = {one.quantity for one in grades.measurements if one.level is level}
+        assert quantities >= {
+            Quantity.CANAL_AP_DIAMETER,
+            Quantity.CANAL_AP_RATIO,
+            Quantity.DISC_HEIGHT,
+            Quantity.CSF_SIGNAL_RATIO,
+        }
 
 
 def test_the_grades_are_stamped_with_the_bundle(grades, bundle):

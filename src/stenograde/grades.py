@@ -1,17 +1,19 @@
-"""What we say about a study: StudyGrades with its cells, evidence, measurements and outlines.
+"""What we say about a study: StudyGrades with its cells, probabilities, evidence, measurements and outlines.
 
 Nothing here knows a file format; :mod:`stenograde.report` writes it down.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.terms import Cell, Level, Role, Scheme, Severity, Structure, Unused
+from stenograde.terms import Cell, Level, Quantity, Role, Scheme, Severity, Structure, Unused
 
 Point = tuple[float, float, float]
 """A position in patient space: x, y, z in LPS mm."""
@@ -40,43 +42,87 @@ class Evidence:
     """Frame within the instance, from 0."""
 
 
+class Probabilities(tuple[float, float, float]):
+    """P(Normal/Mild), P(Moderate) and P(Severe): finite, at least 0, of sum 1.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, shares: Iterable[float]) -> Self:
+        """Take the three in the order of :class:`~stenograde.terms.Severity`."""
+        three = tuple(float(share) + 0.0 for share in shares)  # never -0.0
+        # written so that a NaN counts as wrong
+        if len(three) != len(Severity) or not (min(three) >= 0 and abs(sum(three) - 1) <= 1e-6):
+            msg = f"probabilities must be {len(Severity)} of at least 0 that sum to 1, got {three}"
+            raise ValueError(msg)
+        return super().__new__(cls, three)
+
+    @property
+    def severity(self) -> Severity:
+        """Most probable severity, the milder one of equals."""
+        return tuple(Severity)[self.index(max(self))]
+
+    @property
+    def expected_rank(self) -> float:
+        """Mean severity, from 0 for Normal/Mild to 2 for Severe.
+
+        Examples
+        --------
+        >>> Probabilities((0.5, 0.0, 0.5)).expected_rank
+        1.0
+        """
+        return sum(rank * share for rank, share in enumerate(self))
+
+    def pooled(self, other: Probabilities) -> Probabilities:
+        """Return the logarithmic pool of two opinions: their geometric mean, made to sum to 1.
+
+        Opinions that exclude each other's every severity leave nothing to choose by: all are alike then.
+
+        References
+        ----------
+        Genest and Zidek, Statistical Science 1986;1:114, doi:10.1214/ss/1177013825.
+
+        Examples
+        --------
+        >>> one, other = Probabilities((0.5, 0.5, 0.0)), Probabilities((0.1, 0.4, 0.5))
+        >>> [round(share, 2) for share in one.pooled(other)]
+        [0.33, 0.67, 0.0]
+        """
+        shares = np.sqrt(np.multiply(self, other))
+        total = shares.sum()
+        return Probabilities(shares / total) if total > 0 else EVEN_ODDS
+
+
+EVEN_ODDS = Probabilities((1 / 3, 1 / 3, 1 / 3))
+"""What is said of a cell of which nothing is known."""
+
+
 @dataclass(frozen=True)
 class Measurement:
-    """A value with its unit and the points it was taken between."""
+    """A value, in the unit of its quantity, and the points it was taken between."""
 
-    name: str
+    quantity: Quantity
     level: Level | None
     value: float
-    unit: str
     points: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
 class SecondOpinion:
-    """What an independent way of grading says of a cell.
-
-    Raises
-    ------
-    ValueError
-        If the probabilities do not sum to one.
-    """
+    """What an independent way of grading says of a cell."""
 
     source: str
     """Which way, as a phrase."""
-    probabilities: tuple[float, float, float]
-    """P(Normal/Mild), P(Moderate), P(Severe)."""
+    probabilities: Probabilities
     grades_apart: float
     """How many severities its mean lies above that of the grader; negative below."""
     disagrees: bool
     """Whether that is so much that a reader should know."""
-
-    def __post_init__(self) -> None:
-        _check_probabilities("a second opinion", self.probabilities)
-
-    @property
-    def severity(self) -> Severity:
-        """Most probable severity."""
-        return tuple(Severity)[int(np.argmax(self.probabilities))]
 
 
 @dataclass(frozen=True)
@@ -86,24 +132,24 @@ class CellGrade:
     Raises
     ------
     ValueError
-        If a graded cell lacks probabilities that sum to one, or a cell without a grade lacks a reason.
+        If a graded cell lacks probabilities, or a cell without a grade lacks a reason.
     """
 
     cell: Cell
     status: Status
     reason: str = ""
     """Why there is no grade; of a grade, what should be known of it."""
-    probabilities: tuple[float, float, float] | None = None
-    """P(Normal/Mild), P(Moderate), P(Severe); of an abstained cell, what it would have said."""
+    probabilities: Probabilities | None = None
+    """Of an abstained cell, what it would have said."""
     point: Point | None = None
     evidence: tuple[Evidence, ...] = ()
     second_opinion: SecondOpinion | None = None
 
     def __post_init__(self) -> None:
-        if self.status is Status.GRADED:
-            _check_probabilities(self.cell.name, self.probabilities)
-        elif not self.reason:
-            msg = f"{self.cell.name}: a cell that is {self.status} must say why, got no reason"
+        graded = self.status is Status.GRADED
+        if not (self.probabilities if graded else self.reason):
+            must = "have probabilities" if graded else "say why"
+            msg = f"{self.cell.name}: a cell that is {self.status} must {must}, got none"
             raise ValueError(msg)
 
     @property
@@ -111,44 +157,7 @@ class CellGrade:
         """Most probable severity of a graded cell; None for any other."""
         if self.status is not Status.GRADED or self.probabilities is None:
             return None
-        return tuple(Severity)[int(np.argmax(self.probabilities))]
-
-
-def pooled(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Return the logarithmic pool of two opinions: their geometric mean, made to sum to 1.
-
-    Opinions that exclude each other's every severity leave nothing to choose by: all are alike then.
-
-    References
-    ----------
-    Genest and Zidek, Statistical Science 1986;1:114, doi:10.1214/ss/1177013825.
-
-    Examples
-    --------
-    >>> [round(share, 2) for share in pooled((0.5, 0.5, 0.0), (0.1, 0.4, 0.5))]
-    [0.33, 0.67, 0.0]
-    """
-    shares = np.sqrt(np.multiply(one, other))
-    total = float(shares.sum())
-    normal_mild, moderate, severe = (shares / total).tolist() if total > 0 else (1 / 3, 1 / 3, 1 / 3)
-    return normal_mild, moderate, severe
-
-
-def expected_rank(probabilities: tuple[float, float, float]) -> float:
-    """Return the mean severity of probabilities, 0 for Normal/Mild to 2 for Severe.
-
-    Examples
-    --------
-    >>> expected_rank((0.5, 0.0, 0.5))
-    1.0
-    """
-    return sum(rank * share for rank, share in enumerate(probabilities))
-
-
-def _check_probabilities(what: str, probabilities: tuple[float, float, float] | None) -> None:
-    if probabilities is None or abs(sum(probabilities) - 1) > 1e-6 or min(probabilities) < 0:
-        msg = f"{what}: probabilities must be three that sum to 1, got {probabilities}"
-        raise ValueError(msg)
+        return self.probabilities.severity
 
 
 @dataclass(frozen=True)
@@ -197,11 +206,11 @@ class CanalProfile:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """What the locator saw, for the report's pictures."""
+class MidSagittal:
+    """What the locator saw on the mid-sagittal slice, for the report's pictures."""
 
-    mid: Evidence
-    """The mid-sagittal slice (row and column of the image centre of the canal)."""
+    slice: Evidence
+    """The slice; row and column are those of the canal's middle."""
     outlines: tuple[Outline, ...]
     profile: CanalProfile | None
 
@@ -229,7 +238,7 @@ class StudyGrades:
     unused: tuple[Unused, ...]
     warnings: tuple[str, ...]
     seconds: float
-    anatomy: Anatomy | None = None
+    mid_sagittal: MidSagittal | None = None
     caution: str = ""
     """What a reader must know of all grades, as a phrase; it is among the warnings too."""
 

@@ -1,4 +1,4 @@
-"""The field's words, each once: levels, conditions, sides, severities, planes, weightings, cells, schemes.
+"""The field's words, each once: levels, conditions, severities, series, quantities, cells, schemes.
 
 A cell is one (condition, level, side) that receives one severity. The order of cells exists here only,
 in :data:`LUMBAR_MRI` and :data:`CERVICAL_XRAY`. Levels are intervertebral disc levels, named by the two
@@ -83,6 +83,21 @@ class Condition(StrEnum):
         'Spinal canal stenosis'
         """
         return self.value.replace("_", " ").capitalize()
+
+    @property
+    def marked_in(self) -> Role:
+        """Role of the series in which the readers of RSNA 2024 marked it.
+
+        Examples
+        --------
+        >>> Condition.NEURAL_FORAMINAL_NARROWING.marked_in.shown
+        'Sagittal T1'
+        """
+        return {
+            Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
+            Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
+            Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
+        }[self]
 
 
 class Side(StrEnum):
@@ -177,6 +192,69 @@ class Structure(StrEnum):
         [1, 2, 3]
         """
         return tuple(Structure).index(self) + 1
+
+
+class Unit(StrEnum):
+    """Unit of a quantity; the value is its code in UCUM, :attr:`shown` the text people read.
+
+    References
+    ----------
+    The Unified Code for Units of Measure, https://ucum.org.
+    """
+
+    MM = "mm"
+    MM2 = "mm2"
+    ONE = "1"
+    """A ratio has no unit."""
+
+    @property
+    def shown(self) -> str:
+        """Text for people; empty for a ratio.
+
+        Examples
+        --------
+        >>> [unit.shown for unit in Unit]
+        ['mm', 'mm²', '']
+        """
+        return {"mm": "mm", "mm2": "mm²", "1": ""}[self.value]
+
+
+class Quantity(StrEnum):
+    """What is measured at a level; the value is the stored text, :attr:`shown` the text people read."""
+
+    CANAL_AP_DIAMETER = "canal_ap_diameter"
+    CANAL_AP_DIAMETER_ABOVE = "canal_ap_diameter_above"
+    CANAL_AP_DIAMETER_BELOW = "canal_ap_diameter_below"
+    CANAL_AP_RATIO = "canal_ap_ratio"
+    CSF_SIGNAL_RATIO = "csf_signal_ratio"
+    DISC_HEIGHT = "disc_height"
+    DURAL_SAC_AREA = "dural_sac_area"
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of its values.
+
+        Examples
+        --------
+        >>> Quantity.DURAL_SAC_AREA.unit
+        <Unit.MM2: 'mm2'>
+        """
+        if self is Quantity.DURAL_SAC_AREA:
+            return Unit.MM2
+        return Unit.ONE if self.value.endswith("_ratio") else Unit.MM
+
+    @property
+    def shown(self) -> str:
+        """Text for people.
+
+        Examples
+        --------
+        >>> Quantity.CANAL_AP_RATIO.shown
+        'Canal AP ratio'
+        """
+        first, *others = self.value.split("_")
+        words = ["CSF" if first == "csf" else first.capitalize(), *others]
+        return " ".join("AP" if word == "ap" else word for word in words)
 
 
 @dataclass(frozen=True, order=True)

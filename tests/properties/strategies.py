@@ -14,12 +14,13 @@ from stenograde.grades import (
     LevelPosition,
     Measurement,
     Point,
+    Probabilities,
     SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
 )
-from stenograde.terms import SCHEMES, Level, Role, Scheme, Unused
+from stenograde.terms import SCHEMES, Level, Quantity, Role, Scheme, Unused
 
 any_text = st.text(max_size=40)
 """Any text, markup and formulas included."""
@@ -38,11 +39,11 @@ unused = st.builds(Unused, any_text, any_text)
 
 
 @st.composite
-def probabilities(draw: st.DrawFn) -> tuple[float, float, float]:
+def probabilities(draw: st.DrawFn) -> Probabilities:
     """Three probabilities that sum to one."""
     weights = draw(st.tuples(*[st.floats(0, 1)] * 3).filter(lambda three: sum(three) > 1e-3))
     total = math.fsum(weights)
-    return weights[0] / total, weights[1] / total, weights[2] / total
+    return Probabilities(weight / total for weight in weights)
 
 
 @st.composite
@@ -77,9 +78,8 @@ def level_positions(draw: st.DrawFn, level: Level) -> LevelPosition:
 def measurements(draw: st.DrawFn, scheme: Scheme) -> Measurement:
     """A measurement at a level or of the whole; its value may not be finite."""
     level = draw(st.none() | st.sampled_from(scheme.levels))
-    unit = draw(st.sampled_from(["mm", "mm2", "1"]))
     between = tuple(draw(st.lists(points, max_size=3)))
-    return Measurement(draw(some_text), level, draw(any_number), unit, between)
+    return Measurement(draw(st.sampled_from(Quantity)), level, draw(any_number), between)
 
 
 @st.composite

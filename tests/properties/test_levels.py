@@ -15,7 +15,7 @@ from stenograde.levels.canal_model import CanalModel
 from stenograde.levels.marked import MarkedVolume
 from stenograde.levels.measure import measure_canal
 from stenograde.levels.points import LevelPoint, LevelPoints, find_levels
-from stenograde.terms import Level, Side
+from stenograde.terms import Level, Quantity, Side
 
 SPINE = Spine(diameters={"L4/L5": 7.0}, scoliosis_mm=5.0)
 MODEL = CanalModel()
@@ -23,10 +23,10 @@ MODEL = CanalModel()
 angles = st.tuples(*[st.floats(-35, 35)] * 3)
 offsets = st.tuples(*[st.floats(-500, 500)] * 3)
 values = {
-    "canal_ap_diameter": st.floats(0, 30),
-    "canal_ap_ratio": st.floats(0, 2),
-    "csf_signal_ratio": st.floats(0, 2),
-    "dural_sac_area": st.floats(0, 400),
+    Quantity.CANAL_AP_DIAMETER: st.floats(0, 30),
+    Quantity.CANAL_AP_RATIO: st.floats(0, 2),
+    Quantity.CSF_SIGNAL_RATIO: st.floats(0, 2),
+    Quantity.DURAL_SAC_AREA: st.floats(0, 400),
 }
 findings = st.fixed_dictionaries(values)
 
@@ -106,8 +106,8 @@ def test_points_are_carried_into_any_other_grid_through_patient_space():
     np.testing.assert_allclose(geometry.to_patient(other, index)[0], point, atol=1e-9)
 
 
-def measurements(of: dict[str, float]) -> tuple[Measurement, ...]:
-    return tuple(Measurement(name, Level.L4_L5, value, "1", ()) for name, value in of.items())
+def measurements(of: dict[Quantity, float]) -> tuple[Measurement, ...]:
+    return tuple(Measurement(quantity, Level.L4_L5, value, ()) for quantity, value in of.items())
 
 
 @given(st.floats(-5, 5))

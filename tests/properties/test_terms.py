@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograde.terms import SCHEMES, Cell, Condition, Level, Side
+from stenograde.terms import SCHEMES, Cell, Condition, Level, Quantity, Side, Unit
 
 any_cell = st.builds(
     Cell, st.sampled_from(Condition), st.sampled_from(Level), st.none() | st.sampled_from(Side)
@@ -30,6 +32,15 @@ def test_level_when_written_in_any_case_and_with_blanks_then_it_is_read(
 ) -> None:
     for text in (level.value, level.shown):
         assert Level.parse(blank + case(text) + blank) is level  # type: ignore[operator]
+
+
+@given(st.sampled_from(Quantity))
+def test_quantity_when_stored_then_its_text_reads_back_and_its_unit_is_a_ucum_code(
+    quantity: Quantity,
+) -> None:
+    assert Quantity(str(quantity)) is quantity
+    assert Unit(str(quantity.unit)) in {"mm", "mm2", "1"}
+    assert json.loads(json.dumps({quantity: quantity.unit})) == {quantity.value: quantity.unit.value}
 
 
 @given(st.text(max_size=40))

@@ -11,7 +11,6 @@ import pytest
 from stenograde.datasets.preparation import PreparationConfig, prepare_rsna2024
 from stenograde.datasets.rsna2024 import read_axial_studies
 from stenograde.datasets.sagittal_slices import read_sagittal_slices
-from stenograde.datasets.spider_gradings import COLUMN_OF, read_spider_gradings
 from stenograde.datasets.split import balanced_test, patient_folds
 from stenograde.datasets.sudirman import read_sudirman
 from stenograde.images.pictures import PictureConfig, prepare_picture
@@ -80,12 +79,3 @@ def test_real_study_when_prepared_then_clusters_of_slice_location_name_wrong_lev
     agreement = prepare_rsna2024(development_data / "rsna2024_study", tmp_path, PreparationConfig()).agreement
     assert (agreement.marked, agreement.marked_points, agreement.marked_clusters) == (5, 5, 1)
     assert (sum(agreement.slices.values()), sum(agreement.same.values()), agreement.beyond) == (45, 11, 15)
-
-
-@pytest.mark.parametrize("grading", COLUMN_OF)
-def test_gradings_when_read_then_all_graded_lumbar_discs_are_there(
-    development_data: Path, grading: str
-) -> None:
-    samples = read_spider_gradings(development_data, grading)
-    assert len(samples) == 1585
-    assert len(set(samples.patients)) == 167

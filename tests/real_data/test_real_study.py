@@ -13,7 +13,7 @@ import pytest
 from stenograde import default_bundle, geometry, grade_study, read_study
 from stenograde.grades import Status, StudyGrades
 from stenograde.study import Study
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity
 
 pytestmark = pytest.mark.data
 
@@ -107,8 +107,13 @@ def test_the_canal_is_graded_in_the_experts_order(grades, folder):
 
 def test_each_level_is_measured_in_three_ways(grades):
     for level in LUMBAR_MRI.levels:
-        names = {one.name for one in grades.measurements if one.level is level}
-        assert names >= {"canal_ap_diameter", "canal_ap_ratio", "disc_height", "csf_signal_ratio"}
+        quantities = {one.quantity for one in grades.measurements if one.level is level}
+        assert quantities >= {
+            Quantity.CANAL_AP_DIAMETER,
+            Quantity.CANAL_AP_RATIO,
+            Quantity.DISC_HEIGHT,
+            Quantity.CSF_SIGNAL_RATIO,
+        }
 
 
 def test_evidence_is_at_hand_for_every_cell(grades, study):

@@ -88,5 +88,15 @@ def test_what_is_not_said_counts_as_even_odds() -> None:
 def test_shapes_and_sums_are_checked() -> None:
     with pytest.raises(ValueError, match="answers must be of shape"):
         CohortAnswers(np.full((2, 24, 3), 1 / 3), np.zeros((2, 25), np.int64))
-    with pytest.raises(ValueError, match="sum to one"):
+    with pytest.raises(ValueError, match=r"sum to one, got \[1.0, 1.0, 1.0\]"):
         CohortAnswers(np.ones((2, 25, 3)), np.zeros((2, 25), np.int64))
+
+
+@pytest.mark.parametrize(
+    "wrong", [(np.nan, 0.5, 0.5), (np.nan,) * 3, (np.inf, -np.inf, 1.0), (-0.5, 1.0, 0.5)]
+)
+def test_one_cell_that_is_no_probability_is_refused(wrong: tuple[float, ...]) -> None:
+    p = np.full((2, 25, 3), 1 / 3)
+    p[1, 7] = wrong
+    with pytest.raises(ValueError, match="must be finite, at least 0 and sum to one, got"):
+        CohortAnswers(p, np.zeros((2, 25), np.int64))

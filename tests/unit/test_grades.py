@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import pickle
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stenograde.grades import BundleStamp, CellGrade, SecondOpinion, Status, StudyGrades, pooled
+from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 CELL = LUMBAR_MRI.cells[0]
@@ -35,23 +36,20 @@ def without_grade(cell: Cell) -> CellGrade:
 def test_graded_cell_when_asked_then_its_severity_is_the_most_probable(
     probabilities: tuple[float, float, float], severity: Severity
 ) -> None:
-    assert CellGrade(CELL, Status.GRADED, probabilities=probabilities).severity is severity
+    assert CellGrade(CELL, Status.GRADED, probabilities=Probabilities(probabilities)).severity is severity
 
 
 @pytest.mark.parametrize("status", [Status.ABSTAINED, Status.NOT_IMAGED, Status.NOT_GRADED])
 def test_cell_without_a_grade_when_asked_then_it_has_no_severity_but_a_reason(status: Status) -> None:
-    grade = CellGrade(CELL, status, "a reason", probabilities=(0.1, 0.1, 0.8))
+    grade = CellGrade(CELL, status, "a reason", probabilities=Probabilities((0.1, 0.1, 0.8)))
     assert grade.severity is None
     with pytest.raises(ValueError, match=rf"^{CELL.name}: a cell that is {status} must say why"):
         CellGrade(CELL, status)
 
 
-@pytest.mark.parametrize("probabilities", [None, (0.5, 0.5, 0.5), (0.0, 0.0, 0.0), (-0.2, 0.6, 0.6)])
-def test_graded_cell_when_probabilities_do_not_sum_to_one_then_it_is_refused(
-    probabilities: tuple[float, float, float] | None,
-) -> None:
-    with pytest.raises(ValueError, match="probabilities must be three that sum to 1"):
-        CellGrade(CELL, Status.GRADED, probabilities=probabilities)
+def test_graded_cell_when_it_has_no_probabilities_then_it_is_refused() -> None:
+    with pytest.raises(ValueError, match=rf"^{CELL.name}: a cell that is graded must have probabilities"):
+        CellGrade(CELL, Status.GRADED)
 
 
 def test_study_grades_when_all_cells_are_there_then_each_is_found() -> None:
@@ -65,25 +63,36 @@ def test_study_grades_when_a_cell_is_missing_or_out_of_order_then_they_are_refus
         make_grades([without_grade(cell) for cell in LUMBAR_MRI.cells[order]])
 
 
-def test_a_second_opinion_must_be_a_probability_too():
-    opinion = SecondOpinion("a ruler", (0.1, 0.2, 0.7), 1.6, True)
-    assert opinion.severity is Severity.SEVERE
-    with pytest.raises(ValueError, match="a second opinion: probabilities must be three that sum to 1"):
-        SecondOpinion("a ruler", (0.1, 0.2, 0.2), 0.0, False)
-
-
-@given(
-    st.lists(st.floats(0, 1), min_size=6, max_size=6).filter(lambda v: sum(v[:3]) > 0.1 and sum(v[3:]) > 0.1)
+@pytest.mark.parametrize(
+    "shares",
+    [
+        (0.5, 0.5, 0.5),
+        (0.0, 0.0, 0.0),
+        (-0.2, 0.6, 0.6),
+        (math.nan, 0.5, 0.5),
+        (math.nan, math.nan, math.nan),
+        (math.inf, 0.0, 0.0),
+        (math.inf, -math.inf, 1.0),
+        (1.0, 0.0),
+        (0.25, 0.25, 0.25, 0.25),
+        (),
+    ],
 )
-def test_a_pool_sums_to_one_favours_neither_and_agrees_where_both_do(values: list[float]) -> None:
-    one, other = (tuple(np.array(part) / sum(part)) for part in (values[:3], values[3:]))
-    both = pooled(one, other)
-    assert sum(both) == pytest.approx(1)
-    assert both == pytest.approx(pooled(other, one))
-    assert pooled(one, one) == pytest.approx(one)
-    if np.argmax(one) == np.argmax(other):
-        assert both[int(np.argmax(one))] == pytest.approx(max(both))
+def test_probabilities_when_they_are_none_then_they_are_refused_with_what_they_are(
+    shares: tuple[float, ...],
+) -> None:
+    with pytest.raises(
+        ValueError, match=r"^probabilities must be 3 of at least 0 that sum to 1, got"
+    ) as seen:
+        Probabilities(shares)
+    assert str(seen.value).endswith(str(shares))
 
 
-def test_opinions_that_exclude_each_other_leave_even_odds() -> None:
-    assert pooled((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+def test_probabilities_when_copied_then_they_are_checked_and_equal() -> None:
+    one = Probabilities(np.array([0.125, 0.25, 0.625]))
+    assert one == (0.125, 0.25, 0.625)
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert other == one
+        assert type(other) is Probabilities
+    assert np.array([[one, one]]).shape == (1, 2, 3)
+    assert repr(Probabilities((1.0, -0.0, 0.0))) == "(1.0, 0.0, 0.0)"

@@ -11,6 +11,7 @@ from stenograde.terms import (
     Cell,
     Condition,
     Level,
+    Quantity,
     Region,
     Role,
     Severity,
@@ -62,11 +63,31 @@ def test_roles_when_shown_then_they_read_as_in_rsna_2024() -> None:
     assert [role.shown for role in Role] == ["Sagittal T1", "Sagittal T2/STIR", "Axial T2"]
 
 
+def test_conditions_when_marked_then_it_is_in_the_series_that_rsna_2024_says() -> None:
+    assert {condition.value: condition.marked_in.value for condition in Condition} == {
+        "spinal_canal_stenosis": "sagittal_t2_stir",
+        "neural_foraminal_narrowing": "sagittal_t1",
+        "subarticular_stenosis": "axial_t2",
+    }
+
+
 def test_structures_when_coded_then_zero_is_left_to_the_background() -> None:
     assert {structure.value: structure.code for structure in Structure} == {
         "vertebra": 1,
         "disc": 2,
         "canal": 3,
+    }
+
+
+def test_quantities_when_shown_then_they_read_as_people_write_them() -> None:
+    assert {quantity.shown: quantity.unit.shown for quantity in Quantity} == {
+        "Canal AP diameter": "mm",
+        "Canal AP diameter above": "mm",
+        "Canal AP diameter below": "mm",
+        "Canal AP ratio": "",
+        "CSF signal ratio": "",
+        "Disc height": "mm",
+        "Dural sac area": "mm²",
     }
 
 

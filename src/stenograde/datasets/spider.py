@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from scipy import ndimage
 from stenograde.datasets.marked_slice import NOT_VERTEBRA, UNKNOWN, MarkedSlice
 from stenograde.datasets.picture_files import PictureFile
 from stenograde.errors import DatasetError
-from stenograde.terms import Structure
+from stenograde.terms import Level, Structure
 
 SPACE_SPACING_MM = 0.46875
 """Pixel spacing of every T2 SPACE series of the set, mm (its ``overview.csv``)."""
@@ -47,6 +48,15 @@ _LEVEL_COLOURS = (
     (128, 128, 128),
 )
 """L5, L4, L3, L2, L1, T12, T11."""
+
+LEVEL_OF_LABEL: Final[Mapping[str, Level]] = {
+    "1": Level.L5_S1,
+    "2": Level.L4_L5,
+    "3": Level.L3_L4,
+    "4": Level.L2_L3,
+    "5": Level.L1_L2,
+}
+"""Level by IVD label of ``radiological_gradings.csv``: counted upwards from the lowest disc."""
 
 
 @dataclass(frozen=True, eq=False)

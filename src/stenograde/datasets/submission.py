@@ -9,14 +9,13 @@ from pathlib import Path
 
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
+from stenograde.grades import Probabilities
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 COLUMNS = ("row_id", *(severity.value for severity in Severity))
 
 SUM_TOLERANCE = 0.01
 """Greatest difference from 1 of the sum of a row's probabilities; within it, they are divided by their sum."""
-
-Probabilities = tuple[float, float, float]
 
 _CELLS = {cell.name: cell for cell in LUMBAR_MRI.cells}
 
@@ -75,5 +74,4 @@ def _read(row: Mapping[str, str]) -> _Row:
     if not (min(shares) >= 0 and abs(total - 1) <= SUM_TOLERANCE):
         msg = f"probabilities of {name} must be at least 0 and sum to one, got {', '.join(texts)}"
         raise ValueError(msg)
-    normal_mild, moderate, severe = (share / total for share in shares)
-    return _Row(study, cell, (normal_mild, moderate, severe))
+    return _Row(study, cell, Probabilities(share / total for share in shares))

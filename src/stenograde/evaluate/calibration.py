@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and one number that makes it mean more nearly so.
+"""Whether probabilities mean what they say, and the temperature that would make them.
 
 References
 ----------
@@ -8,7 +8,7 @@ most probable class, temperature scaling).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,11 +87,6 @@ def top_reliability(predictions: Predictions, *, bins: int = BINS) -> Reliabilit
     )
 
 
-def expected_calibration_error(predictions: Predictions, *, bins: int = BINS) -> float:
-    """Return how far the probability of the most probable class lies from how often it is right, on the average."""
-    return top_reliability(predictions, bins=bins).error
-
-
 def fit_temperature(predictions: Predictions) -> float:
     """Return the temperature that gives the least logarithmic loss; fit it on pictures that are not the test.
 
@@ -109,21 +104,3 @@ def fit_temperature(predictions: Predictions) -> float:
     # in the inverse temperature the loss is convex, so it has one valley in its logarithm too
     found = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))
-
-
-def with_temperature(predictions: Predictions, temperature: float) -> Predictions:
-    """Return predictions whose probabilities are raised to ``1 / temperature`` and scaled to sum to one.
-
-    The order of the classes of a picture stays, so what it is called does not change.
-
-    Raises
-    ------
-    ValueError
-        If the temperature is not above zero.
-    """
-    if not temperature > 0:
-        msg = f"temperature must be above 0, got {temperature}"
-        raise ValueError(msg)
-    p = predictions.probabilities
-    raised = (p / p.max(1, keepdims=True)) ** (1 / temperature)
-    return replace(predictions, probabilities=raised / raised.sum(1, keepdims=True))

@@ -11,13 +11,12 @@ audit, 175 of 182 hidden twins were found, and none of 131,220 pairs of differen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.likeness import (
     bits_apart,
     likeness_aligned,
@@ -28,8 +27,6 @@ from stenograde.evaluate.likeness import (
     thumbnails,
     tried_changes,
 )
-from stenograde.evaluate.metrics import Metric
-from stenograde.evaluate.predictions import Predictions
 
 _BLOCK = 256
 """Test pictures compared at once."""
@@ -102,39 +99,13 @@ class Pair:
 class LeakReport:
     """What the two sides share."""
 
-    test_names: tuple[str, ...]
     shared_patients: tuple[str, ...]
     near_duplicates: tuple[Pair, ...]
     """Same picture in the same frame, perhaps mirrored."""
     twins: tuple[Pair, ...]
     """Same picture shifted, zoomed or mirrored, or made from the same source."""
     leaking_test_places: tuple[int, ...]
-    """Places in ``test_names`` of pictures with a shared patient, a near-duplicate or a twin in training."""
-
-    @property
-    def leaking_names(self) -> frozenset[str]:
-        """Names of the leaking test pictures."""
-        return frozenset(self.test_names[place] for place in self.leaking_test_places)
-
-    @property
-    def share(self) -> float:
-        """Share of the test pictures that leak."""
-        return len(self.leaking_test_places) / len(self.test_names)
-
-
-@dataclass(frozen=True)
-class LeakExplained:
-    """A score with and without the test pictures that leak."""
-
-    leaking: int
-    """Test pictures that leak."""
-    clean: int
-    """Test pictures that do not."""
-    overall: Interval
-    on_leaking: Interval | None
-    """None where nothing leaks."""
-    on_clean: Interval | None
-    """None where everything leaks. Leaking and clean pictures may differ in how hard they are, too."""
+    """Places of the test pictures with a shared patient, a near-duplicate or a twin in training."""
 
 
 def audit(train: AuditedPictures, test: AuditedPictures, *, limits: LeakLimits = LeakLimits()) -> LeakReport:
@@ -164,69 +135,7 @@ def audit(train: AuditedPictures, test: AuditedPictures, *, limits: LeakLimits =
         for place, (name, patient) in enumerate(zip(test.names, test.patients, strict=True))
         if patient in shared or name in seen
     )
-    return LeakReport(test.names, tuple(sorted(shared)), duplicates, twins, tuple(places))
-
-
-def together(reports: Sequence[LeakReport]) -> LeakReport:
-    """Return the reports of several folds as one, about all their test pictures.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
-    if not reports:
-        msg = "leak reports to put together must be at least one, got none"
-        raise ValueError(msg)
-    starts = np.cumsum([0, *(len(report.test_names) for report in reports)])
-    return LeakReport(
-        test_names=tuple(name for report in reports for name in report.test_names),
-        shared_patients=tuple(sorted({p for report in reports for p in report.shared_patients})),
-        near_duplicates=tuple(pair for report in reports for pair in report.near_duplicates),
-        twins=tuple(pair for report in reports for pair in report.twins),
-        leaking_test_places=tuple(
-            int(start) + place
-            for start, report in zip(starts, reports, strict=False)
-            for place in report.leaking_test_places
-        ),
-    )
-
-
-def explained(
-    predictions: Predictions,
-    report: LeakReport,
-    metric: str | Metric,
-    *,
-    draws: int = 1000,
-    seed: int = 0,
-) -> LeakExplained:
-    """Return a score on the test pictures that leak and on those that do not.
-
-    Raises
-    ------
-    ValueError
-        If the predictions are not about the test pictures of the report, or the metric is unknown.
-    """
-    if set(predictions.names) != set(report.test_names):
-        msg = (
-            f"predictions must be about the {len(report.test_names)} test pictures of the leak report, got "
-            f"{len(predictions)} others or fewer"
-        )
-        raise ValueError(msg)
-    leaking = np.array([name in report.leaking_names for name in predictions.names])
-
-    def scored(places: NDArray[np.intp]) -> Interval | None:
-        if places.size == 0:
-            return None
-        return patient_bootstrap(predictions.chosen(places.tolist()), metric, draws=draws, seed=seed)
-
-    return LeakExplained(
-        leaking=int(leaking.sum()),
-        clean=int((~leaking).sum()),
-        overall=patient_bootstrap(predictions, metric, draws=draws, seed=seed),
-        on_leaking=scored(np.flatnonzero(leaking)),
-        on_clean=scored(np.flatnonzero(~leaking)),
-    )
+    return LeakReport(tuple(sorted(shared)), duplicates, twins, tuple(places))
 
 
 def _alike(

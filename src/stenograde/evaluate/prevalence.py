@@ -7,89 +7,17 @@ values do. They follow from the rows of the confusion matrix by Bayes' rule (10.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from stenograde.evaluate.metrics import Metric, confusion, confusions
+from stenograde.evaluate.metrics import Metric, confusions
 from stenograde.evaluate.predictions import Predictions
 
 Floats = NDArray[np.float64]
 
-RSNA_2024: dict[str, tuple[float, float, float]] = {
-    "spinal_canal_stenosis": (0.878, 0.075, 0.048),
-    "neural_foraminal_narrowing": (0.780, 0.181, 0.040),
-    "subarticular_stenosis": (0.714, 0.190, 0.096),
-}
-"""Shares of normal/mild, moderate and severe cells by condition, counted in ``train.csv`` of RSNA 2024 (1,975 studies;
-rounded, so that they sum to one only nearly)."""
-
 _SUM_TOLERANCE = 0.01
 """How far given shares may sum from one before they are taken for a mistake; they are scaled to one."""
-
-
-@dataclass(frozen=True)
-class AtPrevalence:
-    """Scores where the classes have given shares."""
-
-    prevalence: tuple[float, ...]
-    """Share of each class, summing to one."""
-    accuracy: float
-    ppv: tuple[float, ...]
-    """Positive predictive value of each class; NaN for one that is never said."""
-    npv: tuple[float, ...]
-    """Negative predictive value of each class; NaN for one that is always said."""
-    majority: float
-    """Accuracy of always saying the most common class."""
-
-
-def at_prevalence(predictions: Predictions, prevalence: Sequence[float]) -> AtPrevalence:
-    """Return accuracy and predictive values where the classes have the given shares.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        On a test set of any balance.
-    prevalence : sequence of float, one per class
-        Shares in life, in the order of the classes.
-
-    Raises
-    ------
-    ValueError
-        If the shares do not fit, or no picture has a class whose share is above zero.
-    """
-    return matrix_at_prevalence(confusion(predictions), prevalence)
-
-
-def matrix_at_prevalence(matrix: ArrayLike, prevalence: Sequence[float]) -> AtPrevalence:
-    """Return the same for a confusion matrix, such as a published one.
-
-    Parameters
-    ----------
-    matrix : array-like of shape (classes, classes)
-        Rows are true classes, columns predicted ones.
-    prevalence : sequence of float, one per class
-
-    Raises
-    ------
-    ValueError
-        If the shares do not fit, or a class whose share is above zero has no row.
-    """
-    counts = np.asarray(matrix, np.float64)
-    shares = _shares(prevalence, counts)
-    joint = _joint(counts[None], shares)
-    if np.isnan(joint).any():
-        msg = f"every class with a share must have pictures, got rows of {counts.sum(1).tolist()} pictures"
-        raise ValueError(msg)
-    codes = range(len(shares))
-    return AtPrevalence(
-        prevalence=tuple(shares.tolist()),
-        accuracy=float(np.trace(joint[0])),
-        ppv=tuple(float(_ppv(joint, code)[0]) for code in codes),
-        npv=tuple(float(_npv(joint, code)[0]) for code in codes),
-        majority=float(shares.max()),
-    )
 
 
 def accuracy_at(prevalence: Sequence[float]) -> Metric:

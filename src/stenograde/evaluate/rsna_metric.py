@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
 from stenograde.evaluate.metrics import weighted_auc
+from stenograde.grades import EVEN_ODDS, Probabilities
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Severity
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ class CohortAnswers:
     Raises
     ------
     ValueError
-        If shapes do not fit or a row is no probability.
+        If shapes do not fit, or the probabilities of a cell are not finite, at least 0 and of sum one.
     """
 
     probabilities: Floats
@@ -69,9 +70,12 @@ class CohortAnswers:
                 f"each cell, got {self.probabilities.shape}, {self.severities.shape}"
             )
             raise ValueError(msg)
-        sums = self.probabilities.sum(axis=2)
-        if not (np.abs(sums - 1) < 1e-3).all() or self.probabilities.min() < 0:
-            msg = "probabilities of each cell must be at least 0 and sum to one"
+        with np.errstate(invalid="ignore"):  # infinities of both signs
+            off = np.abs(self.probabilities.sum(axis=2) - 1)
+        sound = (self.probabilities >= 0).all(axis=2) & (off < 1e-3)
+        if not sound.all():
+            got = self.probabilities[~sound][0].tolist()
+            msg = f"probabilities of each cell must be finite, at least 0 and sum to one, got {got}"
             raise ValueError(msg)
 
     def known_only(self, keep: NDArray[np.bool_]) -> CohortAnswers:
@@ -155,23 +159,18 @@ def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> d
 
 
 def answers_of(
-    said: Sequence[Mapping[Cell, tuple[float, float, float]]],
-    severities: Sequence[Mapping[Cell, Severity]],
-    *,
-    otherwise: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+    said: Sequence[Mapping[Cell, Probabilities]], severities: Sequence[Mapping[Cell, Severity]]
 ) -> CohortAnswers:
     """Return answers and truth as arrays.
 
     Parameters
     ----------
     said : sequence of mapping
-        Probabilities by cell, study by study.
+        Probabilities by cell, study by study; a cell of which nothing was said counts as even odds.
     severities : sequence of mapping
         Labels by cell.
-    otherwise : tuple of float
-        What counts as said of a cell of which nothing was.
     """
-    probabilities = [[one.get(cell, otherwise) for cell in LUMBAR_MRI.cells] for one in said]
+    probabilities = [[one.get(cell, EVEN_ODDS) for cell in LUMBAR_MRI.cells] for one in said]
     ranks = [[one[cell].rank if cell in one else UNKNOWN for cell in LUMBAR_MRI.cells] for one in severities]
     return CohortAnswers(np.array(probabilities, np.float64), np.array(ranks, np.int64))
 

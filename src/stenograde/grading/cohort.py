@@ -14,17 +14,17 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
 from stenograde.evaluate.rsna_metric import CohortAnswers, answers_of, rsna_score, severe_auc
-from stenograde.grades import Status, StudyGrades
+from stenograde.grades import Probabilities, Status, StudyGrades
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity
 
 TRUTH = "truth.csv"
 """Table of a phantom cohort: for each study and level the centre of the dural sac, its depth and its area."""
 
-MEASURED = {"canal_ap_diameter": "sac_ap_mm", "dural_sac_area": "sac_area_mm2"}
-"""Our measurements by name, and the column of :data:`TRUTH` that each is compared with."""
+MEASURED = {Quantity.CANAL_AP_DIAMETER: "sac_ap_mm", Quantity.DURAL_SAC_AREA: "sac_area_mm2"}
+"""Column of :data:`TRUTH` that each of our measurements is compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +32,14 @@ class GradedStudy:
     """What was said of one study, beside what is true of it."""
 
     name: str
-    said: Mapping[Cell, tuple[float, float, float]]
+    said: Mapping[Cell, Probabilities]
     """Also of abstained cells, as far as they have probabilities."""
     graded: frozenset[Cell]
     severities: Mapping[Cell, Severity]
     point_errors_mm: tuple[float, ...]
     """Of the canal's centre at each level that both sides know."""
-    errors: Mapping[str, tuple[float, ...]]
-    """Measured minus true, by measurement."""
+    errors: Mapping[Quantity, tuple[float, ...]]
+    """Measured minus true."""
     n_flagged: int
     """Cells whose second opinion disagrees."""
     seconds: float
@@ -127,7 +127,7 @@ def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: in
     keep = np.array([[cell in one.graded for cell in LUMBAR_MRI.cells] for one in graded])
     errors = {
         "level_point_mm": [one.point_errors_mm for one in graded],
-        **{name: [tuple(np.abs(one.errors[name])) for one in graded] for name in MEASURED},
+        **{quantity.value: [tuple(np.abs(one.errors[quantity])) for one in graded] for quantity in MEASURED},
     }
     return CohortScores(
         n_studies=len(graded),
@@ -162,7 +162,7 @@ def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
 def _graded(
     one: AnsweredStudy, study: Study, bundle: Bundle, truths: _Truths, left_out: Role | None
 ) -> GradedStudy:
-    nothing: dict[str, tuple[float, ...]] = dict.fromkeys(MEASURED, ())
+    nothing: dict[Quantity, tuple[float, ...]] = dict.fromkeys(MEASURED, ())
     try:
         grades = grade_study(study, bundle)
     except StudyError as exc:
@@ -181,7 +181,7 @@ def _graded(
         point_errors_mm=tuple(
             geometry.distance_mm(found[level], point) for level, point in true.items() if level in found
         ),
-        errors={name: tuple(_errors(name, grades, truths)) for name in MEASURED},
+        errors={quantity: tuple(_errors(quantity, grades, truths)) for quantity in MEASURED},
         n_flagged=sum(
             grade.second_opinion is not None and grade.second_opinion.disagrees for grade in grades.cells
         ),
@@ -190,16 +190,16 @@ def _graded(
     )
 
 
-def _errors(name: str, grades: StudyGrades, truths: _Truths) -> Iterator[float]:
+def _errors(quantity: Quantity, grades: StudyGrades, truths: _Truths) -> Iterator[float]:
     for item in grades.measurements:
-        if item.name == name and item.level is not None and item.level in truths:
-            yield item.value - truths[item.level][MEASURED[name]]
+        if item.quantity is quantity and item.level is not None and item.level in truths:
+            yield item.value - truths[item.level][MEASURED[quantity]]
 
 
 def _agreeing(one: GradedStudy, condition: Condition) -> tuple[float, ...]:
     """For each labelled cell of a condition, 1 where the most probable severity is the label's."""
     return tuple(
-        float(cell in one.said and int(np.argmax(one.said[cell])) == severity.rank)
+        float(cell in one.said and one.said[cell].severity is severity)
         for cell, severity in one.severities.items()
         if cell.condition is condition
     )

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from stenograde.grades import Measurement
+from stenograde.grades import Measurement, Probabilities
+from stenograde.terms import Quantity
 
 
 @dataclass(frozen=True)
@@ -90,28 +91,30 @@ class CanalModel:
     """Measurements of less weight in all are too little to grade on."""
 
     @property
-    def scales(self) -> dict[str, Scale]:
-        """Scales by the name of their measurement."""
+    def scales(self) -> dict[Quantity, Scale]:
+        """Scales by what they are of."""
         return {
-            "canal_ap_diameter": self.diameter_mm,
-            "canal_ap_ratio": self.ratio,
-            "csf_signal_ratio": self.csf_ratio,
-            "dural_sac_area": self.sac_area_mm2,
+            Quantity.CANAL_AP_DIAMETER: self.diameter_mm,
+            Quantity.CANAL_AP_RATIO: self.ratio,
+            Quantity.CSF_SIGNAL_RATIO: self.csf_ratio,
+            Quantity.DURAL_SAC_AREA: self.sac_area_mm2,
         }
 
     def narrowing(self, measurements: tuple[Measurement, ...]) -> float | None:
         """Weighted mean narrowing of one level; None when there is too little to go by."""
         scales = self.scales
         known = [
-            (scales[m.name], m.value) for m in measurements if m.name in scales and math.isfinite(m.value)
+            (scales[m.quantity], m.value)
+            for m in measurements
+            if m.quantity in scales and math.isfinite(m.value)
         ]
         weight = sum(scale.weight for scale, _ in known)
         if weight < self.min_weight:
             return None
         return sum(scale.weight * scale.narrowing(value) for scale, value in known) / weight
 
-    def probabilities(self, narrowing: float) -> tuple[float, float, float]:
-        """Return P(Normal/Mild), P(Moderate), P(Severe); they sum to 1.
+    def probabilities(self, narrowing: float) -> Probabilities:
+        """Return the probabilities of the severities at a narrowing.
 
         Examples
         --------
@@ -120,4 +123,4 @@ class CanalModel:
         """
         at_least_moderate = 1 / (1 + math.exp(-self.steepness * narrowing))
         severe = 1 / (1 + math.exp(-self.steepness * (narrowing - 1)))
-        return 1 - at_least_moderate, at_least_moderate - severe, severe
+        return Probabilities((1 - at_least_moderate, at_least_moderate - severe, severe))

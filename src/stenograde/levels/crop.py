@@ -18,11 +18,9 @@ from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Point
+from stenograde.levels.slices import BEYOND
 from stenograde.study import Study, Volume
 from stenograde.terms import Condition, Level, Role, Side
-
-BEYOND = 0.75
-"""A place up to so many slice distances beside the outermost slice is still shown by it."""
 
 LIMIT = 4.0
 """Normalised values are held within plus and minus this."""

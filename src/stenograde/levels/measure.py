@@ -11,7 +11,7 @@ from stenograde.grades import CanalProfile, Measurement, Point
 from stenograde.levels.canal import STATION_MM, CanalLine
 from stenograde.levels.discs import Disc
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point, disc_station
-from stenograde.terms import LUMBAR_MRI, Level, Structure
+from stenograde.terms import LUMBAR_MRI, Level, Quantity, Structure
 
 AT_DISC_MM = 3.0
 """The diameter at a disc is taken at the narrowest place within this distance of its plane, along the canal, mm.
@@ -42,9 +42,9 @@ def measure_canal(points: LevelPoints, intensities: NDArray[np.float32] | None) 
     Returns
     -------
     measurements : tuple of Measurement
-        ``canal_ap_diameter``, ``canal_ap_diameter_above`` and ``_below`` (at the neighbouring mid-vertebral
-        heights), ``canal_ap_ratio`` (disc to their mean), ``disc_height`` and ``csf_signal_ratio``. What could
-        not be measured is left out.
+        The canal's anteroposterior diameter at the disc and at the middle of the vertebrae above and below, the
+        ratio of the first to the mean of the others, disc height and CSF signal ratio. What could not be
+        measured is left out.
     """
     signal = None if intensities is None else _canal_signal(points, intensities)
     found: list[Measurement] = []
@@ -70,25 +70,28 @@ def _measure_level(
     canal, level = points.canal, point.level
     found = []
     above, below = _body_stations(points, point)
-    bodies = {"above": _at_body(canal, above), "below": _at_body(canal, below)}
+    bodies = {
+        Quantity.CANAL_AP_DIAMETER_ABOVE: _at_body(canal, above),
+        Quantity.CANAL_AP_DIAMETER_BELOW: _at_body(canal, below),
+    }
     at_disc = _narrowest(
         canal, point.station, [station for station in bodies.values() if station is not None]
     )
     if at_disc is not None:
-        found.append(_diameter(points, level, "canal_ap_diameter", at_disc))
-    for name, station in bodies.items():
+        found.append(_diameter(points, level, Quantity.CANAL_AP_DIAMETER, at_disc))
+    for quantity, station in bodies.items():
         if station is not None:
-            found.append(_diameter(points, level, f"canal_ap_diameter_{name}", station))
+            found.append(_diameter(points, level, quantity, station))
     reference = [float(canal.diameter_mm[s]) for s in bodies.values() if s is not None]
     if at_disc is not None and reference:
         ratio = float(canal.diameter_mm[at_disc]) / float(np.mean(reference))
-        found.append(Measurement("canal_ap_ratio", level, ratio, "1", _walls(points, at_disc)))
+        found.append(Measurement(Quantity.CANAL_AP_RATIO, level, ratio, _walls(points, at_disc)))
     if np.isfinite(point.disc.height_mm):
         ends = _disc_height_points(points, point.disc)
-        found.append(Measurement("disc_height", level, point.disc.height_mm, "mm", ends))
+        found.append(Measurement(Quantity.DISC_HEIGHT, level, point.disc.height_mm, ends))
     csf = _csf_ratio(signal, at_disc, above, below) if signal is not None else None
     if csf is not None and at_disc is not None:
-        found.append(Measurement("csf_signal_ratio", level, csf, "1", _walls(points, at_disc)))
+        found.append(Measurement(Quantity.CSF_SIGNAL_RATIO, level, csf, _walls(points, at_disc)))
     return found
 
 
@@ -131,9 +134,9 @@ def _at_body(canal: CanalLine, station: int | None) -> int | None:
     return start + int(np.nanargmin(np.abs(window - np.nanmedian(window))))
 
 
-def _diameter(points: LevelPoints, level: Level, name: str, station: int) -> Measurement:
+def _diameter(points: LevelPoints, level: Level, quantity: Quantity, station: int) -> Measurement:
     value = float(points.canal.diameter_mm[station])
-    return Measurement(name, level, value, "mm", _walls(points, station))
+    return Measurement(quantity, level, value, _walls(points, station))
 
 
 def _walls(points: LevelPoints, station: int) -> tuple[Point, ...]:

@@ -14,7 +14,7 @@ from stenograde.grades import Measurement, Point
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.slices import Seen, slice_through
 from stenograde.study import Series
-from stenograde.terms import LUMBAR_MRI
+from stenograde.terms import LUMBAR_MRI, Quantity
 
 GRID_MM = 0.4
 """Pixel spacing of the patch that the sac is looked for in, mm."""
@@ -114,14 +114,14 @@ def measure_sac(
         Axial T2.
     points : LevelPoints
     measurements : tuple of Measurement
-        With ``canal_ap_diameter`` of the levels, whose walls bound the sac.
+        The canal's anteroposterior diameter at each level, whose walls bound the sac.
 
     Returns
     -------
     areas : tuple of Measurement
-        ``dural_sac_area`` with the points of its outline; levels where it could not be followed are left out.
+        The dural sac's area with the points of its outline; levels where it could not be followed are left out.
     """
-    walls = {m.level: m.points for m in measurements if m.name == "canal_ap_diameter"}
+    walls = {m.level: m.points for m in measurements if m.quantity is Quantity.CANAL_AP_DIAMETER}
     found = []
     for level in LUMBAR_MRI.levels:
         if level not in points.levels or level not in walls:
@@ -137,7 +137,7 @@ def measure_sac(
         outline = _outline(patch.picture, front, back)
         if outline is not None:
             line, area_mm2 = outline
-            found.append(Measurement("dural_sac_area", level, area_mm2, "mm²", patch.to_patient(line)))
+            found.append(Measurement(Quantity.DURAL_SAC_AREA, level, area_mm2, patch.to_patient(line)))
     return tuple(found)
 
 

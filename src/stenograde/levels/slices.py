@@ -10,8 +10,8 @@ from stenograde import geometry
 from stenograde.grades import Evidence, Point
 from stenograde.study import Series, Volume
 
-_BEYOND = 0.75
-"""A point up to so many slice distances beside the outermost slice is still shown by it."""
+BEYOND = 0.75
+"""A place up to so many slice distances beside the outermost slice is still shown by it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def _seen(volume: Volume, point: Point) -> Seen | None:
     slices, rows, columns = volume.shape
     k, row, column = geometry.to_index(volume.affine, [point])[0]
     inside = -0.5 <= row <= rows - 0.5 and -0.5 <= column <= columns - 0.5
-    if not inside or not -_BEYOND <= k <= slices - 1 + _BEYOND:
+    if not inside or not -BEYOND <= k <= slices - 1 + BEYOND:
         return None
     nearest = int(np.clip(round(k), 0, slices - 1))
     normal = np.cross(volume.affine[:3, 1], volume.affine[:3, 2])

@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 
 from stenograde import geometry
 from stenograde.grades import (
-    Anatomy,
     CellGrade,
     Evidence,
     Measurement,
+    MidSagittal,
     Point,
     SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
-    expected_rank,
-    pooled,
 )
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
@@ -116,7 +114,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
         measurements=measurements,
         unused=study.unused,
         warnings=tuple(dict.fromkeys(warnings)),
-        anatomy=_anatomy(located),
+        mid_sagittal=_mid_sagittal(located),
         seconds=time.perf_counter() - start,
         caution=entry.caution if entry else "",
     )
@@ -160,10 +158,10 @@ def _with_doubts(
     if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
         doubt = (
             f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
-            f"(measurements: {opinion.severity.shown})"
+            f"(measurements: {opinion.probabilities.severity.shown})"
         )
     if opinion is not None and grade.probabilities is not None:
-        grade = replace(grade, probabilities=pooled(grade.probabilities, opinion.probabilities))
+        grade = replace(grade, probabilities=grade.probabilities.pooled(opinion.probabilities))
     if not doubt:
         return replace(grade, second_opinion=opinion)
     return replace(grade, status=Status.ABSTAINED, reason=doubt, second_opinion=opinion)
@@ -178,7 +176,7 @@ def _second_opinion(
     if narrowing is None or grade.probabilities is None:
         return None
     measured = model.probabilities(narrowing)
-    apart = expected_rank(measured) - expected_rank(grade.probabilities)
+    apart = measured.expected_rank - grade.probabilities.expected_rank
     return SecondOpinion("the canal's measurements", measured, apart, abs(apart) >= entry.flag_grades)
 
 
@@ -226,7 +224,7 @@ def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> 
     return tuple(evidence)
 
 
-def _anatomy(located: LocatedStudy) -> Anatomy | None:
+def _mid_sagittal(located: LocatedStudy) -> MidSagittal | None:
     """Outlines of the one slice that the middle of the canal lies on, and that slice as evidence."""
     points = located.points
     line = points.canal.centre
@@ -238,4 +236,4 @@ def _anatomy(located: LocatedStudy) -> Anatomy | None:
     on_slice = geometry.to_patient(seen.volume.affine, [[seen.slice, seen.row, seen.column]])
     on_grid = round(float(geometry.to_index(marked.affine, on_slice)[0, 0]))
     on_grid = min(max(on_grid, 0), marked.size[0] - 1)
-    return Anatomy(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))
+    return MidSagittal(seen.evidence(located.series), outlines_of(points, on_grid), canal_profile(points))

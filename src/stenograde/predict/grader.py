@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
+from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
 from stenograde.levels.crop_noise import noise_of
 from stenograde.predict.weight_files import WeightFile, open_graph
@@ -73,7 +74,7 @@ class GraderEntry:
 class Judged:
     """What the grader says of a cell."""
 
-    probabilities: tuple[float, float, float]
+    probabilities: Probabilities
     doubt: str
     """Why this is no grade; empty when it is one."""
 
@@ -142,10 +143,9 @@ def judge_levels(
     judged = {}
     for i, level in enumerate(crops.levels):
         for k, cell in enumerate(LUMBAR_MRI.at(level)):
-            said = entry.calibration[cell.condition.value].probabilities(logits[i, k])
-            normal_mild, moderate, severe = (float(share) for share in said)
+            said = Probabilities(entry.calibration[cell.condition.value].probabilities(logits[i, k]))
             doubt = _absent(cell, crops) or _poor(cell, crops, strangeness[i], noise[i], entry)
-            judged[cell] = Judged((normal_mild, moderate, severe), doubt)
+            judged[cell] = Judged(said, doubt)
     return judged
 
 

@@ -68,7 +68,7 @@ def _row(study_uid: str, grade: CellGrade) -> list[str]:
         _inert(grade.reason),
         severity.value if severity else "",
         *(_shares(grade) if severity else [""] * len(Severity)),
-        opinion.severity.value if opinion else "",
+        opinion.probabilities.severity.value if opinion else "",
         str(opinion.disagrees).lower() if opinion else "",
     ]
 

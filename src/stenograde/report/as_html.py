@@ -15,9 +15,9 @@ from stenograde.grades import CellGrade, Status, StudyGrades
 from stenograde.report import words
 from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.level_cards import CROP_MM, level_cards
-from stenograde.report.spine import DIAMETER, REFERENCE_MM, spine_of
+from stenograde.report.spine import REFERENCE_MM, spine_of
 from stenograde.study import Study
-from stenograde.terms import Cell, Condition, Level, Severity, Side, Unused
+from stenograde.terms import Cell, Condition, Level, Quantity, Severity, Side, Unused
 
 _FEW = 6
 """So many left-out items with one reason are listed openly; more are folded away."""
@@ -45,8 +45,7 @@ class SidedRow:
 class MeasuredRow:
     """One row of the table of measurements: a value as text per level, empty where there is none."""
 
-    name: str
-    unit: str
+    quantity: Quantity
     values: tuple[str, ...]
 
 
@@ -108,10 +107,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         percent=words.percent,
-        name_of=words.name_of,
         place_of=words.place_of,
         value_of=words.value_of,
-        unit_of=words.unit_of,
         sentence=words.sentence,
         second_opinion=words.second_opinion,
     )
@@ -155,20 +152,19 @@ def _diameters(grades: StudyGrades) -> dict[Level, str]:
     return {
         item.level: words.value_of(item)
         for item in grades.measurements
-        if item.name == DIAMETER and item.level is not None
+        if item.quantity is Quantity.CANAL_AP_DIAMETER and item.level is not None
     }
 
 
 def _measured_rows(grades: StudyGrades) -> list[MeasuredRow]:
-    """Return one row per name and unit, with a value per level of the scheme."""
-    table: dict[tuple[str, str], dict[Level, str]] = {}
+    """Return one row per quantity, with a value per level of the scheme."""
+    table: dict[Quantity, dict[Level, str]] = {}
     for item in grades.measurements:
         if item.level is not None:
-            row = table.setdefault((item.name, words.unit_of(item)), {})
-            row.setdefault(item.level, words.value_of(item))
+            table.setdefault(item.quantity, {}).setdefault(item.level, words.value_of(item))
     return [
-        MeasuredRow(words.name_of(name), unit, tuple(row.get(level, "") for level in grades.scheme.levels))
-        for (name, unit), row in table.items()
+        MeasuredRow(quantity, tuple(row.get(level, "") for level in grades.scheme.levels))
+        for quantity, row in table.items()
     ]
 
 

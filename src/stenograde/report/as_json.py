@@ -17,6 +17,7 @@ from stenograde.grades import (
     Evidence,
     LevelPosition,
     Measurement,
+    Probabilities,
     SecondOpinion,
     Status,
     StudyGrades,
@@ -111,19 +112,16 @@ def _second_opinion(opinion: SecondOpinion | None) -> dict[str, Any] | None:
         return None
     return {
         "source": opinion.source,
-        "severity": opinion.severity.value,
+        "severity": opinion.probabilities.severity.value,
         "probability": _shares(opinion.probabilities),
         "severities_apart": _number(opinion.grades_apart, _MM_DIGITS),
         "disagrees": opinion.disagrees,
     }
 
 
-def _shares(probabilities: Sequence[float]) -> dict[str, float] | None:
-    values = [_number(value, _PROBABILITY_DIGITS) for value in probabilities]
-    known = [value for value in values if value is not None]
-    if len(known) != len(Severity):
-        return None
-    return {severity.value: value for severity, value in zip(Severity, known, strict=True)}
+def _shares(probabilities: Probabilities) -> dict[str, float]:
+    shares = zip(Severity, probabilities, strict=True)
+    return {severity.value: round(share, _PROBABILITY_DIGITS) for severity, share in shares}
 
 
 def _evidence(evidence: Evidence) -> dict[str, Any] | None:
@@ -141,10 +139,10 @@ def _evidence(evidence: Evidence) -> dict[str, Any] | None:
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
     return {
-        "name": measurement.name,
+        "name": measurement.quantity.value,
         "level": measurement.level.shown if measurement.level else None,
         "value": _number(measurement.value, _VALUE_DIGITS),
-        "unit": measurement.unit,
+        "unit": measurement.quantity.unit.shown or "1",
         "points": [point for point in map(_point, measurement.points) if point],
     }
 

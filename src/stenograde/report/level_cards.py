@@ -20,9 +20,9 @@ from stenograde.report.pictures import (
     nearest_slice,
     shifted,
 )
-from stenograde.report.words import is_ratio, name_of, value_of
+from stenograde.report.words import value_of
 from stenograde.study import Study
-from stenograde.terms import Condition, Level, Plane, Role, Side
+from stenograde.terms import Condition, Level, Plane, Role, Side, Unit
 
 CROP_MM = 60.0
 """Width and height of a crop, mm."""
@@ -169,7 +169,7 @@ def _measures(shown: ShownSlice, box: Box, measured: Sequence[Measurement]) -> t
     """
     drawn: list[Drawn] = []
     for measurement in measured:
-        if len(measurement.points) < 2 or is_ratio(measurement):
+        if len(measurement.points) < 2 or measurement.quantity.unit is Unit.ONE:
             continue
         placed = shown.place(measurement.points)
         if np.abs(placed[:, 2]).max() > _NEAR_MM:
@@ -194,7 +194,7 @@ def _elsewhere(shown: ShownSlice, measured: Sequence[Measurement]) -> str:
         if shown.series.plane is Plane.AXIAL and len(measurement.points) > 2:
             off_mm = float(np.abs(shown.place(measurement.points)[:, 2]).min())
             if off_mm > _NEAR_MM:
-                far.append(f"; {name_of(measurement.name).lower()} was outlined {off_mm:.0f} mm away")
+                far.append(f"; {measurement.quantity.shown.lower()} was outlined {off_mm:.0f} mm away")
     return "".join(far)
 
 

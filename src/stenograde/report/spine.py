@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.grades import Anatomy, CanalProfile, LevelPosition, StudyGrades
+from stenograde.grades import CanalProfile, LevelPosition, MidSagittal, StudyGrades
 from stenograde.report.pictures import (
     Box,
     Drawn,
@@ -22,7 +22,7 @@ from stenograde.report.pictures import (
     span,
 )
 from stenograde.study import Study
-from stenograde.terms import Role, Structure
+from stenograde.terms import Quantity, Role, Structure
 
 REFERENCE_MM = ((10.0, "absolute"), (12.0, "relative"))
 """Anteroposterior canal diameters below which stenosis is called absolute and relative, mm.
@@ -30,9 +30,6 @@ REFERENCE_MM = ((10.0, "absolute"), (12.0, "relative"))
 For orientation only: they were set for the canal on CT and radiographs. Source: Kalichman et al., Spine J
 2009, doi:10.1016/j.spinee.2009.03.005 (12 mm relative, 10 mm absolute).
 """
-
-DIAMETER = "canal_ap_diameter"
-"""Name of the measurement that stands beside the canal's grades and is marked on the profile."""
 
 _MARGIN_MM = (30.0, 10.0, 26.0, 12.0)
 """Kept around the outlines: left, top, right, bottom."""
@@ -93,15 +90,13 @@ class Spine:
 
 def spine_of(grades: StudyGrades, study: Study) -> Spine:
     """Return the mid-sagittal picture with its outlines and names, and the canal profile beside it."""
-    anatomy = grades.anatomy
-    shown = find_slice(study, anatomy.mid) if anatomy else None
-    if anatomy is None or shown is None:
-        note = (
-            "The anatomy was not located." if anatomy is None else "The mid-sagittal slice cannot be shown."
-        )
-        return _without_anatomy(study, note)
-    box = _spine_box(shown, anatomy, grades.levels)
-    drawn = (*_outlines(shown, box, anatomy), *_level_marks(shown, box, grades.levels, anatomy))
+    middle = grades.mid_sagittal
+    shown = find_slice(study, middle.slice) if middle else None
+    if middle is None or shown is None:
+        note = "The anatomy was not located." if middle is None else "The mid-sagittal slice cannot be shown."
+        return _without_outlines(study, note)
+    box = _spine_box(shown, middle, grades.levels)
+    drawn = (*_outlines(shown, box, middle), *_level_marks(shown, box, grades.levels, middle))
     imaged = ", ".join(position.level.shown for position in grades.levels if position.imaged)
     picture = Picture(
         href=encoded(shown, box, _PIXELS_PER_MM),
@@ -114,12 +109,12 @@ def spine_of(grades: StudyGrades, study: Study) -> Spine:
         drawn=drawn,
     )
     letter_mm = (box.width + _plot_width(box)) / _LETTERS_ACROSS
-    if anatomy.profile is None:
+    if middle.profile is None:
         return Spine(picture, None, "The canal profile could not be measured.", letter_mm)
-    return Spine(picture, _plot(anatomy.profile, shown, box, grades), "", letter_mm)
+    return Spine(picture, _plot(middle.profile, shown, box, grades), "", letter_mm)
 
 
-def _without_anatomy(study: Study, note: str) -> Spine:
+def _without_outlines(study: Study, note: str) -> Spine:
     """Return the middle slice of a sagittal series as it is, with nothing drawn."""
     series = study.by_role(Role.SAGITTAL_T2_STIR) or study.by_role(Role.SAGITTAL_T1)
     if series is None:
@@ -146,9 +141,9 @@ def _plot_width(box: Box) -> float:
     return 40.0 + 0.25 * box.width
 
 
-def _spine_box(shown: ShownSlice, anatomy: Anatomy, levels: Sequence[LevelPosition]) -> Box:
+def _spine_box(shown: ShownSlice, middle: MidSagittal, levels: Sequence[LevelPosition]) -> Box:
     """Return the part of the slice that holds the spine, with a margin."""
-    placed = [shown.place(outline.points) for outline in anatomy.outlines if len(outline.points)]
+    placed = [shown.place(outline.points) for outline in middle.outlines if len(outline.points)]
     placed += [shown.place(position.point) for position in levels if position.point]
     width, height = shown.size_mm
     if not placed:
@@ -161,35 +156,35 @@ def _spine_box(shown: ShownSlice, anatomy: Anatomy, levels: Sequence[LevelPositi
     return Box(left, top, right - left, bottom - top)
 
 
-def _outlines(shown: ShownSlice, box: Box, anatomy: Anatomy) -> tuple[Drawn, ...]:
+def _outlines(shown: ShownSlice, box: Box, middle: MidSagittal) -> tuple[Drawn, ...]:
     """Return the outlines, vertebrae named in their middle."""
     drawn = []
-    for outline in anatomy.outlines:
+    for outline in middle.outlines:
         points = shifted(shown.place(outline.points), box)
         if not points:
             continue
         named = outline.structure is Structure.VERTEBRA
-        middle = np.mean(points, axis=0)
+        x, y = np.mean(points, axis=0)
         drawn.append(
             Drawn(
                 kind=outline.structure.value,
                 points=points,
                 label=outline.name if named else "",
-                label_at=(float(middle[0]), float(middle[1])),
+                label_at=(float(x), float(y)),
             )
         )
     return tuple(drawn)
 
 
 def _level_marks(
-    shown: ShownSlice, box: Box, levels: Sequence[LevelPosition], anatomy: Anatomy
+    shown: ShownSlice, box: Box, levels: Sequence[LevelPosition], middle: MidSagittal
 ) -> tuple[Drawn, ...]:
     """Return the canal centre of each level with a guide to the right edge, where the plot goes on.
 
     A level's name stands in front of its disc, or behind the canal where the disc has no outline.
     """
     fronts = {}
-    for outline in anatomy.outlines:
+    for outline in middle.outlines:
         if outline.structure is Structure.DISC and len(outline.points):
             left, top, _, bottom = span([shown.place(outline.points)])
             fronts[outline.name] = left - box.x, (top + bottom) / 2 - box.y
@@ -224,7 +219,7 @@ def _plot(profile: CanalProfile, shown: ShownSlice, box: Box, grades: StudyGrade
     measured = {
         item.level: (across(item.value), float(shown.place(item.points)[:, 1].mean()) - box.y)
         for item in grades.measurements
-        if item.name == DIAMETER and item.points and np.isfinite(item.value)
+        if item.quantity is Quantity.CANAL_AP_DIAMETER and item.points and np.isfinite(item.value)
     }
     levels = []
     for level, way in profile.levels:

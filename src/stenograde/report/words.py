@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
-from stenograde.terms import Cell, Condition, Level, Severity, Side
+from stenograde.terms import Cell, Condition, Level, Severity, Side, Unit
 
 _SHORT = {
     Condition.SPINAL_CANAL_STENOSIS: "canal stenosis",
@@ -24,9 +24,6 @@ _PLACES = {
 
 _MOST_NAMED = 6
 """So many cells that differ from the reference are named in one sentence."""
-
-_SPELLINGS = {"ap": "AP", "csf": "CSF", "mm2": "mm²", "mm^2": "mm²", "mm3": "mm³", "t1": "T1", "t2": "T2"}
-"""Words and units that are not written in small letters."""
 
 
 def findings(grades: StudyGrades) -> str:
@@ -58,8 +55,8 @@ def second_opinion(grade: CellGrade) -> str:
     opinion = grade.second_opinion
     if opinion is None:
         return ""
-    share = percent(opinion.probabilities[opinion.severity.rank])
-    said = f"second opinion ({opinion.source}): {opinion.severity.shown}, {share}"
+    severity, share = opinion.probabilities.severity, percent(max(opinion.probabilities))
+    said = f"second opinion ({opinion.source}): {severity.shown}, {share}"
     if not opinion.disagrees:
         return sentence(said)
     apart = abs(opinion.grades_apart)
@@ -180,43 +177,22 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def name_of(measurement: str) -> str:
-    """Return a measurement's stored name as people write it.
-
-    Examples
-    --------
-    >>> name_of("canal_ap_diameter")
-    'Canal AP diameter'
-    """
-    words = [_SPELLINGS.get(word, word) for word in measurement.split("_") if word]
-    return sentence(" ".join(words), stop="")
-
-
 def value_of(measurement: Measurement) -> str:
     """Return the value as text, with as many digits as the way of measuring deserves.
 
     Examples
     --------
-    >>> value_of(Measurement("canal_ap_diameter", None, 8.349, "mm", ()))
+    >>> from stenograde.terms import Quantity
+    >>> value_of(Measurement(Quantity.CANAL_AP_DIAMETER, None, 8.349, ()))
     '8.3'
-    >>> value_of(Measurement("sac_area", None, 151.7, "mm2", ()))
+    >>> value_of(Measurement(Quantity.DURAL_SAC_AREA, None, 151.7, ()))
     '152'
     """
     if not math.isfinite(measurement.value):
         return "not measured"
     if abs(measurement.value) >= 100:
         return f"{measurement.value:.0f}"
-    return f"{measurement.value:.2f}" if is_ratio(measurement) else f"{measurement.value:.1f}"
-
-
-def unit_of(measurement: Measurement) -> str:
-    """Return the unit as people write it; empty for a ratio."""
-    return "" if is_ratio(measurement) else _SPELLINGS.get(measurement.unit, measurement.unit)
-
-
-def is_ratio(measurement: Measurement) -> bool:
-    """Say whether a measurement has no unit."""
-    return measurement.unit in ("", "1", "ratio")
+    return f"{measurement.value:.{2 if measurement.quantity.unit is Unit.ONE else 1}f}"
 
 
 def sentence(text: str, stop: str = ".") -> str:

@@ -8,21 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.grades import (
-    Anatomy,
     BundleStamp,
     CanalProfile,
     CellGrade,
     Evidence,
     LevelPosition,
     Measurement,
+    MidSagittal,
     Outline,
+    Probabilities,
     SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
 )
 from stenograde.study import Series, Study, Volume
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role, Side, Structure, Unused, Weighting
+from stenograde.terms import (
+    LUMBAR_MRI,
+    Condition,
+    Level,
+    Plane,
+    Quantity,
+    Role,
+    Side,
+    Structure,
+    Unused,
+    Weighting,
+)
 
 STUDY_UID = "2.25.100"
 T2_UID, T1_UID, AXIAL_UID = "2.25.101", "2.25.102", "2.25.103"
@@ -50,8 +62,8 @@ SHARES = dict(
 
 
 SECOND = {
-    Level.L3_L4: SecondOpinion("the canal's measurements", (0.05, 0.15, 0.8), 0.87, False),
-    Level.L4_L5: SecondOpinion("the canal's measurements", (0.7, 0.25, 0.05), -1.44, True),
+    Level.L3_L4: SecondOpinion("the canal's measurements", Probabilities((0.05, 0.15, 0.8)), 0.87, False),
+    Level.L4_L5: SecondOpinion("the canal's measurements", Probabilities((0.7, 0.25, 0.05)), -1.44, True),
 }
 """Second opinions: one that agrees and one that does not."""
 
@@ -151,7 +163,7 @@ def example_study() -> Study:
 
 
 def example_grades() -> StudyGrades:
-    """Return grades of the canal at five levels, with evidence, measurements and anatomy."""
+    """Return grades of the canal at five levels, with evidence, measurements and outlines."""
     return StudyGrades(
         study_uid=STUDY_UID,
         scheme=LUMBAR_MRI,
@@ -169,7 +181,7 @@ def example_grades() -> StudyGrades:
         unused=(Unused("README.txt", "not a DICOM file"), Unused("series 2.25.104", "a localizer")),
         warnings=("No Manufacturer in any instance.",),
         seconds=4.21,
-        anatomy=_anatomy(),
+        mid_sagittal=_mid_sagittal(),
     )
 
 
@@ -186,7 +198,7 @@ def _cells() -> tuple[CellGrade, ...]:
             grade = CellGrade(
                 cell,
                 Status.GRADED,
-                probabilities=SHARES[cell.level],
+                probabilities=Probabilities(SHARES[cell.level]),
                 point=(x, y, z),
                 evidence=tuple(evidence),
                 second_opinion=SECOND.get(cell.level),
@@ -205,17 +217,19 @@ def _measurements() -> tuple[Measurement, ...]:
         x, y, _ = centre(z)
         half = AP_MM[level] / 2
         items.append(
-            Measurement("canal_ap_diameter", level, AP_MM[level], "mm", ((x, y - half, z), (x, y + half, z)))
+            Measurement(Quantity.CANAL_AP_DIAMETER, level, AP_MM[level], ((x, y - half, z), (x, y + half, z)))
         )
-        items.append(Measurement("canal_ratio", level, AP_MM[level] / 16.5, "1", ()))
+        items.append(Measurement(Quantity.CANAL_AP_RATIO, level, AP_MM[level] / 16.5, ()))
         front = float(front_of_canal(z)) - 17
-        items.append(Measurement("disc_height", level, 9.8, "mm", ((x, front, z + 4.9), (x, front, z - 4.9))))
-    items.append(Measurement("dural_sac_area", Level.L4_L5, 61.4, "mm2", ()))
-    items.append(Measurement("dural_sac_area", Level.L5_S1, 142.9, "mm2", ()))
+        items.append(
+            Measurement(Quantity.DISC_HEIGHT, level, 9.8, ((x, front, z + 4.9), (x, front, z - 4.9)))
+        )
+    items.append(Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 61.4, ()))
+    items.append(Measurement(Quantity.DURAL_SAC_AREA, Level.L5_S1, 142.9, ()))
     return tuple(items)
 
 
-def _anatomy() -> Anatomy:
+def _mid_sagittal() -> MidSagittal:
     heights = np.arange(110.0, -100.0, -2.0)
     centres = np.array([centre(z) for z in heights])
     front = np.column_stack([0 * heights, front_of_canal(heights) + 2, heights])
@@ -233,7 +247,7 @@ def _anatomy() -> Anatomy:
     diameters[-6:-3] = np.nan
     levels = tuple((level, float(np.interp(-z, -heights, way))) for level, z in DISC_Z.items())
     row, column = 130 / 0.9, 100 / 0.6
-    return Anatomy(
+    return MidSagittal(
         Evidence(T2_UID, f"{T2_UID}.2", row, column),
         tuple(outlines),
         CanalProfile(way, diameters, centres, levels),

@@ -13,7 +13,7 @@ import pytest
 
 from stenograde.cli import main
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
-from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
+from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Side
 
@@ -22,7 +22,9 @@ PROBABILITIES = {Level.L3_L4: (0.1, 0.8, 0.1), Level.L4_L5: (0.0, 0.1, 0.9)}
 
 def grades_of(study: Study) -> StudyGrades:
     cells = tuple(
-        CellGrade(cell, Status.GRADED, probabilities=PROBABILITIES.get(cell.level, (0.9, 0.1, 0.0)))
+        CellGrade(
+            cell, Status.GRADED, probabilities=Probabilities(PROBABILITIES.get(cell.level, (0.9, 0.1, 0.0)))
+        )
         if cell.condition is Condition.SPINAL_CANAL_STENOSIS
         else CellGrade(cell, Status.NOT_GRADED, "not graded by this bundle")
         for cell in LUMBAR_MRI.cells
@@ -90,7 +92,7 @@ def test_one_study_when_sides_are_graded_then_they_are_told_by_side(
             if one.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING:
                 severe = (one.cell.level, one.cell.side) == (Level.L5_S1, Side.LEFT)
                 shares = (0.0, 0.1, 0.9) if severe else (0.8, 0.1, 0.1)
-                one = CellGrade(one.cell, Status.GRADED, probabilities=shares)  # noqa: PLW2901
+                one = CellGrade(one.cell, Status.GRADED, probabilities=Probabilities(shares))  # noqa: PLW2901
             elif one.cell.condition is Condition.SUBARTICULAR_STENOSIS:
                 one = CellGrade(one.cell, Status.ABSTAINED, "no axial series")  # noqa: PLW2901
             cells.append(one)

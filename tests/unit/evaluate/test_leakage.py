@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter
-from tests.made_predictions import made_predictions
 
 from stenograde.evaluate.leakage import (
     AuditedPictures,
-    LeakReport,
     audit,
-    explained,
-    together,
 )
-from stenograde.evaluate.metrics import METRICS
 
 SIDE = 96
 
@@ -53,7 +48,6 @@ def test_audit_when_nothing_is_shared_then_nothing_is_found() -> None:
     report = audit(side_of(TRAIN, "train"), side_of(TEST, "test"))
     assert (report.shared_patients, report.near_duplicates, report.twins) == ((), (), ())
     assert report.leaking_test_places == ()
-    assert report.share == 0
 
 
 def test_audit_when_a_patient_is_on_both_sides_then_its_test_pictures_leak() -> None:
@@ -62,7 +56,6 @@ def test_audit_when_a_patient_is_on_both_sides_then_its_test_pictures_leak() -> 
     report = audit(train, test)
     assert report.shared_patients == ("8",)
     assert report.leaking_test_places == (0, 3)
-    assert report.leaking_names == {"d", "g"}
 
 
 def test_audit_when_a_picture_comes_again_brighter_and_noisier_then_it_is_a_near_duplicate() -> None:
@@ -109,43 +102,6 @@ def test_audit_when_pictures_are_of_one_grey_then_equal_ones_are_found() -> None
     flat = np.full((1, SIDE, SIDE), 90, np.uint8)
     report = audit(side_of(np.concatenate([TRAIN, flat]), "train"), side_of(flat, "test"))
     assert {(pair.train, pair.test) for pair in report.near_duplicates} == {("train12", "test0")}
-
-
-def test_together_when_folds_are_put_together_then_places_move_along() -> None:
-    first = LeakReport(("a", "b"), ("1",), (), (), (1,))
-    second = LeakReport(("c", "d", "e"), ("1", "2"), (), (), (0, 2))
-    whole = together([first, second])
-    assert whole.leaking_names == {"b", "c", "e"}
-    assert whole.leaking_test_places == (1, 2, 4)
-    assert whole.shared_patients == ("1", "2")
-    with pytest.raises(ValueError, match="at least one"):
-        together([])
-
-
-def test_explained_when_some_leak_then_the_score_is_told_for_both_parts() -> None:
-    predictions = made_predictions(10)
-    report = LeakReport(predictions.names[::-1], (), (), (), tuple(range(12)))
-    found = explained(predictions, report, "accuracy", draws=50)
-    assert (found.leaking, found.clean) == (12, 18)
-    assert found.on_clean is not None
-    assert found.on_leaking is not None
-    # the report's order is not that of the predictions: the last twelve leak
-    assert found.on_clean.value == METRICS["accuracy"](predictions.chosen(range(18)))
-    assert found.on_leaking.value == METRICS["accuracy"](predictions.chosen(range(18, 30)))
-    weighted = (12 * found.on_leaking.value + 18 * found.on_clean.value) / 30
-    assert found.overall.value == pytest.approx(weighted)
-
-
-def test_explained_when_all_or_none_leak_then_the_other_part_is_absent() -> None:
-    predictions = made_predictions(4)
-    none = explained(predictions, LeakReport(predictions.names, (), (), (), ()), "accuracy", draws=5)
-    every = explained(
-        predictions, LeakReport(predictions.names, (), (), (), tuple(range(12))), "accuracy", draws=5
-    )
-    assert (none.on_leaking, every.on_clean) == (None, None)
-    assert none.on_clean == every.on_leaking == none.overall
-    with pytest.raises(ValueError, match="must be about the 1 test pictures"):
-        explained(predictions, LeakReport(("x",), (), (), (), ()), "accuracy")
 
 
 def test_audit_when_a_side_is_wrong_then_it_is_refused() -> None:

@@ -6,18 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from tests.made_predictions import made_predictions, stated_predictions
+from tests.made_predictions import counted_predictions, made_predictions, stated_predictions
 
 from stenograde.evaluate.intervals import patient_bootstrap
-from stenograde.evaluate.metrics import METRICS, precision_of
+from stenograde.evaluate.metrics import METRICS, confusion, precision_of
 from stenograde.evaluate.prevalence import (
-    RSNA_2024,
     accuracy_at,
-    at_prevalence,
-    matrix_at_prevalence,
     npv_at,
     ppv_at,
 )
+
+RSNA_2024 = (0.878, 0.075, 0.048)
+"""Shares of normal/mild, moderate and severe canals in ``train.csv`` of RSNA 2024."""
 
 PUBLISHED = [[82, 5, 13], [11, 88, 1], [3, 0, 97]]
 """Of the second document (10.18103/mra.v13i7.6660), classes ascending: normal/mild, moderate, severe. Its text gives
@@ -37,31 +37,33 @@ def test_the_published_matrix_when_read_then_it_has_the_published_recalls_and_pr
 def test_the_published_matrix_when_classes_are_as_common_as_in_rsna_2024_then_it_is_below_the_majority() -> (
     None
 ):
-    found = matrix_at_prevalence(PUBLISHED, RSNA_2024["spinal_canal_stenosis"])
-    assert found.accuracy == pytest.approx(0.83, abs=0.005)
-    assert found.majority == pytest.approx(0.88, abs=0.005)
-    assert found.accuracy < found.majority
-    assert found.ppv[2] == pytest.approx(0.28, abs=0.01)
+    published = counted_predictions(PUBLISHED)
+    assert confusion(published).tolist() == PUBLISHED
+    assert accuracy_at(RSNA_2024)(published) == pytest.approx(0.83, abs=0.005)
+    assert accuracy_at(RSNA_2024)(published) < max(RSNA_2024)
+    assert ppv_at(RSNA_2024, 2)(published) == pytest.approx(0.28, abs=0.01)
     # a picture called normal or mild is so almost always, as most are
-    assert found.ppv[0] > 0.98
-    assert found.npv[2] > 0.99
+    assert ppv_at(RSNA_2024, 0)(published) > 0.98
+    assert npv_at(RSNA_2024, 2)(published) > 0.99
 
 
 def test_prevalence_when_it_is_that_of_the_test_then_scores_stay() -> None:
     predictions = made_predictions()
     shares = (np.bincount(predictions.labels) / len(predictions)).tolist()
-    found = at_prevalence(predictions, shares)
-    assert found.accuracy == pytest.approx(METRICS["accuracy"](predictions))
-    assert found.ppv == pytest.approx([precision_of(code)(predictions) for code in range(3)])
+    assert accuracy_at(shares)(predictions) == pytest.approx(METRICS["accuracy"](predictions))
+    for code in range(3):
+        assert ppv_at(shares, code)(predictions) == pytest.approx(precision_of(code)(predictions))
 
 
-def test_prevalence_when_asked_for_as_scores_then_they_have_the_same_values_and_an_interval() -> None:
-    predictions, shares = made_predictions(), (0.9, 0.06, 0.04)
-    found = at_prevalence(predictions, shares)
+def test_prevalence_when_asked_for_as_scores_then_they_follow_from_the_recalls_and_have_an_interval() -> None:
+    predictions, shares = made_predictions(), np.array([0.9, 0.06, 0.04])
+    matrix = confusion(predictions)
+    joint = matrix / matrix.sum(1, keepdims=True) * shares[:, None]
+    others = np.delete(joint, 1, axis=1)
     for metric, value in (
-        (accuracy_at(shares), found.accuracy),
-        (ppv_at(shares, 2), found.ppv[2]),
-        (npv_at(shares, 1), found.npv[1]),
+        (accuracy_at(shares.tolist()), np.trace(joint)),
+        (ppv_at(shares.tolist(), 2), joint[2, 2] / joint[:, 2].sum()),
+        (npv_at(shares.tolist(), 1), 1 - others[1].sum() / others.sum()),
     ):
         interval = patient_bootstrap(predictions, metric, draws=200)
         assert interval.value == pytest.approx(value)
@@ -69,20 +71,19 @@ def test_prevalence_when_asked_for_as_scores_then_they_have_the_same_values_and_
 
 
 def test_predictive_values_when_a_class_is_never_or_always_said_then_they_cannot_be_told() -> None:
-    found = at_prevalence(stated_predictions([0, 1], [0, 0], classes=2), (0.5, 0.5))
-    assert math.isnan(found.ppv[1])
-    assert math.isnan(found.npv[0])
-    assert found.ppv[0] == 0.5
+    predictions, shares = stated_predictions([0, 1], [0, 0], classes=2), (0.5, 0.5)
+    assert math.isnan(ppv_at(shares, 1)(predictions))
+    assert math.isnan(npv_at(shares, 0)(predictions))
+    assert ppv_at(shares, 0)(predictions) == 0.5
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.5, 0.5, 0.5), (1.2, -0.1, -0.1), (math.nan, 0.5, 0.5)])
 def test_prevalence_when_it_does_not_fit_then_it_is_refused(shares: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="a share for each class of a square matrix, summing to one"):
-        matrix_at_prevalence(PUBLISHED, shares)
+        accuracy_at(shares)(counted_predictions(PUBLISHED))
 
 
-def test_prevalence_when_a_class_has_no_pictures_then_it_is_refused_unless_its_share_is_0() -> None:
-    without = [[5, 1, 0], [0, 0, 0], [1, 0, 3]]
-    with pytest.raises(ValueError, match=r"got rows of \[6.0, 0.0, 4.0\] pictures"):
-        matrix_at_prevalence(without, (0.8, 0.1, 0.1))
-    assert matrix_at_prevalence(without, (0.5, 0.0, 0.5)).accuracy == pytest.approx((5 / 6 + 3 / 4) / 2)
+def test_prevalence_when_a_class_has_no_pictures_then_it_cannot_be_told_unless_its_share_is_0() -> None:
+    without = counted_predictions([[5, 1, 0], [0, 0, 0], [1, 0, 3]])
+    assert math.isnan(accuracy_at((0.8, 0.1, 0.1))(without))
+    assert accuracy_at((0.5, 0.0, 0.5))(without) == pytest.approx((5 / 6 + 3 / 4) / 2)

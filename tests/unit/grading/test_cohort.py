@@ -16,6 +16,7 @@ from stenograde.grades import (
     CellGrade,
     LevelPosition,
     Measurement,
+    Probabilities,
     SecondOpinion,
     Status,
     StudyGrades,
@@ -24,7 +25,7 @@ from stenograde.grading import cohort
 from stenograde.grading.cohort import grade_cohort, score_cohort, without_one
 from stenograde.predict.bundle import Bundle, default_bundle
 from stenograde.study import Study
-from stenograde.terms import LUMBAR_MRI, Condition, Level, Role
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Quantity, Role
 
 OFF_MM = np.array([3.0, 0.0, 4.0])
 
@@ -54,14 +55,14 @@ def grades_of(study: Study, data: Path) -> StudyGrades:
     for cell in LUMBAR_MRI.cells:
         p = [0.05, 0.05, 0.05]
         p[truth.severities[cell].rank] = 0.9
-        opinion = SecondOpinion("a ruler", (0.0, 0.0, 1.0), 1.9, cell.level is Level.L2_L3)
+        opinion = SecondOpinion("a ruler", Probabilities((0.0, 0.0, 1.0)), 1.9, cell.level is Level.L2_L3)
         abstained = cell.level is Level.L1_L2
         cells.append(
             CellGrade(
                 cell,
                 Status.ABSTAINED if abstained else Status.GRADED,
                 "a test" if abstained else "",
-                tuple(p),
+                Probabilities(p),
                 second_opinion=opinion if cell.side is None else None,
             )
         )
@@ -70,9 +71,9 @@ def grades_of(study: Study, data: Path) -> StudyGrades:
         for level in LUMBAR_MRI.levels
     )
     measurements = (
-        Measurement("canal_ap_diameter", Level.L4_L5, 13.5, "mm", ()),
-        Measurement("canal_ap_diameter", Level.L5_S1, 11.5, "mm", ()),
-        Measurement("dural_sac_area", Level.L4_L5, 100.0, "mm²", ()),
+        Measurement(Quantity.CANAL_AP_DIAMETER, Level.L4_L5, 13.5, ()),
+        Measurement(Quantity.CANAL_AP_DIAMETER, Level.L5_S1, 11.5, ()),
+        Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 100.0, ()),
     )
     stamp = default_bundle().stamp
     return StudyGrades(study.uid, LUMBAR_MRI, stamp, (), positions, tuple(cells), measurements, (), (), 2.5)

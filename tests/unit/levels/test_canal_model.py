@@ -8,13 +8,13 @@ import pytest
 
 from stenograde.grades import Measurement
 from stenograde.levels.canal_model import CanalModel, Scale
-from stenograde.terms import Level
+from stenograde.terms import Level, Quantity
 
 MODEL = CanalModel()
 
 
 def measured(**values: float) -> tuple[Measurement, ...]:
-    return tuple(Measurement(name, Level.L4_L5, value, "1", ()) for name, value in values.items())
+    return tuple(Measurement(Quantity(name), Level.L4_L5, value, ()) for name, value in values.items())
 
 
 @pytest.mark.parametrize(("name", "scale"), MODEL.scales.items())

@@ -11,20 +11,20 @@ from stenograde.grades import Measurement
 from stenograde.levels.marked import MarkedVolume
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.points import LevelPoints, find_levels
-from stenograde.terms import LUMBAR_MRI, Level, Structure
+from stenograde.terms import LUMBAR_MRI, Level, Quantity, Structure, Unit
 
 TOLERANCE_MM = 0.4
 WITHOUT_SIGNAL = [
-    "canal_ap_diameter",
-    "canal_ap_diameter_above",
-    "canal_ap_diameter_below",
-    "canal_ap_ratio",
-    "disc_height",
+    Quantity.CANAL_AP_DIAMETER,
+    Quantity.CANAL_AP_DIAMETER_ABOVE,
+    Quantity.CANAL_AP_DIAMETER_BELOW,
+    Quantity.CANAL_AP_RATIO,
+    Quantity.DISC_HEIGHT,
 ]
 
 
-def by_name(measurements: tuple[Measurement, ...], level: Level) -> dict[str, Measurement]:
-    return {one.name: one for one in measurements if one.level is level}
+def by_quantity(measurements: tuple[Measurement, ...], level: Level) -> dict[Quantity, Measurement]:
+    return {one.quantity: one for one in measurements if one.level is level}
 
 
 def fluid(points: LevelPoints, dimmed: dict[str, float]) -> np.ndarray:
@@ -45,19 +45,20 @@ def measured(narrow_points) -> tuple[Measurement, ...]:
 
 def test_every_level_has_every_measurement_but_the_signal(measured):
     for level in LUMBAR_MRI.levels:
-        assert list(by_name(measured, level)) == WITHOUT_SIGNAL
+        assert list(by_quantity(measured, level)) == WITHOUT_SIGNAL
 
 
 def test_diameters_are_those_that_were_made(measured, narrow):
     for level in LUMBAR_MRI.levels:
-        found = by_name(measured, level)
+        found = by_quantity(measured, level)
         made = narrow.diameters.get(level.shown, CANAL_MM)
-        assert found["canal_ap_diameter"].value == pytest.approx(made, abs=TOLERANCE_MM)
-        assert found["canal_ap_diameter"].unit == "mm"
+        assert found[Quantity.CANAL_AP_DIAMETER].value == pytest.approx(made, abs=TOLERANCE_MM)
         for beside in ("above", "below"):
-            assert found[f"canal_ap_diameter_{beside}"].value == pytest.approx(CANAL_MM, abs=TOLERANCE_MM)
-        assert found["canal_ap_ratio"].value == pytest.approx(made / CANAL_MM, abs=0.03)
-        assert found["disc_height"].value == pytest.approx(DISC_HEIGHT_MM, abs=0.5)
+            assert found[Quantity(f"canal_ap_diameter_{beside}")].value == pytest.approx(
+                CANAL_MM, abs=TOLERANCE_MM
+            )
+        assert found[Quantity.CANAL_AP_RATIO].value == pytest.approx(made / CANAL_MM, abs=0.03)
+        assert found[Quantity.DISC_HEIGHT].value == pytest.approx(DISC_HEIGHT_MM, abs=0.5)
 
 
 def test_a_round_canal_is_measured_in_its_middle():
@@ -65,73 +66,72 @@ def test_a_round_canal_is_measured_in_its_middle():
     spine = Spine(diameters={"L4/L5": 9.0}, flatness=2.0)
     points = find_levels(spine.marked())
     for level in LUMBAR_MRI.levels:
-        found = by_name(measure_canal(points, None), level)["canal_ap_diameter"].value
+        found = by_quantity(measure_canal(points, None), level)[Quantity.CANAL_AP_DIAMETER].value
         assert found == pytest.approx(spine.diameters.get(level.shown, CANAL_MM), abs=TOLERANCE_MM)
 
 
 def test_a_canal_that_tapers_is_measured_at_the_disc_and_not_below_it():
     taper = 0.15
     points = find_levels(Spine(taper=taper).marked())
-    found = by_name(measure_canal(points, None), Level.L5_S1)
+    found = by_quantity(measure_canal(points, None), Level.L5_S1)
     at_disc = CANAL_MM - taper * (DISC_ROWS_MM["L5/S1"] - DISC_ROWS_MM["L4/L5"])
-    assert found["canal_ap_diameter"].value == pytest.approx(at_disc, abs=TOLERANCE_MM)
-    assert found["canal_ap_ratio"].value == pytest.approx(1.0, abs=0.06)
+    assert found[Quantity.CANAL_AP_DIAMETER].value == pytest.approx(at_disc, abs=TOLERANCE_MM)
+    assert found[Quantity.CANAL_AP_RATIO].value == pytest.approx(1.0, abs=0.06)
 
 
 def test_points_of_a_length_lie_that_far_apart(measured):
     for one in measured:
-        if one.unit == "mm":
-            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, abs=0.02), one.name
+        if one.quantity.unit is Unit.MM:
+            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, abs=0.02), one.quantity
 
 
 def test_in_a_scoliosis_points_lie_hardly_further_apart_than_the_value():
     points = find_levels(Spine(scoliosis_mm=8.0).marked())
 
     for one in measure_canal(points, None):
-        if one.unit == "mm":
-            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, rel=0.05), one.name
+        if one.quantity.unit is Unit.MM:
+            assert geometry.distance_mm(*one.points) == pytest.approx(one.value, rel=0.05), one.quantity
 
 
 def test_a_ratio_has_the_points_of_its_diameter(measured):
-    found = by_name(measured, Level.L4_L5)
+    found = by_quantity(measured, Level.L4_L5)
 
-    assert found["canal_ap_ratio"].points == found["canal_ap_diameter"].points
-    assert found["canal_ap_ratio"].unit == "1"
+    assert found[Quantity.CANAL_AP_RATIO].points == found[Quantity.CANAL_AP_DIAMETER].points
 
 
 def test_the_front_wall_comes_first_and_the_disc_is_measured_from_above(measured):
     for one in measured:
-        if one.name == "disc_height":
+        if one.quantity is Quantity.DISC_HEIGHT:
             assert one.points[0][2] > one.points[1][2]
         else:
             assert one.points[0][1] < one.points[1][1]
 
 
 def test_neighbours_are_measured_at_mid_vertebral_heights(measured, narrow_points):
-    found = by_name(measured, Level.L3_L4)
+    found = by_quantity(measured, Level.L3_L4)
     heights = {
         name: geometry.to_index(
             narrow_points.surface.marked.affine, np.mean(found[name].points, axis=0)[None]
         )[0, 1]
         * GRID_MM
-        for name in ("canal_ap_diameter_above", "canal_ap_diameter_below")
+        for name in (Quantity.CANAL_AP_DIAMETER_ABOVE, Quantity.CANAL_AP_DIAMETER_BELOW)
     }
 
-    assert heights["canal_ap_diameter_above"] == pytest.approx(
+    assert heights[Quantity.CANAL_AP_DIAMETER_ABOVE] == pytest.approx(
         (DISC_ROWS_MM["L3/L4"] + DISC_ROWS_MM["L2/L3"]) / 2, abs=5
     )
-    assert heights["canal_ap_diameter_below"] == pytest.approx(
+    assert heights[Quantity.CANAL_AP_DIAMETER_BELOW] == pytest.approx(
         (DISC_ROWS_MM["L3/L4"] + DISC_ROWS_MM["L4/L5"]) / 2, abs=5
     )
 
 
 def test_what_lies_beyond_the_image_is_left_out():
     points = find_levels(Spine(cut_below_mm=206.0).marked())
-    found = by_name(measure_canal(points, None), Level.L5_S1)
+    found = by_quantity(measure_canal(points, None), Level.L5_S1)
 
-    assert "canal_ap_diameter" in found
-    assert "canal_ap_diameter_below" not in found
-    assert found["canal_ap_ratio"].value == pytest.approx(1.0, abs=0.03)
+    assert Quantity.CANAL_AP_DIAMETER in found
+    assert Quantity.CANAL_AP_DIAMETER_BELOW not in found
+    assert found[Quantity.CANAL_AP_RATIO].value == pytest.approx(1.0, abs=0.03)
 
 
 def test_where_no_wall_is_seen_nothing_is_measured(narrow):
@@ -144,25 +144,27 @@ def test_where_no_wall_is_seen_nothing_is_measured(narrow):
     points = find_levels(MarkedVolume(marked.affine, probabilities, marked.heat))
     measured = measure_canal(points, None)
 
-    assert "canal_ap_diameter" not in by_name(measured, Level.L3_L4)
-    assert "canal_ap_ratio" not in by_name(measured, Level.L3_L4)
-    assert "canal_ap_ratio" in by_name(measured, Level.L4_L5)
+    assert Quantity.CANAL_AP_DIAMETER not in by_quantity(measured, Level.L3_L4)
+    assert Quantity.CANAL_AP_RATIO not in by_quantity(measured, Level.L3_L4)
+    assert Quantity.CANAL_AP_RATIO in by_quantity(measured, Level.L4_L5)
 
 
 def test_a_guessed_disc_has_no_height():
     points = find_levels(Spine(heat={"L3/L4": 0.0}, unmarked=("L3/L4",)).marked())
-    found = by_name(measure_canal(points, None), Level.L3_L4)
+    found = by_quantity(measure_canal(points, None), Level.L3_L4)
 
-    assert "disc_height" not in found
-    assert "canal_ap_diameter" in found
+    assert Quantity.DISC_HEIGHT not in found
+    assert Quantity.CANAL_AP_DIAMETER in found
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.2])
 def test_signal_ratio_is_that_of_the_dimmed_canal(narrow_points, share):
     measured = measure_canal(narrow_points, fluid(narrow_points, {"L4/L5": share}))
 
-    assert by_name(measured, Level.L4_L5)["csf_signal_ratio"].value == pytest.approx(share, abs=0.05)
-    assert by_name(measured, Level.L2_L3)["csf_signal_ratio"].value == pytest.approx(1.0, abs=0.05)
+    assert by_quantity(measured, Level.L4_L5)[Quantity.CSF_SIGNAL_RATIO].value == pytest.approx(
+        share, abs=0.05
+    )
+    assert by_quantity(measured, Level.L2_L3)[Quantity.CSF_SIGNAL_RATIO].value == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1.0, 500.0), (7.5, 0.0), (0.02, -3.0)])
@@ -172,14 +174,14 @@ def test_signal_ratio_ignores_scale_and_offset_of_the_intensities(narrow_points,
     second = measure_canal(narrow_points, picture * np.float32(scale) + np.float32(offset))
 
     for one, other in zip(first, second, strict=True):
-        assert (one.name, one.level) == (other.name, other.level)
+        assert (one.quantity, one.level) == (other.quantity, other.level)
         assert other.value == pytest.approx(one.value, abs=1e-3)
 
 
 def test_a_picture_without_signal_has_no_signal_ratio(narrow_points):
     nothing = np.full(narrow_points.surface.marked.size, 40.0, np.float32)
 
-    assert all(one.name != "csf_signal_ratio" for one in measure_canal(narrow_points, nothing))
+    assert all(one.quantity is not Quantity.CSF_SIGNAL_RATIO for one in measure_canal(narrow_points, nothing))
 
 
 def test_profile_shows_the_narrow_places_at_their_levels(narrow_points, narrow):

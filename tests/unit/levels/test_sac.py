@@ -14,7 +14,7 @@ from stenograde.levels.measure import measure_canal
 from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.sac import measure_sac
 from stenograde.study import Volume
-from stenograde.terms import Level, Role
+from stenograde.terms import Level, Quantity, Role
 
 LEVEL = Level.L2_L3
 PIXEL_MM = 0.6
@@ -87,7 +87,7 @@ def test_the_area_is_that_of_the_painted_sac(narrow_points, walls, level, width_
     volume = painted(narrow_points.levels[level], width_mm=width_mm, depth_mm=depth_mm)
     (found,) = (one for one in areas(volume, narrow_points, walls) if one.level is level)
 
-    assert (found.name, found.unit) == ("dural_sac_area", "mm²")
+    assert found.quantity is Quantity.DURAL_SAC_AREA
     least, most = (np.pi * (width_mm / 2 + off) * (depth_mm / 2 + off) for off in (-OFF_MM, OFF_MM))
     assert least < found.value < most
 

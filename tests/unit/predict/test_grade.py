@@ -15,7 +15,7 @@ from stenograde.errors import MissingSeriesError
 from stenograde.grades import Status, StudyGrades
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study, Volume
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Structure, Unused
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity, Structure, Unused
 
 BUNDLE = plain_bundle()
 NARROW = Spine(diameters={"L4/L5": 4.0, "L3/L4": 9.0}, scoliosis_mm=6.0)
@@ -105,13 +105,13 @@ def test_what_was_read_is_handed_on(grades, study):
 
 def test_outlines_lie_on_the_slice_that_is_shown_as_the_middle(grades, study):
     volume = next(volume for series, volume in study.volumes() if series.role is Role.SAGITTAL_T2_STIR)
-    shown = volume.sop_instance_uids.index(grades.anatomy.mid.sop_instance_uid)
+    shown = volume.sop_instance_uids.index(grades.mid_sagittal.slice.sop_instance_uid)
 
-    for outline in grades.anatomy.outlines:
+    for outline in grades.mid_sagittal.outlines:
         slices = geometry.to_index(volume.affine, outline.points)[:, 0]
         np.testing.assert_allclose(slices, shown, atol=1e-6)
-    assert {outline.name for outline in grades.anatomy.outlines} >= {"L5/S1", "L4/L5", "L4", "L3", ""}
-    assert [level for level, _ in grades.anatomy.profile.levels] == list(LUMBAR_MRI.levels)
+    assert {outline.name for outline in grades.mid_sagittal.outlines} >= {"L5/S1", "L4/L5", "L4", "L3", ""}
+    assert [level for level, _ in grades.mid_sagittal.profile.levels] == list(LUMBAR_MRI.levels)
 
 
 def test_without_axial_series_the_canal_is_graded_and_it_is_said():
@@ -128,7 +128,7 @@ def test_without_axial_series_the_canal_is_graded_and_it_is_said():
 def test_from_t1_alone_nothing_is_said_about_the_signal():
     grades = grade_study(study_of(series_of(volume_with(NARROW), role=Role.SAGITTAL_T1)), BUNDLE)
 
-    assert "csf_signal_ratio" not in {one.name for one in grades.measurements}
+    assert Quantity.CSF_SIGNAL_RATIO not in {one.quantity for one in grades.measurements}
     assert all(grades.of(cell).status is Status.GRADED for cell in CANAL)
 
 

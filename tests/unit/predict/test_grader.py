@@ -17,7 +17,7 @@ from tests.spine_pictures import PlainBundle, plain_bundle, volume_with
 
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
-from stenograde.grades import Status, pooled
+from stenograde.grades import Status
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.predict import grader as grader_module
 from stenograde.predict.grade import grade_study
@@ -186,8 +186,8 @@ def test_all_cells_are_graded_and_the_canal_has_a_second_opinion() -> None:
     opinion = grades.of(CANAL).second_opinion
     assert opinion is not None
     alone = judge_levels(whole_plain_study(Spine()), levels(), ENTRY, says)[CANAL].probabilities
-    assert grades.of(CANAL).probabilities == pytest.approx(pooled(alone, opinion.probabilities))
-    assert (opinion.severity, opinion.disagrees) == (Severity.NORMAL_MILD, False)
+    assert grades.of(CANAL).probabilities == pytest.approx(alone.pooled(opinion.probabilities))
+    assert (opinion.probabilities.severity, opinion.disagrees) == (Severity.NORMAL_MILD, False)
 
 
 def test_a_second_opinion_far_off_is_told_and_farther_off_takes_the_grade_back() -> None:

@@ -14,10 +14,18 @@ from numpy.typing import NDArray
 from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, example_study
 
 from stenograde.errors import UnreadableInstanceError
-from stenograde.grades import CellGrade, LevelPosition, Measurement, SeriesUse, Status, StudyGrades
+from stenograde.grades import (
+    CellGrade,
+    LevelPosition,
+    Measurement,
+    Probabilities,
+    SeriesUse,
+    Status,
+    StudyGrades,
+)
 from stenograde.report.as_html import as_html
 from stenograde.study import Series, Study
-from stenograde.terms import LUMBAR_MRI, Level, Severity, Side, Unused
+from stenograde.terms import LUMBAR_MRI, Level, Quantity, Severity, Side, Unused
 
 
 class Page(HTMLParser):
@@ -185,7 +193,7 @@ def test_page_when_nothing_was_located_then_the_middle_slice_is_shown_and_that_i
     grades = example_grades()
     nowhere = dataclasses.replace(
         grades,
-        anatomy=None,
+        mid_sagittal=None,
         measurements=(),
         levels=(),
         cells=tuple(CellGrade(grade.cell, Status.NOT_GRADED, "no anatomy") for grade in grades.cells),
@@ -217,13 +225,15 @@ def test_page_when_a_level_is_not_imaged_then_it_says_so_and_shows_no_picture() 
 
 def test_page_when_a_profile_is_missing_or_empty_then_the_picture_stays() -> None:
     grades = example_grades()
-    assert grades.anatomy
-    assert grades.anatomy.profile
-    bare = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=None))
+    assert grades.mid_sagittal
+    assert grades.mid_sagittal.profile
+    bare = dataclasses.replace(grades, mid_sagittal=dataclasses.replace(grades.mid_sagittal, profile=None))
     assert "The canal profile could not be measured." in page_of(bare).words
-    unknown = np.full_like(grades.anatomy.profile.diameter_mm, np.nan)
-    profile = dataclasses.replace(grades.anatomy.profile, diameter_mm=unknown)
-    blank = dataclasses.replace(grades, anatomy=dataclasses.replace(grades.anatomy, profile=profile))
+    unknown = np.full_like(grades.mid_sagittal.profile.diameter_mm, np.nan)
+    profile = dataclasses.replace(grades.mid_sagittal.profile, diameter_mm=unknown)
+    blank = dataclasses.replace(
+        grades, mid_sagittal=dataclasses.replace(grades.mid_sagittal, profile=profile)
+    )
     labels = [attrs.get("aria-label") or "" for attrs in page_of(blank).all("svg")]
     assert "Canal profile: no diameter could be measured." in labels
 
@@ -254,7 +264,7 @@ def test_page_when_slices_cannot_be_decoded_then_it_is_written_without_them() ->
 def test_page_when_an_outline_was_taken_on_another_slice_then_it_is_not_drawn_but_said() -> None:
     grades = example_grades()
     x, y, z = grades.levels[3].point or (0.0, 0.0, 0.0)
-    sac = Measurement("dural_sac_area", Level.L4_L5, 61.4, "mm2", ((x, y, z), (x + 5, y, z), (x, y + 5, z)))
+    sac = Measurement(Quantity.DURAL_SAC_AREA, Level.L4_L5, 61.4, ((x, y, z), (x + 5, y, z), (x, y + 5, z)))
     near = page_of(dataclasses.replace(grades, measurements=(sac,)))
     assert [attrs["class"] for attrs in near.all("polygon")].count("measured-area") == 1
     far = dataclasses.replace(sac, points=tuple((x, y, z - 12.0) for x, y, z in sac.points))
@@ -276,7 +286,7 @@ def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the
     def severe(grade: CellGrade, off_mm: float) -> CellGrade:
         assert grade.point
         point = (off_mm if grade.cell.side is Side.LEFT else -off_mm, *grade.point[1:])
-        return CellGrade(grade.cell, Status.GRADED, probabilities=(0.1, 0.2, 0.7), point=point)
+        return CellGrade(grade.cell, Status.GRADED, probabilities=Probabilities((0.1, 0.2, 0.7)), point=point)
 
     def with_points(off_mm: float) -> Page:
         cells = (severe(grade, off_mm) if grade.cell.side else grade for grade in grades.cells)

@@ -11,9 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from tests.golden.report.example import NOT_YET, example_grades
 
-from stenograde.grades import CellGrade, Evidence, Measurement, Status
+from stenograde.grades import CellGrade, Evidence, Measurement, Probabilities, Status
 from stenograde.report.as_json import as_json, schema
-from stenograde.terms import LUMBAR_MRI, Level
+from stenograde.terms import LUMBAR_MRI, Level, Quantity
 
 VALID = Draft202012Validator(schema())
 
@@ -52,7 +52,9 @@ def test_cell_when_not_graded_then_it_says_why_and_nothing_else(document: dict[s
 
 def test_cell_when_abstained_then_it_keeps_the_probabilities_it_would_not_act_on() -> None:
     grades = example_grades()
-    first = CellGrade(LUMBAR_MRI.cells[0], Status.ABSTAINED, "too close to call", (0.4, 0.3, 0.3))
+    first = CellGrade(
+        LUMBAR_MRI.cells[0], Status.ABSTAINED, "too close to call", Probabilities((0.4, 0.3, 0.3))
+    )
     cell = as_json(dataclasses.replace(grades, cells=(first, *grades.cells[1:])))["cells"][0]
     assert cell["severity"] is None
     assert cell["probability"]["normal_mild"] == 0.4
@@ -68,7 +70,9 @@ def test_numbers_when_not_finite_then_they_are_null_or_left_out() -> None:
         grades,
         cells=(first, *grades.cells[1:]),
         measurements=(
-            Measurement("canal_ratio", Level.L1_L2, nan, "1", ((0.0, infinity, 0.0), (1.0, 2.0, -0.0001))),
+            Measurement(
+                Quantity.CANAL_AP_RATIO, Level.L1_L2, nan, ((0.0, infinity, 0.0), (1.0, 2.0, -0.0001))
+            ),
         ),
     )
     document = as_json(broken)

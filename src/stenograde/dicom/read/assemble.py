@@ -10,7 +10,7 @@ from stenograde.dicom.read.frames import Frame
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.looking import look_at_axial, look_at_sagittal
 from stenograde.dicom.read.opening import frames_of
-from stenograde.dicom.read.repeats import Part, separate
+from stenograde.dicom.read.repeats import Subseries, separate
 from stenograde.dicom.read.roles import Candidate
 from stenograde.dicom.read.screening import reason_by_image_type, tolerated
 from stenograde.dicom.read.series import (
@@ -58,12 +58,12 @@ def assemble_series(uid: str, instances: Sequence[Instance], roles: Mapping[str,
     override = role_override(roles, uid, folders)
     problems = _counted(note for frame in frames if frame.index == 0 for note in tolerated(frame.instance))
     candidates = []
-    parts = separate(frames) if frames else []
-    if len(parts) > 1:
-        names = "; ".join(part.name for part in parts)
-        problems.append(f"slices repeat in place and are told apart as {len(parts)} parts: {names}")
-    for part in parts:
-        candidate = _candidate(uid, part, override, problems)
+    separated = separate(frames) if frames else []
+    if len(separated) > 1:
+        names = "; ".join(subseries.name for subseries in separated)
+        problems.append(f"slices repeat in place and are told apart as {len(separated)} parts: {names}")
+    for subseries in separated:
+        candidate = _candidate(uid, subseries, override, problems)
         if isinstance(candidate, Candidate):
             candidates.append(candidate)
         else:
@@ -71,25 +71,27 @@ def assemble_series(uid: str, instances: Sequence[Instance], roles: Mapping[str,
     return Assembled(tuple(candidates), tuple(unused))
 
 
-def _candidate(uid: str, part: Part, override: Role | None, problems: Sequence[str]) -> Candidate | Unused:
-    what = f"series {uid}" + (f" ({part.name})" if part.name else "")
-    facts = gather(uid, part.frames)
+def _candidate(
+    uid: str, subseries: Subseries, override: Role | None, problems: Sequence[str]
+) -> Candidate | Unused:
+    what = f"series {uid}" + (f" ({subseries.name})" if subseries.name else "")
+    facts = gather(uid, subseries.frames)
     verdict = classify(facts) if override is None else _override_verdict(facts, override)
     if isinstance(verdict, NotUsed):
-        return Unused(what, f"{verdict.why} ({len(part.frames)} slices)")
+        return Unused(what, f"{verdict.why} ({len(subseries.frames)} slices)")
     try:
-        stacked = stack(part.frames)
+        stacked = stack(subseries.frames)
     except IrregularSlicesError as exc:
         return Unused(what, str(exc))
     candidate = Candidate(
         uid=uid,
         facts=facts,
         verdict=verdict,
-        part=part.name,
+        subseries=subseries.name,
         volumes=stacked.volumes,
         override=override,
         is_enhanced=is_enhanced(facts),
-        body_part=part.frames[0].instance.text("BodyPartExamined"),
+        body_part=subseries.frames[0].instance.text("BodyPartExamined"),
         problems=(*problems, *stacked.problems),
     )
     if override is not None:

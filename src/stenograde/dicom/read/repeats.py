@@ -9,12 +9,12 @@ from stenograde.dicom.read.frames import Frame
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Frames of a series that hold each place once."""
+class Subseries:
+    """Frames of a series that hold each place once: one echo, time point or repeat, or all of a plain series."""
 
     frames: tuple[Frame, ...]
     name: str
-    """What tells it from the other parts, such as ``TE 20 ms``; empty when the series has one part."""
+    """What tells it from the others, such as ``TE 20 ms``; empty when it is the whole series."""
 
 
 def _echo(frame: Frame) -> Hashable:
@@ -46,18 +46,18 @@ _TELLING: tuple[tuple[str, Callable[[Frame], Hashable]], ...] = (
 )
 
 
-def separate(frames: Sequence[Frame]) -> list[Part]:
-    """Separate frames into parts that hold each place once.
+def separate(frames: Sequence[Frame]) -> list[Subseries]:
+    """Separate frames into subseries that hold each place once.
 
     Echo time, image type, b-value, time point and acquisition number are tried in this order; where none
     tells the frames apart, InstanceNumber numbers the repeats.
 
     Returns
     -------
-    parts : list of Part
+    subseries : list of Subseries
         One, without a name, when no place repeats.
     """
-    return [Part(tuple(part), name) for part, name in _separate(list(frames), "", _TELLING)]
+    return [Subseries(tuple(group), name) for group, name in _separate(list(frames), "", _TELLING)]
 
 
 def _separate(
@@ -71,16 +71,16 @@ def _separate(
             groups.setdefault(key(frame), []).append(frame)
         if len(groups) > 1 and len(groups) < len(frames):
             return [
-                part
+                found
                 for value, group in groups.items()
-                for part in _separate(group, _joined(name, form.format(_shown(value))), telling[place + 1 :])
+                for found in _separate(group, _joined(name, form.format(_shown(value))), telling[place + 1 :])
             ]
     counts: dict[Hashable, int] = {}
     repeats: dict[int, list[Frame]] = {}
     for frame in sorted(frames, key=lambda frame: frame.number):
         counts[_where(frame)] = counts.get(_where(frame), 0) + 1
         repeats.setdefault(counts[_where(frame)], []).append(frame)
-    return [(part, _joined(name, f"repeat {number}")) for number, part in repeats.items()]
+    return [(group, _joined(name, f"repeat {number}")) for number, group in repeats.items()]
 
 
 def _repeats(frames: list[Frame]) -> bool:

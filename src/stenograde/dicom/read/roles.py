@@ -33,8 +33,8 @@ class Candidate:
     uid: str
     facts: SeriesFacts
     verdict: Verdict
-    part: str
-    """What tells it from other parts of the same series; empty when it is the whole."""
+    subseries: str
+    """What tells it from others of the same series; empty when it is the whole."""
     volumes: tuple[Volume, ...]
     override: Role | None
     is_enhanced: bool
@@ -191,7 +191,7 @@ def _series(candidate: Candidate, role: Role | None, why: str) -> Series:
         role=role,
         why=f"{verdict.why}; {why}",
         volumes=candidate.volumes,
-        description=f"{description} ({candidate.part})".strip() if candidate.part else description,
+        description=f"{description} ({candidate.subseries})".strip() if candidate.subseries else description,
         problems=candidate.problems,
     )
 

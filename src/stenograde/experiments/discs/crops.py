@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import MarkedSlice
-from stenograde.datasets.spider import read_midsagittal_slices, read_space_slices
-from stenograde.datasets.spider_gradings import LEVEL_OF_LABEL
+from stenograde.datasets.spider import LEVEL_OF_LABEL, read_midsagittal_slices, read_space_slices
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
 from stenograde.images.standardise import standardise

@@ -19,13 +19,6 @@ from stenograde.terms import LUMBAR_MRI, Condition, Role, Severity
 
 Table = NDArray[np.float32]
 
-SERIES_OF = {
-    Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
-    Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
-    Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
-}
-"""The series that each condition is told from, as RSNA 2024 marked it."""
-
 CELLS_OF = {
     condition: [k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.condition is condition]
     for condition in Condition
@@ -186,7 +179,7 @@ class Features:
         self.cohort, self.row, self.recipe = cohort, row, recipe
         self.labels = labels_of(cohort)
         narrow = cohort.projected(row.width, seed=recipe.seed)
-        self.tokens = {role: tokens_of(narrow, role) for role in SERIES_OF.values()}
+        self.tokens = {one.marked_in: tokens_of(narrow, one.marked_in) for one in Condition}
         self.attention: dict[str, Table] = {}
         """How much each slice counted, shape (studies, slices), by training part and condition."""
         self._made: dict[tuple[int, ...], dict[Condition, Table]] = {}
@@ -202,9 +195,10 @@ class Features:
         recipe = self.recipe
         beside = metadata_table(self.cohort, train, seed=recipe.seed, trees=recipe.trees)
         found = {}
-        for condition, role in SERIES_OF.items():
+        for condition in Condition:
             labels = self.labels[:, CELLS_OF[condition]]
-            one = pooled(self.tokens[role], labels, train, self.row, recipe.network, seed=recipe.seed)
+            tokens = self.tokens[condition.marked_in]
+            one = pooled(tokens, labels, train, self.row, recipe.network, seed=recipe.seed)
             found[condition] = np.hstack([one.vectors, beside])
             self.attention[f"part-{len(self._made) + 1}-{condition.value}"] = one.weights
         return found

@@ -92,15 +92,6 @@ class Phantom:
         """True points and measurements of each level."""
         return {level: self._truth(level) for level in LUMBAR_MRI.levels}
 
-    @cached_property
-    def vertebra_centres(self) -> Mapping[str, Point]:
-        """Centre of each vertebral body by name (S1 and up), LPS mm."""
-        return {
-            name: self._point(way, 0, 0)
-            for name, way in zip(self.anatomy.names, self.anatomy.centre_mm, strict=True)
-            if name == "S1" or not name.startswith("S")
-        }
-
     def point(self, cell: Cell) -> Point:
         """Return the point of a cell, LPS mm."""
         truth = self.levels[cell.level]

@@ -16,15 +16,8 @@ from stenograde.phantom.files.truth_table import TRUTH_HEAD, truth_rows
 from stenograde.phantom.scanner.acquisition import Protocol, SeriesPlan, plan_study
 from stenograde.phantom.scanner.protocols import ProtocolMix, draw_protocol
 from stenograde.phantom.scanner.render import render_series
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role, Severity
+from stenograde.terms import LUMBAR_MRI, Cell, Role, Severity
 from stenograde.workers import in_processes
-
-_ROLE_OF = {
-    Condition.SPINAL_CANAL_STENOSIS: Role.SAGITTAL_T2_STIR,
-    Condition.NEURAL_FORAMINAL_NARROWING: Role.SAGITTAL_T1,
-    Condition.SUBARTICULAR_STENOSIS: Role.AXIAL_T2,
-}
-"""The series in which RSNA 2024 marks each condition."""
 
 _NUMBERS = 8
 """Random numbers per patient: one for the study, and at most seven for series."""
@@ -218,7 +211,7 @@ def _points(study: WrittenStudy) -> list[list[object]]:
     rows: list[list[object]] = []
     for cell in LUMBAR_MRI.cells:
         point = np.array(study.phantom.point(cell))
-        numbers = [k for k, plan in enumerate(study.plans) if plan.role is _ROLE_OF[cell.condition]]
+        numbers = [k for k, plan in enumerate(study.plans) if plan.role is cell.condition.marked_in]
         shown = [(*found, k) for k in numbers if (found := study.plans[k].nearest(point))]
         if not shown:
             continue

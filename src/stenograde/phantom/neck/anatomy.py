@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.curve import Array
 from stenograde.phantom.neck.foramen import Foramen
 from stenograde.phantom.neck.population import (
     FORAMEN_ANGLE_DEG,
@@ -93,15 +93,9 @@ class PlacedForamen:
     centre_mm: Array
     axes: Array
 
-    def to_tunnel(self, xyz: Grid) -> tuple[Grid, Grid, Grid]:
-        """Map points of the body frame, shape (3, n), to u, v and the way out."""
-        off = xyz - self.centre_mm[:, None].astype(np.float32)
-        u, v, way = self.axes.astype(np.float32) @ off
-        return u, v, way
-
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class NeckAnatomy:
     """A neck with known dimensions, in the body frame."""
 
     vertebrae: tuple[Placed, ...]
@@ -121,7 +115,9 @@ class Anatomy:
         return next(placed for placed in self.vertebrae if placed.size.name == name)
 
 
-def draw_anatomy(rng: np.random.Generator, wear: Mapping[Where, Narrowed], population: Population) -> Anatomy:
+def draw_anatomy(
+    rng: np.random.Generator, wear: Mapping[Where, Narrowed], population: Population
+) -> NeckAnatomy:
     """Draw a neck with given narrowing of its foramina.
 
     Parameters
@@ -141,7 +137,7 @@ def draw_anatomy(rng: np.random.Generator, wear: Mapping[Where, Narrowed], popul
         for side in Side:
             shape = _shape(rng, (level, wear[level, side]), size, lost, population)
             foramina[level, side] = _place(level, side, shape, vertebrae[number : number + 2])
-    return Anatomy(
+    return NeckAnatomy(
         vertebrae=vertebrae,
         foramina=foramina,
         size=size,

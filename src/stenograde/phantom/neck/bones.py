@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array, Grid
-from stenograde.phantom.neck.anatomy import Anatomy, Placed, PlacedForamen
+from stenograde.phantom.neck.anatomy import NeckAnatomy, Placed, PlacedForamen
 from stenograde.phantom.neck.attenuation import CORTEX, MUSCLE, SPONGE
 from stenograde.phantom.neck.shapes import capsule, cover, ellipsoid, slab
 from stenograde.phantom.neck.volume import Lattice
@@ -75,7 +75,7 @@ class _Mould:
             np.minimum(part, capsule((left, behind, above), (start, end), radius), out=part)
 
 
-def bone_field(anatomy: Anatomy, lattice: Lattice) -> Field:
+def bone_field(anatomy: NeckAnatomy, lattice: Lattice) -> Field:
     """Return the signed distance to the bones of a neck."""
     field = Field(lattice)
     for number, placed in enumerate(anatomy.vertebrae):

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.neck.anatomy import LEFT_SIGN, Anatomy, Where, draw_anatomy
+from stenograde.phantom.neck.anatomy import LEFT_SIGN, NeckAnatomy, Where, draw_anatomy
 from stenograde.phantom.neck.foramen import severity_of_width
 from stenograde.phantom.neck.population import Narrowed, Population
 from stenograde.phantom.neck.soft_tissue import (
@@ -51,14 +51,14 @@ class NeckPhantom:
     Parameters
     ----------
     seed : int
-    anatomy : Anatomy
+    anatomy : NeckAnatomy
         Anatomy as drawn, before any mirroring.
     is_mirrored : bool
         Whether left and right are exchanged.
     """
 
     seed: int
-    anatomy: Anatomy
+    anatomy: NeckAnatomy
     is_mirrored: bool = False
 
     def mirrored(self) -> NeckPhantom:

@@ -11,7 +11,7 @@ import numpy as np
 
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array, Grid
-from stenograde.phantom.neck.anatomy import Anatomy
+from stenograde.phantom.neck.anatomy import NeckAnatomy
 from stenograde.phantom.neck.attenuation import (
     AIR,
     BRAIN,
@@ -67,7 +67,7 @@ class _Canvas:
             self.fill(part, capsule((np.abs(x), y, z), (start, end), radius), value)
 
 
-def spine_volume(anatomy: Anatomy) -> Volume:
+def spine_volume(anatomy: NeckAnatomy) -> Volume:
     """Return the excess attenuation over muscle of bone, cartilage and air near the spine."""
     first, last = anatomy.vertebrae[0].centre_mm, anatomy.vertebrae[-1].centre_mm
     ys = np.array([placed.centre_mm[1] for placed in anatomy.vertebrae])
@@ -80,7 +80,7 @@ def spine_volume(anatomy: Anatomy) -> Volume:
     return Volume(lattice, canvas.values)
 
 
-def _airway(canvas: _Canvas, anatomy: Anatomy) -> None:
+def _airway(canvas: _Canvas, anatomy: NeckAnatomy) -> None:
     """Add pharynx, larynx and trachea in front of the spine, and the hyoid bone."""
     fronts = {
         placed.size.name: placed.centre_mm - [0, placed.size.half_depth_mm, 0] for placed in anatomy.vertebrae
@@ -110,7 +110,7 @@ def _airway(canvas: _Canvas, anatomy: Anatomy) -> None:
     canvas.rods([(16.0, path[3][1] + 2, path[3][2] + 12), (15.0, path[3][1] + 1, path[3][2] - 8)], 1.6, 0.006)
 
 
-def body_volume(anatomy: Anatomy) -> Volume:
+def body_volume(anatomy: NeckAnatomy) -> Volume:
     """Return neck and shoulders, filled with muscle and fat, without the contents of the spine volume."""
     lattice = Lattice.over(np.array([-205.0, -125.0, -135.0]), np.array([205.0, 135.0, 150.0]), BODY_STEP_MM)
     canvas = _Canvas(lattice)
@@ -128,7 +128,7 @@ def body_volume(anatomy: Anatomy) -> Volume:
     return Volume(lattice, canvas.values)
 
 
-def _skin(anatomy: Anatomy, x: Grid, y: Grid, z: Grid) -> Grid:
+def _skin(anatomy: NeckAnatomy, x: Grid, y: Grid, z: Grid) -> Grid:
     """Approximate signed distance to the skin, mm."""
     ways = np.array([[*placed.centre_mm[1:]] for placed in anatomy.vertebrae[::-1]])
     spine = np.interp(z, ways[:, 1], ways[:, 0]).astype(np.float32)
@@ -142,7 +142,7 @@ def _skin(anatomy: Anatomy, x: Grid, y: Grid, z: Grid) -> Grid:
     return (square ** np.float32(1 / 2.4) - 1) * np.minimum(wide, thick)
 
 
-def _shoulder_girdle(canvas: _Canvas, anatomy: Anatomy) -> None:
+def _shoulder_girdle(canvas: _Canvas, anatomy: NeckAnatomy) -> None:
     top, size = anatomy.shoulder_mm, anatomy.size
     spine = anatomy.vertebra("T1").centre_mm
     y, z = float(spine[1]), float(spine[2])
@@ -164,13 +164,13 @@ def _shoulder_girdle(canvas: _Canvas, anatomy: Anatomy) -> None:
     canvas.rods([(60.0, y + 62, top - 30), (130.0, y + 44, top - 12)], 6.0, bone)
 
 
-def head_pivot(anatomy: Anatomy) -> Array:
+def head_pivot(anatomy: NeckAnatomy) -> Array:
     """Return the point where the head rests on the atlas, body frame."""
     c2 = anatomy.vertebrae[0]
     return c2.to_body(np.array([[0.0, 0.0, c2.size.height_mm / 2 + 15.0]]))[0]
 
 
-def head_volume(anatomy: Anatomy) -> Volume:
+def head_volume(anatomy: NeckAnatomy) -> Volume:
     """Return skull, face, lower jaw and teeth above the neck, looking straight ahead."""
     pivot = head_pivot(anatomy)
     lattice = Lattice.over(

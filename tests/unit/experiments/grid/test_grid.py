@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.grid import run as running  # noqa: E402
-from stenograde.experiments.grid.features import SERIES_OF, Features, Tokens, pooled, tokens_of  # noqa: E402
+from stenograde.experiments.grid.features import Features, Tokens, pooled, tokens_of  # noqa: E402
 from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
 from stenograde.experiments.grid.table import table_of, write_grid  # noqa: E402
@@ -209,14 +209,6 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
     assert "pre-trained: no" in page
     assert page.count("<tr>") == 6
     assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"
-
-
-def test_each_condition_is_told_from_the_series_rsna_marked() -> None:
-    assert {condition.value: role.value for condition, role in SERIES_OF.items()} == {
-        "spinal_canal_stenosis": "sagittal_t2_stir",
-        "neural_foraminal_narrowing": "sagittal_t1",
-        "subarticular_stenosis": "axial_t2",
-    }
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:

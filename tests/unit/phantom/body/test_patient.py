@@ -153,9 +153,11 @@ def test_labels_name_the_structure_at_each_true_point() -> None:
     for truth in patient.levels.values():
         assert label(truth.disc_centre) == Structure.DISC.code
         assert label(truth.canal_centre) == Structure.CANAL.code
+    centres = patient.to_patient(np.outer(patient.anatomy.centre_mm, (1.0, 0.0, 0.0)))
+    bodies = dict(zip(patient.anatomy.names, centres, strict=True))
     for name in ("T12", "L1", "L2", "L3", "L4", "L5"):
-        assert label(patient.vertebra_centres[name]) == Structure.VERTEBRA.code
-    assert label(patient.vertebra_centres["S1"]) == 0
+        assert label(bodies[name]) == Structure.VERTEBRA.code
+    assert label(bodies["S1"]) == 0
 
 
 def test_disc_does_not_reach_into_the_sac() -> None:
