@@ -20,9 +20,6 @@ N_QUESTIONS = 3
 
 N_SEVERITIES = 3
 
-N_CELLS = 5
-"""Cells of a level, in the order of the scheme: canal, left and right foramen, left and right recess."""
-
 
 @dataclass(frozen=True)
 class LevelGraderConfig:
@@ -61,12 +58,7 @@ class LevelGraderConfig:
 
 
 class LevelGrader(nn.Module):
-    """A net from the crops of a level to logits.
-
-    Parameters
-    ----------
-    config : LevelGraderConfig
-    """
+    """A net from the crops of a level to logits."""
 
     feature_mean: Tensor
     whitening: Tensor

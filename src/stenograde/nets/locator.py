@@ -27,7 +27,6 @@ class LocatorConfig:
 
     widths: tuple[int, ...] = (20, 32, 64, 96, 128)
     """Channels of each scale, finest first."""
-
     spacing_mm: float = 0.6
     """Pixel spacing of the input grid, mm."""
 
@@ -46,12 +45,7 @@ class LocatorConfig:
 
 
 class Locator(nn.Module):
-    """A U-Net over one slice.
-
-    Parameters
-    ----------
-    config : LocatorConfig
-    """
+    """A U-Net over one slice."""
 
     def __init__(self, config: LocatorConfig) -> None:
         super().__init__()

@@ -7,7 +7,13 @@ import pytest
 from tests.picture_sets import CLASSES, in_memory
 
 from stenograde.datasets.samples import SampleSet
-from stenograde.datasets.split import Split, balanced_test, image_holdouts, patient_folds, patient_holdouts
+from stenograde.datasets.split import (
+    Split,
+    balanced_test,
+    folds_by_patient,
+    holdouts,
+    patient_folds,
+)
 from stenograde.errors import DatasetError
 
 
@@ -34,28 +40,28 @@ def test_folds_when_the_seed_is_the_same_then_so_are_they() -> None:
 
 
 def test_holdouts_when_repeated_then_each_draws_anew() -> None:
-    tests = {split.test for split in patient_holdouts(cohort(), repeats=20, seed=0)}
+    tests = {split.test for split in holdouts(cohort(), by="patient", repeats=20, seed=0)}
     assert len(tests) == 20
 
 
 def test_image_holdouts_when_patients_are_unknown_then_they_can_be_made_and_are_marked() -> None:
     samples = in_memory([*CLASSES] * 10, [None] * 30)
-    (split,) = image_holdouts(samples, repeats=1, seed=0)
+    (split,) = holdouts(samples, by="image", repeats=1, seed=0)
     assert split.by == "image"
     with pytest.raises(DatasetError, match="give a pattern or a column that names the patient"):
-        patient_holdouts(samples, repeats=1, seed=0)
+        holdouts(samples, by="patient", repeats=1, seed=0)
 
 
 def test_image_holdouts_when_patients_have_several_pictures_then_most_are_on_both_sides() -> None:
     samples = cohort()
-    (split,) = image_holdouts(samples, repeats=1, seed=0)
+    (split,) = holdouts(samples, by="image", repeats=1, seed=0)
     patients = np.array(samples.patients)
     shared = set(patients[list(split.train)]) & set(patients[list(split.test)])
     assert len(shared) > 20  # that is what the patient splits are there to prevent
 
 
 def test_validation_when_its_share_is_none_then_it_is_empty() -> None:
-    (split,) = patient_holdouts(cohort(), repeats=1, seed=0, validation_share=0)
+    (split,) = holdouts(cohort(), by="patient", repeats=1, seed=0, validation_share=0)
     assert split.validation == ()
     assert len(split.train) + len(split.test) == 180
 
@@ -82,8 +88,13 @@ def test_holdouts_when_a_number_is_out_of_range_then_it_is_refused(
     repeats: int, test_share: float, validation_share: float
 ) -> None:
     with pytest.raises(ValueError, match="share"):
-        patient_holdouts(
-            cohort(), repeats=repeats, seed=0, test_share=test_share, validation_share=validation_share
+        holdouts(
+            cohort(),
+            by="patient",
+            repeats=repeats,
+            seed=0,
+            test_share=test_share,
+            validation_share=validation_share,
         )
 
 
@@ -124,3 +135,13 @@ def test_balanced_test_when_a_class_has_one_sample_then_it_is_refused() -> None:
 def test_balanced_test_when_a_sample_has_no_label_then_it_is_refused() -> None:
     with pytest.raises(ValueError, match="no sample without a label, got 1 and 1"):
         balanced_test(in_memory(["no", None], ["a", "b"]), per_class=1, seed=0, by="image")
+
+
+def test_folds_by_patient_when_there_are_too_few_then_they_are_refused() -> None:
+    patients = [f"p{k // 5}" for k in range(60)]
+    with pytest.raises(DatasetError, match="13 folds need at least 26 patients, got 12"):
+        folds_by_patient(patients, folds=13, seed=0)
+
+
+def test_folds_by_patient_when_none_are_asked_for_then_there_are_none() -> None:
+    assert folds_by_patient(["p1", "p2"], folds=0, seed=0) == ()

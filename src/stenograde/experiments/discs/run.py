@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from stenograde.config import as_plain
+from stenograde.datasets.split import folds_by_patient
 from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import auc_of
@@ -27,15 +29,15 @@ from stenograde.experiments.discs.crops import (
 )
 from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.experiments.discs.store import DIGEST, RECIPE
-from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
-from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig, Report
+from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.made_once import keep_settings
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
+from stenograde.workers import Progress
 
 T2: Final = ("t2", "t2_space")
 
@@ -66,7 +68,7 @@ class DiscScores:
 
     patients: int
     discs: int
-    """That both T1 and T2 show: those that all tests are compared on."""
+    """Discs that both T1 and T2 show: those that all tests are compared on."""
     positives: dict[str, int]
     scores: dict[str, dict[str, Interval]]
     """AUC with its 95 % interval over patients, by test and by question."""
@@ -90,9 +92,9 @@ def run_discs(
     *,
     out: Path,
     held_out: DiscSet | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> DiscResult:
-    """Run the experiment; started again with the same ``out`` it goes on.
+    """Run the experiment; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
@@ -102,8 +104,8 @@ def run_discs(
     out : Path
         Gets nets and predictions.
     held_out : DiscSet, optional
-        Of patients that nothing is fitted on.
-    report : callable, optional
+        Discs of patients that nothing is fitted on.
+    progress : callable, optional
 
     Raises
     ------
@@ -116,12 +118,13 @@ def run_discs(
     if further is not None and (shared := set(further.patients) & set(discs.patients)):
         msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
         raise DatasetError(msg)
-    keep_settings(out / RECIPE, {**plain(asdict(recipe)), DIGEST: discs.digest}, what="nets")
+    keep_settings(out / RECIPE, {**as_plain(recipe), DIGEST: discs.digest}, what="nets")
+    folds = folds_by_patient(discs.patients, folds=recipe.folds, seed=recipe.seed)
     said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
-    for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):
+    for number, (train, test) in enumerate(folds, start=1):
         nets = {
-            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", report)
+            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", progress)
             for name, series in TRAINED_ON.items()
         }
         for name, (net, series) in TESTS.items():
@@ -137,27 +140,6 @@ def run_discs(
         means = {name: np.mean(each, axis=0) for name, each in of_further.items()}
         beyond = _scored(further, means, out / "held-out" / "predictions")
     return DiscResult(recipe, tested, beyond, (*discs.notes, *(further.notes if further is not None else ())))
-
-
-def patient_folds(
-    patients: Sequence[str], folds: int, seed: int
-) -> Generator[tuple[list[int], list[int]], None, None]:
-    """Give training and test places of each fold; no patient is on both sides.
-
-    Raises
-    ------
-    DatasetError
-        If there are fewer patients than folds.
-    """
-    names = sorted(set(patients))
-    if len(names) < 2 * folds:
-        msg = f"{folds} folds need at least {2 * folds} patients, got {len(names)}"
-        raise DatasetError(msg)
-    np.random.default_rng(seed).shuffle(names)
-    for number in range(folds):
-        of_test = set(names[number::folds])
-        test = [k for k, patient in enumerate(patients) if patient in of_test]
-        yield [k for k, patient in enumerate(patients) if patient not in of_test], test
 
 
 def answers_of(
@@ -207,52 +189,38 @@ def _fitted(
     series: Sequence[str],
     recipe: DiscRecipe,
     folder: Path,
-    report: Report | None,
+    progress: Progress | None,
 ) -> DiscFusion:
     there = discs.there & _keep(series)
     seen = [k for k in train if there[k].any()]
     torch.manual_seed(recipe.fit.seed)
-
-    def progress(done: float, record: object) -> None:
-        if report:
-            report(folder.name, done, recipe.fit.epochs, getattr(record, "loss", None))
-
-    batches = _DiscBatches(discs, there, seen, recipe.fit, recipe.augment)
+    batches = disc_batches(discs, there, seen, recipe.fit, recipe.augment)
     net = EverySubset(DiscFusion(recipe.net), _keep(series).tolist())
     fitted = fit(net, batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress).net
     assert isinstance(fitted, EverySubset)
     return fitted.net.to("cpu").eval()
 
 
-@dataclass(frozen=True, eq=False)
-class _DiscBatches:
-    """Shuffled, changed discs; by the seed and the epoch alone."""
+def disc_batches(
+    discs: DiscSet, there: NDArray[np.bool_], places: Sequence[int], how: FitConfig, augment: PictureAugment
+) -> SeededBatches:
+    """Return batches of shuffled, changed discs at some places, with the series of them that are ``there``."""
 
-    discs: DiscSet
-    there: NDArray[np.bool_]
-    places: Sequence[int]
-    how: FitConfig
-    augment: PictureAugment
-
-    def __len__(self) -> int:
-        return 1 + (len(self.places) - 1) // self.how.batch
-
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        order = np.random.default_rng([self.how.seed, epoch]).permutation(np.asarray(self.places))
-
-        def made(number: int) -> Batch:
-            at = order[number * self.how.batch : (number + 1) * self.how.batch]
-            rng = np.random.default_rng([self.how.seed, epoch, number])
-            crops = self.discs.crops[at]
-            changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], number: int) -> Batch:
+            rng = np.random.default_rng([how.seed, epoch, number])
+            crops = discs.crops[at]
+            changes = sample_changes(rng, len(at) * len(SERIES), augment)
             changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
             return {
                 "input": _inputs(changed),
-                "extra": _extra(self.there[at], [self.discs.levels[k] for k in at]),
-                "target": torch.from_numpy(self.discs.answers[at]),
+                "extra": _extra(there[at], [discs.levels[k] for k in at]),
+                "target": torch.from_numpy(discs.answers[at]),
             }
 
-        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
+        return shuffled(np.asarray(places), how.seed, epoch), make
+
+    return SeededBatches(len(places), how, begin, whole=False)
 
 
 def _inputs(crops: NDArray[np.uint8]) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stenograde.experiments.fusion.pseudo_modality import ImputationConfig
-from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.recipes.read import Size
 from stenograde.experiments.vectors.embed import EmbedConfig
 from stenograde.levels.crop import CropConfig
 from stenograde.nets.level_fusion import LevelFusionConfig
@@ -31,11 +31,11 @@ class FusionRecipe:
     """Numbers of a vector; fewer than the encoder gives come from a random projection."""
     hidden: int = 64
     dropout: float = 0.3
-    """Of the published ways."""
+    """Dropout of the published ways."""
     fit: FitConfig = field(default_factory=FitConfig)
-    """Of the published ways."""
+    """How the published ways are fitted."""
     crops: CropConfig = field(default_factory=CropConfig)
-    """Of each level, for ours."""
+    """How each level is cut out, for ours."""
     level: LevelFusionConfig = field(default_factory=LevelFusionConfig)
     level_fit: FitConfig = field(default_factory=FitConfig)
     augment: CropAugment = field(default_factory=CropAugment)
@@ -44,7 +44,7 @@ class FusionRecipe:
     """Whose locator finds the levels; the one that ships without."""
     folds: int = 3
     validation_share: float = 0.15
-    """Of the patients that train: for choosing the epoch of the published ways."""
+    """Share of the patients that train which is kept for choosing the epoch of the published ways."""
     seed: int = 0
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
@@ -60,8 +60,3 @@ class FusionRecipe:
             got = f"{self.level.slices}, {self.level.size_px}"
             msg = f"level.slices and level.size_px must be those of the crops {wanted}, got {got}"
             raise ValueError(msg)
-
-
-def read_fusion_recipe(name: str | Path = "s3-fusion", size: Size = "quick") -> FusionRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
-    return read_as(FusionRecipe, name, size)

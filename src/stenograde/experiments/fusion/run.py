@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from stenograde.config import as_plain
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
 from stenograde.experiments.fusion.arms import (
     PATTERNS,
     Answers,
-    Cohort,
-    Part,
+    FusionStudies,
+    ScaledFold,
     answers_of_imputed,
     answers_of_vectors,
 )
@@ -24,14 +25,13 @@ from stenograde.experiments.fusion.fit import SeriesSet
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, answers_of_ours
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
-from stenograde.experiments.recipes.read import plain
 from stenograde.experiments.vectors.embed import embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.predict.bundle import Bundle
 from stenograde.terms import Role
 from stenograde.train.grader.cohort_crops import crop_cohort
-from stenograde.train.loop.fit_config import Made, Report
 from stenograde.train.made_once import keep_settings
+from stenograde.workers import Progress, within
 
 RECIPE = "recipe.json"
 
@@ -50,7 +50,7 @@ class FusionResult:
     """By how much each way, where all series are there, and ours given a single one are worse than ours given all, on
     the same studies."""
     cosines: Mapping[str, tuple[float, ...]]
-    """Of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
+    """Cosine of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
     notes: tuple[str, ...]
     """What was left out, and why."""
 
@@ -62,22 +62,22 @@ def read_cohort(
     *,
     out: Path,
     weights: Path | Literal["hub"] | None = None,
-    made: Made | None = None,
-) -> Cohort:
+    progress: Progress | None = None,
+) -> FusionStudies:
     """Return vectors and crops of every labelled study of a cohort, each made once.
 
     Parameters
     ----------
     recipe : FusionRecipe
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     bundle : Bundle
         Its locator finds the levels.
     out : Path
         Gets vectors and crops.
     weights : Path or "hub", optional
         What the encoder of slices starts from.
-    made : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -88,32 +88,28 @@ def read_cohort(
     DatasetError
         If the cohort cannot be read.
     """
-
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda number, total: made(what, number, total) if made else None
-
     embedded = embed_cohort(
-        data, recipe.embed, out / "vectors", weights=weights, done=told("vectors: studies")
+        data, recipe.embed, out / "vectors", weights=weights, progress=within(progress, "vectors")
     )
     names = [study.name for study in embedded.studies]
-    crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", done=told("crops: studies"))
+    crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", progress=progress)
     narrow = embedded.projected(min(recipe.width, embedded.width), seed=recipe.seed)
-    return Cohort(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
+    return FusionStudies(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
 
 
 def run_fusion(
-    recipe: FusionRecipe, cohort: Cohort, *, out: Path, report: Report | None = None
+    recipe: FusionRecipe, cohort: FusionStudies, *, out: Path, progress: Progress | None = None
 ) -> FusionResult:
-    """Run the comparison; started again with the same ``out`` it goes on.
+    """Run the comparison; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
     recipe : FusionRecipe
-    cohort : Cohort
+    cohort : FusionStudies
         By :func:`read_cohort`.
     out : Path
         Gets nets and answers.
-    report : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -122,13 +118,13 @@ def run_fusion(
     DatasetError
         If there are too few studies for the folds.
     """
-    keep_settings(out / RECIPE, {**plain(asdict(recipe)), "cohort_sha256": cohort.digest}, what="nets")
+    keep_settings(out / RECIPE, {**as_plain(recipe), "cohort_sha256": cohort.digest}, what="nets")
     labels = cohort.vectors.severities
     answers: dict[str, list[Answers]] = {}
     cosines: dict[str, list[list[float]]] = {}
     tested: list[int] = []
     for number, (train, test) in enumerate(folds_of(labels, recipe.folds, recipe.seed), start=1):
-        of_fold, likeness = _fold(cohort, train, test, recipe, out / f"fold-{number}", report)
+        of_fold, likeness = _fold(cohort, train, test, recipe, out / f"fold-{number}", progress)
         tested += test
         for name, said in of_fold.items():
             answers.setdefault(name, []).append(said)
@@ -159,30 +155,28 @@ def missing_one() -> Iterator[int]:
 
 
 def _fold(
-    cohort: Cohort,
+    cohort: FusionStudies,
     train: list[int],
     test: list[int],
     recipe: FusionRecipe,
     folder: Path,
-    report: Report | None,
+    progress: Progress | None,
 ) -> tuple[dict[str, Answers], dict[str, list[float]]]:
     """Fit and ask every way in one fold, or read what they said."""
     stored, likeness = folder / "answers.npz", folder / "cosines.json"
     if stored.is_file() and likeness.is_file():
         with np.load(stored) as kept:
             return {name: kept[name] for name in kept.files}, json.loads(likeness.read_text(encoding="utf-8"))
-
-    def told(what: str, done: float, epochs: int, loss: float | None) -> None:
-        if report:
-            report(f"{folder.name}: {what}", done, epochs, loss)
-
     order = np.random.default_rng(recipe.seed).permutation(train).tolist()
     checked = max(1, round(recipe.validation_share * len(order)))
     learnt, chosen, tested = (cohort.chosen(places) for places in (order[checked:], order[:checked], test))
-    part = Part(learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told)
-    imputed, of_vectors = answers_of_imputed(part, recipe)
-    ours, of_crops = answers_of_ours(part, recipe)
-    answers = answers_of_vectors(part, recipe) | imputed | ours
+    told = within(progress, folder.name)
+    fold = ScaledFold(
+        learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told
+    )
+    imputed, of_vectors = answers_of_imputed(fold, recipe)
+    ours, of_crops = answers_of_ours(fold, recipe)
+    answers = answers_of_vectors(fold, recipe) | imputed | ours
     cosines = of_vectors | of_crops
     with whole_file(stored) as file:
         np.savez(file, **answers)  # type: ignore[arg-type]

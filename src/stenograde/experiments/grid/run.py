@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
+from stenograde.config import as_plain
+from stenograde.datasets.split import Fold, folds_by_patient
 from stenograde.errors import DatasetError
 from stenograde.evaluate.baselines import group_prior, majority
-from stenograde.evaluate.intervals import bootstrap_scores
+from stenograde.evaluate.intervals import Interval, bootstrap_scores
 from stenograde.evaluate.metrics import METRICS
 from stenograde.evaluate.predictions import Predictions, as_csv, joined
 from stenograde.evaluate.rsna_metric import UNKNOWN
@@ -23,14 +24,14 @@ from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
 from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
-from stenograde.experiments.recipes.read import plain
-from stenograde.experiments.vectors.embed import EmbeddedCohort, embed_cohort
+from stenograde.experiments.vectors.embed import CohortVectors, embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
 from stenograde.train.made_once import keep_settings
+from stenograde.workers import Progress, Step, within
 
 SCORES = ("accuracy", "macro_f1", "macro_auc")
 """Scores of each row, in the order of the document's table."""
@@ -46,8 +47,8 @@ class RowResult:
     """What a row scored, by patient."""
 
     key: str
-    scores: dict[str, tuple[float, float, float]]
-    """Value and the bounds of its 95 % interval over patients, by name."""
+    scores: dict[str, Interval]
+    """By name, with its 95 % interval over patients."""
     published: tuple[float, ...]
     seconds: float
     """To fit and judge all folds. The first row of those that share vectors also pools them."""
@@ -60,16 +61,12 @@ class GridResult:
     recipe: GridRecipe
     studies: int
     rows: tuple[RowResult, ...]
-    """Of the recipe, best macro F1 first."""
+    """Rows of the recipe, best macro F1 first."""
     baselines: tuple[RowResult, ...]
     starts: dict[str, str]
     """What each encoder that was run started from."""
     notes: tuple[str, ...]
     """Which studies were left out, and why."""
-
-
-Report = Callable[[str, int, int], None]
-"""Called with (what is done, how much, of how much)."""
 
 
 def run_grid(
@@ -79,7 +76,7 @@ def run_grid(
     out: Path,
     weights: dict[str, Path | Literal["hub"]] | None = None,
     jobs: int = 1,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> GridResult:
     """Run every row of a grid on a cohort.
 
@@ -87,14 +84,14 @@ def run_grid(
     ----------
     recipe : GridRecipe
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     out : Path
         Gets vectors, a folder of rows, and what :mod:`~stenograde.experiments.grid.table` writes.
     weights : dict, optional
         What encoders start from, by their name in the recipe.
     jobs : int
         Cells that are fitted at once.
-    report : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -103,15 +100,17 @@ def run_grid(
     DatasetError
         If the cohort cannot be read, or has too few studies for the folds.
     """
-    settings = plain({**asdict(recipe), "data": str(data.resolve())})
+    settings = {**as_plain(recipe), "data": str(data.resolve())}
     keep_settings(out / "grid.json", settings, what="rows")
     done, starts = [], {}
     rows = sorted(recipe.rows, key=lambda row: tuple(map(str, row.vectors)))
     current: Features | None = None
-    cohort: EmbeddedCohort | None = None
+    cohort: CohortVectors | None = None
     for number, (before, row) in enumerate(zip((None, *rows), rows, strict=False), start=1):
         if cohort is None or before is None or before.cohort != row.cohort:
-            cohort = _embedded(recipe, row, data, out, (weights or {}).get(row.encoder), report, like=cohort)
+            cohort = _embedded(
+                recipe, row, data, out, (weights or {}).get(row.encoder), progress, like=cohort
+            )
             current = None
         starts[recipe.embedding(row).encoder] = cohort.start
         kept = _kept(out, row.key)
@@ -120,35 +119,32 @@ def run_grid(
                 current = Features(cohort, row, recipe)
             kept = _run_row(current, row, recipe, out, jobs)
         done.append(kept)
-        if report:
-            report("rows", number, len(rows))
+        if progress:
+            progress(Step("rows", number, len(rows)))
     assert cohort is not None
     baselines = _baselines(cohort, recipe)
-    ranked = sorted(done, key=lambda one: -one.scores["macro_f1"][0])
+    ranked = sorted(done, key=lambda one: -one.scores["macro_f1"].value)
     return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts, cohort.notes)
 
 
-def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Give training and test places of each fold; a study, hence a patient, is tested once.
+def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> tuple[Fold, ...]:
+    """Return folds of studies, each of which stands for a patient.
 
     Studies with many severe cells, with some and with none are spread evenly.
 
     Raises
     ------
     DatasetError
-        If there are fewer studies than folds.
+        If there are too few studies.
     """
-    if len(labels) < 2 * folds:
-        msg = f"the grid needs at least {2 * folds} studies for {folds} folds, got {len(labels)}"
-        raise DatasetError(msg)
     severe = (labels == len(Severity) - 1).sum(axis=1)
     strata = np.digitize(severe, [1, 4])
     # a stratum smaller than the folds cannot be spread
     for stratum in np.unique(strata):
         if (strata == stratum).sum() < folds:
             strata[strata == stratum] = 0
-    for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, strata):
-        yield train.tolist(), test.tolist()
+    studies = [str(place) for place in range(len(labels))]
+    return folds_by_patient(studies, folds=folds, seed=seed, strata=strata.tolist(), what="studies")
 
 
 def _embedded(
@@ -157,19 +153,15 @@ def _embedded(
     data: Path,
     out: Path,
     weights: Path | Literal["hub"] | None,
-    report: Report | None,
+    progress: Progress | None,
     *,
-    like: EmbeddedCohort | None,
-) -> EmbeddedCohort:
+    like: CohortVectors | None,
+) -> CohortVectors:
     """Return the vectors of a row, of the same studies as those of the rows before."""
     how = recipe.embedding(row)
-
-    def done(number: int, total: int) -> None:
-        if report:
-            report(f"vectors of {how.encoder}, {how.intensity}: studies", number, total)
-
     folder = out / "vectors" / f"{row.encoder}-{row.intensity}"
-    found = embed_cohort(data, how, folder, weights=weights, done=done)
+    told = within(progress, f"vectors of {how.encoder}, {how.intensity}")
+    found = embed_cohort(data, how, folder, weights=weights, progress=told)
     if like is not None and [one.name for one in like.studies] != [one.name for one in found.studies]:
         msg = (
             f"all rows must rest on the same studies, got others in {folder}; delete it, and it is made again"
@@ -194,7 +186,9 @@ def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, jo
     predictions = joined(parts)
     result = RowResult(row.key, _scored(predictions), row.published, time.perf_counter() - start)
     write_whole(out / "rows" / f"{row.key}.csv", as_csv(predictions))
-    write_whole(out / "rows" / f"{row.key}.json", json.dumps(asdict(result), indent=1))
+    stored = {name: (one.value, one.low, one.high) for name, one in result.scores.items()}
+    content = json.dumps({**asdict(result), "scores": stored}, indent=1)
+    write_whole(out / "rows" / f"{row.key}.json", content)
     return result
 
 
@@ -243,7 +237,7 @@ def as_probabilities(scores: NDArray[np.float64], head: str) -> NDArray[np.float
 
 
 def _predictions(
-    cohort: EmbeddedCohort,
+    cohort: CohortVectors,
     test: Sequence[int],
     labels: NDArray[np.int64],
     shares: NDArray[np.float64],
@@ -264,12 +258,11 @@ def _predictions(
     )
 
 
-def _scored(predictions: Predictions) -> dict[str, tuple[float, float, float]]:
-    found = bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
-    return {name: (one.value, one.low, one.high) for name, one in found.items()}
+def _scored(predictions: Predictions) -> dict[str, Interval]:
+    return bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
 
 
-def _baselines(cohort: EmbeddedCohort, recipe: GridRecipe) -> tuple[RowResult, ...]:
+def _baselines(cohort: CohortVectors, recipe: GridRecipe) -> tuple[RowResult, ...]:
     labels = labels_of(cohort)
     parts: dict[str, list[Predictions]] = {name: [] for name in BASELINES}
     rng = np.random.default_rng(recipe.seed)
@@ -290,5 +283,5 @@ def _kept(out: Path, key: str) -> RowResult | None:
     if not path.is_file():
         return None
     table = json.loads(path.read_text(encoding="utf-8"))
-    scores = {name: tuple(values) for name, values in table["scores"].items()}
+    scores = {name: Interval(*values) for name, values in table["scores"].items()}
     return RowResult(table["key"], scores, tuple(table["published"]), table["seconds"])

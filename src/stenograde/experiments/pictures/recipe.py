@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from stenograde.experiments.recipes.read import Size, plain, read_as
+from stenograde.config import as_plain
+from stenograde.experiments.recipes.read import Size, read_as
 from stenograde.images.align import AlignConfig
 from stenograde.images.pictures import Intensity, PictureConfig
 from stenograde.train.loop.fit_config import FitConfig
@@ -55,7 +56,7 @@ class Question:
     fact: str
     """Name in the samples' facts; a text that begins with 1 means yes, with 0 no, anything else unknown."""
     weight: float = 0.3
-    """Of its cross-entropy, beside the label's."""
+    """Weight of its cross-entropy, beside the label's."""
 
     def __post_init__(self) -> None:
         if not self.fact or not self.weight > 0:
@@ -84,7 +85,7 @@ class Published:
     repeats: int = 1
     test_share: float = 0.2
     validation_share: float = 0.15
-    """Of what is not test."""
+    """Share of what is not test."""
     per_class: int = 100
     """Test pictures of each class; for ``balanced_test``."""
     scored_on: Literal["test", "validation"] = "test"
@@ -107,9 +108,9 @@ class ByPatient:
     split: Literal["folds", "holdouts"] = "folds"
     folds: int = 5
     repeats: int = 20
-    """Of the holdouts."""
+    """Number of holdouts."""
     test_share: float = 0.2
-    """Of the patients, in each holdout."""
+    """Share of the patients, in each holdout."""
     validation_share: float = 0.15
     train_patients: tuple[int, ...] = ()
     """So many patients train and validate, one part of the result for each number, the smaller within the larger;
@@ -215,7 +216,7 @@ class Recipe:
 
     def as_table(self) -> dict[str, Any]:
         """Return every setting as plain values, as JSON and TOML hold them."""
-        return plain(asdict(self))
+        return as_plain(self)
 
 
 def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:

@@ -7,10 +7,11 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from stenograde.config import as_plain
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import ConfigError
 from stenograde.evaluate.predictions import Predictions, as_csv, read_predictions
@@ -27,6 +28,7 @@ from stenograde.experiments.pictures.result import (
     Protocol,
     Result,
     SplitRecord,
+    as_stored,
     from_table,
     told,
     write_result,
@@ -34,10 +36,9 @@ from stenograde.experiments.pictures.result import (
 from stenograde.experiments.pictures.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.training import Material, Weights, cut, fit_nets, predicted, prepare
-from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
-from stenograde.train.loop.fit_config import EpochRecord
+from stenograde.workers import Progress, named
 
 log = logging.getLogger(__name__)
 
@@ -62,25 +63,7 @@ FITTED_BY = (
 """Settings of a recipe that decide what a training gives; the others may change between a run and its going on."""
 
 _SPLITS_WITH_CASES = 3
-"""Of so many splits of each arm are pictures of right and wrong cases kept."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far an experiment is."""
-
-    arm: str
-    arm_number: int
-    arms: int
-    split: int
-    splits: int
-    epochs_done: float
-    epochs: int
-    record: EpochRecord | None
-    """After each epoch."""
-
-
-Watch = Callable[[Step], None]
+"""Number of splits of each arm of which pictures of right and wrong cases are kept."""
 
 
 def run_experiment(
@@ -91,7 +74,7 @@ def run_experiment(
     out: Path,
     layout: str = "samples in memory",
     weights: Weights | None = None,
-    watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Run a recipe; started again with the same ``out``, trainings that are done are taken up, not repeated.
 
@@ -107,7 +90,7 @@ def run_experiment(
         How the data were read, for the report.
     weights : Path or "hub", optional
         What the network starts from; without, a random start, and the result says so.
-    watch : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -122,23 +105,9 @@ def run_experiment(
     audits = Audits(labelled, material_of(plans[0]).pictures)
     arms, tested = [], {}
     for number, plan in enumerate(plans, start=1):
-        material = material_of(plan)
-        folder = out / "arms" / plan.key
-        done = [
-            _tried(
-                plan,
-                trial,
-                material,
-                audits,
-                folder=folder / f"split-{trial.number:02d}",
-                watch=_watched(watch, plan, number, len(plans), trial),
-            )
-            for trial in plan.trials
-        ]
-        arm, predictions = summarised(plan, tuple(done), material.samples)
-        write_whole(folder / PREDICTIONS, as_csv(predictions))
+        folder, shown = out / "arms" / plan.key, f"{number}/{len(plans)} {plan.title}"
+        arm, tested[plan.key] = _run_arm(plan, material_of(plan), audits, folder, shown, progress)
         arms.append(arm)
-        tested[plan.key] = predictions
     result = _result(
         recipe, protocol, _data_record(samples, labelled, layout, recipe.question), tuple(arms), tested
     )
@@ -150,6 +119,20 @@ def run_experiment(
     write_result(result, out)
     write_page(result, out)
     return result
+
+
+def _run_arm(
+    plan: ArmPlan, material: Material, audits: Audits, folder: Path, shown: str, progress: Progress | None
+) -> tuple[Arm, Predictions]:
+    """Train and test an arm split by split, and write what it said."""
+    done = []
+    for trial in plan.trials:
+        told = named(progress, f"{shown}, split {trial.number}/{len(plan.trials)}")
+        below = folder / f"split-{trial.number:02d}"
+        done.append(_tried(plan, trial, material, audits, folder=below, progress=told))
+    arm, predictions = summarised(plan, tuple(done), material.samples)
+    write_whole(folder / PREDICTIONS, as_csv(predictions))
+    return arm, predictions
 
 
 def _prepared(
@@ -177,7 +160,7 @@ def _tried(
     audits: Audits,
     *,
     folder: Path,
-    watch: Callable[..., None],
+    progress: Progress | None,
 ) -> tuple[SplitRecord, Predictions]:
     """Return one training's record and predictions: those kept, or of a training done now."""
     made_of = _fingerprint(plan.recipe, trial, material)
@@ -188,7 +171,7 @@ def _tried(
     recipe = plan.recipe
     material = cut(recipe, material, trial.fitted_on, folder / "pictures")
     fitted, start_from = fit_nets(
-        recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", watch=watch
+        recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", progress=progress
     )
     nets = [one.net for one in fitted]
     predictions = predicted(recipe, material, nets, trial.test)
@@ -215,9 +198,9 @@ def _tried(
         cases=cases,
     )
     if start_from is not None:
-        write_whole(folder / _WEIGHTS, json.dumps(plain(asdict(start_from)), indent=1) + "\n")
+        write_whole(folder / _WEIGHTS, json.dumps(as_plain(start_from), indent=1) + "\n")
     write_whole(folder / PREDICTIONS, as_csv(predictions))
-    table = {"made_of": made_of, **plain(asdict(record))}
+    table = {"made_of": made_of, **asdict(record, dict_factory=as_stored)}
     write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
     return record, predictions
 
@@ -254,25 +237,6 @@ def _weights_digest(weights: Weights | None) -> str | None:
     if isinstance(weights, Path):
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     return weights
-
-
-def _watched(watch: Watch | None, plan: ArmPlan, arm: int, arms: int, trial: Trial) -> Callable[..., None]:
-    def told_of(epochs_done: float, record: EpochRecord | None) -> None:
-        if watch:
-            watch(
-                Step(
-                    plan.title,
-                    arm,
-                    arms,
-                    trial.number,
-                    len(plan.trials),
-                    epochs_done,
-                    len(plan.recipe.members) * plan.recipe.fit.epochs,
-                    record,
-                )
-            )
-
-    return told_of
 
 
 def _result(

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from stenograde.config import as_plain
 from stenograde.datasets.samples import SampleSet
 from stenograde.datasets.sudirman import LEVEL_OF_DISC
 from stenograde.errors import ConfigError
 from stenograde.experiments.pictures.recipe import Recipe
-from stenograde.experiments.pictures.result import Arm, Result
+from stenograde.experiments.pictures.result import Arm, Result, as_stored
 from stenograde.experiments.pictures.run import FITTED_BY
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.table import scores_table
 from stenograde.experiments.pictures.training import TEMPLATE, Material, cut, fit_nets, prepare
-from stenograde.experiments.recipes.read import plain
 from stenograde.nets.build import PictureNet
 from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.classifier import ClassifierTable
@@ -26,6 +25,7 @@ from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Level
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
 from stenograde.train.weights.export import export_classifier
+from stenograde.workers import Progress
 
 LEVEL_PATTERN = r"(?:^|_)(D[345])(?:\.|_|$)"
 """Disc in a file name such as T1_0001_D4, as the Sudirman set names its discs."""
@@ -40,7 +40,7 @@ class Shipping:
     limits: str = ""
     """Paragraph of the card: what a user must know that no score says."""
     licence: str = ""
-    """Of the data, where its reader does not know it."""
+    """Licence of the data, where its reader does not know it."""
     level_names: dict[str, Level] = field(default_factory=lambda: dict(LEVEL_OF_DISC))
 
     def __post_init__(self) -> None:
@@ -56,25 +56,20 @@ def ship(
     shipping: Shipping,
     *,
     out: Path,
-    watch: Callable[[str, float, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
-    """Fit a recipe's networks on all labelled pictures and write a bundle; started again it goes on.
+    """Fit a recipe's networks on all labelled pictures and write a bundle; started again it resumes.
 
     Parameters
     ----------
     recipe : Recipe
     samples : SampleSet
     result : Result
-        Of the same recipe by patient: where the card's scores come from.
+        Result of the same recipe by patient: where the card's scores come from.
     shipping : Shipping
     out : Path
         Becomes the bundle; checkpoints lie in ``out/training``.
-    watch : callable, optional
-        Called with (what is fitted, epochs done, epochs in all).
-
-    Returns
-    -------
-    out : Path
+    progress : callable, optional
 
     Raises
     ------
@@ -87,13 +82,7 @@ def ship(
     every = tuple(range(len(labelled)))
     material = prepare(recipe, labelled, work / "pictures")
     material = cut(recipe, material, every, work / "pieces")
-    epochs = len(recipe.members) * recipe.fit.epochs
-
-    def told(done: float, _: object) -> None:
-        if watch:
-            watch(f"net {min(int(done / recipe.fit.epochs) + 1, len(recipe.members))}", done, epochs)
-
-    fitted, _ = fit_nets(recipe, material, every, (), folder=work, watch=told)
+    fitted, _ = fit_nets(recipe, material, every, (), folder=work, progress=progress)
     files = [
         export_classifier(cast(PictureNet, one.net), out, f"net-{number}", size_px=recipe.picture.size_px)
         for number, one in enumerate(fitted, start=1)
@@ -108,7 +97,7 @@ def _check_result(recipe: Recipe, result: Result) -> None:
         msg = f"a bundle must take pictures as they are, got {recipe.name} with one_side, which needs their side"
         raise ConfigError(msg)
     ours, theirs = recipe.as_table(), dict(result.recipe)
-    other = [name for name in FITTED_BY if plain(ours.get(name)) != plain(theirs.get(name))]
+    other = [name for name in FITTED_BY if as_plain(ours.get(name)) != as_plain(theirs.get(name))]
     if result.protocol != "patient" or other:
         got = f"protocol {result.protocol}" if not other else f"other settings of {', '.join(other)}"
         msg = f"a bundle's result must be by patient and of the same recipe and size, got {got}; run the experiment"
@@ -151,7 +140,7 @@ def _write(
         "recipe": recipe.as_table(),
         "versions": versions(),
         "commit": commit_of(Path(__file__).parent),
-        "scores": plain({name: asdict(score) for name, score in result.main.scores.items()}),
+        "scores": {name: asdict(score, dict_factory=as_stored) for name, score in result.main.scores.items()},
     }
     (out / "training.json").write_text(
         json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"

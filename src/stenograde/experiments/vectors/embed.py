@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from stenograde.nets.weights import NOT_PRETRAINED, load_weights
 from stenograde.study import Study, Volume
 from stenograde.terms import Role
 from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.workers import Progress
 
 Vectors = NDArray[np.float32]
 
@@ -55,7 +56,7 @@ class EmbedConfig:
     """``minmax`` is the document's grayscale normalisation, ``equalise`` its histogram equalisation."""
     size_px: int = 224
     seed: int = 0
-    """Of the random start, where no weights are given."""
+    """Seed of the random start, where no weights are given."""
     precision: Literal["32", "bf16"] = "32"
 
     def __post_init__(self) -> None:
@@ -65,12 +66,12 @@ class EmbedConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedStudy:
+class StudyVectors:
     """The vectors of one study."""
 
     name: str
     vectors: Mapping[Role, Vectors]
-    """Of each series that is there, shape (tokens, width)."""
+    """Vectors of each series that is there, shape (tokens, width)."""
     severities: NDArray[np.int64]
     """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, ``UNKNOWN`` without a label."""
     metadata: Mapping[str, str | float | None]
@@ -78,10 +79,10 @@ class EmbeddedStudy:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedCohort:
+class CohortVectors:
     """The vectors of a cohort."""
 
-    studies: tuple[EmbeddedStudy, ...]
+    studies: tuple[StudyVectors, ...]
     start: str
     """What the encoder started from, in words."""
     notes: tuple[str, ...] = ()
@@ -92,7 +93,7 @@ class EmbeddedCohort:
         """Numbers of a vector."""
         return next(one.shape[1] for study in self.studies for one in study.vectors.values())
 
-    def projected(self, width: int, *, seed: int) -> EmbeddedCohort:
+    def projected(self, width: int, *, seed: int) -> CohortVectors:
         """Return the cohort with vectors of so many numbers.
 
         Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
@@ -129,21 +130,21 @@ def embed_cohort(
     folder: Path,
     *,
     weights: Path | Literal["hub"] | None = None,
-    done: Callable[[int, int], None] | None = None,
-) -> EmbeddedCohort:
-    """Embed the slices of every labelled study, or go on embedding them; on a GPU where there is one.
+    progress: Progress | None = None,
+) -> CohortVectors:
+    """Embed the slices of every labelled study, on a GPU where there is one; vectors made before are read.
 
     Parameters
     ----------
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     config : EmbedConfig
     folder : Path
         Gets one file per study.
     weights : Path or "hub", optional
         What the encoder starts from; without, a random start.
-    done : callable, optional
-        Called with the number of studies looked through, and of how many.
+    progress : callable, optional
+        Counts the studies that are looked through.
 
     Raises
     ------
@@ -158,11 +159,11 @@ def embed_cohort(
     keep_settings(folder / SETTINGS, _settings(data, config, weights), what="vectors")
     listed = folder / STUDIES
     if not listed.is_file():
-        start = _embed_all(data, config, folder, weights, done)
+        start = _embed_all(data, config, folder, weights, progress)
         write_whole(listed, json.dumps(start))
     said = json.loads(listed.read_text(encoding="utf-8"))
     studies = tuple(_stored(folder, name) for name in said["names"])
-    return EmbeddedCohort(studies, said["start"], tuple(said["notes"]))
+    return CohortVectors(studies, said["start"], tuple(said["notes"]))
 
 
 def _embed_all(
@@ -170,7 +171,7 @@ def _embed_all(
     config: EmbedConfig,
     folder: Path,
     weights: Path | Literal["hub"] | None,
-    done: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     try:
@@ -186,9 +187,7 @@ def _embed_all(
     notes: list[str] = []
     names: list[str] = []
     total, failed = len(patient_folders(data)), 0
-    for one in read_answered_studies(
-        data, notes=notes, progress=None if done is None else lambda n: done(n, total)
-    ):
+    for one in read_answered_studies(data, notes=notes, progress=progress):
         path = folder / f"{one.name}.npz"
         if not path.is_file():
             try:
@@ -289,7 +288,7 @@ def _store(path: Path, one: AnsweredStudy, vectors: Mapping[Role, Vectors]) -> N
         np.savez(file, severities=one.ranks, metadata=np.array(told), **arrays)
 
 
-def _stored(folder: Path, name: str) -> EmbeddedStudy:
+def _stored(folder: Path, name: str) -> StudyVectors:
     with np.load(folder / f"{name}.npz") as stored:
         vectors = {role: stored[role.value].astype(np.float32) for role in Role if role.value in stored}
-        return EmbeddedStudy(name, vectors, stored["severities"], json.loads(str(stored["metadata"])))
+        return StudyVectors(name, vectors, stored["severities"], json.loads(str(stored["metadata"])))

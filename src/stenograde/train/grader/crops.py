@@ -1,11 +1,10 @@
-"""Crops of virtual patients on disk, made once: rendered, cut like any study's, mapped into memory for training.
+"""Crops of phantoms on disk, made once: rendered, cut like any study's, mapped into memory for training.
 
 Each patient depends on the seed and its number alone, so that making can stop and go on, in any number of processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -27,27 +26,23 @@ from stenograde.phantom import (
 from stenograde.terms import LUMBAR_MRI, Side
 from stenograde.train.grader.level_views import LocatorError, render_levels, true_levels
 from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
-from stenograde.workers import in_processes
+from stenograde.workers import Progress, counted, in_processes
 
 STORED_PER_UNIT = 127 / LIMIT
 """Stored value of a crop's 1.0: crops are kept as whole numbers of 8 bits."""
 
 
 class Part(StrEnum):
-    """What virtual patients are for; no patient is in two parts."""
+    """What phantoms are for; none is in two parts."""
 
     TRAIN = "train"
     VALIDATION = "validation"
     CALIBRATION = "calibration"
 
 
-Done = Callable[[int], None]
-"""Called with the number of patients made so far."""
-
-
 @dataclass(frozen=True)
 class CropsConfig:
-    """Which virtual patients, and how their crops are cut."""
+    """Which phantoms, and how their crops are cut."""
 
     crops: CropConfig = field(default_factory=CropConfig)
     error: LocatorError = field(default_factory=LocatorError)
@@ -78,7 +73,7 @@ class CropsConfig:
 
 @dataclass(frozen=True, eq=False)
 class CropSet:
-    """Crops of the levels of virtual patients, with the answers.
+    """Crops of the levels of phantoms, with the answers.
 
     Parameters
     ----------
@@ -111,9 +106,9 @@ def make_crops(
     patients: int,
     seed: int,
     workers: int = 0,
-    done: Done | None = None,
+    progress: Progress | None = None,
 ) -> CropSet:
-    """Make the crops of virtual patients, or go on making them, and map them.
+    """Make the crops of phantoms that are still to be made, and map them all.
 
     Parameters
     ----------
@@ -125,7 +120,8 @@ def make_crops(
         The same seed and number give the same patient of a part, whatever the number of patients.
     workers : int
         Processes that render; 1 or fewer for this one.
-    done : callable, optional
+    progress : callable, optional
+        Counts the patients.
 
     Raises
     ------
@@ -139,21 +135,20 @@ def make_crops(
     missing = [number for number in range(patients) if severities[number].min() < 0]
     work = partial(patient_crops, config=config, part=part, seed=seed)
     all_made = zip(missing, in_processes(work, missing, workers), strict=True)
-    for count, (number, made) in enumerate(all_made, start=patients - len(missing) + 1):
+    what, before = f"{part.value} patients", patients - len(missing)
+    for number, made in counted(all_made, what, patients, progress, before=before):
         crops[number], present[number], severity = made
         crops.flush()
         present.flush()
         severities[number] = severity
         severities.flush()
-        if done:
-            done(count)
     return CropSet(crops, present, severities.astype(np.int64))
 
 
 def patient_crops(
     number: int, config: CropsConfig, *, part: Part, seed: int
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
-    """Return crops, presence and severities of one virtual patient, of the shapes of :class:`CropSet`."""
+    """Return crops, presence and severities of one phantom, of the shapes of :class:`CropSet`."""
     entropy = [seed, tuple(Part).index(part), number, _SALT]
     own_seed, error_seed, protocol_seed = np.random.SeedSequence(entropy).generate_state(3)
     population = config.population if part is Part.CALIBRATION else config.population.worse(config.worse_by)

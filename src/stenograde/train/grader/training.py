@@ -1,4 +1,4 @@
-"""Train the 25-cell grader on virtual patients: make crops, fit, calibrate on patients of their own, write a bundle."""
+"""Train the 25-cell grader on phantoms: make crops, fit, calibrate on others, write a bundle."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 
+from stenograde.config import as_plain
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
-from stenograde.train.grader.batches import CropAugment, EveryPattern, GraderBatches, every_pattern_loss
+from stenograde.train.grader.batches import CropAugment, EveryPattern, every_pattern_loss, grader_batches
 from stenograde.train.grader.bundle import calibrate, export_grader, write_bundle
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import EpochRecord, FitConfig, Made, Report
-from stenograde.train.made_once import as_plain
+from stenograde.train.loop.fit_config import FitConfig
+from stenograde.workers import Progress, named
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class GraderTraining:
 
 
 Crops = Mapping[Part, CropSet]
-"""Crops of virtual patients by what they are for."""
+"""Crops of phantoms by what they are for."""
 
 
 def make_training_crops(
@@ -67,9 +68,9 @@ def make_training_crops(
     patients: int,
     seed: int,
     processes: int = 0,
-    made: Made | None = None,
+    progress: Progress | None = None,
 ) -> Crops:
-    """Make the crops of all parts, or go on making them, in ``out/training``.
+    """Make the crops of all parts that are still to be made in ``out/training``, and map them all.
 
     Parameters
     ----------
@@ -78,8 +79,8 @@ def make_training_crops(
     patients, seed : int
         Patients to train on; those to validate and calibrate on come besides.
     processes : int
-        That render patients; 0 for this one.
-    made : callable, optional
+        Processes that render phantoms; 0 for this one alone.
+    progress : callable, optional
 
     Raises
     ------
@@ -92,7 +93,15 @@ def make_training_crops(
         Part.CALIBRATION: config.calibration_patients,
     }
     return {
-        part: _crops(out, part, count, config.data, seed=seed, processes=processes, made=made)
+        part: make_crops(
+            out / "training" / f"crops-{part.value}",
+            config.data,
+            part=part,
+            patients=count,
+            seed=seed,
+            workers=processes,
+            progress=progress,
+        )
         for part, count in counts.items()
     }
 
@@ -104,10 +113,10 @@ def train_grader(
     *,
     seed: int,
     base: Bundle,
-    report: Report | None = None,
+    progress: Progress | None = None,
     tested: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
+    """Fit, calibrate and write a bundle; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
@@ -117,23 +126,19 @@ def train_grader(
     crops : mapping
         By :func:`make_training_crops`.
     seed : int
-        Of the fit, in place of that of ``config.fit``.
+        Seed of the fit; replaces the one in ``config.fit``.
     base : Bundle
         Whose locator and canal model the bundle takes over.
-    report : callable, optional
+    progress : callable, optional
     tested : sequence of mapping
         What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.
-
-    Returns
-    -------
-    out : Path
 
     Raises
     ------
     ConfigError
         If ``out`` holds a checkpoint of other settings.
     """
-    net = _fit(out, config, crops, seed=seed, report=report)
+    net = _fit(out, config, crops, seed=seed, progress=progress)
     train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
     calibrated = calibrate(
         net, train, calibration, usual_share=config.usual_share, added_noise=config.augment.noise
@@ -144,34 +149,21 @@ def train_grader(
     return out
 
 
-def _crops(
-    out: Path, part: Part, count: int, config: CropsConfig, *, seed: int, processes: int, made: Made | None
-) -> CropSet:
-    def done(number: int) -> None:
-        if made:
-            made(f"{part.value} patients", number, count)
-
-    folder = out / "training" / f"crops-{part.value}"
-    return make_crops(folder, config, part=part, patients=count, seed=seed, workers=processes, done=done)
-
-
-def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: Report | None) -> LevelGrader:
+def _fit(
+    out: Path, config: GraderTraining, crops: Crops, *, seed: int, progress: Progress | None
+) -> LevelGrader:
     how = replace(config.fit, seed=seed)
     torch.manual_seed(seed)
     net = EveryPattern(LevelGrader(config.net))
 
-    def progress(done: float, record: EpochRecord | None) -> None:
-        if report:
-            report("grader", done, how.epochs, record.validation_loss if record else None)
-
     fitted = fit(
         net,
-        GraderBatches(crops[Part.TRAIN], how, config.augment),
+        grader_batches(crops[Part.TRAIN], how, config.augment),
         how,
         loss_of=every_pattern_loss,
         folder=out / "training" / "fit",
-        validation=GraderBatches(crops[Part.VALIDATION], how, None),
-        progress=progress,
+        validation=grader_batches(crops[Part.VALIDATION], how, None),
+        progress=named(progress, "grader"),
     ).net
     assert isinstance(fitted, EveryPattern)
     assert isinstance(fitted.net, LevelGrader)

@@ -70,7 +70,7 @@ class Change:
     cut: tuple[float, float, float, float]
     """Shares of the crop cut to black at top, bottom, left, right."""
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
 
 def sample(rng: np.random.Generator, config: AugmentConfig) -> Change:
@@ -105,13 +105,6 @@ def sample(rng: np.random.Generator, config: AugmentConfig) -> Change:
     )
 
 
-def no_change() -> Change:
-    """Return the change that only crops."""
-    return Change(
-        np.eye(2), (0, 0), (0, 0), 1.0, None, np.ones(3), None, np.zeros(5), (0, 0), 0.0, (0, 0, 0, 0), 0
-    )
-
-
 def apply(
     change: Change,
     picture: NDArray[np.float32],
@@ -130,7 +123,7 @@ def apply(
     marks : ndarray of shape (n, rows, columns), uint8
         Masks that share the slice's geometry; the first holds :attr:`Structure.code` values.
     spacing_mm : tuple of float
-        Of the slice, mm.
+        Pixel spacing of the slice, mm.
     grid_mm : float
         Pixel spacing of what comes out, mm.
     size_px : tuple of int

@@ -1,9 +1,9 @@
-"""Train the locator on SPIDER and on virtual patients: patient-disjoint folds for the scores, then one net on all.
+"""Train the locator on SPIDER and on phantoms: patient-disjoint folds for the scores, then one net on all.
 
-One net is fitted on virtual patients alone, whose masks are true in every contrast. Each net goes on from there in
+One net is fitted on phantoms alone, whose masks are true in every contrast. Each net starts from there, in
 three stages: on slices with masks; with the mid-sagittal slices that have none, marked by the net so far
 (self-training, Xie et al., doi:10.1109/CVPR42600.2020.01070); on slices with masks again, hardly changed. Each epoch
-also shows some virtual patients. The marks for a fold come from a net that never saw the fold's test patients, and
+also shows some phantoms. The marks for a fold come from a net that never saw the fold's test patients, and
 those patients' slices are left out.
 """
 
@@ -21,17 +21,19 @@ from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import UNKNOWN, MarkedSlice
 from stenograde.datasets.spider import SpiderSlices
+from stenograde.datasets.split import folds_by_patient
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.marks import mark
 from stenograde.terms import Structure
 from stenograde.train.locator.augment import AugmentConfig
 from stenograde.train.locator.bundle import write_bundle
 from stenograde.train.locator.phantom_slices import PhantomSlicesConfig, make_phantom_slices
-from stenograde.train.locator.samples import LocatorBatches, LocatorSamples, loss_of
+from stenograde.train.locator.samples import LocatorSamples, locator_batches, loss_of
 from stenograde.train.loop.allocator import keep_freed_memory
-from stenograde.train.loop.fit import EpochRecord, FitConfig, fit
-from stenograde.train.loop.fit_config import Made, Report
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.weights.export import export_locator
+from stenograde.workers import Progress
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +46,11 @@ class LocatorTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     virtual: PhantomSlicesConfig = field(default_factory=PhantomSlicesConfig)
     virtual_share: float = 0.5
-    """Slices of virtual patients in an epoch, for each slice with a mask."""
+    """Slices of phantoms in an epoch, for each slice with a mask."""
     finish_virtual_share: float = 0.33
     """The same in the last stage."""
     start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
-    """On virtual patients alone."""
+    """On phantoms alone."""
     first: FitConfig = field(default_factory=lambda: FitConfig(epochs=8))
     """On slices with masks."""
     second: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=8))
@@ -75,89 +77,57 @@ class LocatorTraining:
             raise ValueError(msg)
 
 
-def make_virtual_slices(
-    out: Path, config: LocatorTraining, *, processes: int = 0, made: Made | None = None
-) -> list[MarkedSlice]:
-    """Make the slices of virtual patients, or go on making them, in ``out/training``.
-
-    Parameters
-    ----------
-    out : Path
-    config : LocatorTraining
-    processes : int
-        That render patients; 0 for this one.
-    made : callable, optional
-
-    Raises
-    ------
-    ConfigError
-        If ``out`` holds slices of other settings.
-    """
-
-    def done(number: int) -> None:
-        if made:
-            made("virtual patients", number, config.virtual.patients)
-
-    return make_phantom_slices(out / "training" / "virtual", config.virtual, workers=processes, done=done)
-
-
 def train_locator(
     data: SpiderSlices,
     out: Path,
     config: LocatorTraining,
-    virtual: Sequence[MarkedSlice],
     *,
-    report: Report | None = None,
+    processes: int = 0,
+    progress: Progress | None = None,
 ) -> Path:
-    """Train, score by fold, and write a bundle; started again with the same ``out`` it goes on.
+    """Render phantoms, train, score by fold, and write a bundle; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
     data : SpiderSlices
     out : Path
-        Becomes the bundle; checkpoints and fold scores lie in ``out/training``.
+        Becomes the bundle; slices of phantoms, checkpoints and fold scores lie in ``out/training``.
     config : LocatorTraining
-    virtual : sequence of MarkedSlice
-        By :func:`make_virtual_slices`; with none, each net starts from nothing.
-    report : callable, optional
-
-    Returns
-    -------
-    out : Path
+        Without phantoms each net starts from nothing.
+    processes : int
+        Processes that render phantoms; 0 for this one alone.
+    progress : callable, optional
 
     Raises
     ------
     ConfigError
-        If ``out`` holds checkpoints of other settings.
+        If ``out`` holds slices or checkpoints of other settings.
+    DatasetError
+        If there are too few patients for the folds.
     """
     keep_freed_memory()
     space, unmarked = data.space, data.midsagittal
+    folds = folds_by_patient([one.patient for one in space], folds=config.folds, seed=config.fold_seed)
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
-    stages = _Stages(config, virtual, report)
+    virtual = make_phantom_slices(work / "virtual", config.virtual, workers=processes, progress=progress)
+    stages = _Stages(config, virtual, progress)
     start = stages.fit(work / "start", [], [], config.start, turn=len(virtual)) if virtual else None
     # whose patients the coloured slices show is unknown, so they are left out of the folds
     net = stages.fit_all([*space, *data.coloured], unmarked, work / "all", start)
     scores = []
-    for number, held_out in enumerate(patient_folds(space, config.folds, config.fold_seed), start=1):
+    for number, fold in enumerate(folds, start=1):
         result = work / f"fold-{number}.json"
         if not result.is_file():
-            kept = [s for s in space if s.patient not in held_out]
+            kept, tested = ([space[place] for place in places] for places in fold)
+            held_out = {s.patient for s in tested}
             others = [s for s in unmarked if s.patient not in held_out]
             of_fold = stages.fit_all(kept, others, work / f"fold-{number}", start)
-            tested = [s for s in space if s.patient in held_out]
             result.write_text(json.dumps({s.name: dice_of(of_fold, config.net, s) for s in tested}, indent=1))
         scores.append(json.loads(result.read_text()))
     entry = export_locator(net, config.net, out)
     write_bundle(out, entry, asdict(config), scores)
     return out
-
-
-def patient_folds(slices: Sequence[MarkedSlice], folds: int, seed: int) -> list[set[str]]:
-    """Return the test patients of each fold; every patient is in exactly one."""
-    patients = sorted({one.patient for one in slices})
-    np.random.default_rng(seed).shuffle(patients)
-    return [set(patients[number::folds]) for number in range(folds)]
 
 
 def dice_of(net: Locator, config: LocatorConfig, one: MarkedSlice) -> dict[str, float]:
@@ -192,7 +162,7 @@ class _Stages:
 
     config: LocatorTraining
     virtual: Sequence[MarkedSlice]
-    report: Report | None
+    progress: Progress | None
 
     def fit_all(
         self,
@@ -234,7 +204,7 @@ class _Stages:
         start: Locator | None = None,
         augment: AugmentConfig | None = None,
     ) -> Locator:
-        """Fit a net, from the weights of another if there is one; ``turn`` virtual slices are in each epoch."""
+        """Fit a net, from the weights of another if there is one; ``turn`` slices of phantoms are in each epoch."""
         config = self.config
         samples = LocatorSamples(
             slices,
@@ -249,13 +219,8 @@ class _Stages:
         net = Locator(config.net)
         if start is not None:
             net.load_state_dict(start.state_dict())
-
-        def progress(done: float, record: EpochRecord | None) -> None:
-            if self.report:
-                self.report(folder.name, done, how.epochs, record.loss if record else None)
-
-        batches = LocatorBatches(samples, how)
-        fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=progress).net
+        batches = locator_batches(samples, how)
+        fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=self.progress).net
         assert isinstance(fitted, Locator)
         return fitted.to("cpu")
 

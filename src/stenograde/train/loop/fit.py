@@ -26,12 +26,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stenograde.errors import ConfigError
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.checkpoint import Stateful, load_best, load_checkpoint, save_best, save_checkpoint
-from stenograde.train.loop.fit_config import Batch, Batches, EpochRecord, FitConfig, Fitted, LossOf, Progress
+from stenograde.train.loop.fit_config import Batch, Batches, EpochRecord, FitConfig, Fitted, LossOf
 from stenograde.train.loop.fit_log import open_log
 from stenograde.train.loop.optimise import build_optimiser, build_schedule
 from stenograde.train.loop.processes import Tally, share_buffers, start_fabric
-
-__all__ = ["Batch", "Batches", "EpochRecord", "FitConfig", "Fitted", "LossOf", "Progress", "fit"]
+from stenograde.workers import Progress, Step
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def fit(
     validation: Batches | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Fit a net.
+    """Fit a net; it comes back on the device that was used, the same in every process.
 
     Parameters
     ----------
@@ -58,16 +57,11 @@ def fit(
     loss_of : callable
         (output, batch) to a scalar; the output is in 32 bits.
     folder : Path
-        Gets checkpoint and logs, and where it holds a checkpoint the fit goes on from there. All processes must see it.
+        Gets checkpoint and logs, and where it holds a checkpoint the fit resumes from it. All processes must see it.
     validation : Batches, optional
         Its loss is taken after each epoch, and the weights of the best epoch come out.
     progress : callable, optional
-        Called in the first process.
-
-    Returns
-    -------
-    fitted : Fitted
-        On the device that was used, the same in every process.
+        Called in the first process with the folder's name: after each batch, and after each epoch with its loss.
 
     Raises
     ------
@@ -82,26 +76,21 @@ def fit(
     parts = _Parts.made(net.to(fabric.device, memory_format=torch.channels_last), config, steps)  # type: ignore[call-overload]
     history = load_checkpoint(folder, parts.stateful(), config)
     wrapped, optimiser = fabric.setup(parts.net, parts.optimiser)
-    epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress)
+    epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress, folder.name)
     first = fabric.is_global_zero
     if first:
         folder.mkdir(parents=True, exist_ok=True)
     with open_log(folder, epochs_done=len(history)) if first else nullcontext() as logs:
         while not _is_done(history, config):
-            start = time.perf_counter()
-            loss, accuracy = epochs.train(train, len(history), steps)
-            checked, right = epochs.check(validation) if validation is not None else (None, None)
-            number, rate, seconds = len(history) + 1, parts.rate(), time.perf_counter() - start
-            history.append(EpochRecord(number, loss, accuracy, checked, right, rate, seconds))
-            _refuse_infinite(history[-1])
+            history.append(epochs.whole(train, validation, len(history), steps))
             if logs is not None:
                 if validation is not None and _best_epoch(history) == len(history):
                     save_best(folder, parts.kept.state_dict())
                 save_checkpoint(folder, parts.stateful(), history, config)
                 logs.write(history)
                 if progress:
-                    progress(len(history), history[-1])
-            log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, loss)
+                    progress(Step(folder.name, len(history), config.epochs, "epoch", history[-1].loss))
+            log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
     weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
     parts.kept.load_state_dict(fabric.broadcast(weights))
     best = _best_epoch(history) if validation is not None else len(history)
@@ -154,6 +143,17 @@ class _Epochs:
     wrapped_net: nn.Module
     wrapped_optimiser: Optimizer
     progress: Progress | None
+    name: str
+
+    def whole(self, train: Batches, validation: Batches | None, epoch: int, steps: int) -> EpochRecord:
+        """Learn in an epoch, counted from 0, and check."""
+        start = time.perf_counter()
+        loss, accuracy = self.train(train, epoch, steps)
+        checked, right = self.check(validation) if validation is not None else (None, None)
+        rate, seconds = self.parts.rate(), time.perf_counter() - start
+        record = EpochRecord(epoch + 1, loss, accuracy, checked, right, rate, seconds)
+        _refuse_infinite(record)
+        return record
 
     def train(self, batches: Batches, epoch: int, steps: int) -> tuple[float, float | None]:
         """Learn from the batches of an epoch, counted from 0; return mean loss and accuracy."""
@@ -171,7 +171,7 @@ class _Epochs:
                 self._step(loss)
                 tally.add(loss, output, moved)
                 if self.progress and fabric.is_global_zero:
-                    self.progress(epoch + number / steps, None)
+                    self.progress(Step(self.name, epoch + number / steps, self.config.epochs, "epoch"))
         share_buffers(fabric, self.parts.kept)
         return tally.means(fabric)
 

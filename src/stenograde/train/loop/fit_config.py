@@ -17,7 +17,7 @@ LossOf = Callable[[Tensor, Batch], Tensor]
 
 
 class Batches(Protocol):
-    """Batches of one data set that depend on the epoch alone, so that a fit can go on where it was."""
+    """Batches of one data set that depend on the epoch alone, so that a fit can resume where it stopped."""
 
     def __len__(self) -> int:
         """Return how many batches an epoch has, over all processes."""
@@ -41,11 +41,11 @@ class FitConfig:
     head_multiplier: float = 1.0
     """How many times the learning rate the parameters of ``net.head`` get."""
     momentum: float = 0.9
-    """Of sgd; the others have their own."""
+    """Momentum of sgd; the others have their own."""
     weight_decay: float = 1e-4
     """Decoupled for adamw, otherwise added to the gradient."""
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    """Of the learning rate, step by step."""
+    """How the learning rate changes, step by step."""
     clip: float = 5.0
     """Longest gradient; longer ones are scaled down. 0 for no limit."""
     average: float = 0.99
@@ -56,7 +56,7 @@ class FitConfig:
     """bf16 is mixed: weights stay in 32 bits. On a CPU it is quicker only with avx512_bf16 or amx_bf16."""
     seed: int = 7
     workers: int = 1
-    """Threads or processes that make samples ahead; 0 for none."""
+    """Threads that make samples ahead; 0 for none."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     """Processes on each node, one per device; where torchrun started the program, it decides."""
@@ -103,16 +103,6 @@ class EpochRecord:
     """Wall time, validation included."""
 
 
-Progress = Callable[[float, EpochRecord | None], None]
-"""Called after each step with the epochs done (2.25, say), and after each epoch with its record."""
-
-Report = Callable[[str, float, int, float | None], None]
-"""Called with (what is fitted, epochs done, epochs in all, loss), the loss at the end of each epoch only."""
-
-Made = Callable[[str, int, int], None]
-"""Called with (what is made, how many are, how many in all)."""
-
-
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted net and how it came about."""
@@ -121,4 +111,4 @@ class Fitted:
     """In evaluation mode, with the weights of ``best_epoch``."""
     history: tuple[EpochRecord, ...]
     best_epoch: int
-    """That of the lowest validation loss, or the last one where nothing was validated; counted from 1."""
+    """Epoch of the lowest validation loss, or the last one where nothing was validated; counted from 1."""

@@ -8,8 +8,9 @@ patient are no false negatives, and batches of 64 do, which fits hundreds to tho
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from torch.nn import functional
 from stenograde.images.pictures import InputConfig, PictureConfig
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig, Fitted, Progress
+from stenograde.train.loop.fit_config import Batch, FitConfig, Fitted
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.train.pictures.batches import as_input
+from stenograde.workers import Progress, named
 
 SPREAD = 1.0
 """Standard deviation that each embedded variable shall keep (ibid., section 4.1)."""
@@ -56,7 +59,7 @@ class PretrainConfig:
             erase=0.3,
         )
     )
-    """Of the views; a flip does no harm here, for there is no side to be told."""
+    """How the two views are changed; a flip does no harm here, for there is no side to be told."""
     projector: tuple[int, ...] = (512, 512)
     """Widths of the layers behind the features; the last is that of the embedding."""
     fit: FitConfig = field(
@@ -90,8 +93,8 @@ class Pretrained:
     """For people and for JSON: pictures, settings, losses, and how rich the features are."""
 
 
-class TwoViews:
-    """Batches of two changed views of each picture: the first views of all, then the second ones.
+def two_views(pictures: NDArray[np.uint8], config: PretrainConfig) -> SeededBatches:
+    """Return batches of two changed views of each picture: the first views of all, then the second ones.
 
     Parameters
     ----------
@@ -103,25 +106,22 @@ class TwoViews:
     ValueError
         If there are fewer than two pictures.
     """
+    if len(pictures) < 2:
+        msg = f"pre-training must have at least 2 pictures, got {len(pictures)}"
+        raise ValueError(msg)
+    seed = config.fit.seed
 
-    def __init__(self, pictures: NDArray[np.uint8], config: PretrainConfig) -> None:
-        if len(pictures) < 2:
-            msg = f"pre-training must have at least 2 pictures, got {len(pictures)}"
-            raise ValueError(msg)
-        self.pictures, self.config = pictures, config
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], number: int) -> Batch:
+            chosen = np.tile(at, 2)
+            changes = sample_changes(
+                np.random.default_rng([seed, epoch, number]), len(chosen), config.augment
+            )
+            return {"input": as_input(apply_changes(changes, pictures[chosen]), config.input)}
 
-    def __len__(self) -> int:
-        return max(1, len(self.pictures) // self.config.fit.batch)
+        return shuffled(len(pictures), seed, epoch), make
 
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
-        size = self.config.fit.batch
-        order = np.random.default_rng([self.config.fit.seed, epoch]).permutation(len(self.pictures))
-        for number in range(rank, len(self), world):
-            rng = np.random.default_rng([self.config.fit.seed, epoch, number])
-            chosen = np.tile(order[number * size : (number + 1) * size], 2)
-            changes = sample_changes(rng, len(chosen), self.config.augment)
-            yield {"input": as_input(apply_changes(changes, self.pictures[chosen]), self.config.input)}
+    return SeededBatches(len(pictures), config.fit, begin)
 
 
 class Projected(nn.Module):
@@ -131,7 +131,7 @@ class Projected(nn.Module):
     ----------
     encoder : SmallResnet
     widths : tuple of int
-        Of the projector's layers.
+        Widths of the projector's layers.
     """
 
     def __init__(self, encoder: SmallResnet, widths: tuple[int, ...]) -> None:
@@ -153,7 +153,7 @@ def vicreg_loss(embeddings: Tensor, config: PretrainConfig) -> Tensor:
     Parameters
     ----------
     embeddings : tensor of shape (2n, width)
-        Of the first views, then of the second ones in the same order.
+        Embeddings of the first views, then of the second ones in the same order.
     config : PretrainConfig
     """
     first, second = embeddings.chunk(2)
@@ -175,7 +175,7 @@ def pretrain(
     folder: Path,
     progress: Progress | None = None,
 ) -> Pretrained:
-    """Pre-train an encoder; started again with the same folder it goes on.
+    """Pre-train an encoder; started again with the same folder it resumes.
 
     Parameters
     ----------
@@ -185,21 +185,17 @@ def pretrain(
     folder : Path
         Gets checkpoint and logs.
     progress : callable, optional
-
-    Returns
-    -------
-    pretrained : Pretrained
     """
     keep_freed_memory()
     torch.manual_seed(config.fit.seed)
     net = Projected(SmallResnet(config.encoder, config.input.channels), config.projector)
     fitted = fit(
         net,
-        TwoViews(pictures, config),
+        two_views(pictures, config),
         config.fit,
         loss_of=lambda output, _: vicreg_loss(output, config),
         folder=folder,
-        progress=progress,
+        progress=named(progress, "encoder"),
     )
     assert isinstance(fitted.net, Projected)
     encoder = fitted.net.encoder.cpu()
@@ -215,7 +211,7 @@ def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) 
     weights : Path
         Ends in ``.safetensors``; names of tensors are the encoder's own.
     extra : mapping
-        Added to the report: where the pictures came from, say.
+        Added to the report, as versions of packages are: where the pictures came from, say.
 
     Returns
     -------
@@ -224,7 +220,9 @@ def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) 
     """
     write_weights(done.encoder, weights.with_suffix(".partial")).replace(weights)
     report = weights.with_suffix(".json")
-    report.write_text(json.dumps({**done.report, **extra}, indent=1), encoding="utf-8")
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "opencv-python-headless")}
+    told = {**done.report, **extra, "versions": versions}
+    report.write_text(json.dumps(told, indent=1), encoding="utf-8")
     return report
 
 

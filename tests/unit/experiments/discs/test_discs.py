@@ -17,11 +17,12 @@ from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
-from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
-from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs, yes_or_no_loss  # noqa: E402
+from stenograde.experiments.discs.recipe import DiscRecipe  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
-from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.discs.table import page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
 from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
 
@@ -34,7 +35,7 @@ def marked_at(*points: tuple[str, float, float]) -> object:
 
 @pytest.fixture
 def recipe() -> DiscRecipe:
-    shipped = read_disc_recipe()
+    shipped = read_as(DiscRecipe, "s3-spider")
     return replace(
         shipped,
         folds=2,
@@ -115,17 +116,6 @@ def test_graded_discs_are_read_with_their_series(tmp_path: Path, monkeypatch: py
         cut_once(tmp_path, BUNDLE, config, tmp_path / "other")  # type: ignore[arg-type]
 
 
-def test_no_patient_is_on_both_sides_and_each_is_tested_once() -> None:
-    patients = [f"p{k // 5}" for k in range(60)]
-    tested = []
-    for train, test in patient_folds(patients, 4, 0):
-        assert not {patients[k] for k in train} & {patients[k] for k in test}
-        tested += test
-    assert sorted(tested) == list(range(60))
-    with pytest.raises(DatasetError, match="at least 26 patients, got 12"):
-        list(patient_folds(patients, 13, 0))
-
-
 def test_answers_and_sets_that_are_not_there_cost_nothing() -> None:
     nan = float("nan")
     output = torch.tensor([[[0.0, 9.0], [1.0, 2.0]], [[-1.0, 0.5], [nan, nan]]], requires_grad=True)
@@ -156,9 +146,10 @@ def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
     assert again.held_out is not None
     assert again.held_out.scores["both fused"]["herniation"].value > 0.9
     assert str(again.tested.scores) == str(result.tested.scores), "fitted once"
-    text = as_markdown(tables_of(again))
+    told = page_of(again)
+    text = as_markdown(told.tables)
     assert text.count("both fused, T1 missing at test") == 2
-    page = write_discs(again, tmp_path).read_text(encoding="utf-8")
+    page = write_tables(told, tmp_path).read_text(encoding="utf-8")
     assert "Patients held out" in page
     assert "a note" in page
     with pytest.raises(DatasetError, match="got 1 that are in both"):
@@ -198,4 +189,4 @@ def test_recipes_that_cannot_be_are_refused(recipe: DiscRecipe) -> None:
     with pytest.raises(ValueError, match="back in front"):
         replace(recipe, augment=replace(recipe.augment, flip="horizontal"))
     with pytest.raises(ConfigError, match=r"path ending in \.toml, got 's9'"):
-        read_disc_recipe("s9")
+        read_as(DiscRecipe, "s9")

@@ -16,14 +16,15 @@ pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.experiments.fusion import level_arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
-from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, Cohort, pooled  # noqa: E402
+from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, FusionStudies, pooled  # noqa: E402
 from stenograde.experiments.fusion.fit import SeriesSet  # noqa: E402
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
-from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
+from stenograde.experiments.fusion.recipe import FusionRecipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
-from stenograde.experiments.fusion.table import lost_with_one_missing, tables_of, write_fusion  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
-from stenograde.experiments.vectors.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
+from stenograde.experiments.fusion.table import lost_with_one_missing, page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
+from stenograde.experiments.vectors.embed import CohortVectors, StudyVectors  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Role  # noqa: E402
 from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL  # noqa: E402
@@ -35,7 +36,7 @@ SIZE_PX = 24
 
 @pytest.fixture
 def recipe() -> FusionRecipe:
-    shipped = read_fusion_recipe()
+    shipped = read_as(FusionRecipe, "s3-fusion")
     fast: dict[str, Any] = {"workers": 0, "accelerator": "cpu", "precision": "32", "average": 0.0}
     return replace(
         shipped,
@@ -51,7 +52,7 @@ def recipe() -> FusionRecipe:
     )
 
 
-def studies(n: int = 24) -> tuple[EmbeddedCohort, CropSet]:
+def studies(n: int = 24) -> tuple[CohortVectors, CropSet]:
     """A patient is ill everywhere or nowhere, and every picture shows it; the third has no axial series."""
     rng = np.random.default_rng(0)
     embedded, ranks = [], np.arange(n) % 3
@@ -65,13 +66,13 @@ def studies(n: int = 24) -> tuple[EmbeddedCohort, CropSet]:
             present[k, :, :, [kind.role is Role.AXIAL_T2 for kind in level_arms.CropKind]] = False
         severities = np.full(25, rank, np.int64)
         severities[k % 25] = -1
-        embedded.append(EmbeddedStudy(f"s{k}", vectors, severities, {}))
+        embedded.append(StudyVectors(f"s{k}", vectors, severities, {}))
     of_levels = np.stack([one.severities[np.array(CELLS_OF_LEVEL)] for one in embedded])
-    return EmbeddedCohort(tuple(embedded), "pre-trained: no"), CropSet(crops, present, of_levels)
+    return CohortVectors(tuple(embedded), "pre-trained: no"), CropSet(crops, present, of_levels)
 
 
 @pytest.fixture
-def cohort(recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cohort:
+def cohort(recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FusionStudies:
     vectors, crops = studies()
     monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: vectors)
     monkeypatch.setattr(running, "crop_cohort", lambda *_, **__: (crops, ("s9 has no crops: dark",)))
@@ -90,7 +91,7 @@ def test_cells_of_levels_are_in_the_order_a_level_is_asked() -> None:
 
 
 def test_ways_are_compared_and_a_comparison_goes_on(
-    recipe: FusionRecipe, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: FusionRecipe, cohort: FusionStudies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run_fusion(recipe, cohort, out=tmp_path / "o")
     assert set(PUBLISHED) < set(result.scores)
@@ -121,11 +122,12 @@ def test_ways_are_compared_and_a_comparison_goes_on(
     with pytest.raises(ConfigError, match=r"nets in .* another cohort_sha256"):
         run_fusion(recipe, replace(cohort, vectors=cohort.vectors.with_only([])), out=tmp_path / "o")
     assert result.notes == ("s9 has no crops: dark",)
-    text = as_markdown(tables_of(result))
+    told = page_of(result)
+    text = as_markdown(told.tables)
     assert f"| {OURS} |" in text
     assert "T1 + T2 + axial" in text
     assert f"{lost_with_one_missing(result, OURS):+.3f}" in text
-    assert "Ours with all series" in write_fusion(result, tmp_path / "o").read_text(encoding="utf-8")
+    assert "Ours with all series" in write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
 
 
 def test_what_a_missing_crop_holds_does_not_matter_to_ours(recipe: FusionRecipe) -> None:
@@ -177,4 +179,4 @@ def test_recipes_that_cannot_be_are_refused(recipe: FusionRecipe) -> None:
     with pytest.raises(ValueError, match="folds must be at least 2"):
         replace(recipe, folds=1)
     with pytest.raises(ConfigError, match=r"path ending in \.toml, got 's9'"):
-        read_fusion_recipe("s9")
+        read_as(FusionRecipe, "s9")

@@ -17,15 +17,16 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.grid import run as running  # noqa: E402
 from stenograde.experiments.grid.features import Features, Tokens, pooled, tokens_of  # noqa: E402
-from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
+from stenograde.experiments.grid.recipe import GridRecipe  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
-from stenograde.experiments.grid.table import table_of, write_grid  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.grid.table import page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
 from stenograde.experiments.vectors.embed import (  # noqa: E402
     METADATA_CATEGORIES,
     METADATA_NUMBERS,
-    EmbeddedCohort,
-    EmbeddedStudy,
+    CohortVectors,
+    StudyVectors,
 )
 from stenograde.nets.series_fusion import Pooling  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
@@ -33,7 +34,7 @@ from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
 WIDTH = 12
 
 
-def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
+def cohort(n: int = 24, seed: int = 0) -> CohortVectors:
     """A patient is ill everywhere or nowhere; one slice in eight of each series tells, by its first number."""
     rng = np.random.default_rng(seed)
     studies = []
@@ -51,14 +52,14 @@ def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
         metadata[METADATA_NUMBERS[0]] = None if k % 4 == 0 else 1.0
         severities = np.full(len(LUMBAR_MRI.cells), ill, np.int64)
         severities[k % 25] = -1
-        studies.append(EmbeddedStudy(f"s{k}", vectors, severities, metadata))
-    return EmbeddedCohort(tuple(studies), "pre-trained: no")
+        studies.append(StudyVectors(f"s{k}", vectors, severities, metadata))
+    return CohortVectors(tuple(studies), "pre-trained: no")
 
 
 @pytest.fixture
 def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
     monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: cohort(48))
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     chosen = {
         ("svc", "smote"), ("lightgbm", "smote"), ("network", "weights"), ("xgboost", "smote"),
     }  # fmt: skip
@@ -72,7 +73,7 @@ def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
 
 
 def test_the_shipped_grid_has_the_documents_rows() -> None:
-    recipe = read_grid("s3", "published")
+    recipe = read_as(GridRecipe, "s3", "published")
     assert len(recipe.rows) == 48
     listed = [row for row in recipe.rows if row.published]
     assert len(listed) == 42
@@ -84,20 +85,20 @@ def test_the_shipped_grid_has_the_documents_rows() -> None:
         (0.9221, 0.5345, 0.6125),
     )
     assert recipe.embedding(listed[0]).size_px == 224
-    assert read_grid("s3").embedding(listed[0]).size_px < 224
+    assert read_as(GridRecipe, "s3").embedding(listed[0]).size_px < 224
 
 
 def test_every_row_is_run_and_patients_who_are_ill_are_found(grid: GridRecipe, tmp_path: Path) -> None:
     result = run_grid(grid, tmp_path, out=tmp_path / "o")
     assert {row.key for row in result.rows} == {row.key for row in grid.rows}
     assert [one.key for one in result.baselines] == list(BASELINES)
-    by_key = {row.key: row.scores["accuracy"][0] for row in result.rows}
+    by_key = {row.key: row.scores["accuracy"].value for row in result.rows}
     assert max(by_key.values()) > 0.9
     majority = next(one for one in result.baselines if one.key == "majority").scores
-    assert majority["accuracy"][0] < 0.45
+    assert majority["accuracy"].value < 0.45
     for row in result.rows:
-        value, low, high = row.scores["macro_f1"]
-        assert low <= value <= high
+        score = row.scores["macro_f1"]
+        assert score.low <= score.value <= score.high
 
 
 def test_done_rows_are_not_run_again(
@@ -131,7 +132,7 @@ def test_trained_attention_finds_the_slice_that_tells(far: float) -> None:
 
     Vectors of an encoder lie far from zero, and close together: attention must find the slice there, too.
     """
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     network = replace(recipe.network, epochs=150, hidden=16, learning_rate=0.02)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(300, 16, WIDTH)).astype(np.float32)
@@ -151,7 +152,7 @@ def test_trained_attention_finds_the_slice_that_tells(far: float) -> None:
 
 
 def test_a_missing_series_is_the_mean_of_training() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     one = cohort()
     tokens = tokens_of(one, Role.AXIAL_T2)
     row = replace(recipe.rows[0], pooling=Pooling.MEAN, width=WIDTH)
@@ -160,7 +161,7 @@ def test_a_missing_series_is_the_mean_of_training() -> None:
 
 
 def test_features_do_not_depend_on_labels_or_studies_that_are_tested() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     row = replace(next(row for row in recipe.rows if row.pooling is Pooling.ATTENTION), width=WIDTH)
     recipe = replace(recipe, network=replace(recipe.network, epochs=3), trees=5)
     one = cohort()
@@ -170,7 +171,7 @@ def test_features_do_not_depend_on_labels_or_studies_that_are_tested() -> None:
         for k, study in enumerate(one.studies)
     ]
     a = Features(one, row, recipe).of(train)
-    b = Features(EmbeddedCohort(tuple(spoilt), one.start), row, recipe).of(train)
+    b = Features(CohortVectors(tuple(spoilt), one.start), row, recipe).of(train)
     for condition in Condition:
         np.testing.assert_array_equal(a[condition], b[condition])
 
@@ -200,19 +201,20 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
     grid: GridRecipe, tmp_path: Path
 ) -> None:
     result = run_grid(replace(grid, rows=grid.rows[:2]), tmp_path, out=tmp_path / "o")
-    lines = as_markdown([table_of(result)]).splitlines()[4:9]
+    told = page_of(result, tmp_path / "o")
+    lines = as_markdown(told.tables).splitlines()[4:9]
     scores = [float(line.split("|")[5].split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     assert sum("baseline:" in line for line in lines) == 3
     assert any("| 0.408 |" in line and "| 0.633 |" in line for line in lines)
-    page = write_grid(result, tmp_path / "o").read_text(encoding="utf-8")
+    page = write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
     assert "pre-trained: no" in page
     assert page.count("<tr>") == 6
     assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     with pytest.raises(ValueError, match="no settings for resnet50"):
         replace(recipe, encoders={"medicalnet152": recipe.encoders["medicalnet152"]})
     with pytest.raises(ValueError, match="some twice"):

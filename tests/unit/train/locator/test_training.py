@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.spider_files import write_spider  # noqa: E402
 
-from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
 from stenograde.datasets.spider import read_space_slices, read_spider  # noqa: E402
 from stenograde.errors import BundleError  # noqa: E402
 from stenograde.nets.locator import Locator, LocatorConfig  # noqa: E402
@@ -24,12 +23,11 @@ from stenograde.train.locator.phantom_slices import PhantomSlicesConfig  # noqa:
 from stenograde.train.locator.training import (  # noqa: E402
     LocatorTraining,
     dice_of,
-    make_virtual_slices,
-    patient_folds,
     train_locator,
 )
 from stenograde.train.loop.fit import FitConfig  # noqa: E402
 from stenograde.train.weights.export import check_export, export_locator, load_locator  # noqa: E402
+from stenograde.workers import Step  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
 
@@ -51,7 +49,7 @@ TINY = LocatorTraining(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = write_spider(tmp_path_factory.mktemp("data"))
     out = tmp_path_factory.mktemp("bundle")
-    return data, train_locator(read_spider(data), out, TINY, make_virtual_slices(out, TINY))
+    return data, train_locator(read_spider(data), out, TINY)
 
 
 def test_the_bundle_loads_and_runs(trained: tuple[Path, Path]) -> None:
@@ -80,20 +78,9 @@ def test_scores_are_by_patient_and_stand_in_the_card(trained: tuple[Path, Path])
 
 
 def test_training_again_with_the_same_folder_fits_nothing_anew(trained: tuple[Path, Path]) -> None:
-    calls: list[str] = []
-    virtual = make_virtual_slices(trained[1], TINY, made=lambda what, *_: calls.append(what))
-    train_locator(
-        read_spider(trained[0]), trained[1], TINY, virtual, report=lambda what, *_: calls.append(what)
-    )
+    calls: list[Step] = []
+    train_locator(read_spider(trained[0]), trained[1], TINY, progress=calls.append)
     assert calls == []
-
-
-def test_folds_share_no_patient_and_hold_every_one() -> None:
-    empty = np.zeros((1, 1), np.float32)
-    slices = [MarkedSlice(f"{p}_{k}", str(p), empty, None, (1, 1)) for p in range(11) for k in range(3)]
-    folds = patient_folds(slices, 4, seed=1)
-    assert sorted(p for fold in folds for p in fold) == sorted(str(p) for p in range(11))
-    assert patient_folds(slices, 4, seed=1) == folds
 
 
 def test_dice_against_scikit_learn(trained: tuple[Path, Path]) -> None:
@@ -130,13 +117,10 @@ def test_without_virtual_patients_a_net_starts_from_nothing(
     tmp_path: Path, trained: tuple[Path, Path]
 ) -> None:
     config = replace(TINY, virtual=replace(TINY.virtual, patients=0), folds=0)
-    fitted: list[str] = []
-    virtual = make_virtual_slices(tmp_path, config)
-    train_locator(
-        read_spider(trained[0]), tmp_path, config, virtual, report=lambda what, *_: fitted.append(what)
-    )
-    assert virtual == []
-    assert "start" not in fitted
+    steps: list[Step] = []
+    train_locator(read_spider(trained[0]), tmp_path, config, progress=steps.append)
+    fitted = {step.what for step in steps}
+    assert not fitted & {"phantoms", "start"}
     assert "all.finish" in fitted
 
 
