@@ -6,6 +6,7 @@ Nothing is guessed or converted silently: the only leniency is that a whole numb
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -96,6 +97,30 @@ def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> C
     except ValueError as exc:
         msg = f"{shown}: {exc}"
         raise ConfigError(msg) from exc
+
+
+def as_plain(value: Any) -> Any:
+    """Return settings or results as JSON holds them: the same text for the same values, and no NaN.
+
+    Dataclasses and mappings become tables, tuples lists, sets sorted lists, paths and enums their text; a number that
+    is not finite becomes None.
+
+    Examples
+    --------
+    >>> as_plain({"out": Path("a"), "sizes": (1, 2.5), "score": float("nan")})
+    {'out': 'a', 'sizes': [1, 2.5], 'score': None}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: as_plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): as_plain(one) for name, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(str(one) for one in value)
+    if isinstance(value, tuple | list):
+        return [as_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, str | Path | Enum) else value
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

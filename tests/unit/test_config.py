@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from stenograde.config import build, read_toml
+from stenograde.config import as_plain, build, read_toml
 from stenograde.errors import ConfigError
 from stenograde.terms import Level
 
@@ -148,3 +150,11 @@ def test_read_toml_when_the_file_is_no_toml_then_it_is_named(
 def test_read_toml_when_there_is_no_file_then_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"got .*none\.toml \(No such file or directory\)"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_as_plain_when_settings_are_nested_then_json_takes_them_and_sets_are_in_order() -> None:
+    plain = as_plain(
+        {"crop": Crop(80.0), "roles": frozenset({"b", "a"}), 3: (Path("x"), None, True, math.inf)}
+    )
+    assert plain == {"crop": as_plain(Crop(80.0)), "roles": ["a", "b"], "3": ["x", None, True, None]}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

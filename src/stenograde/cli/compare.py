@@ -26,7 +26,8 @@ def compare(
     from rich.table import Table
 
     from stenograde.cli.progress import console_for_tables
-    from stenograde.evaluate.comparison import as_plain, as_table, compare_predictions, read_result
+    from stenograde.config import as_plain
+    from stenograde.evaluate.comparison import as_table, compare_predictions, read_result
 
     found = compare_predictions(read_result(result_a), read_result(result_b), draws=draws, seed=seed)
     if json_only:

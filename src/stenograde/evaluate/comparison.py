@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stenograde.errors import DatasetError
 from stenograde.evaluate.hypothesis_tests import (
@@ -91,12 +90,6 @@ def as_table(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
-def as_plain(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as plain values for JSON; what cannot be told is null."""
-    plain: dict[str, Any] = _without_nan(asdict(comparison))
-    return plain
-
-
 def _tested(comparison: Comparison, name: str) -> tuple[str, str]:
     """p-values and effect sizes of a score, in words; empty where it has no test of its own."""
     if name == "accuracy":
@@ -120,11 +113,3 @@ def _p(value: float) -> str:
     if math.isnan(value):
         return "-"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(of) for key, of in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(of) for of in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,25 +1,27 @@
-"""What is rendered of virtual patients once: how each is acquired, and by which settings and code all was made."""
+"""What is made once and kept in a folder: how phantoms are acquired, and by which settings and code all was made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stenograde.config import as_plain
 from stenograde.errors import ConfigError
 from stenograde.files import write_whole
 from stenograde.phantom import ContrastMode, Protocol, ProtocolMix, body, draw_protocol, scanner
+from stenograde.predict.bundle import Bundle
 
 SETTINGS = "settings.json"
 """What the things in a folder were made by."""
 
 _HOMES = tuple(Path(one.__path__[0]) for one in (body, scanner))
-"""Where the code lies that every picture of a simulated patient goes through; files only write what is rendered."""
+"""Where the code lies that every picture of a phantom goes through; files only write what is rendered."""
 
 
 def protocol_in(
@@ -35,6 +37,12 @@ def settings_of(config: object, **more: object) -> dict[str, Any]:
     parts = [path for home in _HOMES for path in sorted(home.glob("*.py"))]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return {**as_plain(config), **as_plain(more), "phantom": code}
+
+
+def keep_cut_settings(folder: Path, config: object, data: Path, bundle: Bundle, *, what: str) -> None:
+    """Write by what a folder's crops of real studies are cut, or check it; see :func:`keep_settings`."""
+    settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
+    keep_settings(folder / SETTINGS, settings, what=what)
 
 
 def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
@@ -65,16 +73,3 @@ def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
             "folder or delete it"
         )
         raise ConfigError(msg)
-
-
-def as_plain(value: Any) -> Any:
-    """Return settings as what JSON can hold, the same text for the same settings; sets are sorted."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): as_plain(one) for key, one in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted(str(one) for one in value)
-    if isinstance(value, tuple | list):
-        return [as_plain(one) for one in value]
-    return value if isinstance(value, bool | int | float | None) else str(value)

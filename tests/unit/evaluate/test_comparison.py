@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from tests.made_predictions import made_predictions, stated_predictions
 
+from stenograde.config import as_plain
 from stenograde.errors import DatasetError
-from stenograde.evaluate.comparison import as_plain, as_table, compare_predictions, read_result
+from stenograde.evaluate.comparison import as_table, compare_predictions, read_result
 from stenograde.evaluate.hypothesis_tests import delong, mcnemar
 from stenograde.evaluate.metrics import METRICS
 from stenograde.evaluate.predictions import as_csv

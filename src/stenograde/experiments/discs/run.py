@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from stenograde.config import as_plain
 from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import auc_of
@@ -27,7 +28,6 @@ from stenograde.experiments.discs.crops import (
 )
 from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.experiments.discs.store import DIGEST, RECIPE
-from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
@@ -116,7 +116,7 @@ def run_discs(
     if further is not None and (shared := set(further.patients) & set(discs.patients)):
         msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
         raise DatasetError(msg)
-    keep_settings(out / RECIPE, {**plain(asdict(recipe)), DIGEST: discs.digest}, what="nets")
+    keep_settings(out / RECIPE, {**as_plain(recipe), DIGEST: discs.digest}, what="nets")
     said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
     for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):

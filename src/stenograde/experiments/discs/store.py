@@ -17,7 +17,7 @@ from stenograde.files import whole_file
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.terms import Level
 from stenograde.train.loop.fit_config import Made
-from stenograde.train.made_once import SETTINGS, as_plain, keep_settings
+from stenograde.train.made_once import keep_cut_settings
 
 RECIPE: Final = "recipe.json"
 """What was run."""
@@ -77,8 +77,7 @@ def cut_once(
     DatasetError
         If the data cannot be read.
     """
-    settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
-    keep_settings(folder / SETTINGS, settings, what="discs")
+    keep_cut_settings(folder, config, data, bundle, what="discs")
     if (folder / DISCS).is_file():
         return _stored(folder / DISCS)
 

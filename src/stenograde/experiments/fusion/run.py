@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from stenograde.config import as_plain
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
 from stenograde.experiments.fusion.arms import (
@@ -24,7 +25,6 @@ from stenograde.experiments.fusion.fit import SeriesSet
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, answers_of_ours
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
-from stenograde.experiments.recipes.read import plain
 from stenograde.experiments.vectors.embed import embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.predict.bundle import Bundle
@@ -122,7 +122,7 @@ def run_fusion(
     DatasetError
         If there are too few studies for the folds.
     """
-    keep_settings(out / RECIPE, {**plain(asdict(recipe)), "cohort_sha256": cohort.digest}, what="nets")
+    keep_settings(out / RECIPE, {**as_plain(recipe), "cohort_sha256": cohort.digest}, what="nets")
     labels = cohort.vectors.severities
     answers: dict[str, list[Answers]] = {}
     cosines: dict[str, list[list[float]]] = {}

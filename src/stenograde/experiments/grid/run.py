@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from stenograde.config import as_plain
 from stenograde.errors import DatasetError
 from stenograde.evaluate.baselines import group_prior, majority
 from stenograde.evaluate.intervals import bootstrap_scores
@@ -23,7 +24,6 @@ from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
 from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
-from stenograde.experiments.recipes.read import plain
 from stenograde.experiments.vectors.embed import EmbeddedCohort, embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.nets.series_fusion import Pooling
@@ -103,7 +103,7 @@ def run_grid(
     DatasetError
         If the cohort cannot be read, or has too few studies for the folds.
     """
-    settings = plain({**asdict(recipe), "data": str(data.resolve())})
+    settings = {**as_plain(recipe), "data": str(data.resolve())}
     keep_settings(out / "grid.json", settings, what="rows")
     done, starts = [], {}
     rows = sorted(recipe.rows, key=lambda row: tuple(map(str, row.vectors)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from stenograde.experiments.recipes.read import Size, plain, read_as
+from stenograde.config import as_plain
+from stenograde.experiments.recipes.read import Size, read_as
 from stenograde.images.align import AlignConfig
 from stenograde.images.pictures import Intensity, PictureConfig
 from stenograde.train.loop.fit_config import FitConfig
@@ -215,7 +216,7 @@ class Recipe:
 
     def as_table(self) -> dict[str, Any]:
         """Return every setting as plain values, as JSON and TOML hold them."""
-        return plain(asdict(self))
+        return as_plain(self)
 
 
 def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:

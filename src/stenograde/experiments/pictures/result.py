@@ -12,7 +12,6 @@ from typing import Any, Literal
 from stenograde.config import build
 from stenograde.errors import ConfigError, DatasetError
 from stenograde.evaluate.intervals import Interval
-from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 
 SCHEMA = "stenograde-experiment/1"
@@ -287,10 +286,8 @@ def told(value: float | None) -> float | None:
 
 def write_result(result: Result, folder: Path) -> Path:
     """Write ``result.json``, whole or not at all; gives its path."""
-    table = plain(asdict(result))
-    return write_whole(
-        folder / RESULT, json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    content = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False)
+    return write_whole(folder / RESULT, content + "\n")
 
 
 def read_result(path: Path) -> Result:

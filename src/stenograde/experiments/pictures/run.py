@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stenograde.config import as_plain
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import ConfigError
 from stenograde.evaluate.predictions import Predictions, as_csv, read_predictions
@@ -34,7 +35,6 @@ from stenograde.experiments.pictures.result import (
 from stenograde.experiments.pictures.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.training import Material, Weights, cut, fit_nets, predicted, prepare
-from stenograde.experiments.recipes.read import plain
 from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
 from stenograde.train.loop.fit_config import EpochRecord
@@ -215,9 +215,9 @@ def _tried(
         cases=cases,
     )
     if start_from is not None:
-        write_whole(folder / _WEIGHTS, json.dumps(plain(asdict(start_from)), indent=1) + "\n")
+        write_whole(folder / _WEIGHTS, json.dumps(as_plain(start_from), indent=1) + "\n")
     write_whole(folder / PREDICTIONS, as_csv(predictions))
-    table = {"made_of": made_of, **plain(asdict(record))}
+    table = {"made_of": made_of, **asdict(record)}
     write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
     return record, predictions
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from stenograde.config import as_plain
 from stenograde.datasets.samples import SampleSet
 from stenograde.datasets.sudirman import LEVEL_OF_DISC
 from stenograde.errors import ConfigError
@@ -18,7 +19,6 @@ from stenograde.experiments.pictures.run import FITTED_BY
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.table import scores_table
 from stenograde.experiments.pictures.training import TEMPLATE, Material, cut, fit_nets, prepare
-from stenograde.experiments.recipes.read import plain
 from stenograde.nets.build import PictureNet
 from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.classifier import ClassifierTable
@@ -108,7 +108,7 @@ def _check_result(recipe: Recipe, result: Result) -> None:
         msg = f"a bundle must take pictures as they are, got {recipe.name} with one_side, which needs their side"
         raise ConfigError(msg)
     ours, theirs = recipe.as_table(), dict(result.recipe)
-    other = [name for name in FITTED_BY if plain(ours.get(name)) != plain(theirs.get(name))]
+    other = [name for name in FITTED_BY if as_plain(ours.get(name)) != as_plain(theirs.get(name))]
     if result.protocol != "patient" or other:
         got = f"protocol {result.protocol}" if not other else f"other settings of {', '.join(other)}"
         msg = f"a bundle's result must be by patient and of the same recipe and size, got {got}; run the experiment"
@@ -151,7 +151,7 @@ def _write(
         "recipe": recipe.as_table(),
         "versions": versions(),
         "commit": commit_of(Path(__file__).parent),
-        "scores": plain({name: asdict(score) for name, score in result.main.scores.items()}),
+        "scores": as_plain(result.main.scores),
     }
     (out / "training.json").write_text(
         json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -66,12 +66,3 @@ def overlaid(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
         joined[name] = overlaid(below, value) if both else value  # type: ignore[arg-type]
     return joined
-
-
-def plain(value: Any) -> Any:
-    """Return nested settings with lists for tuples and texts for paths."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

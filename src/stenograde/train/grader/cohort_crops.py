@@ -18,7 +18,7 @@ from stenograde.predict.locate import locate_study
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Side
 from stenograde.train.grader.crops import CropSet, as_stored
-from stenograde.train.made_once import SETTINGS, as_plain, keep_settings
+from stenograde.train.made_once import keep_cut_settings
 
 CELLS_OF_LEVEL = tuple(
     tuple(k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.level is level) for level in LUMBAR_MRI.levels
@@ -64,8 +64,7 @@ def crop_cohort(
     DatasetError
         If the cohort cannot be read.
     """
-    settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
-    keep_settings(folder / SETTINGS, settings, what="crops")
+    keep_cut_settings(folder, config, data, bundle, what="crops")
     if not all((folder / f"{name}.npz").is_file() for name in names):
         total = len(patient_folders(data))
         for one in read_answered_studies(

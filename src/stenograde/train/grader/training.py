@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from stenograde.config import as_plain
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
@@ -17,7 +18,6 @@ from stenograde.train.grader.bundle import calibrate, export_grader, write_bundl
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import EpochRecord, FitConfig, Made, Report
-from stenograde.train.made_once import as_plain
 
 
 @dataclass(frozen=True)
