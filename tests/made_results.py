@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from stenograde.evaluate.intervals import Interval
 from stenograde.experiments.pictures.recipe import read_recipe
 from stenograde.experiments.pictures.result import (
     Arm,
+    ArmDifference,
     AtPrevalence,
     Baseline,
     Calibration,
     ClassRow,
-    Comparison,
     DataRecord,
     Epoch,
     Leak,
     RepeatsTest,
     Result,
-    Score,
     SplitRecord,
 )
 
@@ -35,8 +36,8 @@ CLASSES = ("no", "mild", "serious")
 
 def made_arm(key: str = "main", title: str = "The network", accuracy: float = 0.75, **changes: Any) -> Arm:
     """An arm of one split on twelve pictures of four patients."""
-    score = Score(accuracy, accuracy - 0.1, accuracy + 0.1)
-    scores = dict.fromkeys(METRICS, score) | {"log_loss": Score(0.9, 0.8, 1.0)}
+    score = Interval(accuracy, accuracy - 0.1, accuracy + 0.1)
+    scores = dict.fromkeys(METRICS, score) | {"log_loss": Interval(0.9, 0.8, 1.0)}
     split = SplitRecord(
         number=1,
         train=30,
@@ -60,16 +61,22 @@ def made_arm(key: str = "main", title: str = "The network", accuracy: float = 0.
         "patients": 4,
         "counts": dict.fromkeys(CLASSES, 4),
         "scores": scores,
-        "classes": tuple(ClassRow(name, 4, score, score, score, score, Score(None)) for name in CLASSES),
+        "classes": tuple(
+            ClassRow(name, 4, score, score, score, score, Interval(math.nan)) for name in CLASSES
+        ),
         "confusion": ((3, 1, 0), (0, 3, 1), (1, 0, 3)),
         "baselines": (
-            Baseline("majority", "how common the classes are", dict.fromkeys(METRICS, Score(0.33))),
+            Baseline("majority", "how common the classes are", dict.fromkeys(METRICS, Interval(0.33))),
         ),
         "at_prevalence": (
-            AtPrevalence("a population", (0.8, 0.1, 0.1), score, 0.8, (score,) * 3, (Score(None),) * 3),
+            AtPrevalence(
+                "a population", (0.8, 0.1, 0.1), score, 0.8, (score,) * 3, (Interval(math.nan),) * 3
+            ),
         ),
         "calibration": Calibration(0.1, 1.4),
-        "leak": Leak(12, 3, 1, 0, 0, {"accuracy": Score(0.9, 0.8, 1.0)}, {"accuracy": Score(0.7, 0.6, 0.8)}),
+        "leak": Leak(
+            12, 3, 1, 0, 0, {"accuracy": Interval(0.9, 0.8, 1.0)}, {"accuracy": Interval(0.7, 0.6, 0.8)}
+        ),
         "splits": (split,),
     }
     return Arm(**settings | changes)
@@ -84,7 +91,7 @@ def made_result(**changes: Any) -> Result:
             "made up", "samples in memory", CLASSES, 12, 4, dict.fromkeys(CLASSES, 4), "none", ("a note",)
         ),
         "arms": (made_arm(variant="first"), made_arm("other", "Another <network>", 0.5, variant="second")),
-        "comparisons": (Comparison("main", "other", {"accuracy": Score(0.25, 0.1, 0.4)}, 0.03, None),),
+        "comparisons": (ArmDifference("main", "other", {"accuracy": Interval(0.25, 0.1, 0.4)}, 0.03, None),),
         "repeats": (
             RepeatsTest("accuracy", "T1", "T2", 0.9, 0.93, (0.5, 0.6), 0.7, "t-test", 0.01, 0.2, -0.8),
         ),

@@ -1,4 +1,4 @@
-"""The same work on many things, in this process or in several, given in order; and how many cores there are."""
+"""The same work on many things, in one process or several, in order; how far it is; how many cores there are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,60 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far some work is."""
+
+    what: str
+    """What is made, read or fitted."""
+    done: float
+    """Whole numbers, but for an epoch that is under way."""
+    total: int
+    unit: str = ""
+    """``epoch`` for a fit; empty for what is counted by itself."""
+    loss: float | None = None
+    """Mean over an epoch, told at its end only."""
+
+
+Progress = Callable[[Step], None]
+"""Called after each step of some work."""
+
+
+def named(progress: Progress | None, what: str) -> Progress | None:
+    """Return what tells steps under another name."""
+    return None if progress is None else lambda step: progress(replace(step, what=what))
+
+
+def within(progress: Progress | None, whole: str) -> Progress | None:
+    """Return what tells the steps of a part of some work, the name of the whole before theirs."""
+    return None if progress is None else lambda step: progress(replace(step, what=f"{whole}: {step.what}"))
+
+
+def counted(
+    things: Iterable[T], what: str, total: int, progress: Progress | None, *, before: int = 0
+) -> Iterator[T]:
+    """Give things one by one, and tell each when the next one is asked for.
+
+    Parameters
+    ----------
+    things : iterable
+    what : str
+        What they are.
+    total, before : int
+        How many there are in all, and how many were done before.
+    progress : callable, optional
+    """
+    for number, thing in enumerate(things, start=before + 1):
+        yield thing
+        if progress is not None:
+            progress(Step(what, number, total))
 
 
 def n_cores() -> int:

@@ -14,6 +14,7 @@ from stenograde.datasets.cache import cached_pictures
 from stenograde.datasets.picture_files import ArrayPicture
 from stenograde.datasets.samples import Sample, SampleSet
 from stenograde.images.pictures import PictureConfig, prepare_picture
+from stenograde.workers import Step
 
 CONFIG = PictureConfig((4, 5))
 
@@ -58,7 +59,7 @@ def test_damaged_files_are_never_believed(seeds: list[int], damage: tuple[str, f
         file.write_bytes(content)
         np.testing.assert_array_equal(cached_pictures(samples, CONFIG, Path(name)), expected(samples))
         # and it is whole again: nothing more is made
-        made: list[int] = []
+        made: list[Step] = []
         cached_pictures(samples, CONFIG, Path(name), progress=made.append)
         assert made == []
 
@@ -67,7 +68,7 @@ def test_damaged_files_are_never_believed(seeds: list[int], damage: tuple[str, f
 @given(before=st.lists(st.integers(0, 5), min_size=1, max_size=6), data=st.data())
 def test_changed_sources_are_made_again_and_no_others(before: list[int], data: st.DataObject) -> None:
     after = data.draw(st.lists(st.integers(0, 5), min_size=len(before), max_size=len(before)))
-    made: list[int] = []
+    made: list[Step] = []
     with tempfile.TemporaryDirectory() as name:
         cached_pictures(sample_set(before), CONFIG, Path(name))
         pictures = cached_pictures(sample_set(after), CONFIG, Path(name), progress=made.append)

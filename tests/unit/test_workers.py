@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from stenograde.workers import in_processes
+from stenograde.workers import Step, counted, in_processes, named, within
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -29,3 +29,23 @@ def _process(_: int) -> int:
 def test_an_error_in_a_process_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         list(in_processes(partial(operator.floordiv, 1), [1, 0], 2))
+
+
+def test_what_is_counted_is_told_when_the_next_is_asked_for() -> None:
+    steps: list[Step] = []
+    told_before = [len(steps) for _ in counted("abc", "letters", 5, steps.append, before=2)]
+    assert told_before == [0, 1, 2]
+    assert steps == [Step("letters", 3, 5), Step("letters", 4, 5), Step("letters", 5, 5)]
+    assert list(counted("abc", "letters", 3, None)) == ["a", "b", "c"]
+
+
+def test_steps_are_told_under_the_name_of_the_whole() -> None:
+    steps: list[Step] = []
+    progress = within(named(steps.append, "crops"), "fold {1}")
+    assert progress is not None
+    progress(Step("studies", 1, 2, "epoch", 0.5))
+    renamed = within(steps.append, "fold {1}")
+    assert renamed is not None
+    renamed(Step("studies", 1, 2))
+    assert steps == [Step("crops", 1, 2, "epoch", 0.5), Step("fold {1}: studies", 1, 2)]
+    assert named(None, "crops") is within(None, "fold") is None

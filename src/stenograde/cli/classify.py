@@ -14,6 +14,7 @@ import typer
 from stenograde.cli.output import say_error
 from stenograde.errors import DatasetError
 from stenograde.files import write_whole
+from stenograde.workers import Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,11 +60,11 @@ def classify(
     named = _levels(levels) if levels else {}
     paths = _pictures(folder)
     rows: list[_Row] = []
-    with progress_on_stderr("classifying", len(paths)) as progress:
+    with progress_on_stderr(lines=False) as progress:
         for start in range(0, len(paths), _BATCH):
             read = [_read(path, classifier, named) for path in paths[start : start + _BATCH]]
             rows += _classified(read, classifier)
-            progress(len(rows))
+            progress(Step("classifying", len(rows), len(paths)))
     write_whole(out, _as_csv(rows, classifier.table.classes))
     problems = [row for row in rows if row.problem]
     for row in problems[:_SHOWN]:

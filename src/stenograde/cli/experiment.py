@@ -5,15 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-
-from stenograde.errors import ConfigError
-
-if TYPE_CHECKING:
-    from stenograde.experiments.pictures.run import Step
 
 
 class ProtocolName(StrEnum):
@@ -122,54 +117,21 @@ def run(
 ) -> None:
     """Train and test a recipe split by split, and write result.json, predictions.csv and report.html."""
     from stenograde.cli.output import out_folder
-    from stenograde.cli.progress import fits_on_stderr
-
-    _need_training()
-    from stenograde.cli.experiment_series import run_series
+    from stenograde.cli.progress import progress_on_stderr
     from stenograde.experiments.recipes.catalogue import kind_of
 
-    kind = kind_of(recipe)
-    if kind != "network":
-        unused = {"--repeats": repeats, "--patient-pattern": patient_pattern}
-        if kind == "discs":
-            unused["--weights"] = weights
-        if protocol is not ProtocolName.PATIENT:
-            unused["--protocol published"] = protocol.value
-        if given := [name for name, value in unused.items() if value is not None]:
-            msg = f"{recipe} takes --protocol patient alone, and neither {' nor '.join(unused)}, got {', '.join(given)}"
-            raise ConfigError(msg)
-        run_series(kind, recipe, data, out, size=size.value, folds=folds, weights=weights)
-        return
-    from stenograde.cli.experiment_series import start_of
-    from stenograde.experiments.pictures.data import Asked, read_data
-    from stenograde.experiments.pictures.protocols import with_repeats
-    from stenograde.experiments.pictures.recipe import read_recipe
-    from stenograde.experiments.pictures.run import run_experiment
-    from stenograde.experiments.pictures.table import as_markdown
+    _need_training(several_series=kind_of(recipe) != "network")
+    from stenograde.experiments.kinds import Request, read_experiment
 
-    chosen = with_repeats(read_recipe(recipe, size.value), folds=folds, repeats=repeats)
-    levels_by = chosen.protocols.published.levels_by if protocol is ProtocolName.PUBLISHED else "points"
-    start = start_of(weights)
-    samples, layout = read_data(chosen.task, Asked(data, patient_pattern, levels_by))
-    print(f"data: {data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures")
-    with fits_on_stderr() as report:
-
-        def watch(step: Step) -> None:
-            what = f"{step.arm_number}/{step.arms} {step.arm}, split {step.split}/{step.splits}"
-            report(what, step.epochs_done, step.epochs, step.record.loss if step.record else None)
-
-        result = run_experiment(
-            chosen,
-            samples,
-            protocol.value,
-            out=out_folder(out),
-            layout=layout.name,
-            weights=start,
-            watch=watch,
-        )
-    print()
-    print(as_markdown(result))
-    print(f"report: {out / 'report.html'}")
+    asked = Request(recipe, data, protocol.value, size.value, folds, repeats, weights, patient_pattern)
+    ready = read_experiment(asked)
+    if ready.data:
+        print(f"data: {ready.data}")
+    folder = out_folder(out)
+    with progress_on_stderr() as progress:
+        told = ready.run(folder, progress)
+    print(told.tables)
+    print(f"report: {told.page}")
 
 
 def held_out(
@@ -177,10 +139,15 @@ def held_out(
     data: Annotated[Path, typer.Option("--data", help="Folder of patients that nothing was fitted on.")],
 ) -> None:
     """Score further patients with the nets of a result, beside what it reached by patient."""
-    _need_training()
-    from stenograde.cli.experiment_series import score_held_out
+    from stenograde.cli.progress import progress_on_stderr
 
-    score_held_out(result, data)
+    _need_training(several_series=True)
+    from stenograde.experiments.kinds import score_held_out
+
+    with progress_on_stderr() as progress:
+        told = score_held_out(result, data, progress)
+    print(told.tables)
+    print(f"report: {told.page}")
 
 
 def table(
@@ -207,7 +174,7 @@ def ship(
     """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
     from stenograde import __version__
     from stenograde.cli.output import out_folder
-    from stenograde.cli.progress import fits_on_stderr
+    from stenograde.cli.progress import progress_on_stderr
 
     _need_training()
     from stenograde.experiments.pictures.data import Asked, read_data
@@ -219,17 +186,17 @@ def ship(
     chosen = read_recipe(recipe, size.value)
     samples, _ = read_data(chosen.task, Asked(data))
     shipping = Shipping(name, __version__, limits, licence)
-    with fits_on_stderr() as report:
-
-        def watch(what: str, done: float, epochs: int) -> None:
-            report(what, done, epochs, None)
-
-        ship_recipe(chosen, samples, read_result(result), shipping, out=out_folder(out), watch=watch)
+    of_result, folder = read_result(result), out_folder(out)
+    with progress_on_stderr() as progress:
+        ship_recipe(chosen, samples, of_result, shipping, out=folder, progress=progress)
     print(f"bundle: {out}; use it with 'stenograde classify FOLDER --bundle {out} --out CSV'")
 
 
-def _need_training() -> None:
+def _need_training(*, several_series: bool = False) -> None:
     from stenograde.cli.output import needs_extra
 
     with needs_extra("experiments need"):
         import_module("stenograde.experiments.pictures.run")
+    if several_series:
+        with needs_extra("recipes of several series need", extra="tabular"):
+            import_module("stenograde.tabular.balance")

@@ -15,6 +15,7 @@ from stenograde.cli.output import fault_line, one_line, out_folder, safe_name, s
 from stenograde.errors import ConfigError, StenogradeError, StudyError
 from stenograde.files import write_whole
 from stenograde.terms import Cell, Condition, Role, Severity
+from stenograde.workers import counted
 
 if TYPE_CHECKING:
     from stenograde.grades import StudyGrades
@@ -145,10 +146,9 @@ def _grade_many(
 
     outcomes: list[_Outcome] = []
     taken: set[str] = set()
-    with progress_on_stderr("grading studies", total=len(paths)) as advance:
-        for done, path in enumerate(paths, start=1):
+    with progress_on_stderr(lines=False) as progress:
+        for path in counted(paths, "grading studies", len(paths), progress):
             outcomes.extend(_outcomes_of(path, read, grading, out, taken))
-            advance(done)
     return outcomes
 
 

@@ -117,13 +117,13 @@ def _write_lumbar(
     mix = settings.mix
     if contrast is not None:
         mix = replace(mix or ProtocolMix(), contrast=ContrastMode(contrast))
-    with progress_on_stderr("writing patients", total=patients) as advance:
+    with progress_on_stderr(lines=False) as progress:
         write_cohort(
             folder,
             patients=patients,
             seed=seed,
             cells=cells,
-            progress=advance,
+            progress=progress,
             population=settings.population,
             protocol=mix,
             workers=workers,
@@ -138,8 +138,8 @@ def _write_cervical(folder: Path, patients: int, seed: int, *, films: Films, wor
     from stenograde.phantom.neck import OBLIQUES, NeckCohort, write_necks
 
     config = NeckCohort(views=OBLIQUES) if films is Films.OBLIQUES else NeckCohort()
-    with progress_on_stderr("writing patients", total=patients) as advance:
-        write_necks(folder, patients=patients, seed=seed, progress=advance, workers=workers, config=config)
+    with progress_on_stderr(lines=False) as progress:
+        write_necks(folder, patients=patients, seed=seed, progress=progress, workers=workers, config=config)
     print(f"patients: {patients}")
     print(f"films:    {folder / 'images'}")
     print(f"answers:  {folder / 'labels.csv'}")

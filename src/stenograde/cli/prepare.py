@@ -56,10 +56,10 @@ def rsna2024(
     from stenograde.datasets.preparation import PreparationConfig, prepare_rsna2024
     from stenograde.datasets.study_files import patient_folders
 
-    n_folders = len(patient_folders(data))
+    patient_folders(data)  # refused before a folder is made
     config = PreparationConfig(condition=condition, levels=levels.value, per_level=per_level)
-    with progress_on_stderr("reading studies", total=n_folders) as advance:
-        prepared = prepare_rsna2024(data, out_folder(out), config, progress=advance)
+    with progress_on_stderr(lines=False) as progress:
+        prepared = prepare_rsna2024(data, out_folder(out), config, progress=progress)
     _print(prepared)
 
 

@@ -37,10 +37,8 @@ def pretrain(
     What is tested on later should be left out. Checkpoint and logs lie in a folder beside the weights, from which
     a training that was cut short goes on.
     """
-    from importlib.metadata import version
-
     from stenograde.cli.output import needs_extra, out_folder
-    from stenograde.cli.progress import fits_on_stderr, progress_on_stderr
+    from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
     from stenograde.datasets.cache import cached_pictures
@@ -59,20 +57,12 @@ def pretrain(
         settings = as_recipe(settings, read_recipe(recipe, size.value))
     samples = read_unlabelled(data, leave_out=leave_out)
     work = out_folder(out.with_suffix(".training"))
-    with progress_on_stderr("preparing", len(samples)) as done:
-        pictures = cached_pictures(samples, settings.picture, work, progress=done)
-    with fits_on_stderr() as report:
-        made = fit_encoder(
-            pictures,
-            settings,
-            folder=work / "fit",
-            progress=lambda epochs, record: report(
-                "encoder", epochs, settings.fit.epochs, record.loss if record else None
-            ),
-        )
-    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "opencv-python-headless")}
+    with progress_on_stderr(lines=False) as progress:
+        pictures = cached_pictures(samples, settings.picture, work, progress=progress)
+    with progress_on_stderr() as progress:
+        made = fit_encoder(pictures, settings, folder=work / "fit", progress=progress)
     facts = {"folders": [folder.name for folder in data], "left_out": leave_out, "notes": samples.notes}
-    told = write_pretrained(made, out, facts | {"versions": versions})
+    told = write_pretrained(made, out, facts)
     rank = made.report["features_effective_rank"]
     print(f"weights: {out} ({len(samples)} pictures, features of effective rank {rank})")
     print(f"report: {told}")

@@ -1,11 +1,13 @@
-"""A progress bar on standard error, so that standard output carries results only."""
+"""Progress bars on standard error, so that standard output carries results only."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from stenograde.workers import Progress, Step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,100 +15,56 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_on_stderr(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the body runs; gives a function that takes how many are done.
+def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
+    """Show a bar for each thing that is made or fitted while the body runs; gives a function that takes the steps.
 
-    Where standard error is not a terminal nothing is drawn.
+    Parameters
+    ----------
+    lines : bool
+        Where standard error is not a terminal, print one line per epoch and for every tenth of what is counted;
+        without, print nothing there, and leave no bar on a terminal.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
-
-
-Report = Callable[[str, float, int, float | None], None]
-"""Called with (what is fitted, epochs done, epochs in all, mean loss), the loss at the end of each epoch only."""
-
-
-@contextmanager
-def fits_on_stderr() -> Iterator[Report]:
-    """Show a bar for each net that is fitted while the body runs; gives a function that takes how far it is.
-
-    Where standard error is not a terminal, one line is printed per epoch instead.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _say_epoch
+        yield _say if lines else lambda step: None
         return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("epoch {task.completed:.1f} of {task.total:.0f}, loss {task.fields[loss]}"),
+        TextColumn("{task.fields[told]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    with Bars(*columns, console=console, transient=not lines) as bars:
         tasks: dict[str, TaskID] = {}
+        losses: dict[str, float] = {}
 
-        def show(what: str, done: float, epochs: int, loss: float | None) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=epochs, loss="-")
-            bar.update(tasks[what], completed=done)
-            if loss is not None:
-                bar.update(tasks[what], loss=f"{loss:.4f}")
+        def show(step: Step) -> None:
+            if step.loss is not None:
+                losses[step.what] = step.loss
+            if step.what not in tasks:
+                tasks[step.what] = bars.add_task(step.what, total=step.total, told="")
+            told = _told(step, losses.get(step.what), digits=1)
+            bars.update(tasks[step.what], completed=step.done, told=told)
 
         yield show
 
 
-def _say_epoch(what: str, done: float, epochs: int, loss: float | None) -> None:
-    if loss is not None:
-        print(f"{what}: epoch {done:.0f} of {epochs}, loss {loss:.4f}", file=sys.stderr, flush=True)
+def _say(step: Step) -> None:
+    is_tenth = step.done == step.total or step.done % max(1, step.total // 10) == 0
+    if step.loss is not None if step.unit else is_tenth:
+        print(f"{step.what}: {_told(step, step.loss)}", file=sys.stderr, flush=True)
 
 
-Counted = Callable[[str, int, int], None]
-"""Called with (what is made, how many are, how many in all)."""
-
-
-@contextmanager
-def counts_on_stderr() -> Iterator[Counted]:
-    """Show a bar for each kind of thing that is made while the body runs; gives a function that takes how many are.
-
-    Where standard error is not a terminal, one line is printed for every tenth instead.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _say_tenth
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield show
-
-
-def _say_tenth(what: str, done: int, total: int) -> None:
-    if done == total or done % max(1, total // 10) == 0:
-        print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+def _told(step: Step, loss: float | None, digits: int = 0) -> str:
+    if not step.unit:
+        return f"{step.done:.0f} of {step.total}"
+    shown = "-" if loss is None else f"{loss:.4f}"
+    return f"{step.unit} {step.done:.{digits}f} of {step.total}, loss {shown}"
 
 
 def console_for_tables() -> Console:

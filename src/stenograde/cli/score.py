@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stenograde.errors import ConfigError
+from stenograde.workers import named
 
 if TYPE_CHECKING:
     from stenograde.evaluate.intervals import Interval
@@ -71,19 +72,18 @@ def _of_cohort(
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """Grade and score a cohort; gives the numbers, and what prints them."""
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.datasets.study_files import patient_folders
     from stenograde.grading.cohort import grade_cohort, score_cohort
     from stenograde.predict.bundle import bundle_at
 
     loaded = bundle_at(bundle)
-    total = len(patient_folders(data))
     passes: dict[str, int | None] = {"whole studies": None}
     if leave_one_out:
         passes["one series left out"] = seed
     scores = {}
     for name, left_out in passes.items():
-        with progress_on_stderr(f"grading {name}", total=total) as advance:
-            graded = grade_cohort(data, loaded, leave_one_out=left_out, done=advance)
+        with progress_on_stderr(lines=False) as progress:
+            told = named(progress, f"grading {name}")
+            graded = grade_cohort(data, loaded, leave_one_out=left_out, progress=told)
         scores[name] = score_cohort(graded, draws=draws, seed=seed)
     numbers = {"data": str(data), "bundle": asdict(loaded.stamp), "draws": draws, "seed": seed}
     plain = {name: _plain(asdict(one)) for name, one in scores.items()}

@@ -41,7 +41,7 @@ def locator(
     end up in the bundle's card.
     """
     from stenograde.cli.output import needs_extra, out_folder
-    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
+    from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
 
@@ -50,10 +50,9 @@ def locator(
         from stenograde.train.locator.training import LocatorTraining, make_virtual_slices, train_locator
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
     slices, folder = read_spider(data), out_folder(out)
-    with counts_on_stderr() as made:
-        virtual = make_virtual_slices(folder, settings, processes=processes, made=made)
-    with fits_on_stderr() as report:
-        train_locator(slices, folder, settings, virtual, report=report)
+    with progress_on_stderr() as progress:
+        virtual = make_virtual_slices(folder, settings, processes=processes, progress=progress)
+        train_locator(slices, folder, settings, virtual, progress=progress)
     print(f"bundle: {out}")
 
 
@@ -83,7 +82,7 @@ def grader(
     locator of another.
     """
     from stenograde.cli.output import needs_extra, out_folder
-    from stenograde.cli.progress import counts_on_stderr, fits_on_stderr
+    from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import build as build_config
     from stenograde.config import read_toml
     from stenograde.predict.bundle import bundle_at
@@ -94,12 +93,11 @@ def grader(
     loaded = bundle_at(base)
     scores = [_read_scores(path) for path in tested or ()]
     folder = out_folder(out)
-    with counts_on_stderr() as made:
+    with progress_on_stderr() as progress:
         crops = make_training_crops(
-            folder, settings, patients=patients, seed=seed, processes=processes, made=made
+            folder, settings, patients=patients, seed=seed, processes=processes, progress=progress
         )
-    with fits_on_stderr() as report:
-        train_grader(folder, settings, crops, seed=seed, base=loaded, report=report, tested=scores)
+        train_grader(folder, settings, crops, seed=seed, base=loaded, progress=progress, tested=scores)
     print(f"bundle: {out}")
 
 

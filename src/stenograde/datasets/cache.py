@@ -14,7 +14,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from stenograde.datasets.samples import SampleSet
 from stenograde.errors import DatasetError
 from stenograde.files import UNFINISHED, whole_file
 from stenograde.images.pictures import PictureConfig, prepare_picture
+from stenograde.workers import Progress, Step
 
 FORMAT: Final = 1
 """Version of the file's layout and of :func:`prepare_picture`; raise it when either changes."""
@@ -47,7 +48,7 @@ def cached_pictures(
     config: PictureConfig,
     folder: Path,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.uint8]:
     """Return the prepared pictures of a sample set.
 
@@ -60,7 +61,7 @@ def cached_pictures(
     folder : Path
         Created if absent.
     progress : callable, optional
-        Called with the number of pictures made so far.
+        Counts the pictures that are made.
 
     Returns
     -------
@@ -147,7 +148,7 @@ def _rows(
     config: PictureConfig,
     *,
     kept: Mapping[int, NDArray[np.uint8]],
-    progress: Callable[[int], None] | None,
+    progress: Progress | None,
 ) -> Iterator[bytes]:
     """Yield the pixels of each row, making those that are not cached."""
     n_made = 0
@@ -162,7 +163,7 @@ def _rows(
             raise DatasetError(msg) from exc
         n_made += 1
         if progress is not None:
-            progress(n_made)
+            progress(Step("pictures", n_made, len(samples) - len(kept)))
 
 
 def _write(path: Path, sources: NDArray[np.bytes_], pixels: Iterable[bytes]) -> None:

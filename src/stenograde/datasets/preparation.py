@@ -15,7 +15,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from stenograde.errors import DatasetError
 from stenograde.images.pictures import PictureConfig, prepare_picture
 from stenograde.levels.axial_levels import LEVELS_OF_SLICES, levels_by_clusters, levels_by_points
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Severity
+from stenograde.workers import Progress
 
 FOLDER_OF: Final = {
     Severity.NORMAL_MILD: "Normal_Mild",
@@ -159,7 +160,7 @@ def balance_of(counts: Mapping[Severity, int]) -> tuple[ClassBalance, ...]:
 
 
 def prepare_rsna2024(
-    data: Path, out: Path, config: PreparationConfig, *, progress: Callable[[int], None] | None = None
+    data: Path, out: Path, config: PreparationConfig, *, progress: Progress | None = None
 ) -> Prepared:
     """Write one 8-bit PNG per slice into a folder per class, and ``manifest.csv`` and ``preparation.json``.
 
@@ -173,7 +174,7 @@ def prepare_rsna2024(
         Created if absent; must be empty.
     config : PreparationConfig
     progress : callable, optional
-        Called with the number of studies done so far.
+        Counts the studies.
 
     Raises
     ------

@@ -8,7 +8,7 @@ use: no shipped weights are trained on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.datasets.samples import Sample, SampleSet
-from stenograde.datasets.study_files import PatientStudy, StoredSlice, read_patients
+from stenograde.datasets.study_files import PatientStudy, StoredSlice, patient_folders, read_patients
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
 from stenograde.evaluate.rsna_metric import UNKNOWN
@@ -25,6 +25,7 @@ from stenograde.grades import Point
 from stenograde.levels.axial_levels import AxialSlice, LevelOf, LevelOfSlice, axial_slices
 from stenograde.study import Series, Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Weighting
+from stenograde.workers import Progress
 
 CLASSES = tuple(severity.value for severity in Severity)
 """Severities, ascending."""
@@ -82,7 +83,7 @@ class AnsweredStudy:
 
 
 def read_answered_studies(
-    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+    data: Path, *, notes: list[str], progress: Progress | None = None
 ) -> Iterator[AnsweredStudy]:
     """Yield the studies that have labels.
 
@@ -92,7 +93,7 @@ def read_answered_studies(
     notes : list of str
         Receives a line for each study that was left out.
     progress : callable, optional
-        Called with the number of studies read so far.
+        Counts the studies.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def read_answered_studies(
 
 
 def read_axial_studies(
-    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+    data: Path, *, notes: list[str], progress: Progress | None = None
 ) -> Iterator[AxialStudy]:
     """Yield the studies that have both labels and an axial T2 series.
 
@@ -114,7 +115,7 @@ def read_axial_studies(
     notes : list of str
         Receives a line for each study that was left out.
     progress : callable, optional
-        Called with the number of studies read so far.
+        Counts the studies.
 
     Raises
     ------
@@ -135,9 +136,10 @@ def read_axial_studies(
 
 
 def _labelled(
-    data: Path, notes: list[str], progress: Callable[[int], None] | None
+    data: Path, notes: list[str], progress: Progress | None
 ) -> Iterator[tuple[PatientStudy, dict[Cell, Severity], list[_Mark]]]:
     """Yield the studies that the table lists, with their labels and the experts' marks."""
+    patient_folders(data)  # the first thing that is told where there are none
     labels = read_labels(data / "train.csv")
     coordinates = _read_coordinates(data)
     for one in read_patients(data, notes=notes, progress=progress):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from stenograde.dicom.read.series import read_roles
 from stenograde.dicom.read.studies import read_studies
 from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
+from stenograde.workers import Progress, counted
 
 IMAGE_FOLDERS = ("train_images", "01_MRI_Data")
 """Folders with one folder per patient: in RSNA 2024 and cohorts of phantoms, and in the Sudirman set."""
@@ -70,7 +71,7 @@ def patient_folders(data: Path) -> tuple[Path, ...]:
 
 
 def read_patients(
-    data: Path, *, notes: list[str], progress: Callable[[int], None] | None = None
+    data: Path, *, notes: list[str], progress: Progress | None = None
 ) -> Iterator[PatientStudy]:
     """Yield the studies of a data set, patient by patient.
 
@@ -82,7 +83,7 @@ def read_patients(
     notes : list of str
         Receives a line for each patient whose study cannot be read.
     progress : callable, optional
-        Called with the number of patients read so far.
+        Counts the patients.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def read_patients(
     table = data / "train_series_descriptions.csv"
     roles = read_roles(table) if table.is_file() else {}
     seen: dict[str, str] = {}
-    for done, folder in enumerate(folders, start=1):
+    for folder in counted(folders, "studies", len(folders), progress):
         try:
             studies, files = read_studies(folder, roles=roles), _stored_slices(folder)
         except StudyError as exc:
@@ -108,8 +109,6 @@ def read_patients(
                 raise DatasetError(msg)
             seen[study.uid] = folder.name
             yield PatientStudy(folder.name, study, files)
-        if progress is not None:
-            progress(done)
 
 
 def _stored_slices(folder: Path) -> dict[tuple[str, str], StoredSlice]:

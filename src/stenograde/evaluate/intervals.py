@@ -8,8 +8,9 @@ Field and Welsh, "Bootstrapping clustered data", 2007, 10.1111/j.1467-9868.2007.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,35 @@ class Interval:
 
     value: float
     """On the pictures as they are; NaN where it cannot be told."""
-    low: float
-    high: float
-    draws: int
+    low: float = math.nan
+    high: float = math.nan
+    draws: int = field(default=0, compare=False)
     """Draws in which the score could be told; without any, the bounds are NaN."""
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+    @property
+    def known(self) -> bool:
+        """Whether the score can be told."""
+        return math.isfinite(self.value)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an interval can be told, too."""
+        return self.known and math.isfinite(self.low) and math.isfinite(self.high)
+
+    def shown(self, digits: int = 3) -> str:
+        """Return the score with its interval for a table; a dash where it cannot be told.
+
+        Examples
+        --------
+        >>> Interval(0.8312, 0.79, 0.87).shown(2), Interval(0.5).shown(), Interval(math.nan).shown()
+        ('0.83 (0.79 to 0.87)', '0.500', '–')
+        """
+        if not self.bounded:
+            return f"{self.value:.{digits}f}" if self.known else "–"
+        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
 def patient_bootstrap(
@@ -88,7 +111,7 @@ def interval_of(value: float, drawn: Floats) -> Interval:
     """Return the percentile interval of drawn scores; draws that are NaN are left out."""
     known = drawn[~np.isnan(drawn)]
     if known.size == 0:
-        return Interval(value, float("nan"), float("nan"), 0)
+        return Interval(value)
     tail = 100 * (1 - COVERAGE) / 2
     low, high = (float(bound) for bound in np.percentile(known, (tail, 100 - tail)))
     return Interval(value, low, high, int(known.size))

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from stenograde.evaluate.calibration import BINS, class_reliability
+from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.metrics import QUESTIONS, metric_named
 from stenograde.evaluate.predictions import Predictions
 
@@ -181,14 +182,14 @@ def box_plots(
 
 
 def interval_plot(
-    groups: Mapping[str, Sequence[tuple[float, float, float]]], ticks: Sequence[str], *, title: str, y: str
+    groups: Mapping[str, Sequence[Interval]], ticks: Sequence[str], *, title: str, y: str
 ) -> str:
     """Return values with their intervals as SVG, group beside group at each tick.
 
     Parameters
     ----------
     groups : mapping of name to values
-        For each tick the value and the bounds of its interval; NaN leaves a gap.
+        One for each tick; NaN leaves a gap.
     ticks : sequence of str
     title, y : str
     """
@@ -198,7 +199,7 @@ def interval_plot(
     for (name, scores), shift, colour, marker in zip(
         groups.items(), aside, cycle(COLOURS), markers, strict=False
     ):
-        values, low, high = np.asarray(scores, np.float64).T
+        values, low, high = np.array([(one.value, one.low, one.high) for one in scores]).T
         places = np.arange(len(ticks)) + shift
         axes.errorbar(
             places, values, [values - low, high - values], fmt=marker, ms=4, lw=1, color=colour, label=name

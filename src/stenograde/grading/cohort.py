@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity
+from stenograde.workers import Progress
 
 TRUTH = "truth.csv"
 """Table of a phantom cohort: for each study and level the centre of the dural sac, its depth and its area."""
@@ -75,11 +76,9 @@ class CohortScores:
 _CENTRE = ("canal_x_mm", "canal_y_mm", "canal_z_mm")
 """Columns of :data:`TRUTH` that hold the centre of the canal; marks in pictures lie on a slice beside it."""
 
-Done = Callable[[int], None]
-
 
 def grade_cohort(
-    data: Path, bundle: Bundle, *, leave_one_out: int | None = None, done: Done | None = None
+    data: Path, bundle: Bundle, *, leave_one_out: int | None = None, progress: Progress | None = None
 ) -> tuple[GradedStudy, ...]:
     """Grade every labelled study of a cohort.
 
@@ -90,8 +89,8 @@ def grade_cohort(
     bundle : Bundle
     leave_one_out : int, optional
         With it, one series role of each study is left out, drawn from this seed.
-    done : callable, optional
-        Called with the number of studies read so far.
+    progress : callable, optional
+        Counts the studies.
 
     Raises
     ------
@@ -101,7 +100,7 @@ def grade_cohort(
     notes: list[str] = []
     truths = _read_truths(data / TRUTH)
     graded = []
-    for number, one in enumerate(read_answered_studies(data, notes=notes, progress=done)):
+    for number, one in enumerate(read_answered_studies(data, notes=notes, progress=progress)):
         study, left_out = one.study, None
         if leave_one_out is not None:
             study, left_out = without_one(one.study, np.random.default_rng([leave_one_out, number]))

@@ -19,6 +19,7 @@ from stenograde.errors import (
 )
 from stenograde.phantom import ContrastMode, Population, ProtocolMix
 from stenograde.terms import Cell, Condition, Level, Severity, Side
+from stenograde.workers import Step
 
 
 def test_version_when_asked_then_it_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +113,7 @@ def test_phantom_when_written_then_studies_and_answers_are_where_it_says(
 
     def write(out: Path, **settings: object) -> None:
         asked.append((out, settings.pop("patients"), settings.pop("seed"), settings.pop("cells")))
-        settings["progress"](1)  # type: ignore[operator]
+        settings["progress"](Step("patients", 1, 2))  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.phantom.write_cohort", write)
     out = tmp_path / "cohort"

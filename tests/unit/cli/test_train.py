@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stenograde.cli import main
+from stenograde.workers import Step
 
 pytest.importorskip("torch", reason="training needs torch")
 
@@ -18,14 +19,14 @@ def test_locator_when_settings_are_given_then_training_gets_them(
 ) -> None:
     asked = []
 
-    def make(out: Path, settings: object, *, processes: int, made: object) -> str:
+    def make(out: Path, settings: object, *, processes: int, progress: object) -> str:
         asked.append((out, processes))
-        made("virtual patients", 20, 20)  # type: ignore[operator]
+        progress(Step("phantoms", 20, 20))  # type: ignore[operator]
         return "virtual"
 
-    def train(data: object, out: Path, settings: object, virtual: object, *, report: object) -> None:
+    def train(data: object, out: Path, settings: object, virtual: object, *, progress: object) -> None:
         asked.append((data, out, settings.folds, settings.first.epochs, virtual))  # type: ignore[attr-defined]
-        report("all", 1, 2, 0.5)  # type: ignore[operator]
+        progress(Step("all", 1, 2, "epoch", 0.5))  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.datasets.spider.read_spider", lambda data: f"slices of {data}")
     monkeypatch.setattr("stenograde.train.locator.training.make_virtual_slices", make)
@@ -35,7 +36,7 @@ def test_locator_when_settings_are_given_then_training_gets_them(
     assert main(["train", "locator", *arguments, "--processes", "2"]) == 0
     assert asked == [(tmp_path / "b", 2), ("slices of d", tmp_path / "b", 3, 2, "virtual")]
     shown = capsys.readouterr()
-    assert shown.err == "virtual patients: 20 of 20\nall: epoch 1 of 2, loss 0.5000\n"
+    assert shown.err == "phantoms: 20 of 20\nall: epoch 1 of 2, loss 0.5000\n"
     assert shown.out == f"bundle: {tmp_path / 'b'}\n"
 
 
@@ -62,16 +63,16 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
 ) -> None:
     asked = []
 
-    def make(out: Path, settings: object, *, made: object, **others: object) -> str:
+    def make(out: Path, settings: object, *, progress: object, **others: object) -> str:
         asked.append((out, settings.fit.epochs, others))  # type: ignore[attr-defined]
-        made("train patients", 20, 20)  # type: ignore[operator]
+        progress(Step("train patients", 20, 20))  # type: ignore[operator]
         return "crops"
 
     def train(
-        out: Path, _: object, crops: object, *, seed: int, base: object, report: object, tested: object
+        out: Path, _: object, crops: object, *, seed: int, base: object, progress: object, tested: object
     ) -> None:
         asked.append((out, crops, seed, base.stamp.name, tested))  # type: ignore[attr-defined]
-        report("grader", 1, 2, 0.5)  # type: ignore[operator]
+        progress(Step("grader", 1, 2, "epoch", 0.5))  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.train.grader.training.make_training_crops", make)
     monkeypatch.setattr("stenograde.train.grader.training.train_grader", train)

@@ -17,6 +17,7 @@ from stenograde.datasets.class_folders import read_class_folders
 from stenograde.datasets.samples import SampleSet
 from stenograde.errors import DatasetError
 from stenograde.images.pictures import PictureConfig, prepare_picture
+from stenograde.workers import Step
 
 CONFIG = PictureConfig((8, 6))
 
@@ -27,10 +28,10 @@ def expected(samples: SampleSet, config: PictureConfig = CONFIG) -> np.ndarray:
 
 def made(samples: SampleSet, folder: Path, config: PictureConfig = CONFIG) -> tuple[np.ndarray, int]:
     """The pictures, and how many had to be made."""
-    counts = [0]
-    pictures = cached_pictures(samples, config, folder, progress=counts.append)
+    steps: list[Step] = []
+    pictures = cached_pictures(samples, config, folder, progress=steps.append)
     np.testing.assert_array_equal(pictures, expected(samples, config))
-    return pictures, counts[-1]
+    return pictures, len(steps)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from stenograde.datasets.study_files import PatientStudy, StoredSlice, patient_f
 from stenograde.errors import DatasetError
 from stenograde.study import Series, Study, Volume
 from stenograde.terms import Plane, Role, Weighting
+from stenograde.workers import Step
 
 
 def test_stored_slice_when_a_file_holds_several_then_it_names_the_frame() -> None:
@@ -53,10 +54,10 @@ def test_patients_when_one_cannot_be_read_then_the_next_is_and_all_are_counted(t
     (tmp_path / "p0").mkdir()
     write_series(tmp_path / "p1" / "1", **T2)
     notes: list[str] = []
-    done: list[int] = []
+    done: list[Step] = []
     assert [one.patient for one in read_patients(tmp_path, notes=notes, progress=done.append)] == ["p1"]
     assert notes[0].startswith("p0 was left out: study must hold")
-    assert done == [1, 2]
+    assert done == [Step("studies", 1, 2), Step("studies", 2, 2)]
 
 
 @pytest.mark.parametrize("name", ["absent", "empty"])

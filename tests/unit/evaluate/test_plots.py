@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.made_predictions import made_predictions
 
+from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.metrics import METRICS, QUESTIONS
 from stenograde.evaluate.plots import (
     box_plots,
@@ -39,7 +40,7 @@ DRAWN = {
     "roc": lambda title: roc_curves({"net": METHOD}, title=title),
     "reliability": lambda title: reliability_curves(METHOD, title=title),
     "intervals": lambda title: interval_plot(
-        {"a": [(0.5, 0.4, 0.7), (math.nan,) * 3], "b": [(0.6, 0.5, 0.7)] * 2},
+        {"a": [Interval(0.5, 0.4, 0.7), Interval(math.nan)], "b": [Interval(0.6, 0.5, 0.7)] * 2},
         ["T1", "T2"],
         title=title,
         y="AUC",
@@ -95,7 +96,9 @@ def test_box_plots_when_there_are_references_then_they_are_named() -> None:
 
 
 def test_intervals_when_drawn_then_bars_reach_from_bound_to_bound() -> None:
-    svg = interval_plot({"a": [(0.5, 0.4, 0.7)], "b": [(0.6, 0.6, 0.6)]}, ["T1"], title="t", y="AUC")
+    svg = interval_plot(
+        {"a": [Interval(0.5, 0.4, 0.7)], "b": [Interval(0.6, 0.6, 0.6)]}, ["T1"], title="t", y="AUC"
+    )
     words = _words(svg).splitlines()
     assert {"T1", "AUC", "a", "b"} <= set(words)
     bars = [

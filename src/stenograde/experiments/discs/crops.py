@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from stenograde.images.standardise import standardise
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import mark_picture
 from stenograde.terms import Level
+from stenograde.workers import Progress, counted
 
 SERIES: Final = ("t1", "t2", "t2_space")
 """Series of the set, by the names of its files."""
@@ -91,7 +92,7 @@ class DiscSet:
 
 
 def read_discs(
-    data: Path, bundle: Bundle, config: DiscCropConfig, *, done: Callable[[int, int], None] | None = None
+    data: Path, bundle: Bundle, config: DiscCropConfig, *, progress: Progress | None = None
 ) -> DiscSet:
     """Find and cut out the graded discs of every patient.
 
@@ -103,8 +104,8 @@ def read_discs(
     bundle : Bundle
         Its locator finds the discs.
     config : DiscCropConfig
-    done : callable, optional
-        Called with the number of slices that are looked through, and of how many.
+    progress : callable, optional
+        Counts the slices that are looked through.
 
     Raises
     ------
@@ -115,15 +116,13 @@ def read_discs(
     slices = [(series, one) for series, one in _slices(data) if one.patient in graded]
     found: dict[tuple[str, Level], dict[int, NDArray[np.uint8]]] = {}
     n_missed = 0
-    for number, (series, one) in enumerate(slices, start=1):
+    for series, one in counted(slices, f"slices of {data.name}", len(slices), progress):
         crops = cut_discs(one, bundle, config)
         for level in graded[one.patient]:
             if level in crops:
                 found.setdefault((one.patient, level), {})[SERIES.index(series)] = crops[level]
             else:
                 n_missed += 1
-        if done:
-            done(number, len(slices))
     if not found:
         msg = f"{data} must hold slices of graded patients, got none in which a graded disc was found"
         raise DatasetError(msg)

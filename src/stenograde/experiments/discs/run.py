@@ -33,9 +33,10 @@ from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
 from stenograde.train.loop.ahead import made_ahead
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig, Report
+from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.made_once import keep_settings
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
+from stenograde.workers import Progress
 
 T2: Final = ("t2", "t2_space")
 
@@ -90,7 +91,7 @@ def run_discs(
     *,
     out: Path,
     held_out: DiscSet | None = None,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> DiscResult:
     """Run the experiment; started again with the same ``out`` it goes on.
 
@@ -103,7 +104,7 @@ def run_discs(
         Gets nets and predictions.
     held_out : DiscSet, optional
         Of patients that nothing is fitted on.
-    report : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -121,7 +122,7 @@ def run_discs(
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
     for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):
         nets = {
-            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", report)
+            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", progress)
             for name, series in TRAINED_ON.items()
         }
         for name, (net, series) in TESTS.items():
@@ -207,16 +208,11 @@ def _fitted(
     series: Sequence[str],
     recipe: DiscRecipe,
     folder: Path,
-    report: Report | None,
+    progress: Progress | None,
 ) -> DiscFusion:
     there = discs.there & _keep(series)
     seen = [k for k in train if there[k].any()]
     torch.manual_seed(recipe.fit.seed)
-
-    def progress(done: float, record: object) -> None:
-        if report:
-            report(folder.name, done, recipe.fit.epochs, getattr(record, "loss", None))
-
     batches = _DiscBatches(discs, there, seen, recipe.fit, recipe.augment)
     net = EverySubset(DiscFusion(recipe.net), _keep(series).tolist())
     fitted = fit(net, batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress).net

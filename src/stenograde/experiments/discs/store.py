@@ -16,8 +16,8 @@ from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.files import whole_file
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.terms import Level
-from stenograde.train.loop.fit_config import Made
 from stenograde.train.made_once import keep_cut_settings
+from stenograde.workers import Progress
 
 RECIPE: Final = "recipe.json"
 """What was run."""
@@ -55,7 +55,7 @@ def read_disc_result(folder: Path) -> tuple[DiscRecipe, DiscSet, Bundle]:
 
 
 def cut_once(
-    data: Path, bundle: Bundle, config: DiscCropConfig, folder: Path, *, made: Made | None = None
+    data: Path, bundle: Bundle, config: DiscCropConfig, folder: Path, *, progress: Progress | None = None
 ) -> DiscSet:
     """Cut the graded discs of a data set out, or read those that were.
 
@@ -68,7 +68,7 @@ def cut_once(
     config : DiscCropConfig
     folder : Path
         Keeps them.
-    made : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -80,12 +80,7 @@ def cut_once(
     keep_cut_settings(folder, config, data, bundle, what="discs")
     if (folder / DISCS).is_file():
         return _stored(folder / DISCS)
-
-    def done(number: int, of: int) -> None:
-        if made:
-            made(f"slices of {data.name}", number, of)
-
-    discs = read_discs(data, bundle, config, done=done)
+    discs = read_discs(data, bundle, config, progress=progress)
     with whole_file(folder / DISCS) as file:
         np.savez_compressed(
             file,

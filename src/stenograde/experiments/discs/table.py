@@ -1,44 +1,31 @@
-"""What was reached on discs, as tables."""
+"""What was reached on discs, as tables and a figure."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from stenograde.evaluate.plots import interval_plot
 from stenograde.experiments.discs.run import LEVEL_PRIOR, SHOWN, DiscResult, DiscScores
 from stenograde.experiments.pages.figure import Figure, drawn
-from stenograde.experiments.pages.score_tables import ScoreTable, shown, write_tables
+from stenograde.experiments.pages.score_tables import ScorePage, ScoreTable
 
 HEAD = ("test", *(f"AUC {question}" for question in SHOWN))
 
 
-def write_discs(result: DiscResult, out: Path) -> Path:
-    """Write tables as Markdown and as a page; gives the page's path."""
-    recipe = result.recipe
-    chips = (f"{recipe.size} size", "protocol: patient", f"{recipe.folds} folds", *result.notes)
-    return write_tables(
-        out,
-        recipe,
-        tables_of(result),
-        finding=_finding(result),
-        chips=chips,
-        figures=[_drawn(result.tested if result.held_out is None else result.held_out)],
-    )
-
-
-def tables_of(result: DiscResult) -> list[ScoreTable]:
+def page_of(result: DiscResult) -> ScorePage:
     """Return the table of the folds, and that of patients held out if there are any."""
-    tables = [_table(f"By patient, {result.recipe.folds} folds", result.tested)]
+    recipe, shown = result.recipe, result.tested
+    tables = [_table(f"By patient, {recipe.folds} folds", shown)]
     if result.held_out is not None:
-        tables.append(_table("Patients held out, mean of the folds' nets", result.held_out))
-    return tables
+        shown = result.held_out
+        tables.append(_table("Patients held out, mean of the folds' nets", shown))
+    chips = (f"{recipe.size} size", "protocol: patient", f"{recipe.folds} folds", *result.notes)
+    return ScorePage(recipe, tuple(tables), _finding(result), chips, (_drawn(shown),))
 
 
 def _table(title: str, of: DiscScores) -> ScoreTable:
     rows = tuple(
         (
             f"baseline: {name}" if name == LEVEL_PRIOR else name,
-            tuple((scores[q].value, scores[q].low, scores[q].high) for q in SHOWN),
+            tuple(scores[q] for q in SHOWN),
         )
         for name, scores in of.scores.items()
     )
@@ -51,10 +38,7 @@ def _table(title: str, of: DiscScores) -> ScoreTable:
 
 
 def _drawn(of: DiscScores) -> Figure:
-    groups = {
-        name: [(scores[q].value, scores[q].low, scores[q].high) for q in SHOWN]
-        for name, scores in of.scores.items()
-    }
+    groups = {name: [scores[q] for q in SHOWN] for name, scores in of.scores.items()}
     return drawn(
         interval_plot(groups, [q.replace(" ", "\n", 1) for q in SHOWN], title="Each finding", y="AUC"),
         f"{of.patients} patients; bars are 95 % intervals over patients.",
@@ -63,9 +47,5 @@ def _drawn(of: DiscScores) -> Figure:
 
 def _finding(result: DiscResult) -> str:
     scores = result.tested.scores
-    said = [
-        f"{question}: {shown((one.value, one.low, one.high))}"
-        for question in ("narrowing", "herniation")
-        for one in [scores["both fused"][question]]
-    ]
+    said = [f"{one}: {scores['both fused'][one].shown()}" for one in ("narrowing", "herniation")]
     return f"AUC with both series fused; {'; '.join(said)}."

@@ -26,7 +26,7 @@ from stenograde.nets.series_fusion import (
 )
 from stenograde.terms import Role
 from stenograde.train.grader.crops import CropSet
-from stenograde.train.loop.fit_config import EpochRecord, Progress, Report
+from stenograde.workers import Progress, named
 
 PATTERNS: Final = tuple(
     tuple(role for role, kept in zip(Role, keep, strict=True) if kept)
@@ -88,7 +88,7 @@ class Part:
     validation: Cohort
     test: Cohort
     folder: Path
-    report: Report | None
+    progress: Progress | None
 
 
 def answers_of_vectors(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
@@ -123,7 +123,7 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "masked",
         leave_out=True,
-        progress=watched(part, "vectors, masked", recipe.fit.epochs),
+        progress=named(part.progress, "vectors, masked"),
     )
     whole = fit_fusion(
         _complete(train),
@@ -132,7 +132,7 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "whole",
         leave_out=False,
-        progress=watched(part, "vectors, complete studies", recipe.fit.epochs),
+        progress=named(part.progress, "vectors, complete studies"),
     )
     answers, cosines = {MASKED: _asked(masked, test)}, {}
     for name, how in IMPUTED.items():
@@ -168,7 +168,7 @@ def _fitted(
         recipe.fit,
         folder=part.folder / name,
         leave_out=leave_out,
-        progress=watched(part, name, recipe.fit.epochs),
+        progress=part.progress,
     )
 
 
@@ -202,13 +202,3 @@ def one_of(pattern: Iterable[Role]) -> NDArray[np.bool_]:
 def likeness(filled: Vectors, true: Vectors, away: NDArray[np.bool_]) -> float:
     """Return the mean cosine of imputed to true vectors, (n, series, width), of those ``away``; NaN without any."""
     return float(cosine(filled, true)[away].mean()) if away.any() else float("nan")
-
-
-def watched(part: Part, name: str, epochs: int) -> Progress:
-    """Return what tells how far a fit is."""
-
-    def progress(done: float, record: EpochRecord | None) -> None:
-        if part.report:
-            part.report(name, done, epochs, record.loss if record else None)
-
-    return progress

@@ -17,8 +17,9 @@ from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
 from stenograde.terms import LUMBAR_MRI, Condition, Role
 from stenograde.train.loop.ahead import made_ahead
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig, Progress
+from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.loop.loss import condition_loss
+from stenograde.workers import Progress
 
 PARTS = tuple(sum(cell.condition is condition for cell in LUMBAR_MRI.cells) for condition in Condition)
 """Cells of each condition, in order."""

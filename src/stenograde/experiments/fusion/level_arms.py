@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
-from stenograde.experiments.fusion.arms import PATTERNS, Answers, Part, likeness, watched
+from stenograde.experiments.fusion.arms import PATTERNS, Answers, Part, likeness
 from stenograde.experiments.fusion.pseudo_modality import Imputation, Scale, Vectors, fit_imputer
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
@@ -22,6 +22,7 @@ from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL
 from stenograde.train.grader.crops import CropSet, as_values
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import LossOf
+from stenograde.workers import named
 
 OURS: Final = "ours: level crops"
 """Fitted with every level's series left out in turn; what is missing is masked."""
@@ -112,7 +113,7 @@ def _fitted(net: nn.Module, loss_of: LossOf, part: Part, recipe: FusionRecipe, n
         loss_of=loss_of,
         folder=part.folder / name.replace(", ", "-").replace(" ", "-"),
         validation=GraderBatches(part.validation.crops, how, None),
-        progress=watched(part, name, how.epochs),
+        progress=named(part.progress, name),
     ).net
     return fitted.to("cpu").eval()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,8 +30,8 @@ from stenograde.files import whole_file, write_whole
 from stenograde.predict.bundle import Bundle
 from stenograde.terms import Role
 from stenograde.train.grader.cohort_crops import crop_cohort
-from stenograde.train.loop.fit_config import Made, Report
 from stenograde.train.made_once import keep_settings
+from stenograde.workers import Progress, within
 
 RECIPE = "recipe.json"
 
@@ -62,7 +62,7 @@ def read_cohort(
     *,
     out: Path,
     weights: Path | Literal["hub"] | None = None,
-    made: Made | None = None,
+    progress: Progress | None = None,
 ) -> Cohort:
     """Return vectors and crops of every labelled study of a cohort, each made once.
 
@@ -77,7 +77,7 @@ def read_cohort(
         Gets vectors and crops.
     weights : Path or "hub", optional
         What the encoder of slices starts from.
-    made : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -88,21 +88,17 @@ def read_cohort(
     DatasetError
         If the cohort cannot be read.
     """
-
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda number, total: made(what, number, total) if made else None
-
     embedded = embed_cohort(
-        data, recipe.embed, out / "vectors", weights=weights, done=told("vectors: studies")
+        data, recipe.embed, out / "vectors", weights=weights, progress=within(progress, "vectors")
     )
     names = [study.name for study in embedded.studies]
-    crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", done=told("crops: studies"))
+    crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", progress=progress)
     narrow = embedded.projected(min(recipe.width, embedded.width), seed=recipe.seed)
     return Cohort(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
 
 
 def run_fusion(
-    recipe: FusionRecipe, cohort: Cohort, *, out: Path, report: Report | None = None
+    recipe: FusionRecipe, cohort: Cohort, *, out: Path, progress: Progress | None = None
 ) -> FusionResult:
     """Run the comparison; started again with the same ``out`` it goes on.
 
@@ -113,7 +109,7 @@ def run_fusion(
         By :func:`read_cohort`.
     out : Path
         Gets nets and answers.
-    report : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -128,7 +124,7 @@ def run_fusion(
     cosines: dict[str, list[list[float]]] = {}
     tested: list[int] = []
     for number, (train, test) in enumerate(folds_of(labels, recipe.folds, recipe.seed), start=1):
-        of_fold, likeness = _fold(cohort, train, test, recipe, out / f"fold-{number}", report)
+        of_fold, likeness = _fold(cohort, train, test, recipe, out / f"fold-{number}", progress)
         tested += test
         for name, said in of_fold.items():
             answers.setdefault(name, []).append(said)
@@ -164,21 +160,17 @@ def _fold(
     test: list[int],
     recipe: FusionRecipe,
     folder: Path,
-    report: Report | None,
+    progress: Progress | None,
 ) -> tuple[dict[str, Answers], dict[str, list[float]]]:
     """Fit and ask every way in one fold, or read what they said."""
     stored, likeness = folder / "answers.npz", folder / "cosines.json"
     if stored.is_file() and likeness.is_file():
         with np.load(stored) as kept:
             return {name: kept[name] for name in kept.files}, json.loads(likeness.read_text(encoding="utf-8"))
-
-    def told(what: str, done: float, epochs: int, loss: float | None) -> None:
-        if report:
-            report(f"{folder.name}: {what}", done, epochs, loss)
-
     order = np.random.default_rng(recipe.seed).permutation(train).tolist()
     checked = max(1, round(recipe.validation_share * len(order)))
     learnt, chosen, tested = (cohort.chosen(places) for places in (order[checked:], order[:checked], test))
+    told = within(progress, folder.name)
     part = Part(learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told)
     imputed, of_vectors = answers_of_imputed(part, recipe)
     ours, of_crops = answers_of_ours(part, recipe)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.plots import interval_plot
@@ -13,7 +12,7 @@ from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUT
 from stenograde.experiments.fusion.pseudo_modality import Imputation
 from stenograde.experiments.fusion.run import FusionResult, missing_one
 from stenograde.experiments.pages.figure import Figure, drawn
-from stenograde.experiments.pages.score_tables import Score, ScoreTable, write_tables
+from stenograde.experiments.pages.score_tables import ScorePage, ScoreTable
 from stenograde.terms import Role
 
 SHORT = {Role.SAGITTAL_T1: "T1", Role.SAGITTAL_T2_STIR: "T2", Role.AXIAL_T2: "axial"}
@@ -29,8 +28,8 @@ _ON_COMPLETE = {
 """With all series there nothing is imputed, and all that stand in front of one net are that net."""
 
 
-def write_fusion(result: FusionResult, out: Path) -> Path:
-    """Write tables as Markdown and as a page; gives the page's path."""
+def page_of(result: FusionResult) -> ScorePage:
+    """Return the three tables of a comparison and its figure."""
     recipe = result.recipe
     chips = (
         f"{recipe.size} size",
@@ -39,19 +38,8 @@ def write_fusion(result: FusionResult, out: Path) -> Path:
         f"{recipe.embed.encoder}, {result.start}",
         *result.notes,
     )
-    return write_tables(
-        out,
-        recipe,
-        tables_of(result),
-        finding=_finding(result),
-        chips=chips,
-        figures=[_patterns_drawn(result)],
-    )
-
-
-def tables_of(result: FusionResult) -> list[ScoreTable]:
-    """Return the three tables."""
-    return [_all_series(result), _patterns(result), _cosines(result)]
+    tables = (_all_series(result), _patterns(result), _cosines(result))
+    return ScorePage(recipe, tables, _finding(result), chips, (_patterns_drawn(result),))
 
 
 def lost_with_one_missing(result: FusionResult, name: str) -> float:
@@ -66,7 +54,7 @@ def _all_series(result: FusionResult) -> ScoreTable:
     scores |= {name: result.scores[OURS][k] for name, k in GIVEN_ONE.items()}
     behind = _told_once(result.behind)
     rows = tuple(
-        (name, (_score(scores[name]), "–" if name == OURS else _score(behind[name])))
+        (name, (scores[name], "–" if name == OURS else behind[name]))
         for name in sorted(scores, key=lambda name: scores[name].value)
     )
     note = (
@@ -83,10 +71,9 @@ def _patterns(result: FusionResult) -> ScoreTable:
         *(" + ".join(SHORT[role] for role in pattern) for pattern in PATTERNS),
         "lost by one missing",
     )
-    rows: list[tuple[str, tuple[Score | str, ...]]] = []
+    rows: list[tuple[str, tuple[Interval | str, ...]]] = []
     for name in ways:
-        scores = tuple(_score(one) for one in result.scores[name])
-        rows.append((name, (*scores, f"{lost_with_one_missing(result, name):+z.3f}")))
+        rows.append((name, (*result.scores[name], f"{lost_with_one_missing(result, name):+z.3f}")))
     note = "The same metric with only these series there; the last column is the mean over the three ways to lack one."
     return ScoreTable("Every pattern of series", head, tuple(rows), note)
 
@@ -94,7 +81,7 @@ def _patterns(result: FusionResult) -> ScoreTable:
 def _patterns_drawn(result: FusionResult) -> Figure:
     ways = (OURS, *(name for name, how in OURS_IMPUTED.items() if how in _DRAWN), *PUBLISHED)
     ticks = ["\n".join(SHORT[role] for role in pattern) for pattern in PATTERNS]
-    groups = {name: [_score(one) for one in result.scores[name]] for name in ways}
+    groups = {name: result.scores[name] for name in ways}
     return drawn(
         interval_plot(groups, ticks, title="With the series named", y="metric of RSNA 2024"),
         "Less is better; bars are 95 % intervals over studies.",
@@ -132,7 +119,3 @@ def _finding(result: FusionResult) -> str:
 def _told_once(of_ways: Mapping[str, Interval]) -> dict[str, Interval]:
     """Return what was reached with all series there, once for each net."""
     return {_ON_COMPLETE.get(name, name): one for name, one in of_ways.items()}
-
-
-def _score(one: Interval) -> Score:
-    return one.value, one.low, one.high

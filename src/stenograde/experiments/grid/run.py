@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedKFold
 from stenograde.config import as_plain
 from stenograde.errors import DatasetError
 from stenograde.evaluate.baselines import group_prior, majority
-from stenograde.evaluate.intervals import bootstrap_scores
+from stenograde.evaluate.intervals import Interval, bootstrap_scores
 from stenograde.evaluate.metrics import METRICS
 from stenograde.evaluate.predictions import Predictions, as_csv, joined
 from stenograde.evaluate.rsna_metric import UNKNOWN
@@ -31,6 +31,7 @@ from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
 from stenograde.train.made_once import keep_settings
+from stenograde.workers import Progress, Step, within
 
 SCORES = ("accuracy", "macro_f1", "macro_auc")
 """Scores of each row, in the order of the document's table."""
@@ -46,8 +47,8 @@ class RowResult:
     """What a row scored, by patient."""
 
     key: str
-    scores: dict[str, tuple[float, float, float]]
-    """Value and the bounds of its 95 % interval over patients, by name."""
+    scores: dict[str, Interval]
+    """By name, with its 95 % interval over patients."""
     published: tuple[float, ...]
     seconds: float
     """To fit and judge all folds. The first row of those that share vectors also pools them."""
@@ -68,10 +69,6 @@ class GridResult:
     """Which studies were left out, and why."""
 
 
-Report = Callable[[str, int, int], None]
-"""Called with (what is done, how much, of how much)."""
-
-
 def run_grid(
     recipe: GridRecipe,
     data: Path,
@@ -79,7 +76,7 @@ def run_grid(
     out: Path,
     weights: dict[str, Path | Literal["hub"]] | None = None,
     jobs: int = 1,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> GridResult:
     """Run every row of a grid on a cohort.
 
@@ -94,7 +91,7 @@ def run_grid(
         What encoders start from, by their name in the recipe.
     jobs : int
         Cells that are fitted at once.
-    report : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -111,7 +108,9 @@ def run_grid(
     cohort: EmbeddedCohort | None = None
     for number, (before, row) in enumerate(zip((None, *rows), rows, strict=False), start=1):
         if cohort is None or before is None or before.cohort != row.cohort:
-            cohort = _embedded(recipe, row, data, out, (weights or {}).get(row.encoder), report, like=cohort)
+            cohort = _embedded(
+                recipe, row, data, out, (weights or {}).get(row.encoder), progress, like=cohort
+            )
             current = None
         starts[recipe.embedding(row).encoder] = cohort.start
         kept = _kept(out, row.key)
@@ -120,11 +119,11 @@ def run_grid(
                 current = Features(cohort, row, recipe)
             kept = _run_row(current, row, recipe, out, jobs)
         done.append(kept)
-        if report:
-            report("rows", number, len(rows))
+        if progress:
+            progress(Step("rows", number, len(rows)))
     assert cohort is not None
     baselines = _baselines(cohort, recipe)
-    ranked = sorted(done, key=lambda one: -one.scores["macro_f1"][0])
+    ranked = sorted(done, key=lambda one: -one.scores["macro_f1"].value)
     return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts, cohort.notes)
 
 
@@ -157,19 +156,15 @@ def _embedded(
     data: Path,
     out: Path,
     weights: Path | Literal["hub"] | None,
-    report: Report | None,
+    progress: Progress | None,
     *,
     like: EmbeddedCohort | None,
 ) -> EmbeddedCohort:
     """Return the vectors of a row, of the same studies as those of the rows before."""
     how = recipe.embedding(row)
-
-    def done(number: int, total: int) -> None:
-        if report:
-            report(f"vectors of {how.encoder}, {how.intensity}: studies", number, total)
-
     folder = out / "vectors" / f"{row.encoder}-{row.intensity}"
-    found = embed_cohort(data, how, folder, weights=weights, done=done)
+    told = within(progress, f"vectors of {how.encoder}, {how.intensity}")
+    found = embed_cohort(data, how, folder, weights=weights, progress=told)
     if like is not None and [one.name for one in like.studies] != [one.name for one in found.studies]:
         msg = (
             f"all rows must rest on the same studies, got others in {folder}; delete it, and it is made again"
@@ -194,7 +189,9 @@ def _run_row(features: Features, row: GridRow, recipe: GridRecipe, out: Path, jo
     predictions = joined(parts)
     result = RowResult(row.key, _scored(predictions), row.published, time.perf_counter() - start)
     write_whole(out / "rows" / f"{row.key}.csv", as_csv(predictions))
-    write_whole(out / "rows" / f"{row.key}.json", json.dumps(asdict(result), indent=1))
+    stored = {name: (one.value, one.low, one.high) for name, one in result.scores.items()}
+    content = json.dumps({**asdict(result), "scores": stored}, indent=1)
+    write_whole(out / "rows" / f"{row.key}.json", content)
     return result
 
 
@@ -264,9 +261,8 @@ def _predictions(
     )
 
 
-def _scored(predictions: Predictions) -> dict[str, tuple[float, float, float]]:
-    found = bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
-    return {name: (one.value, one.low, one.high) for name, one in found.items()}
+def _scored(predictions: Predictions) -> dict[str, Interval]:
+    return bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
 
 
 def _baselines(cohort: EmbeddedCohort, recipe: GridRecipe) -> tuple[RowResult, ...]:
@@ -290,5 +286,5 @@ def _kept(out: Path, key: str) -> RowResult | None:
     if not path.is_file():
         return None
     table = json.loads(path.read_text(encoding="utf-8"))
-    scores = {name: tuple(values) for name, values in table["scores"].items()}
+    scores = {name: Interval(*values) for name, values in table["scores"].items()}
     return RowResult(table["key"], scores, tuple(table["published"]), table["seconds"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from stenograde.experiments.grid.figures import attention_figures
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow
 from stenograde.experiments.grid.run import SCORES, GridResult
-from stenograde.experiments.pages.score_tables import ScoreTable, shown, write_tables
+from stenograde.experiments.pages.score_tables import ScorePage, ScoreTable
 
 HEAD = (
     "row",
@@ -23,8 +23,8 @@ HEAD = (
 """Columns of the table; published is what the document says of its own row."""
 
 
-def write_grid(result: GridResult, out: Path) -> Path:
-    """Write the grid as Markdown and as a page; gives the page's path."""
+def page_of(result: GridResult, folder: Path) -> ScorePage:
+    """Return the table of a grid, and figures of the attention weights that lie in its folder."""
     recipe = result.recipe
     chips = (
         *(f"{name}, {start}" for name, start in sorted(result.starts.items())),
@@ -32,21 +32,14 @@ def write_grid(result: GridResult, out: Path) -> Path:
         "protocol: patient",
         f"{result.studies} studies, {recipe.folds} folds",
     )
-    return write_tables(
-        out,
-        recipe,
-        [table_of(result)],
-        finding=_finding(result),
-        chips=chips,
-        figures=tuple(attention_figures(out)),
-    )
+    return ScorePage(recipe, (table_of(result),), _finding(result), chips, tuple(attention_figures(folder)))
 
 
 def table_of(result: GridResult) -> ScoreTable:
     """Return the table, best macro F1 first, baselines among the rows."""
     names = {row.key: _words(row, result.recipe) for row in result.recipe.rows}
-    every = sorted((*result.rows, *result.baselines), key=lambda one: -one.scores["macro_f1"][0])
-    majority = next(one for one in result.baselines if one.key == "majority").scores["accuracy"][0]
+    every = sorted((*result.rows, *result.baselines), key=lambda one: -one.scores["macro_f1"].value)
+    majority = next(one for one in result.baselines if one.key == "majority").scores["accuracy"].value
     rows = []
     for one in every:
         accuracy, f1, auc = (one.scores[score] for score in SCORES)
@@ -66,14 +59,14 @@ def table_of(result: GridResult) -> ScoreTable:
 
 def _finding(result: GridResult) -> str:
     best = result.rows[0]
-    plain = max(result.baselines, key=lambda one: one.scores["macro_f1"][0])
+    plain = max(result.baselines, key=lambda one: one.scores["macro_f1"].value)
     words = {row.key: _words(row, result.recipe) for row in result.recipe.rows}[best.key]
-    ranked = max(result.baselines, key=lambda one: one.scores["macro_auc"][0])
-    above = sum(row.scores["macro_auc"][1] > ranked.scores["macro_auc"][0] for row in result.rows)
+    ranked = max(result.baselines, key=lambda one: one.scores["macro_auc"].value)
+    above = sum(row.scores["macro_auc"].low > ranked.scores["macro_auc"].value for row in result.rows)
     return (
-        f"Best macro F1 {shown(best.scores['macro_f1'])}: {words}. Best answer that needs no picture "
-        f"({plain.key}): {shown(plain.scores['macro_f1'])}. By macro AUC, {above} of {len(result.rows)} rows have an "
-        f"interval above what needs no picture ({ranked.key}): {shown(ranked.scores['macro_auc'])}."
+        f"Best macro F1 {best.scores['macro_f1'].shown()}: {words}. Best answer that needs no picture "
+        f"({plain.key}): {plain.scores['macro_f1'].shown()}. By macro AUC, {above} of {len(result.rows)} rows have an "
+        f"interval above what needs no picture ({ranked.key}): {ranked.scores['macro_auc'].shown()}."
     )
 
 

@@ -1,23 +1,21 @@
-"""Scores with their intervals as tables, in HTML and in Markdown, for recipes that are no single network."""
+"""What an experiment of several series found as tables of scores, in Markdown and as a page."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stenograde.evaluate.intervals import Interval
 from stenograde.experiments.pages.environment import page_environment
 from stenograde.experiments.pages.figure import Figure
 from stenograde.files import write_whole
+from stenograde.report.markdown import markdown_table
 
 PAGE = "report.html"
 TABLE = "table.md"
-
-Score = tuple[float, float, float]
-"""Value and the bounds of its 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -26,64 +24,42 @@ class ScoreTable:
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Score | str, ...]], ...]
+    rows: tuple[tuple[str, tuple[Interval | str, ...]], ...]
     """Name, and what stands beside it: scores or words."""
     note: str
 
 
-def write_tables(
-    out: Path,
-    recipe: Any,
-    tables: Sequence[ScoreTable],
-    *,
-    finding: str,
-    chips: Sequence[str],
-    figures: Sequence[Figure] = (),
-) -> Path:
-    """Write tables as Markdown and as a page; gives the page's path.
+@dataclass(frozen=True)
+class ScorePage:
+    """What is told of an experiment."""
 
-    Parameters
-    ----------
-    out : Path
-    recipe : dataclass
-        With name, title, document, liberties and traps.
-    tables : sequence of ScoreTable
-    finding : str
-        What they show, in a sentence or two.
-    chips : sequence of str
-        What was run, in a few words each.
-    figures : sequence of Figure
-        On the page, below the tables.
-    """
-    write_whole(out / TABLE, as_markdown(tables))
-    page = (
-        page_environment()
-        .get_template("tables.html")
-        .render(
-            recipe=recipe,
-            tables=tables,
-            finding=finding,
-            chips=chips,
-            figures=figures,
-            version=metadata.version("stenograde"),
-        )
-    )
-    return write_whole(out / PAGE, page)
+    recipe: Any
+    """With name, title, document, liberties and traps."""
+    tables: tuple[ScoreTable, ...]
+    finding: str
+    """What they show, in a sentence or two."""
+    chips: tuple[str, ...]
+    """What was run, in a few words each."""
+    figures: tuple[Figure, ...] = ()
+    """Below the tables."""
+
+
+def write_tables(page: ScorePage, out: Path) -> Path:
+    """Write the tables of an experiment as Markdown and as a page; gives the page's path."""
+    write_whole(out / TABLE, as_markdown(page.tables))
+    template = page_environment().get_template("tables.html")
+    content = template.render(**vars(page), version=metadata.version("stenograde"))
+    return write_whole(out / PAGE, content)
 
 
 def as_markdown(tables: Sequence[ScoreTable]) -> str:
     """Return tables in Markdown, one below the other."""
     parts = []
     for table in tables:
-        parts += [f"{table.title}:", "", f"| {' | '.join(table.head)} |", "|---" * len(table.head) + "|"]
-        parts += [
-            f"| {name} | {' | '.join(one if isinstance(one, str) else shown(one) for one in cells)} |"
-            for name, cells in table.rows
-        ]
-        parts += ["", table.note, ""]
+        rows = ((name, *(_text(cell) for cell in cells)) for name, cells in table.rows)
+        parts += [f"{table.title}:", "", markdown_table(table.head, rows), "", table.note, ""]
     return "\n".join(parts)
 
 
-def shown(score: Score) -> str:
-    """Return a score with its interval as text; a dash where it cannot be told."""
-    return "–" if math.isnan(score[0]) else "{:.3f} ({:.3f} to {:.3f})".format(*score)
+def _text(cell: Interval | str) -> str:
+    return cell if isinstance(cell, str) else cell.shown()

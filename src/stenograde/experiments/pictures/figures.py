@@ -62,7 +62,7 @@ def over_splits(arms: Sequence[Arm]) -> Figure | None:
     answers = {
         baseline.name: score.value
         for baseline in arms[0].baselines
-        if (score := baseline.scores["accuracy"]).value is not None
+        if (score := baseline.scores["accuracy"]).known
     }
     boxes = box_plots(groups, title="Each training and its test", y="score", references=answers)
     return drawn(

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.samples import SampleSet
-from stenograde.evaluate.intervals import bootstrap_scores
+from stenograde.evaluate.intervals import Interval, bootstrap_scores
 from stenograde.evaluate.leakage import AuditedPictures, LeakReport, audit
 from stenograde.evaluate.metrics import METRICS
 from stenograde.evaluate.predictions import Predictions
 from stenograde.experiments.pictures.protocols import ArmPlan, Trial
-from stenograde.experiments.pictures.result import Leak, Score, score_of
+from stenograde.experiments.pictures.result import Leak
 
 _SCORED = ("accuracy", "balanced_accuracy", "auc_any")
 """Scores that are taken with and without the leaking pictures."""
@@ -88,9 +88,7 @@ def _shared(trial: Trial, samples: SampleSet) -> set[str]:
     return {patient for patient in train & test if patient is not None}
 
 
-def _scores(predictions: Predictions, places: Sequence[int]) -> dict[str, Score]:
+def _scores(predictions: Predictions, places: Sequence[int]) -> dict[str, Interval]:
     if not places:
         return {}
-    metrics = {name: METRICS[name] for name in _SCORED}
-    found = bootstrap_scores(predictions.chosen(places), metrics)
-    return {name: score_of(interval) for name, interval in found.items()}
+    return bootstrap_scores(predictions.chosen(places), {name: METRICS[name] for name in _SCORED})

@@ -95,18 +95,18 @@ def _finding(result: Result) -> str:
     """Say the result in two sentences: the score, the document's, and what needs no picture."""
     arm = result.main
     score = arm.scores["accuracy"]
-    if score.value is None:
+    if not score.known:
         return "Nothing could be scored."
     claim = claims_of(result, arm).get("accuracy")
     text = f"Accuracy {score.value:.2f}" if arm.part is None else f"{arm.part}: accuracy {score.value:.2f}"
-    if score.low is not None and score.high is not None:
+    if score.bounded:
         text += f" ({score.low:.2f} to {score.high:.2f})"
     if claim is not None:
         text += f", where the document says {claim:.2f}"
     said = [
         f"{baseline.name} {baseline.scores['accuracy'].value:.2f}"
         for baseline in arm.baselines
-        if baseline.scores["accuracy"].value is not None
+        if baseline.scores["accuracy"].known
     ]
     balanced = arm.scores["balanced_accuracy"]
     return f"{text}. Without any picture: {', '.join(said)}. Balanced accuracy {balanced.value:.2f}."
@@ -133,7 +133,7 @@ def _leak_words(result: Result) -> str:
         f"{leak.leaking} of {leak.tested} test pictures have a patient, a look-alike or a twin in training."
     )
     on, off = leak.on_leaking.get("accuracy"), leak.on_clean.get("accuracy")
-    if on and off and on.value is not None and off.value is not None:
+    if on and off and on.known and off.known:
         text += f" Accuracy is {on.value:.2f} on them and {off.value:.2f} on the others."
     elif not leak.on_clean:
         text += " No test picture is free of it, so how much of the score it explains only another split can tell."

@@ -22,14 +22,8 @@ RESULT, PREDICTIONS, PAGE = "result.json", "predictions.csv", "report.html"
 
 Protocol = Literal["published", "patient"]
 
-
-@dataclass(frozen=True)
-class Score:
-    """A number with its 95 % interval; None where it cannot be told."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+_INTERVAL = ("value", "low", "high")
+"""What is stored of a score and its interval."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Baseline:
     name: str
     says: str
     """What it answers."""
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -49,11 +43,11 @@ class ClassRow:
     name: str
     count: int
     """Test pictures that have it."""
-    precision: Score
-    recall: Score
-    f1: Score
-    specificity: Score
-    auc: Score
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    specificity: Interval
+    auc: Interval
 
 
 @dataclass(frozen=True)
@@ -62,12 +56,12 @@ class AtPrevalence:
 
     name: str
     shares: tuple[float, ...]
-    accuracy: Score
+    accuracy: Interval
     majority: float
     """Accuracy of always saying the most common class."""
-    ppv: tuple[Score, ...]
+    ppv: tuple[Interval, ...]
     """By class: how often it is right when it is said."""
-    npv: tuple[Score, ...]
+    npv: tuple[Interval, ...]
     """By class: how often it is right that it is not said."""
 
 
@@ -85,9 +79,9 @@ class Leak:
     """Test pictures that look like a training picture by their perceptual hash."""
     twins: int
     """Test pictures whose augmented copies may stand in training."""
-    on_leaking: Mapping[str, Score] = field(default_factory=dict)
+    on_leaking: Mapping[str, Interval] = field(default_factory=dict)
     """Scores on the leaking test pictures of all splits; none where there are none."""
-    on_clean: Mapping[str, Score] = field(default_factory=dict)
+    on_clean: Mapping[str, Interval] = field(default_factory=dict)
     """Scores on the others."""
     places: tuple[int, ...] = ()
     """Of one split: rows of its predictions that leak."""
@@ -164,7 +158,7 @@ class Arm:
     """None when the data do not say whose the pictures are."""
     counts: Mapping[str, int]
     """Pictures of each class."""
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Interval]
     classes: tuple[ClassRow, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Rows are the truth."""
@@ -191,12 +185,12 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmDifference:
     """Two arms on the same pictures: first less second."""
 
     first: str
     second: str
-    differences: Mapping[str, Score]
+    differences: Mapping[str, Interval]
     mcnemar_p: float | None = None
     """With patients as units."""
     delong_p: float | None = None
@@ -249,7 +243,7 @@ class Result:
     protocol: Protocol
     data: DataRecord
     arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[ArmDifference, ...] = ()
     repeats: tuple[RepeatsTest, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
@@ -265,18 +259,10 @@ class Result:
         return self.arms[0]
 
     @property
-    def against_first(self) -> Mapping[str, Comparison]:
+    def against_first(self) -> Mapping[str, ArmDifference]:
         """What the network as published is more than each other arm of its part, by that arm's key."""
         firsts = {arm.key for arm in self.arms if arm.variant == self.main.variant}
         return {found.second: found for found in self.comparisons if found.first in firsts}
-
-
-def score_of(interval: Interval) -> Score:
-    """Return an interval as JSON holds it."""
-    value, low, high = told(interval.value), told(interval.low), told(interval.high)
-    return (
-        Score(value, None, None) if value is None or low is None or high is None else Score(value, low, high)
-    )
 
 
 def told(value: float | None) -> float | None:
@@ -284,9 +270,19 @@ def told(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def as_stored(fields_of_one: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a record as JSON holds them: of an interval three numbers, None where it cannot be told."""
+    table = dict(fields_of_one)
+    if "draws" not in table:
+        return table
+    bounded = all(told(table[name]) is not None for name in _INTERVAL)
+    return {name: told(table[name]) if bounded or name == "value" else None for name in _INTERVAL}
+
+
 def write_result(result: Result, folder: Path) -> Path:
     """Write ``result.json``, whole or not at all; gives its path."""
-    content = json.dumps(asdict(result), indent=1, ensure_ascii=False, allow_nan=False)
+    table = asdict(result, dict_factory=as_stored)
+    content = json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False)
     return write_whole(folder / RESULT, content + "\n")
 
 
@@ -323,8 +319,17 @@ def from_table(
     """
     free = {name: table[name] for name in untouched if name in table}
     try:
-        made = build(kind, {**table, **{name: {} for name in free}}, where=file.name)
+        made = build(kind, _with_nan({**table, **{name: {} for name in free}}), where=file.name)
     except ConfigError as exc:
         msg = f"{file} does not hold what it must: {exc}"
         raise DatasetError(msg) from exc
     return {**{item.name: getattr(made, item.name) for item in fields(kind)}, **free}
+
+
+def _with_nan(value: Any) -> Any:
+    """Return a stored record with NaN where an interval has None."""
+    if isinstance(value, Mapping):
+        if value.keys() == set(_INTERVAL):
+            return {name: math.nan if number is None else number for name, number in value.items()}
+        return {name: _with_nan(one) for name, one in value.items()}
+    return [_with_nan(one) for one in value] if isinstance(value, list) else value

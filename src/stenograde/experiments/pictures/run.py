@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from stenograde.experiments.pictures.result import (
     Protocol,
     Result,
     SplitRecord,
+    as_stored,
     from_table,
     told,
     write_result,
@@ -37,7 +38,7 @@ from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.training import Material, Weights, cut, fit_nets, predicted, prepare
 from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
-from stenograde.train.loop.fit_config import EpochRecord
+from stenograde.workers import Progress, named
 
 log = logging.getLogger(__name__)
 
@@ -65,24 +66,6 @@ _SPLITS_WITH_CASES = 3
 """Of so many splits of each arm are pictures of right and wrong cases kept."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """How far an experiment is."""
-
-    arm: str
-    arm_number: int
-    arms: int
-    split: int
-    splits: int
-    epochs_done: float
-    epochs: int
-    record: EpochRecord | None
-    """After each epoch."""
-
-
-Watch = Callable[[Step], None]
-
-
 def run_experiment(
     recipe: Recipe,
     samples: SampleSet,
@@ -91,7 +74,7 @@ def run_experiment(
     out: Path,
     layout: str = "samples in memory",
     weights: Weights | None = None,
-    watch: Watch | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Run a recipe; started again with the same ``out``, trainings that are done are taken up, not repeated.
 
@@ -107,7 +90,7 @@ def run_experiment(
         How the data were read, for the report.
     weights : Path or "hub", optional
         What the network starts from; without, a random start, and the result says so.
-    watch : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -131,7 +114,10 @@ def run_experiment(
                 material,
                 audits,
                 folder=folder / f"split-{trial.number:02d}",
-                watch=_watched(watch, plan, number, len(plans), trial),
+                progress=named(
+                    progress,
+                    f"{number}/{len(plans)} {plan.title}, split {trial.number}/{len(plan.trials)}",
+                ),
             )
             for trial in plan.trials
         ]
@@ -177,7 +163,7 @@ def _tried(
     audits: Audits,
     *,
     folder: Path,
-    watch: Callable[..., None],
+    progress: Progress | None,
 ) -> tuple[SplitRecord, Predictions]:
     """Return one training's record and predictions: those kept, or of a training done now."""
     made_of = _fingerprint(plan.recipe, trial, material)
@@ -188,7 +174,7 @@ def _tried(
     recipe = plan.recipe
     material = cut(recipe, material, trial.fitted_on, folder / "pictures")
     fitted, start_from = fit_nets(
-        recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", watch=watch
+        recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", progress=progress
     )
     nets = [one.net for one in fitted]
     predictions = predicted(recipe, material, nets, trial.test)
@@ -217,7 +203,7 @@ def _tried(
     if start_from is not None:
         write_whole(folder / _WEIGHTS, json.dumps(as_plain(start_from), indent=1) + "\n")
     write_whole(folder / PREDICTIONS, as_csv(predictions))
-    table = {"made_of": made_of, **asdict(record)}
+    table = {"made_of": made_of, **asdict(record, dict_factory=as_stored)}
     write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
     return record, predictions
 
@@ -254,25 +240,6 @@ def _weights_digest(weights: Weights | None) -> str | None:
     if isinstance(weights, Path):
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     return weights
-
-
-def _watched(watch: Watch | None, plan: ArmPlan, arm: int, arms: int, trial: Trial) -> Callable[..., None]:
-    def told_of(epochs_done: float, record: EpochRecord | None) -> None:
-        if watch:
-            watch(
-                Step(
-                    plan.title,
-                    arm,
-                    arms,
-                    trial.number,
-                    len(plan.trials),
-                    epochs_done,
-                    len(plan.recipe.members) * plan.recipe.fit.epochs,
-                    record,
-                )
-            )
-
-    return told_of
 
 
 def _result(

@@ -29,15 +29,13 @@ from stenograde.experiments.pictures.leaks import joined_leaks
 from stenograde.experiments.pictures.protocols import ArmPlan, Trial
 from stenograde.experiments.pictures.result import (
     Arm,
+    ArmDifference,
     AtPrevalence,
     Baseline,
     Calibration,
     ClassRow,
-    Comparison,
     RepeatsTest,
-    Score,
     SplitRecord,
-    score_of,
     told,
 )
 
@@ -104,7 +102,7 @@ def summarised(
         images=len(of_arm),
         patients=None if None in patients else len(patients),
         counts={name: int((codes == code).sum()) for code, name in enumerate(samples.classes)},
-        scores=_scores(together),
+        scores=bootstrap_scores(together),
         classes=_class_rows(together),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion(together)),
         baselines=_baselines(plan, named, samples),
@@ -119,7 +117,7 @@ def summarised(
 
 def compared(
     arms: Sequence[Arm], tested: Mapping[str, Predictions], reference: str = ""
-) -> tuple[Comparison, ...]:
+) -> tuple[ArmDifference, ...]:
     """Return the first arm of each part against every other of that part that tested the same pictures.
 
     Then, where a reference variant is named, each arm but the first against the reference of its part.
@@ -137,22 +135,22 @@ def compared(
                 if other.part == arm.part and other.variant == reference != arm.variant and other is not first
             ]
     return tuple(
-        _comparison(one, other, tested)
+        _difference(one, other, tested)
         for one, other in (*pairs, *later)
         if set(tested[one.key].names) == set(tested[other.key].names)
     )
 
 
-def _comparison(first: Arm, second: Arm, tested: Mapping[str, Predictions]) -> Comparison:
+def _difference(first: Arm, second: Arm, tested: Mapping[str, Predictions]) -> ArmDifference:
     one = tested[first.key]
     other = matched(one, tested[second.key])
     wanted: dict[str, str | Metric] = {name: name for name in _COMPARED}
     if len(one.classes) == 2:
         wanted |= OF_SECOND
-    return Comparison(
+    return ArmDifference(
         first.key,
         second.key,
-        {name: score_of(paired_bootstrap(one, other, metric).difference) for name, metric in wanted.items()},
+        {name: paired_bootstrap(one, other, metric).difference for name, metric in wanted.items()},
         mcnemar_p=told(mcnemar(one, other).p_patients),
         delong_p=told(delong(one, other).p) if 0 < np.count_nonzero(one.labels) < len(one) else None,
     )
@@ -202,10 +200,6 @@ def _named(predictions: Predictions, trial: Trial, plan: ArmPlan) -> Predictions
     return replace(predictions, names=tuple(f"r{trial.number:02d}/{name}" for name in predictions.names))
 
 
-def _scores(predictions: Predictions) -> dict[str, Score]:
-    return {name: score_of(interval) for name, interval in bootstrap_scores(predictions).items()}
-
-
 def _class_rows(predictions: Predictions) -> tuple[ClassRow, ...]:
     metrics = {
         f"{what}/{code}": of_class(code)
@@ -214,7 +208,7 @@ def _class_rows(predictions: Predictions) -> tuple[ClassRow, ...]:
     }
     found = bootstrap_scores(predictions, metrics)
     return tuple(
-        ClassRow(row.name, row.count, *(score_of(found[f"{what}/{code}"]) for what in _OF_CLASS))
+        ClassRow(row.name, row.count, *(found[f"{what}/{code}"] for what in _OF_CLASS))
         for code, row in enumerate(per_class(predictions))
     )
 
@@ -244,7 +238,9 @@ def _baselines(plan: ArmPlan, named: Sequence[Predictions], samples: SampleSet) 
             "were made by such a rule",
             [stated(np.array(said), test) for said, test in zip(places, named, strict=True)],
         )
-    return tuple(Baseline(name, says, _scores(joined(parts))) for name, (says, parts) in answers.items())
+    return tuple(
+        Baseline(name, says, bootstrap_scores(joined(parts))) for name, (says, parts) in answers.items()
+    )
 
 
 def _by_position(samples: SampleSet, places: Sequence[int]) -> list[int] | None:
@@ -276,7 +272,7 @@ def _at_prevalence(name: str, predictions: Predictions, shares: tuple[float, ...
     metrics = {"accuracy": accuracy_at(shares)}
     metrics |= {f"ppv/{code}": ppv_at(shares, code) for code in codes}
     metrics |= {f"npv/{code}": npv_at(shares, code) for code in codes}
-    found = {key: score_of(interval) for key, interval in bootstrap_scores(predictions, metrics).items()}
+    found = bootstrap_scores(predictions, metrics)
     return AtPrevalence(
         name=name,
         shares=shares,

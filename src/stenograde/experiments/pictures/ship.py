@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +13,7 @@ from stenograde.datasets.samples import SampleSet
 from stenograde.datasets.sudirman import LEVEL_OF_DISC
 from stenograde.errors import ConfigError
 from stenograde.experiments.pictures.recipe import Recipe
-from stenograde.experiments.pictures.result import Arm, Result
+from stenograde.experiments.pictures.result import Arm, Result, as_stored
 from stenograde.experiments.pictures.run import FITTED_BY
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.table import scores_table
@@ -26,6 +25,7 @@ from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Level
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
 from stenograde.train.weights.export import export_classifier
+from stenograde.workers import Progress
 
 LEVEL_PATTERN = r"(?:^|_)(D[345])(?:\.|_|$)"
 """Disc in a file name such as T1_0001_D4, as the Sudirman set names its discs."""
@@ -56,7 +56,7 @@ def ship(
     shipping: Shipping,
     *,
     out: Path,
-    watch: Callable[[str, float, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Fit a recipe's networks on all labelled pictures and write a bundle; started again it goes on.
 
@@ -69,8 +69,7 @@ def ship(
     shipping : Shipping
     out : Path
         Becomes the bundle; checkpoints lie in ``out/training``.
-    watch : callable, optional
-        Called with (what is fitted, epochs done, epochs in all).
+    progress : callable, optional
 
     Returns
     -------
@@ -87,13 +86,7 @@ def ship(
     every = tuple(range(len(labelled)))
     material = prepare(recipe, labelled, work / "pictures")
     material = cut(recipe, material, every, work / "pieces")
-    epochs = len(recipe.members) * recipe.fit.epochs
-
-    def told(done: float, _: object) -> None:
-        if watch:
-            watch(f"net {min(int(done / recipe.fit.epochs) + 1, len(recipe.members))}", done, epochs)
-
-    fitted, _ = fit_nets(recipe, material, every, (), folder=work, watch=told)
+    fitted, _ = fit_nets(recipe, material, every, (), folder=work, progress=progress)
     files = [
         export_classifier(cast(PictureNet, one.net), out, f"net-{number}", size_px=recipe.picture.size_px)
         for number, one in enumerate(fitted, start=1)
@@ -151,7 +144,7 @@ def _write(
         "recipe": recipe.as_table(),
         "versions": versions(),
         "commit": commit_of(Path(__file__).parent),
-        "scores": as_plain(result.main.scores),
+        "scores": {name: asdict(score, dict_factory=as_stored) for name, score in result.main.scores.items()},
     }
     (out / "training.json").write_text(
         json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"

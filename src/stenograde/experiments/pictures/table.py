@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from stenograde.experiments.pictures.result import Arm, Leak, Result, Score
+from stenograde.evaluate.intervals import Interval
+from stenograde.experiments.pictures.result import Arm, Leak, Result
+from stenograde.report.markdown import markdown_table
 
 SHOWN: Mapping[str, str] = {
     "accuracy": "accuracy",
@@ -28,35 +30,9 @@ _FEW = ("accuracy", "balanced_accuracy", "macro_f1", "auc_any")
 """Scores by which arms and protocols are set side by side."""
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    r"""Return a Markdown table; the first column is text, the others are figures.
-
-    Examples
-    --------
-    >>> print(markdown(("score", "here"), [("accuracy", "0.83")]))
-    | score | here |
-    | --- | ---: |
-    | accuracy | 0.83 |
-    """
-    lines = [tuple(header), ("---", *("---:" for _ in header[1:])), *(tuple(row) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def score_text(score: Score | None, digits: int = 3) -> str:
-    """Return a score with its interval.
-
-    Examples
-    --------
-    >>> score_text(Score(0.8312, 0.79, 0.87), digits=2)
-    '0.83 (0.79 to 0.87)'
-    >>> score_text(Score(None))
-    '–'
-    """
-    if score is None or score.value is None:
-        return "–"
-    if score.low is None or score.high is None:
-        return f"{score.value:.{digits}f}"
-    return f"{score.value:.{digits}f} ({score.low:.{digits}f} to {score.high:.{digits}f})"
+def score_text(score: Interval | None, digits: int = 3) -> str:
+    """Return a score with its interval, or a dash where it cannot be told."""
+    return "–" if score is None else score.shown(digits)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -93,7 +69,7 @@ def scores_table(result: Result, arm: Arm | None = None) -> str:
         )
         for name in metrics_of(shown)
     ]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def arms_table(result: Result) -> str:
@@ -109,7 +85,7 @@ def arms_table(result: Result) -> str:
             found = differences.get(arm.key)
             row.append(score_text(found.differences.get("accuracy")) if found else "–")
         rows.append(row)
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 _OF_SECOND = ("accuracy", "f1", "sensitivity", "specificity")
@@ -123,7 +99,7 @@ def second_class_table(result: Result) -> str:
         row = arm.classes[1]
         scores = (arm.scores.get("accuracy"), row.f1, row.recall, row.specificity, arm.scores.get("auc_any"))
         rows.append([arm.title, *(score_text(score) for score in scores)])
-    return markdown([f"arm ({name})", "accuracy", "F1", "sensitivity", "specificity", "AUC"], rows)
+    return markdown_table([f"arm ({name})", "accuracy", "F1", "sensitivity", "specificity", "AUC"], rows)
 
 
 def differences_table(result: Result) -> str:
@@ -132,13 +108,13 @@ def differences_table(result: Result) -> str:
     rows = []
     for found in result.comparisons:
         differences = [
-            Score(*(None if x is None else 100 * x for x in (score.value, score.low, score.high)))
+            Interval(100 * score.value, 100 * score.low, 100 * score.high)
             for name in _OF_SECOND
             if (score := found.differences.get(name)) is not None
         ]
         what = f"{titles[found.first]} − {titles[found.second]}"
         rows.append([what, *(score_text(score, digits=1) for score in differences), number(found.mcnemar_p)])
-    return markdown(["percentage points", *_OF_SECOND, "McNemar p"], rows)
+    return markdown_table(["percentage points", *_OF_SECOND, "McNemar p"], rows)
 
 
 def protocols_table(results: Sequence[Result]) -> str:
@@ -168,7 +144,7 @@ def protocols_table(results: Sequence[Result]) -> str:
                         *(score_text(score) for score in beside),
                     )
                 )
-    return markdown([*header, *names], rows)
+    return markdown_table([*header, *names], rows)
 
 
 def prevalence_table(arm: Arm) -> str:
@@ -189,7 +165,7 @@ def prevalence_table(arm: Arm) -> str:
         )
         for at in arm.at_prevalence
     ]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def leak_table(result: Result) -> str:
@@ -198,7 +174,7 @@ def leak_table(result: Result) -> str:
         "arm", "tested", "leaking", "shared patients", "look-alikes", "twins",
         "accuracy, leaking", "accuracy, clean", "balanced accuracy, leaking", "balanced accuracy, clean",
     )  # fmt: skip
-    return markdown(header, (_leak_row(arm.title, arm.leak) for arm in result.arms))
+    return markdown_table(header, (_leak_row(arm.title, arm.leak) for arm in result.arms))
 
 
 def _leak_row(title: str, leak: Leak) -> tuple[str, ...]:
@@ -228,7 +204,7 @@ def repeats_table(result: Result) -> str:
         )
         for test in result.repeats
     )
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def as_markdown(result: Result) -> str:

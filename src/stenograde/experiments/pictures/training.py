@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -28,10 +28,11 @@ from stenograde.nets.stn_resnet import StnResnet
 from stenograde.nets.weights import WeightReport, load_weights
 from stenograde.terms import Level, Side
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, EpochRecord, Fitted, LossOf
+from stenograde.train.loop.fit_config import Batch, Fitted, LossOf
 from stenograde.train.loop.loss import build_loss, with_questions
 from stenograde.train.pictures.batches import PictureBatches, PlainBatches
 from stenograde.train.pictures.pretrain import PretrainConfig
+from stenograde.workers import Progress, Step
 
 Weights = Path | Literal["hub"]
 """What a network may start from: a file, or what its encoder's library publishes."""
@@ -141,7 +142,7 @@ def fit_nets(
     validation: tuple[int, ...],
     *,
     folder: Path,
-    watch: Callable[[float, EpochRecord | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[tuple[Fitted, ...], WeightReport | None]:
     """Train a recipe's networks on some of the samples, and choose the best epoch of each on others.
 
@@ -153,7 +154,7 @@ def fit_nets(
         Places of samples; without validation the last epoch's weights come out.
     folder : Path
         Gets checkpoints and logs; a training that was cut short goes on from there.
-    watch : callable, optional
+    progress : callable, optional
         Epochs are counted over all networks.
 
     Returns
@@ -166,12 +167,13 @@ def fit_nets(
     done = []
     for number, member in enumerate(recipe.members):
 
-        def told(epochs: float, record: EpochRecord | None, *, before: int = number) -> None:
-            if watch:
-                watch(before * recipe.fit.epochs + epochs, record)
+        def told(step: Step, *, before: int = number * recipe.fit.epochs) -> None:
+            if progress:
+                total = len(recipe.members) * recipe.fit.epochs
+                progress(replace(step, done=before + step.done, total=total))
 
         done.append(
-            _fit_net(member, material, train, validation, folder=folder / f"net-{number + 1}", watch=told)
+            _fit_net(member, material, train, validation, folder=folder / f"net-{number + 1}", progress=told)
         )
     return tuple(fitted for fitted, _ in done), done[0][1]
 
@@ -207,7 +209,7 @@ def _fit_net(
     validation: tuple[int, ...],
     *,
     folder: Path,
-    watch: Callable[[float, EpochRecord | None], None],
+    progress: Progress,
 ) -> tuple[Fitted, WeightReport | None]:
     torch.manual_seed(recipe.fit.seed)
     net, start = _new_net(recipe, material)
@@ -234,7 +236,7 @@ def _fit_net(
         loss_of=_loss(recipe, net, codes[list(train)], len(material.samples.classes)),
         folder=folder,
         validation=checked,
-        progress=watch,
+        progress=progress,
     )
     return fitted, start
 

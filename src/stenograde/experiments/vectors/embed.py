@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from stenograde.nets.weights import NOT_PRETRAINED, load_weights
 from stenograde.study import Study, Volume
 from stenograde.terms import Role
 from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.workers import Progress
 
 Vectors = NDArray[np.float32]
 
@@ -129,7 +130,7 @@ def embed_cohort(
     folder: Path,
     *,
     weights: Path | Literal["hub"] | None = None,
-    done: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> EmbeddedCohort:
     """Embed the slices of every labelled study, or go on embedding them; on a GPU where there is one.
 
@@ -142,8 +143,8 @@ def embed_cohort(
         Gets one file per study.
     weights : Path or "hub", optional
         What the encoder starts from; without, a random start.
-    done : callable, optional
-        Called with the number of studies looked through, and of how many.
+    progress : callable, optional
+        Counts the studies that are looked through.
 
     Raises
     ------
@@ -158,7 +159,7 @@ def embed_cohort(
     keep_settings(folder / SETTINGS, _settings(data, config, weights), what="vectors")
     listed = folder / STUDIES
     if not listed.is_file():
-        start = _embed_all(data, config, folder, weights, done)
+        start = _embed_all(data, config, folder, weights, progress)
         write_whole(listed, json.dumps(start))
     said = json.loads(listed.read_text(encoding="utf-8"))
     studies = tuple(_stored(folder, name) for name in said["names"])
@@ -170,7 +171,7 @@ def _embed_all(
     config: EmbedConfig,
     folder: Path,
     weights: Path | Literal["hub"] | None,
-    done: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     try:
@@ -186,9 +187,7 @@ def _embed_all(
     notes: list[str] = []
     names: list[str] = []
     total, failed = len(patient_folders(data)), 0
-    for one in read_answered_studies(
-        data, notes=notes, progress=None if done is None else lambda n: done(n, total)
-    ):
+    for one in read_answered_studies(data, notes=notes, progress=progress):
         path = folder / f"{one.name}.npz"
         if not path.is_file():
             try:

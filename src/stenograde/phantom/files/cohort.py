@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from stenograde.phantom.scanner.acquisition import Protocol, SeriesPlan, plan_st
 from stenograde.phantom.scanner.protocols import ProtocolMix, draw_protocol
 from stenograde.phantom.scanner.render import render_series
 from stenograde.terms import LUMBAR_MRI, Cell, Role, Severity
-from stenograde.workers import in_processes
+from stenograde.workers import Progress, counted, in_processes
 
 _NUMBERS = 8
 """Random numbers per patient: one for the study, and at most seven for series."""
@@ -76,7 +76,7 @@ def write_cohort(
     *,
     patients: int,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     cells: Mapping[Cell, Severity] | None = None,
     population: Population | None = None,
     protocol: Protocol | ProtocolMix | None = None,
@@ -95,7 +95,7 @@ def write_cohort(
     seed : int
         Zero or more.
     progress : callable, optional
-        Called with the number of patients written so far.
+        Counts the patients.
     cells : mapping, optional
         Severity of chosen cells, the same for every patient; the others are drawn.
     population, protocol, options : optional
@@ -136,11 +136,7 @@ def write_cohort(
                 folder, patient_seed(seed, k), ids, dict(cells or {}), population, one or Protocol(), options
             )
         )
-    studies = []
-    for study in in_processes(_write_patient, jobs, workers):
-        studies.append(study)
-        if progress is not None:
-            progress(len(studies))
+    studies = counted(in_processes(_write_patient, jobs, workers), "patients", patients, progress)
     cohort = Cohort(Path(out), tuple(studies))
     _write_tables(cohort)
     return cohort

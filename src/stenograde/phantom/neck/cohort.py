@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from stenograde.phantom.neck.patient import NeckPhantom, make_neck
 from stenograde.phantom.neck.population import Population
 from stenograde.phantom.neck.views import View
 from stenograde.terms import CERVICAL_XRAY, Severity
-from stenograde.workers import in_processes
+from stenograde.workers import Progress, counted, in_processes
 
 IMAGES, REGIONS, MANIFEST, LABELS = "images", "regions", "foramina.csv", "labels.csv"
 """Names within the folder of a cohort."""
@@ -111,7 +110,7 @@ def write_necks(
     *,
     patients: int,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     workers: int = 1,
     config: NeckCohort | None = None,
 ) -> tuple[WrittenNeck, ...]:
@@ -127,7 +126,7 @@ def write_necks(
     seed : int
         Zero or more.
     progress : callable, optional
-        Called with the number of patients written so far.
+        Counts the patients.
     workers : int
         Number of processes that write at the same time; the files do not depend on it.
     config : NeckCohort, optional
@@ -153,15 +152,11 @@ def write_necks(
     for name in (NO_STENOSIS, STENOSIS):
         (out / REGIONS / name).mkdir(parents=True, exist_ok=True)
     write = partial(_write_neck, out, config, seed)
-    written = []
-    for neck in in_processes(write, enumerate(own), workers):
-        written.append(neck)
-        if progress is not None:
-            progress(len(written))
+    written = tuple(counted(in_processes(write, enumerate(own), workers), "patients", patients, progress))
     cells = [cell.name for cell in CERVICAL_XRAY.cells]
     write_table(out / LABELS, ["study_id", *cells], ([n.study, *n.labels] for n in written))
     write_table(out / MANIFEST, MANIFEST_COLUMNS, (row for neck in written for row in neck.regions))
-    return tuple(written)
+    return written
 
 
 def _write_neck(out: Path, config: NeckCohort, seed: int, job: tuple[int, tuple[int, ...]]) -> WrittenNeck:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.rsna2024 import read_answered_studies
-from stenograde.datasets.study_files import patient_folders
 from stenograde.errors import StudyError
 from stenograde.files import whole_file
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
@@ -19,6 +18,7 @@ from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Side
 from stenograde.train.grader.crops import CropSet, as_stored
 from stenograde.train.made_once import keep_cut_settings
+from stenograde.workers import Progress, within
 
 CELLS_OF_LEVEL = tuple(
     tuple(k for k, cell in enumerate(LUMBAR_MRI.cells) if cell.level is level) for level in LUMBAR_MRI.levels
@@ -33,7 +33,7 @@ def crop_cohort(
     config: CropConfig,
     folder: Path,
     *,
-    done: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[CropSet, tuple[str, ...]]:
     """Locate and cut the levels of every labelled study, or go on doing so.
 
@@ -48,8 +48,8 @@ def crop_cohort(
     config : CropConfig
     folder : Path
         Gets one file per study.
-    done : callable, optional
-        Called with the number of studies looked through, and of how many.
+    progress : callable, optional
+        Counts the studies that are looked through.
 
     Returns
     -------
@@ -66,10 +66,7 @@ def crop_cohort(
     """
     keep_cut_settings(folder, config, data, bundle, what="crops")
     if not all((folder / f"{name}.npz").is_file() for name in names):
-        total = len(patient_folders(data))
-        for one in read_answered_studies(
-            data, notes=[], progress=None if done is None else lambda n: done(n, total)
-        ):
+        for one in read_answered_studies(data, notes=[], progress=within(progress, "crops")):
             path = folder / f"{one.name}.npz"
             if one.name in names and not path.is_file():
                 crops, present, why = _crops_of(one.study, bundle, config)

@@ -5,7 +5,6 @@ Each patient depends on the seed and its number alone, so that making can stop a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -27,7 +26,7 @@ from stenograde.phantom import (
 from stenograde.terms import LUMBAR_MRI, Side
 from stenograde.train.grader.level_views import LocatorError, render_levels, true_levels
 from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
-from stenograde.workers import in_processes
+from stenograde.workers import Progress, counted, in_processes
 
 STORED_PER_UNIT = 127 / LIMIT
 """Stored value of a crop's 1.0: crops are kept as whole numbers of 8 bits."""
@@ -39,10 +38,6 @@ class Part(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     CALIBRATION = "calibration"
-
-
-Done = Callable[[int], None]
-"""Called with the number of patients made so far."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ def make_crops(
     patients: int,
     seed: int,
     workers: int = 0,
-    done: Done | None = None,
+    progress: Progress | None = None,
 ) -> CropSet:
     """Make the crops of virtual patients, or go on making them, and map them.
 
@@ -125,7 +120,8 @@ def make_crops(
         The same seed and number give the same patient of a part, whatever the number of patients.
     workers : int
         Processes that render; 1 or fewer for this one.
-    done : callable, optional
+    progress : callable, optional
+        Counts the patients.
 
     Raises
     ------
@@ -139,14 +135,13 @@ def make_crops(
     missing = [number for number in range(patients) if severities[number].min() < 0]
     work = partial(patient_crops, config=config, part=part, seed=seed)
     all_made = zip(missing, in_processes(work, missing, workers), strict=True)
-    for count, (number, made) in enumerate(all_made, start=patients - len(missing) + 1):
+    what, before = f"{part.value} patients", patients - len(missing)
+    for number, made in counted(all_made, what, patients, progress, before=before):
         crops[number], present[number], severity = made
         crops.flush()
         present.flush()
         severities[number] = severity
         severities.flush()
-        if done:
-            done(count)
     return CropSet(crops, present, severities.astype(np.int64))
 
 

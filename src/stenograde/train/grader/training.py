@@ -17,7 +17,8 @@ from stenograde.train.grader.batches import CropAugment, EveryPattern, GraderBat
 from stenograde.train.grader.bundle import calibrate, export_grader, write_bundle
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import EpochRecord, FitConfig, Made, Report
+from stenograde.train.loop.fit_config import FitConfig
+from stenograde.workers import Progress, named
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def make_training_crops(
     patients: int,
     seed: int,
     processes: int = 0,
-    made: Made | None = None,
+    progress: Progress | None = None,
 ) -> Crops:
     """Make the crops of all parts, or go on making them, in ``out/training``.
 
@@ -79,7 +80,7 @@ def make_training_crops(
         Patients to train on; those to validate and calibrate on come besides.
     processes : int
         That render patients; 0 for this one.
-    made : callable, optional
+    progress : callable, optional
 
     Raises
     ------
@@ -92,7 +93,15 @@ def make_training_crops(
         Part.CALIBRATION: config.calibration_patients,
     }
     return {
-        part: _crops(out, part, count, config.data, seed=seed, processes=processes, made=made)
+        part: make_crops(
+            out / "training" / f"crops-{part.value}",
+            config.data,
+            part=part,
+            patients=count,
+            seed=seed,
+            workers=processes,
+            progress=progress,
+        )
         for part, count in counts.items()
     }
 
@@ -104,7 +113,7 @@ def train_grader(
     *,
     seed: int,
     base: Bundle,
-    report: Report | None = None,
+    progress: Progress | None = None,
     tested: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
@@ -120,7 +129,7 @@ def train_grader(
         Of the fit, in place of that of ``config.fit``.
     base : Bundle
         Whose locator and canal model the bundle takes over.
-    report : callable, optional
+    progress : callable, optional
     tested : sequence of mapping
         What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.
 
@@ -133,7 +142,7 @@ def train_grader(
     ConfigError
         If ``out`` holds a checkpoint of other settings.
     """
-    net = _fit(out, config, crops, seed=seed, report=report)
+    net = _fit(out, config, crops, seed=seed, progress=progress)
     train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
     calibrated = calibrate(
         net, train, calibration, usual_share=config.usual_share, added_noise=config.augment.noise
@@ -144,25 +153,12 @@ def train_grader(
     return out
 
 
-def _crops(
-    out: Path, part: Part, count: int, config: CropsConfig, *, seed: int, processes: int, made: Made | None
-) -> CropSet:
-    def done(number: int) -> None:
-        if made:
-            made(f"{part.value} patients", number, count)
-
-    folder = out / "training" / f"crops-{part.value}"
-    return make_crops(folder, config, part=part, patients=count, seed=seed, workers=processes, done=done)
-
-
-def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: Report | None) -> LevelGrader:
+def _fit(
+    out: Path, config: GraderTraining, crops: Crops, *, seed: int, progress: Progress | None
+) -> LevelGrader:
     how = replace(config.fit, seed=seed)
     torch.manual_seed(seed)
     net = EveryPattern(LevelGrader(config.net))
-
-    def progress(done: float, record: EpochRecord | None) -> None:
-        if report:
-            report("grader", done, how.epochs, record.validation_loss if record else None)
 
     fitted = fit(
         net,
@@ -171,7 +167,7 @@ def _fit(out: Path, config: GraderTraining, crops: Crops, *, seed: int, report: 
         loss_of=every_pattern_loss,
         folder=out / "training" / "fit",
         validation=GraderBatches(crops[Part.VALIDATION], how, None),
-        progress=progress,
+        progress=named(progress, "grader"),
     ).net
     assert isinstance(fitted, EveryPattern)
     assert isinstance(fitted.net, LevelGrader)

@@ -5,7 +5,6 @@ SPIDER has whole masks of one sequence alone; virtual patients have them in ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,7 @@ from stenograde.phantom.scanner.acquisition import SeriesPlan
 from stenograde.predict.locate import LOCATED_IN
 from stenograde.terms import Level
 from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
-from stenograde.workers import in_processes
+from stenograde.workers import Progress, counted, in_processes
 
 NEAR_MIDLINE_MM = 12.0
 """Slices so far beside the canal are drawn about a third as often as those through it, mm."""
@@ -68,12 +67,8 @@ class PhantomSlicesConfig:
             raise ValueError(msg)
 
 
-Done = Callable[[int], None]
-"""Called with the number of patients made so far."""
-
-
 def make_phantom_slices(
-    folder: Path, config: PhantomSlicesConfig, *, workers: int = 0, done: Done | None = None
+    folder: Path, config: PhantomSlicesConfig, *, workers: int = 0, progress: Progress | None = None
 ) -> list[MarkedSlice]:
     """Make the slices of virtual patients, or go on making them, and read them.
 
@@ -84,7 +79,8 @@ def make_phantom_slices(
     config : PhantomSlicesConfig
     workers : int
         Processes that render; 1 or fewer for this one.
-    done : callable, optional
+    progress : callable, optional
+        Counts the patients.
 
     Raises
     ------
@@ -96,13 +92,12 @@ def make_phantom_slices(
     files = [folder / f"{number}.npz" for number in range(config.patients)]
     missing = [number for number, file in enumerate(files) if not file.is_file()]
     made = in_processes(partial(patient_slices, config=config), missing, workers)
-    for count, (number, (pictures, masks, pixel_mm)) in enumerate(
-        zip(missing, made, strict=True), start=config.patients - len(missing) + 1
+    all_made, before = zip(missing, made, strict=True), config.patients - len(missing)
+    for number, (pictures, masks, pixel_mm) in counted(
+        all_made, "phantoms", config.patients, progress, before=before
     ):
         with whole_file(files[number]) as file:
             np.savez_compressed(file, pictures=pictures, masks=masks, pixel_mm=np.array(pixel_mm))
-        if done:
-            done(count)
     return [one for number, file in enumerate(files) for one in _stored(number, file)]
 
 

@@ -29,9 +29,10 @@ from stenograde.train.locator.bundle import write_bundle
 from stenograde.train.locator.phantom_slices import PhantomSlicesConfig, make_phantom_slices
 from stenograde.train.locator.samples import LocatorBatches, LocatorSamples, loss_of
 from stenograde.train.loop.allocator import keep_freed_memory
-from stenograde.train.loop.fit import EpochRecord, FitConfig, fit
-from stenograde.train.loop.fit_config import Made, Report
+from stenograde.train.loop.fit import fit
+from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.weights.export import export_locator
+from stenograde.workers import Progress
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class LocatorTraining:
 
 
 def make_virtual_slices(
-    out: Path, config: LocatorTraining, *, processes: int = 0, made: Made | None = None
+    out: Path, config: LocatorTraining, *, processes: int = 0, progress: Progress | None = None
 ) -> list[MarkedSlice]:
     """Make the slices of virtual patients, or go on making them, in ``out/training``.
 
@@ -86,19 +87,15 @@ def make_virtual_slices(
     config : LocatorTraining
     processes : int
         That render patients; 0 for this one.
-    made : callable, optional
+    progress : callable, optional
 
     Raises
     ------
     ConfigError
         If ``out`` holds slices of other settings.
     """
-
-    def done(number: int) -> None:
-        if made:
-            made("virtual patients", number, config.virtual.patients)
-
-    return make_phantom_slices(out / "training" / "virtual", config.virtual, workers=processes, done=done)
+    folder = out / "training" / "virtual"
+    return make_phantom_slices(folder, config.virtual, workers=processes, progress=progress)
 
 
 def train_locator(
@@ -107,7 +104,7 @@ def train_locator(
     config: LocatorTraining,
     virtual: Sequence[MarkedSlice],
     *,
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train, score by fold, and write a bundle; started again with the same ``out`` it goes on.
 
@@ -119,7 +116,7 @@ def train_locator(
     config : LocatorTraining
     virtual : sequence of MarkedSlice
         By :func:`make_virtual_slices`; with none, each net starts from nothing.
-    report : callable, optional
+    progress : callable, optional
 
     Returns
     -------
@@ -134,7 +131,7 @@ def train_locator(
     space, unmarked = data.space, data.midsagittal
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
-    stages = _Stages(config, virtual, report)
+    stages = _Stages(config, virtual, progress)
     start = stages.fit(work / "start", [], [], config.start, turn=len(virtual)) if virtual else None
     # whose patients the coloured slices show is unknown, so they are left out of the folds
     net = stages.fit_all([*space, *data.coloured], unmarked, work / "all", start)
@@ -192,7 +189,7 @@ class _Stages:
 
     config: LocatorTraining
     virtual: Sequence[MarkedSlice]
-    report: Report | None
+    progress: Progress | None
 
     def fit_all(
         self,
@@ -249,13 +246,8 @@ class _Stages:
         net = Locator(config.net)
         if start is not None:
             net.load_state_dict(start.state_dict())
-
-        def progress(done: float, record: EpochRecord | None) -> None:
-            if self.report:
-                self.report(folder.name, done, how.epochs, record.loss if record else None)
-
         batches = LocatorBatches(samples, how)
-        fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=progress).net
+        fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=self.progress).net
         assert isinstance(fitted, Locator)
         return fitted.to("cpu")
 

@@ -26,12 +26,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stenograde.errors import ConfigError
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.checkpoint import Stateful, load_best, load_checkpoint, save_best, save_checkpoint
-from stenograde.train.loop.fit_config import Batch, Batches, EpochRecord, FitConfig, Fitted, LossOf, Progress
+from stenograde.train.loop.fit_config import Batch, Batches, EpochRecord, FitConfig, Fitted, LossOf
 from stenograde.train.loop.fit_log import open_log
 from stenograde.train.loop.optimise import build_optimiser, build_schedule
 from stenograde.train.loop.processes import Tally, share_buffers, start_fabric
-
-__all__ = ["Batch", "Batches", "EpochRecord", "FitConfig", "Fitted", "LossOf", "Progress", "fit"]
+from stenograde.workers import Progress, Step
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,8 @@ def fit(
     validation : Batches, optional
         Its loss is taken after each epoch, and the weights of the best epoch come out.
     progress : callable, optional
-        Called in the first process.
+        Called in the first process: after each batch with the epochs done (2.25, say), and after each epoch with its
+        loss, under the name of the folder.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def fit(
     parts = _Parts.made(net.to(fabric.device, memory_format=torch.channels_last), config, steps)  # type: ignore[call-overload]
     history = load_checkpoint(folder, parts.stateful(), config)
     wrapped, optimiser = fabric.setup(parts.net, parts.optimiser)
-    epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress)
+    epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress, folder.name)
     first = fabric.is_global_zero
     if first:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def fit(
                 save_checkpoint(folder, parts.stateful(), history, config)
                 logs.write(history)
                 if progress:
-                    progress(len(history), history[-1])
+                    progress(Step(folder.name, len(history), config.epochs, "epoch", loss))
             log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, loss)
     weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
     parts.kept.load_state_dict(fabric.broadcast(weights))
@@ -154,6 +154,7 @@ class _Epochs:
     wrapped_net: nn.Module
     wrapped_optimiser: Optimizer
     progress: Progress | None
+    name: str
 
     def train(self, batches: Batches, epoch: int, steps: int) -> tuple[float, float | None]:
         """Learn from the batches of an epoch, counted from 0; return mean loss and accuracy."""
@@ -171,7 +172,7 @@ class _Epochs:
                 self._step(loss)
                 tally.add(loss, output, moved)
                 if self.progress and fabric.is_global_zero:
-                    self.progress(epoch + number / steps, None)
+                    self.progress(Step(self.name, epoch + number / steps, self.config.epochs, "epoch"))
         share_buffers(fabric, self.parts.kept)
         return tally.means(fabric)
 

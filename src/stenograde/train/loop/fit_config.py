@@ -103,16 +103,6 @@ class EpochRecord:
     """Wall time, validation included."""
 
 
-Progress = Callable[[float, EpochRecord | None], None]
-"""Called after each step with the epochs done (2.25, say), and after each epoch with its record."""
-
-Report = Callable[[str, float, int, float | None], None]
-"""Called with (what is fitted, epochs done, epochs in all, loss), the loss at the end of each epoch only."""
-
-Made = Callable[[str, int, int], None]
-"""Called with (what is made, how many are, how many in all)."""
-
-
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A fitted net and how it came about."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig, Fitted, Progress
+from stenograde.train.loop.fit_config import Batch, FitConfig, Fitted
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.train.pictures.batches import as_input
+from stenograde.workers import Progress, named
 
 SPREAD = 1.0
 """Standard deviation that each embedded variable shall keep (ibid., section 4.1)."""
@@ -199,7 +201,7 @@ def pretrain(
         config.fit,
         loss_of=lambda output, _: vicreg_loss(output, config),
         folder=folder,
-        progress=progress,
+        progress=named(progress, "encoder"),
     )
     assert isinstance(fitted.net, Projected)
     encoder = fitted.net.encoder.cpu()
@@ -215,7 +217,7 @@ def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) 
     weights : Path
         Ends in ``.safetensors``; names of tensors are the encoder's own.
     extra : mapping
-        Added to the report: where the pictures came from, say.
+        Added to the report, as versions of packages are: where the pictures came from, say.
 
     Returns
     -------
@@ -224,7 +226,9 @@ def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) 
     """
     write_weights(done.encoder, weights.with_suffix(".partial")).replace(weights)
     report = weights.with_suffix(".json")
-    report.write_text(json.dumps({**done.report, **extra}, indent=1), encoding="utf-8")
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "opencv-python-headless")}
+    told = {**done.report, **extra, "versions": versions}
+    report.write_text(json.dumps(told, indent=1), encoding="utf-8")
     return report
 
 

@@ -20,8 +20,8 @@ from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig
 from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
 from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
-from stenograde.experiments.discs.table import tables_of, write_discs  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.discs.table import page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
 from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
 
@@ -156,9 +156,10 @@ def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
     assert again.held_out is not None
     assert again.held_out.scores["both fused"]["herniation"].value > 0.9
     assert str(again.tested.scores) == str(result.tested.scores), "fitted once"
-    text = as_markdown(tables_of(again))
+    told = page_of(again)
+    text = as_markdown(told.tables)
     assert text.count("both fused, T1 missing at test") == 2
-    page = write_discs(again, tmp_path).read_text(encoding="utf-8")
+    page = write_tables(told, tmp_path).read_text(encoding="utf-8")
     assert "Patients held out" in page
     assert "a note" in page
     with pytest.raises(DatasetError, match="got 1 that are in both"):

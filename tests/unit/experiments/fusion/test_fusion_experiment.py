@@ -21,8 +21,8 @@ from stenograde.experiments.fusion.fit import SeriesSet  # noqa: E402
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
 from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
-from stenograde.experiments.fusion.table import lost_with_one_missing, tables_of, write_fusion  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.fusion.table import lost_with_one_missing, page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
 from stenograde.experiments.vectors.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Role  # noqa: E402
@@ -121,11 +121,12 @@ def test_ways_are_compared_and_a_comparison_goes_on(
     with pytest.raises(ConfigError, match=r"nets in .* another cohort_sha256"):
         run_fusion(recipe, replace(cohort, vectors=cohort.vectors.with_only([])), out=tmp_path / "o")
     assert result.notes == ("s9 has no crops: dark",)
-    text = as_markdown(tables_of(result))
+    told = page_of(result)
+    text = as_markdown(told.tables)
     assert f"| {OURS} |" in text
     assert "T1 + T2 + axial" in text
     assert f"{lost_with_one_missing(result, OURS):+.3f}" in text
-    assert "Ours with all series" in write_fusion(result, tmp_path / "o").read_text(encoding="utf-8")
+    assert "Ours with all series" in write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
 
 
 def test_what_a_missing_crop_holds_does_not_matter_to_ours(recipe: FusionRecipe) -> None:

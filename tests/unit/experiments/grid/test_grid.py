@@ -19,8 +19,8 @@ from stenograde.experiments.grid import run as running  # noqa: E402
 from stenograde.experiments.grid.features import Features, Tokens, pooled, tokens_of  # noqa: E402
 from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
-from stenograde.experiments.grid.table import table_of, write_grid  # noqa: E402
-from stenograde.experiments.pages.score_tables import as_markdown  # noqa: E402
+from stenograde.experiments.grid.table import page_of  # noqa: E402
+from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
 from stenograde.experiments.vectors.embed import (  # noqa: E402
     METADATA_CATEGORIES,
     METADATA_NUMBERS,
@@ -91,13 +91,13 @@ def test_every_row_is_run_and_patients_who_are_ill_are_found(grid: GridRecipe, t
     result = run_grid(grid, tmp_path, out=tmp_path / "o")
     assert {row.key for row in result.rows} == {row.key for row in grid.rows}
     assert [one.key for one in result.baselines] == list(BASELINES)
-    by_key = {row.key: row.scores["accuracy"][0] for row in result.rows}
+    by_key = {row.key: row.scores["accuracy"].value for row in result.rows}
     assert max(by_key.values()) > 0.9
     majority = next(one for one in result.baselines if one.key == "majority").scores
-    assert majority["accuracy"][0] < 0.45
+    assert majority["accuracy"].value < 0.45
     for row in result.rows:
-        value, low, high = row.scores["macro_f1"]
-        assert low <= value <= high
+        score = row.scores["macro_f1"]
+        assert score.low <= score.value <= score.high
 
 
 def test_done_rows_are_not_run_again(
@@ -200,12 +200,13 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
     grid: GridRecipe, tmp_path: Path
 ) -> None:
     result = run_grid(replace(grid, rows=grid.rows[:2]), tmp_path, out=tmp_path / "o")
-    lines = as_markdown([table_of(result)]).splitlines()[4:9]
+    told = page_of(result, tmp_path / "o")
+    lines = as_markdown(told.tables).splitlines()[4:9]
     scores = [float(line.split("|")[5].split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     assert sum("baseline:" in line for line in lines) == 3
     assert any("| 0.408 |" in line and "| 0.633 |" in line for line in lines)
-    page = write_grid(result, tmp_path / "o").read_text(encoding="utf-8")
+    page = write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
     assert "pre-trained: no" in page
     assert page.count("<tr>") == 6
     assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"

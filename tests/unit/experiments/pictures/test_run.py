@@ -22,10 +22,11 @@ from stenograde.experiments.pictures import training  # noqa: E402
 from stenograde.experiments.pictures.protocols import plan_arms, with_repeats  # noqa: E402
 from stenograde.experiments.pictures.recipe import Recipe, read_recipe  # noqa: E402
 from stenograde.experiments.pictures.result import Result, read_result  # noqa: E402
-from stenograde.experiments.pictures.run import Step, run_experiment  # noqa: E402
+from stenograde.experiments.pictures.run import run_experiment  # noqa: E402
 from stenograde.experiments.pictures.table import as_markdown  # noqa: E402
 from stenograde.experiments.pictures.training import prepare  # noqa: E402
 from stenograde.terms import Side  # noqa: E402
+from stenograde.workers import Step  # noqa: E402
 
 
 def _two_arms(recipe: Recipe) -> Recipe:
@@ -42,9 +43,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
 
 def _value(result: Result, metric: str) -> float:
     score = result.main.scores[metric]
-    assert score.value is not None
-    assert score.low is not None
-    assert score.high is not None
+    assert score.bounded
     assert score.low <= score.value <= score.high
     return score.value
 
@@ -106,8 +105,8 @@ def test_a_finished_split_is_not_trained_again(
     shutil.rmtree(again / "arms" / "plain" / "split-02")
     steps: list[Step] = []
     recipe = _two_arms(tiny("s2", epochs=8, learning_rate=3e-3))
-    taken_up = run_experiment(recipe, film_set(36), "patient", out=again, watch=steps.append)
-    assert {(step.arm, step.split) for step in steps} == {("plain ResNet", 2)}
+    taken_up = run_experiment(recipe, film_set(36), "patient", out=again, progress=steps.append)
+    assert {step.what for step in steps} == {"2/2 plain ResNet, split 2/2"}
     assert taken_up.arms[0] == result.arms[0]
     assert taken_up.arms[1].scores == result.arms[1].scores
 
@@ -265,8 +264,8 @@ def test_a_question_is_asked_in_training_and_not_counted_as_a_class(tmp_path: Pa
 def test_several_starts_are_averaged_and_counted(tmp_path: Path) -> None:
     recipe, samples = replace(tiny("s1", epochs=1), starts=2), canal_set(6)
     seen: list[Step] = []
-    both = run_experiment(recipe, samples, "patient", out=tmp_path / "both", watch=seen.append)
-    assert max(step.epochs_done for step in seen) == seen[0].epochs == 2
+    both = run_experiment(recipe, samples, "patient", out=tmp_path / "both", progress=seen.append)
+    assert max(step.done for step in seen) == seen[0].total == 2
     apart = []
     for number, member in enumerate(recipe.members):
         # the folds depend on the seed, too: each member is asked about the splits of the whole recipe

@@ -10,17 +10,16 @@ from dataclasses import replace
 
 from tests.made_results import made_arm, made_result
 
-from stenograde.experiments.pictures.result import Score
 from stenograde.experiments.pictures.table import (
     arms_table,
     as_markdown,
     leak_table,
-    markdown,
     metrics_of,
     protocols_table,
     repeats_table,
     scores_table,
 )
+from stenograde.report.markdown import markdown_table
 
 
 def _rows(table: str) -> dict[str, list[str]]:
@@ -73,5 +72,4 @@ def test_the_whole_says_what_the_network_started_from() -> None:
 
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:
-    assert markdown(("a", "b"), [("x|y", "1")]).splitlines()[-1] == "| x\\|y | 1 |"
-    assert Score(None) == Score(None, None, None)
+    assert markdown_table(("a", "b"), [("x|y", "1")]).splitlines()[-1] == "| x\\|y | 1 |"

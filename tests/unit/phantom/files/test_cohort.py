@@ -31,6 +31,7 @@ from stenograde.phantom import (
 )
 from stenograde.phantom.files.dicom_files import Codec
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Role, Severity, Side
+from stenograde.workers import Step
 
 _SMALL = Protocol(sagittal_matrix=64, sagittal_slices=15, axial_matrix=48, axial_slices_per_level=3, layers=1)
 _TINY = Protocol(sagittal_matrix=32, sagittal_slices=13, axial_matrix=32, axial_slices_per_level=1, layers=1)
@@ -84,9 +85,9 @@ def test_truth_is_written_for_each_level(cohort: Cohort) -> None:
 
 
 def test_patient_does_not_depend_on_the_size_of_the_cohort(tmp_path: Path, cohort: Cohort) -> None:
-    calls: list[int] = []
+    calls: list[Step] = []
     alone = write_cohort(tmp_path, patients=1, seed=9, protocol=_TINY, progress=calls.append)
-    assert calls == [1]
+    assert calls == [Step("patients", 1, 1)]
     assert alone.studies[0].phantom.levels == cohort.studies[0].phantom.levels
 
 
@@ -172,11 +173,11 @@ def test_bad_requests_are_refused(tmp_path: Path, cohort: Cohort) -> None:
 def test_several_processes_write_the_same_bytes(tmp_path: Path) -> None:
     mix = ProtocolMix(ContrastMode.CLINICAL)
     for name, workers in (("serial", 1), ("parallel", 2)):
-        calls: list[int] = []
+        calls: list[Step] = []
         write_cohort(
             tmp_path / name, patients=2, seed=3, protocol=_TINY, workers=workers, progress=calls.append
         )
-        assert calls == [1, 2]
+        assert calls == [Step("patients", 1, 2), Step("patients", 2, 2)]
     assert _digest(tmp_path / "serial") == _digest(tmp_path / "parallel")
     assert draw_protocol(np.random.default_rng(0), mix) != draw_protocol(np.random.default_rng(1), mix)
 

@@ -25,6 +25,7 @@ from stenograde.phantom.neck import (
     write_necks,
 )
 from stenograde.terms import CERVICAL_XRAY, Level, Severity, Side
+from stenograde.workers import Step
 
 _SMALL = FilmProtocol(rows=192, columns=160, pixel_mm=1.2)
 _CONFIG = NeckCohort(protocol=_SMALL)
@@ -51,13 +52,14 @@ def _digest(root: Path) -> str:
 
 
 def test_same_seed_gives_the_same_bytes_from_any_number_of_processes(tmp_path: Path) -> None:
-    digests, calls = {}, []
+    digests: dict[str, str] = {}
+    calls: list[Step] = []
     for name, seed, workers in (("a", 4, 1), ("b", 4, 2), ("c", 5, 1)):
         write_necks(
             tmp_path / name, patients=2, seed=seed, workers=workers, config=_OBLIQUE, progress=calls.append
         )
         digests[name] = _digest(tmp_path / name)
-    assert calls == [1, 2] * 3
+    assert calls == [Step("patients", 1, 2), Step("patients", 2, 2)] * 3
     assert digests["a"] == digests["b"] != digests["c"]
 
 

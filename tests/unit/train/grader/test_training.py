@@ -33,6 +33,7 @@ from stenograde.train.grader.crops import CropsConfig, CropSet, Part, as_values,
 from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader  # noqa: E402
 from stenograde.train.loop.fit_config import FitConfig  # noqa: E402
 from stenograde.train.weights.export import load_locator  # noqa: E402
+from stenograde.workers import Step  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
 
@@ -128,9 +129,9 @@ def test_making_crops_goes_on_where_it_was_and_refuses_other_settings(tmp_path: 
     severities[1] = -1
     severities.flush()
     np.lib.format.open_memmap(tmp_path / "crops.npy", "r+")[1] = 0
-    counts: list[int] = []
-    again = make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=3, done=counts.append)
-    assert counts == [2]
+    steps: list[Step] = []
+    again = make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=3, progress=steps.append)
+    assert steps == [Step("train patients", 2, 2)]
     np.testing.assert_array_equal(again.crops, kept)
     with pytest.raises(ConfigError, match="must be of the same settings"):
         make_crops(tmp_path, config, part=Part.TRAIN, patients=2, seed=4)

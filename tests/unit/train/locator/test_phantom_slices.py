@@ -19,6 +19,7 @@ from stenograde.train.locator.phantom_slices import (  # noqa: E402
     make_phantom_slices,
     patient_slices,
 )
+from stenograde.workers import Step  # noqa: E402
 
 CONFIG = PhantomSlicesConfig(
     patients=2,
@@ -68,9 +69,9 @@ def test_what_is_made_once_is_read_again(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_more_patients_go_on_from_those_there(folder: Path) -> None:
-    counts: list[int] = []
-    more = make_phantom_slices(folder, replace(CONFIG, patients=3), done=counts.append)
-    assert counts == [3]
+    steps: list[Step] = []
+    more = make_phantom_slices(folder, replace(CONFIG, patients=3), progress=steps.append)
+    assert steps == [Step("phantoms", 3, 3)]
     assert more[-1].patient == "virtual-2"
 
 

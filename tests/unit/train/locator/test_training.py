@@ -30,6 +30,7 @@ from stenograde.train.locator.training import (  # noqa: E402
 )
 from stenograde.train.loop.fit import FitConfig  # noqa: E402
 from stenograde.train.weights.export import check_export, export_locator, load_locator  # noqa: E402
+from stenograde.workers import Step  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning", "default::UserWarning")
 
@@ -80,11 +81,9 @@ def test_scores_are_by_patient_and_stand_in_the_card(trained: tuple[Path, Path])
 
 
 def test_training_again_with_the_same_folder_fits_nothing_anew(trained: tuple[Path, Path]) -> None:
-    calls: list[str] = []
-    virtual = make_virtual_slices(trained[1], TINY, made=lambda what, *_: calls.append(what))
-    train_locator(
-        read_spider(trained[0]), trained[1], TINY, virtual, report=lambda what, *_: calls.append(what)
-    )
+    calls: list[Step] = []
+    virtual = make_virtual_slices(trained[1], TINY, progress=calls.append)
+    train_locator(read_spider(trained[0]), trained[1], TINY, virtual, progress=calls.append)
     assert calls == []
 
 
@@ -130,11 +129,10 @@ def test_without_virtual_patients_a_net_starts_from_nothing(
     tmp_path: Path, trained: tuple[Path, Path]
 ) -> None:
     config = replace(TINY, virtual=replace(TINY.virtual, patients=0), folds=0)
-    fitted: list[str] = []
+    steps: list[Step] = []
     virtual = make_virtual_slices(tmp_path, config)
-    train_locator(
-        read_spider(trained[0]), tmp_path, config, virtual, report=lambda what, *_: fitted.append(what)
-    )
+    train_locator(read_spider(trained[0]), tmp_path, config, virtual, progress=steps.append)
+    fitted = {step.what for step in steps}
     assert virtual == []
     assert "start" not in fitted
     assert "all.finish" in fitted

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import Tensor, nn  # noqa: E402
 
 from stenograde.errors import ConfigError  # noqa: E402
-from stenograde.train.loop.fit import Batch, EpochRecord, FitConfig, Fitted, fit  # noqa: E402
+from stenograde.train.loop.fit import Batch, FitConfig, Fitted, fit  # noqa: E402
+from stenograde.workers import Progress, Step  # noqa: E402
 
 CONFIG = FitConfig(
     epochs=4, batch=4, precision="32", average=0.5, learning_rate=1e-2, accelerator="cpu", seed=3
@@ -63,7 +64,7 @@ def fit_blobs(
     folder: Path,
     config: FitConfig = CONFIG,
     *,
-    progress: Callable[[float, EpochRecord | None], None] | None = None,
+    progress: Progress | None = None,
     offset: float = 1.0,
 ) -> Fitted:
     return fit(
@@ -97,8 +98,8 @@ import os, signal, torch
 torch.set_num_threads({torch.get_num_threads()})
 from tests.unit.train.loop.test_fit import fit_blobs
 from pathlib import Path
-def progress(done, record):
-    if done > 2.3 and record is None:
+def progress(step):
+    if step.done > 2.3 and step.loss is None:
         os.kill(os.getpid(), signal.SIGKILL)
 fit_blobs(Path({str(tmp_path / "parts")!r}), progress=progress)
 """
@@ -106,11 +107,13 @@ fit_blobs(Path({str(tmp_path / "parts")!r}), progress=progress)
         [sys.executable, "-c", code], cwd=Path(__file__).parents[4], check=False, env=dict(os.environ)
     )
     assert ended.returncode == -signal.SIGKILL
-    epochs: list[int] = []
-    resumed = fit_blobs(
-        tmp_path / "parts", progress=lambda _, record: epochs.append(record.epoch) if record else None
-    )
-    assert epochs == [3, 4]
+    steps: list[Step] = []
+    resumed = fit_blobs(tmp_path / "parts", progress=steps.append)
+    losses = [record.loss for record in whole.history]
+    assert [step for step in steps if step.loss is not None] == [
+        Step("parts", 3, 4, "epoch", losses[2]),
+        Step("parts", 4, 4, "epoch", losses[3]),
+    ]
     assert resumed.history == whole.history
     assert resumed.best_epoch == whole.best_epoch
     assert same_weights(resumed.net, whole.net)
@@ -118,8 +121,8 @@ fit_blobs(Path({str(tmp_path / "parts")!r}), progress=progress)
 
 def test_fit_when_finished_then_nothing_is_done_again(tmp_path: Path) -> None:
     first = fit_blobs(tmp_path)
-    calls: list[float] = []
-    again = fit_blobs(tmp_path, progress=lambda done, _: calls.append(done))
+    calls: list[Step] = []
+    again = fit_blobs(tmp_path, progress=calls.append)
     assert calls == []
     assert again.history == first.history
     assert same_weights(again.net, first.net)

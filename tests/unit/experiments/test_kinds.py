@@ -1,14 +1,18 @@
-"""``stenograde experiment`` for recipes of several series: starts of encoders, and options that are not theirs."""
+"""The kinds of experiment: starts of encoders, options that a kind does not take, and what needs which extra."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from stenograde.cli import main
-from stenograde.cli.experiment_series import start_of, starts_of
 from stenograde.errors import ConfigError
+from stenograde.experiments.kinds import KINDS, start_of, starts_of
+from stenograde.experiments.recipes.catalogue import Kind
 
 ENCODERS = ("resnet50", "medicalnet152")
 
@@ -54,3 +58,12 @@ def test_an_option_that_would_not_be_heard_is_refused(
     assert f"{recipe} takes --protocol patient alone" in said
     assert option[-2] in said
     assert not (tmp_path / "o").exists()
+
+
+def test_every_kind_that_a_recipe_may_name_is_in_the_table() -> None:
+    assert set(KINDS) == set(get_args(Kind))
+
+
+def test_kinds_come_without_what_only_some_of_them_need() -> None:
+    code = "import sys; import stenograde.experiments.kinds; sys.exit(bool({'torch', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
