@@ -6,7 +6,7 @@
 Pictures of 256 x 256, one thread, pictures per CPU second; methods take turns, medians over rounds. Keras changes the
 three equal channels that the document feeds it, as float32; a row with one channel stands beside it. Ours changes the
 one grey channel and repeats it when the batch is put together; "to tensors" includes that, the order of the pictures
-and normalisation: all that :class:`stenograde.train.pictures.batches.PictureBatches` does. Needs the extra ``train``.
+and normalisation: all that :func:`stenograde.train.pictures.batches.picture_batches` does. Needs the extra ``train``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stenograde.images.pictures import InputConfig
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
-from stenograde.train.pictures.batches import BatchConfig, PictureBatches
+from stenograde.train.pictures.batches import BatchConfig, picture_batches
 
 AUGMENT = PictureAugment(shift=0.1, zoom=0.1, flip="horizontal")
 FIRST = "Keras ImageDataGenerator, 3 channels"
@@ -43,7 +43,7 @@ def batched(pictures: np.ndarray) -> None:
     """Change, put together and normalise batches of three channels."""
     fit = FitConfig(batch=32, workers=0)
     config = BatchConfig(InputConfig(3), augment=AUGMENT)
-    for batch in PictureBatches(pictures, np.zeros(len(pictures), np.int64), config, fit=fit).batches(
+    for batch in picture_batches(pictures, np.zeros(len(pictures), np.int64), config, fit=fit).batches(
         0, 0, 1
     ):
         batch["input"].contiguous(memory_format=torch.channels_last)

@@ -37,7 +37,7 @@ from stenograde.nets.five_block_cnn import FiveBlockCnn, FiveBlockConfig
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit import Batch, FitConfig, fit
 from stenograde.train.loop.loss import LossConfig, build_loss
-from stenograde.train.pictures.batches import BatchConfig, PictureBatches, PlainBatches
+from stenograde.train.pictures.batches import BatchConfig, picture_batches, plain_batches
 
 OURS = {"stenograde, bf16": "bf16", "stenograde, fp32": "32"}
 PEERS = {
@@ -88,7 +88,7 @@ class OnCommand:
     def _steps(self, n: int) -> Generator[Batch, None, None]:
         pictures = _noise(n * self.batch, self.size)
         codes = np.random.default_rng(1).integers(0, 3, len(pictures))
-        plain = PlainBatches(pictures, codes, InputConfig(3), batch=self.batch)
+        plain = plain_batches(pictures, codes, InputConfig(3), batch=self.batch)
         self._start()
         yield from plain.batches(0, 0, 1)
         self._answer(len(pictures))
@@ -206,10 +206,10 @@ def learn(file: str, precision: str) -> dict[str, float]:
         precision=precision,
         accelerator="cpu",
     )
-    train = PictureBatches(stored["train"], stored["train_codes"], BatchConfig(augment=None), fit=config)
+    train = picture_batches(stored["train"], stored["train_codes"], BatchConfig(augment=None), fit=config)
     net = FiveBlockCnn(FiveBlockConfig(size_px=(size, size)))
     loss_of = build_loss(LossConfig(), stored["train_codes"], 3)
-    valid = PlainBatches(stored["valid"], stored["valid_codes"], InputConfig(3), batch=config.batch)
+    valid = plain_batches(stored["valid"], stored["valid_codes"], InputConfig(3), batch=config.batch)
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(net, train, config, loss_of=loss_of, folder=Path(folder), validation=valid).net
     p = predict_probabilities(fitted, stored["test"], InputConfig(3), precision=precision, accelerator="cpu")

@@ -31,7 +31,7 @@ from stenograde.experiments.discs.store import DIGEST, RECIPE
 from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.terms import Level
-from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.made_once import keep_settings
@@ -213,42 +213,33 @@ def _fitted(
     there = discs.there & _keep(series)
     seen = [k for k in train if there[k].any()]
     torch.manual_seed(recipe.fit.seed)
-    batches = _DiscBatches(discs, there, seen, recipe.fit, recipe.augment)
+    batches = disc_batches(discs, there, seen, recipe.fit, recipe.augment)
     net = EverySubset(DiscFusion(recipe.net), _keep(series).tolist())
     fitted = fit(net, batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress).net
     assert isinstance(fitted, EverySubset)
     return fitted.net.to("cpu").eval()
 
 
-@dataclass(frozen=True, eq=False)
-class _DiscBatches:
-    """Shuffled, changed discs; by the seed and the epoch alone."""
+def disc_batches(
+    discs: DiscSet, there: NDArray[np.bool_], places: Sequence[int], how: FitConfig, augment: PictureAugment
+) -> SeededBatches:
+    """Return batches of shuffled, changed discs at some places, with the series of them that are ``there``."""
 
-    discs: DiscSet
-    there: NDArray[np.bool_]
-    places: Sequence[int]
-    how: FitConfig
-    augment: PictureAugment
-
-    def __len__(self) -> int:
-        return 1 + (len(self.places) - 1) // self.how.batch
-
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        order = np.random.default_rng([self.how.seed, epoch]).permutation(np.asarray(self.places))
-
-        def made(number: int) -> Batch:
-            at = order[number * self.how.batch : (number + 1) * self.how.batch]
-            rng = np.random.default_rng([self.how.seed, epoch, number])
-            crops = self.discs.crops[at]
-            changes = sample_changes(rng, len(at) * len(SERIES), self.augment)
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], number: int) -> Batch:
+            rng = np.random.default_rng([how.seed, epoch, number])
+            crops = discs.crops[at]
+            changes = sample_changes(rng, len(at) * len(SERIES), augment)
             changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
             return {
                 "input": _inputs(changed),
-                "extra": _extra(self.there[at], [self.discs.levels[k] for k in at]),
-                "target": torch.from_numpy(self.discs.answers[at]),
+                "extra": _extra(there[at], [discs.levels[k] for k in at]),
+                "target": torch.from_numpy(discs.answers[at]),
             }
 
-        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
+        return shuffled(np.asarray(places), how.seed, epoch), make
+
+    return SeededBatches(len(places), how, begin, whole=False)
 
 
 def _inputs(crops: NDArray[np.uint8]) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.experiments.vectors.embed import EmbeddedCohort
 from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
 from stenograde.terms import LUMBAR_MRI, Condition, Role
-from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.loop.loss import condition_loss
@@ -101,11 +101,11 @@ def fit_fusion(
     torch.manual_seed(how.seed)
     net = fit(
         SeriesFusion(config),
-        _SeriesBatches(train, how, shuffled=True, leave_out=leave_out),
+        series_batches(train, how, shuffle=True, leave_out=leave_out),
         how,
         loss_of=cells_loss,
         folder=folder,
-        validation=_SeriesBatches(validation, how, shuffled=False, leave_out=False),
+        validation=series_batches(validation, how, shuffle=False, leave_out=False),
         progress=progress,
     ).net
     assert isinstance(net, SeriesFusion)
@@ -132,37 +132,25 @@ def cells_loss(output: Tensor, batch: Batch) -> Tensor:
     return condition_loss(output, batch["target"], PARTS)
 
 
-@dataclass(frozen=True, eq=False)
-class _SeriesBatches:
-    """Batches of studies; each depends on the seed, the epoch and its number alone."""
+def series_batches(studies: SeriesSet, how: FitConfig, *, shuffle: bool, leave_out: bool) -> SeededBatches:
+    """Return batches of studies, of which series are left out where that is asked for."""
 
-    studies: SeriesSet
-    how: FitConfig
-    _: KW_ONLY
-    shuffled: bool
-    leave_out: bool
-
-    def __len__(self) -> int:
-        return 1 + (len(self.studies.severities) - 1) // self.how.batch
-
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        order = np.arange(len(self.studies.severities))
-        if self.shuffled:
-            order = np.random.default_rng([self.how.seed, epoch]).permutation(order)
-
-        def made(number: int) -> Batch:
-            at = order[number * self.how.batch : (number + 1) * self.how.batch]
-            there = self.studies.there[at]
-            if self.leave_out:
-                rng = np.random.default_rng([self.how.seed, epoch, number])
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], number: int) -> Batch:
+            there = studies.there[at]
+            if leave_out:
+                rng = np.random.default_rng([how.seed, epoch, number])
                 there = there & some_left_out(np.asarray(there.any(axis=2)), rng)[..., None]
             return {
-                "input": torch.from_numpy(self.studies.values[at]),
+                "input": torch.from_numpy(studies.values[at]),
                 "extra": torch.from_numpy(there),
-                "target": torch.from_numpy(self.studies.severities[at]),
+                "target": torch.from_numpy(studies.severities[at]),
             }
 
-        yield from made_ahead(made, range(rank, len(self), world), self.how.workers)
+        n = len(studies.severities)
+        return (shuffled(n, how.seed, epoch) if shuffle else np.arange(n)), make
+
+    return SeededBatches(len(studies.severities), how, begin, whole=False)
 
 
 def some_left_out(present: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_fusion import N_VIEWS, LevelFusion
 from stenograde.terms import LUMBAR_MRI, Role, Severity
-from stenograde.train.grader.batches import EveryPattern, GraderBatches, every_pattern_loss, grader_loss
+from stenograde.train.grader.batches import EveryPattern, every_pattern_loss, grader_batches, grader_loss
 from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL
 from stenograde.train.grader.crops import CropSet, as_values
 from stenograde.train.loop.fit import fit
@@ -108,11 +108,11 @@ def _fitted(net: nn.Module, loss_of: LossOf, part: Part, recipe: FusionRecipe, n
     how = recipe.level_fit
     fitted = fit(
         net,
-        GraderBatches(part.train.crops, how, recipe.augment),
+        grader_batches(part.train.crops, how, recipe.augment),
         how,
         loss_of=loss_of,
         folder=part.folder / name.replace(", ", "-").replace(" ", "-"),
-        validation=GraderBatches(part.validation.crops, how, None),
+        validation=grader_batches(part.validation.crops, how, None),
         progress=named(part.progress, name),
     ).net
     return fitted.to("cpu").eval()

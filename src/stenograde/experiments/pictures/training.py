@@ -30,7 +30,7 @@ from stenograde.terms import Level, Side
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, Fitted, LossOf
 from stenograde.train.loop.loss import build_loss, with_questions
-from stenograde.train.pictures.batches import PictureBatches, PlainBatches
+from stenograde.train.pictures.batches import picture_batches, plain_batches
 from stenograde.train.pictures.pretrain import PretrainConfig
 from stenograde.workers import Progress, Step
 
@@ -214,7 +214,7 @@ def _fit_net(
     torch.manual_seed(recipe.fit.seed)
     net, start = _new_net(recipe, material)
     codes = material.samples.codes
-    batches = PictureBatches(
+    batches = picture_batches(
         material.pictures[list(train)],
         codes[list(train)],
         recipe.batches,
@@ -222,7 +222,7 @@ def _fit_net(
         extra=material.level_rows(train),
         also=material.answers(train, recipe.question.fact) if recipe.question else None,
     )
-    checked = PlainBatches(
+    checked = plain_batches(
         material.pictures[list(validation)],
         codes[list(validation)],
         recipe.batches.input,

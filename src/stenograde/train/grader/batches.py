@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from stenograde.nets.level_fusion import LevelFusion
 from stenograde.nets.level_grader import LevelGrader
 from stenograde.terms import Role
 from stenograde.train.grader.crops import CropSet, as_values
-from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.loop.loss import condition_loss
 
@@ -58,52 +57,29 @@ class CropAugment:
             raise ValueError(msg)
 
 
-class GraderBatches:
-    """Batches of levels; each depends on the seed, the epoch and its number alone.
+def grader_batches(crops: CropSet, fit: FitConfig, augment: CropAugment | None) -> SeededBatches:
+    """Return batches of levels; without ``augment`` every level once, in order, as it is."""
 
-    Parameters
-    ----------
-    crops : CropSet
-    fit : FitConfig
-        Its batch, seed and workers count.
-    augment : CropAugment, optional
-        None gives every level once, in order, as it is.
-    """
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def sample(place: int) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]:
+            stored, present, severities = crops.level(place)
+            values = as_values(stored)
+            if augment is not None:
+                values = changed(values, present, augment, np.random.default_rng([fit.seed, epoch, place]))
+            return values, present, severities
 
-    def __init__(self, crops: CropSet, fit: FitConfig, augment: CropAugment | None) -> None:
-        self.crops, self.fit, self.augment = crops, fit, augment
+        def make(at: NDArray[np.int64], _: int) -> Batch:
+            values, present, severities = zip(*map(sample, at.tolist()), strict=True)
+            return {
+                "input": torch.from_numpy(np.stack(values)),
+                "extra": torch.from_numpy(np.stack(present).astype(np.float32)),
+                "target": torch.from_numpy(np.stack(severities)),
+            }
 
-    def __len__(self) -> int:
-        n = len(self.crops)
-        return max(1, n // self.fit.batch) if self.augment else 1 + (n - 1) // self.fit.batch
+        n = len(crops)
+        return (np.arange(n) if augment is None else shuffled(n, fit.seed, epoch)), make
 
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
-        order = np.arange(len(self.crops))
-        if self.augment is not None:
-            order = np.random.default_rng([self.fit.seed, epoch]).permutation(order)
-
-        def made(number: int) -> Batch:
-            places = order[number * self.fit.batch : (number + 1) * self.fit.batch]
-            return self._batch(places.tolist(), epoch)
-
-        yield from made_ahead(made, range(rank, len(self), world), self.fit.workers)
-
-    def _batch(self, places: list[int], epoch: int) -> Batch:
-        samples = []
-        for place in places:
-            crops, present, severities = self.crops.level(place)
-            values = as_values(crops)
-            if self.augment is not None:
-                rng = np.random.default_rng([self.fit.seed, epoch, place])
-                values = changed(values, present, self.augment, rng)
-            samples.append((values, present, severities))
-        values_of, present_of, severities_of = zip(*samples, strict=True)
-        return {
-            "input": torch.from_numpy(np.stack(values_of)),
-            "extra": torch.from_numpy(np.stack(present_of).astype(np.float32)),
-            "target": torch.from_numpy(np.stack(severities_of)),
-        }
+    return SeededBatches(len(crops), fit, begin, whole=augment is not None)
 
 
 def changed(

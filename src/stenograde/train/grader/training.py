@@ -13,7 +13,7 @@ from stenograde.config import as_plain
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
-from stenograde.train.grader.batches import CropAugment, EveryPattern, GraderBatches, every_pattern_loss
+from stenograde.train.grader.batches import CropAugment, EveryPattern, every_pattern_loss, grader_batches
 from stenograde.train.grader.bundle import calibrate, export_grader, write_bundle
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
 from stenograde.train.loop.fit import fit
@@ -162,11 +162,11 @@ def _fit(
 
     fitted = fit(
         net,
-        GraderBatches(crops[Part.TRAIN], how, config.augment),
+        grader_batches(crops[Part.TRAIN], how, config.augment),
         how,
         loss_of=every_pattern_loss,
         folder=out / "training" / "fit",
-        validation=GraderBatches(crops[Part.VALIDATION], how, None),
+        validation=grader_batches(crops[Part.VALIDATION], how, None),
         progress=named(progress, "grader"),
     ).net
     assert isinstance(fitted, EveryPattern)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
 from stenograde.datasets.marked_slice import NOT_VERTEBRA, UNKNOWN, MarkedSlice
 from stenograde.nets.locator import N_CLASSES, N_HEAT_MAPS
 from stenograde.terms import Structure
 from stenograde.train.locator import augment
+from stenograde.train.loop.batches import Make, SeededBatches
 from stenograde.train.loop.fit_config import Batch, FitConfig
 
 MIN_DISC_MM2 = 40.0
@@ -73,7 +73,7 @@ def disc_instances(mask: NDArray[np.uint8], spacing_mm: tuple[float, float]) -> 
     return instances
 
 
-class LocatorSamples(Dataset[dict[str, Tensor]]):
+class LocatorSamples:
     """Augmented crops, indexed by (epoch, index); the same pair gives the same crop.
 
     Parameters
@@ -131,49 +131,18 @@ class LocatorSamples(Dataset[dict[str, Tensor]]):
         return self.in_turn[(epoch * self.turn + index - len(self.always)) % len(self.in_turn)]
 
 
-class LocatorBatches:
-    """Shuffled batches of augmented crops; the order depends on the seed and the epoch alone.
+def locator_batches(samples: LocatorSamples, how: FitConfig) -> SeededBatches:
+    """Return shuffled batches of augmented crops."""
 
-    Parameters
-    ----------
-    samples : LocatorSamples
-    how : FitConfig
-        Says how many samples a batch has, and how many processes make them ahead.
-    """
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], _: int) -> Batch:
+            chosen = [samples[epoch, index] for index in at.tolist()]
+            return {name: torch.stack([one[name] for one in chosen]) for name in chosen[0]}
 
-    def __init__(self, samples: LocatorSamples, how: FitConfig) -> None:
-        self.order = _Order(len(samples), how.batch, how.seed)
-        self.loader = DataLoader(
-            samples,
-            batch_sampler=self.order,
-            num_workers=how.workers,
-            persistent_workers=how.workers > 0,
-        )
+        generator = torch.Generator().manual_seed(how.seed * 10_007 + epoch)
+        return torch.randperm(len(samples), generator=generator).numpy(), make
 
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
-        self.order.epoch, self.order.rank, self.order.world = epoch, rank, world
-        yield from self.loader
-
-
-class _Order:
-    """Gives lists of (epoch, index), all of one length unless there are too few for one."""
-
-    def __init__(self, n: int, batch: int, seed: int) -> None:
-        self.n, self.batch, self.seed = n, batch, seed
-        self.epoch, self.rank, self.world = 0, 0, 1
-
-    def __len__(self) -> int:
-        return max(1, self.n // self.batch)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        generator = torch.Generator().manual_seed(self.seed * 10_007 + self.epoch)
-        order = torch.randperm(self.n, generator=generator).tolist()
-        for number in range(self.rank, len(self), self.world):
-            yield [(self.epoch, index) for index in order[number * self.batch : (number + 1) * self.batch]]
+    return SeededBatches(len(samples), how, begin)
 
 
 def heat_maps(instances: NDArray[np.uint8], grid_mm: float) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ from stenograde.terms import Structure
 from stenograde.train.locator.augment import AugmentConfig
 from stenograde.train.locator.bundle import write_bundle
 from stenograde.train.locator.phantom_slices import PhantomSlicesConfig, make_phantom_slices
-from stenograde.train.locator.samples import LocatorBatches, LocatorSamples, loss_of
+from stenograde.train.locator.samples import LocatorSamples, locator_batches, loss_of
 from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import FitConfig
@@ -246,7 +246,7 @@ class _Stages:
         net = Locator(config.net)
         if start is not None:
             net.load_state_dict(start.state_dict())
-        batches = LocatorBatches(samples, how)
+        batches = locator_batches(samples, how)
         fitted = fit(net, batches, how, loss_of=loss_of, folder=folder, progress=self.progress).net
         assert isinstance(fitted, Locator)
         return fitted.to("cpu")

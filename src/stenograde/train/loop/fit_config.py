@@ -56,7 +56,7 @@ class FitConfig:
     """bf16 is mixed: weights stay in 32 bits. On a CPU it is quicker only with avx512_bf16 or amx_bf16."""
     seed: int = 7
     workers: int = 1
-    """Threads or processes that make samples ahead; 0 for none."""
+    """Threads that make samples ahead; 0 for none."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     """Processes on each node, one per device; where torchrun started the program, it decides."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stenograde.images.pictures import InputConfig
-from stenograde.train.loop.ahead import made_ahead
+from stenograde.train.loop.batches import Make, SeededBatches
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.pictures.augment import (
-    Changes,
     PictureAugment,
     apply_changes,
     sample_changes,
@@ -80,10 +79,17 @@ def _each(config: InputConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return mean, std
 
 
-class PictureBatches:
-    """Training batches: shuffled, balanced, changed. Each depends on the seed, the epoch and its number alone.
-
-    An epoch's last, smaller batch is left out unless it is the only one.
+def picture_batches(
+    pictures: NDArray[np.uint8],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    config: BatchConfig,
+    *,
+    fit: FitConfig,
+    extra: NDArray[np.float32] | None = None,
+    weights: NDArray[np.float32] | None = None,
+    also: NDArray[np.float32] | None = None,
+) -> SeededBatches:
+    """Return training batches: shuffled, balanced, changed.
 
     Parameters
     ----------
@@ -106,73 +112,48 @@ class PictureBatches:
     ValueError
         If lengths differ, or classes shall be balanced and targets are no class codes.
     """
+    _check_lengths(pictures, targets, extra, weights, also)
+    if config.balance != "none" and (targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0):
+        msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
+        raise ValueError(msg)
 
-    def __init__(
-        self,
-        pictures: NDArray[np.uint8],
-        targets: NDArray[np.int64] | NDArray[np.float32],
-        config: BatchConfig,
-        *,
-        fit: FitConfig,
-        extra: NDArray[np.float32] | None = None,
-        weights: NDArray[np.float32] | None = None,
-        also: NDArray[np.float32] | None = None,
-    ) -> None:
-        _check_lengths(pictures, targets, extra, weights, also)
-        if config.balance != "none" and (targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0):
-            msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
-            raise ValueError(msg)
-        self.pictures, self.targets, self.config, self.fit = pictures, targets, config, fit
-        self.extra, self.weights, self.also = extra, weights, also
-        self.n_drawn = len(self._drawn(np.random.default_rng(0)))
-
-    def __len__(self) -> int:
-        return max(1, self.n_drawn // self.fit.batch)
-
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
-        rng = np.random.default_rng([self.fit.seed, epoch])
-        places = self._drawn(rng)
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        rng = np.random.default_rng([fit.seed, epoch])
+        places = _drawn(targets, config, rng)
         order = rng.permutation(len(places))
         changes = None
-        if self.config.augment is not None:
-            fixed = self.config.copies == "once"
-            changes_rng = np.random.default_rng([self.fit.seed]) if fixed else rng
-            changes = sample_changes(changes_rng, len(places), self.config.augment)
+        if config.augment is not None:
+            changes_rng = np.random.default_rng([fit.seed]) if config.copies == "once" else rng
+            changes = sample_changes(changes_rng, len(places), config.augment)
 
-        def make(number: int) -> Batch:
-            chosen = order[number * self.fit.batch : (number + 1) * self.fit.batch]
-            return self._batch(places[chosen], changes.chosen(chosen) if changes is not None else None)
+        def make(chosen: NDArray[np.int64], _: int) -> Batch:
+            at = places[chosen]
+            seen, wanted = pictures[at], targets[at]
+            beside = None if extra is None else extra[at]
+            if changes is not None:
+                own = changes.chosen(chosen)
+                seen = apply_changes(own, seen)
+                wanted = swap_sides(wanted, own.flipped, config.side_classes)
+                beside = None if beside is None else swap_sides(beside, own.flipped, config.side_extras)
+            others = {"extra": beside}
+            for name, values in (("weight", weights), ("also", also)):
+                others[name] = None if values is None else values[at]
+            return _as_batch(as_input(seen, config.input), wanted, others)
 
-        yield from made_ahead(make, range(rank, len(self), world), self.fit.workers)
+        return order, make
 
-    def _drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return the places of an epoch's pictures, class by class, with repeats where classes are balanced."""
-        if self.config.balance == "none":
-            return np.arange(len(self.pictures))
-        by_class = [np.flatnonzero(self.targets == code) for code in np.unique(self.targets)]
-        if self.config.balance == "sampling":
-            each = -(-len(self.pictures) // len(by_class))
-            return np.concatenate([rng.choice(places, each) for places in by_class])
-        each = max(len(places) for places in by_class)
-        return np.concatenate([np.resize(places, each) for places in by_class])
-
-    def _batch(self, places: NDArray[np.int64], changes: Changes | None) -> Batch:
-        pictures, targets = self.pictures[places], self.targets[places]
-        extra = self.extra[places] if self.extra is not None else None
-        if changes is not None:
-            pictures = apply_changes(changes, pictures)
-            targets = swap_sides(targets, changes.flipped, self.config.side_classes)
-            if extra is not None:
-                extra = swap_sides(extra, changes.flipped, self.config.side_extras)
-        others = {"extra": extra}
-        for name, values in (("weight", self.weights), ("also", self.also)):
-            others[name] = values[places] if values is not None else None
-        return _as_batch(as_input(pictures, self.config.input), targets, others)
+    return SeededBatches(len(_drawn(targets, config, np.random.default_rng(0))), fit, begin)
 
 
-class PlainBatches:
-    """Batches to check or predict with: every picture once, in order, as it is.
+def plain_batches(
+    pictures: NDArray[np.uint8],
+    targets: NDArray[np.int64] | NDArray[np.float32],
+    config: InputConfig,
+    *,
+    batch: int,
+    extra: NDArray[np.float32] | None = None,
+) -> SeededBatches:
+    """Return batches to check with: in every epoch each picture once, in order, as it is.
 
     Parameters
     ----------
@@ -183,35 +164,28 @@ class PlainBatches:
         Pictures at once.
     extra : ndarray of shape (n, f), float32, optional
     """
+    _check_lengths(pictures, targets, extra)
 
-    def __init__(
-        self,
-        pictures: NDArray[np.uint8],
-        targets: NDArray[np.int64] | NDArray[np.float32],
-        config: InputConfig,
-        *,
-        batch: int,
-        extra: NDArray[np.float32] | None = None,
-    ) -> None:
-        _check_lengths(pictures, targets, extra, None)
-        self.pictures, self.targets, self.config, self.batch, self.extra = (
-            pictures,
-            targets,
-            config,
-            batch,
-            extra,
-        )
+    def make(at: NDArray[np.int64], _: int) -> Batch:
+        beside = None if extra is None else extra[at]
+        return _as_batch(as_input(pictures[at], config), targets[at], {"extra": beside})
 
-    def __len__(self) -> int:
-        return 1 + (len(self.pictures) - 1) // self.batch
+    fit = FitConfig(batch=batch, workers=0)
+    return SeededBatches(len(pictures), fit, lambda _: (np.arange(len(pictures)), make), whole=False)
 
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch, from the ``rank``-th on; every epoch is the same."""
-        del epoch
-        for number in range(rank, len(self), world):
-            part = slice(number * self.batch, (number + 1) * self.batch)
-            extra = self.extra[part] if self.extra is not None else None
-            yield _as_batch(as_input(self.pictures[part], self.config), self.targets[part], {"extra": extra})
+
+def _drawn(
+    targets: NDArray[np.int64] | NDArray[np.float32], config: BatchConfig, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the places of an epoch's pictures, class by class, with repeats where classes are balanced."""
+    if config.balance == "none":
+        return np.arange(len(targets))
+    by_class = [np.flatnonzero(targets == code) for code in np.unique(targets)]
+    if config.balance == "sampling":
+        each = -(-len(targets) // len(by_class))
+        return np.concatenate([rng.choice(places, each) for places in by_class])
+    each = max(len(places) for places in by_class)
+    return np.concatenate([np.resize(places, each) for places in by_class])
 
 
 def _as_batch(

@@ -8,7 +8,7 @@ patient are no false negatives, and batches of 64 do, which fits hundreds to tho
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from itertools import pairwise
@@ -24,6 +24,7 @@ from torch.nn import functional
 from stenograde.images.pictures import InputConfig, PictureConfig
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
 from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig, Fitted
@@ -92,8 +93,8 @@ class Pretrained:
     """For people and for JSON: pictures, settings, losses, and how rich the features are."""
 
 
-class TwoViews:
-    """Batches of two changed views of each picture: the first views of all, then the second ones.
+def two_views(pictures: NDArray[np.uint8], config: PretrainConfig) -> SeededBatches:
+    """Return batches of two changed views of each picture: the first views of all, then the second ones.
 
     Parameters
     ----------
@@ -105,25 +106,22 @@ class TwoViews:
     ValueError
         If there are fewer than two pictures.
     """
+    if len(pictures) < 2:
+        msg = f"pre-training must have at least 2 pictures, got {len(pictures)}"
+        raise ValueError(msg)
+    seed = config.fit.seed
 
-    def __init__(self, pictures: NDArray[np.uint8], config: PretrainConfig) -> None:
-        if len(pictures) < 2:
-            msg = f"pre-training must have at least 2 pictures, got {len(pictures)}"
-            raise ValueError(msg)
-        self.pictures, self.config = pictures, config
+    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
+        def make(at: NDArray[np.int64], number: int) -> Batch:
+            chosen = np.tile(at, 2)
+            changes = sample_changes(
+                np.random.default_rng([seed, epoch, number]), len(chosen), config.augment
+            )
+            return {"input": as_input(apply_changes(changes, pictures[chosen]), config.input)}
 
-    def __len__(self) -> int:
-        return max(1, len(self.pictures) // self.config.fit.batch)
+        return shuffled(len(pictures), seed, epoch), make
 
-    def batches(self, epoch: int, rank: int, world: int) -> Generator[Batch, None, None]:
-        """Give every ``world``-th batch of an epoch, from the ``rank``-th on."""
-        size = self.config.fit.batch
-        order = np.random.default_rng([self.config.fit.seed, epoch]).permutation(len(self.pictures))
-        for number in range(rank, len(self), world):
-            rng = np.random.default_rng([self.config.fit.seed, epoch, number])
-            chosen = np.tile(order[number * size : (number + 1) * size], 2)
-            changes = sample_changes(rng, len(chosen), self.config.augment)
-            yield {"input": as_input(apply_changes(changes, self.pictures[chosen]), self.config.input)}
+    return SeededBatches(len(pictures), config.fit, begin)
 
 
 class Projected(nn.Module):
@@ -197,7 +195,7 @@ def pretrain(
     net = Projected(SmallResnet(config.encoder, config.input.channels), config.projector)
     fitted = fit(
         net,
-        TwoViews(pictures, config),
+        two_views(pictures, config),
         config.fit,
         loss_of=lambda output, _: vicreg_loss(output, config),
         folder=folder,

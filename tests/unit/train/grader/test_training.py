@@ -23,9 +23,9 @@ from stenograde.terms import LUMBAR_MRI, Condition, Level, Role  # noqa: E402
 from stenograde.train.grader.batches import (  # noqa: E402
     CropAugment,
     EveryPattern,
-    GraderBatches,
     changed,
     every_pattern_loss,
+    grader_batches,
     grader_loss,
 )
 from stenograde.train.grader.bundle import load_grader  # noqa: E402
@@ -144,11 +144,11 @@ def test_no_patient_is_in_two_parts(trained: Path) -> None:
 
 def test_batches_are_the_same_from_the_same_seed_and_whole_without_changes(trained: Path) -> None:
     crops = crop_set(trained)
-    ours, theirs = ([*GraderBatches(crops, FIT, CropAugment()).batches(1, 0, 1)] for _ in range(2))
-    assert len(ours) == len(GraderBatches(crops, FIT, CropAugment())) == 2
+    ours, theirs = ([*grader_batches(crops, FIT, CropAugment()).batches(1, 0, 1)] for _ in range(2))
+    assert len(ours) == len(grader_batches(crops, FIT, CropAugment())) == 2
     for one, other in zip(ours, theirs, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
-    plain = [*GraderBatches(crops, FIT, None).batches(0, 0, 1)]
+    plain = [*grader_batches(crops, FIT, None).batches(0, 0, 1)]
     values = torch.cat([batch["input"] for batch in plain]).numpy()
     np.testing.assert_array_equal(values, as_values(crops.crops).reshape(values.shape))
     assert torch.cat([batch["target"] for batch in plain]).shape == (10, 5)

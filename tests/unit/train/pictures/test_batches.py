@@ -11,9 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from stenograde.images.pictures import InputConfig  # noqa: E402
+from stenograde.train.loop.batches import SeededBatches  # noqa: E402
 from stenograde.train.loop.fit import FitConfig  # noqa: E402
 from stenograde.train.pictures.augment import PictureAugment  # noqa: E402
-from stenograde.train.pictures.batches import BatchConfig, PictureBatches, PlainBatches, as_input  # noqa: E402
+from stenograde.train.pictures.batches import BatchConfig, as_input, picture_batches, plain_batches  # noqa: E402
 
 FIT = FitConfig(batch=4, workers=0, seed=5)
 CODES = np.repeat([0, 1, 2], [12, 5, 2])
@@ -21,7 +22,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (19, 8, 10)).astype(np.uint
 NUMBERS = np.arange(19, dtype=np.float32)[:, None]
 
 
-def _targets(batches: PictureBatches, epoch: int = 0) -> list[int]:
+def _targets(batches: SeededBatches, epoch: int = 0) -> list[int]:
     return [int(code) for batch in batches.batches(epoch, 0, 1) for code in batch["target"]]
 
 
@@ -33,14 +34,14 @@ def _equal(a: list[dict[str, torch.Tensor]], b: list[dict[str, torch.Tensor]]) -
 
 def test_the_same_epoch_gives_the_same_batches_with_any_number_of_threads() -> None:
     config = BatchConfig(balance="augmentation", augment=PictureAugment(noise=0.1))
-    one = PictureBatches(PICTURES, CODES, config, fit=FIT)
-    many = PictureBatches(PICTURES, CODES, config, fit=replace(FIT, workers=3))
+    one = picture_batches(PICTURES, CODES, config, fit=FIT)
+    many = picture_batches(PICTURES, CODES, config, fit=replace(FIT, workers=3))
     assert _equal(list(one.batches(2, 0, 1)), list(many.batches(2, 0, 1)))
     assert not _equal(list(one.batches(2, 0, 1)), list(one.batches(3, 0, 1)))
 
 
 def test_processes_share_the_batches_out() -> None:
-    batches = PictureBatches(PICTURES, CODES, BatchConfig(balance="augmentation"), fit=FIT)
+    batches = picture_batches(PICTURES, CODES, BatchConfig(balance="augmentation"), fit=FIT)
     alone = list(batches.batches(1, 0, 1))
     shared = [list(batches.batches(1, rank, 2)) for rank in (0, 1)]
     assert _equal(alone[0::2], shared[0])
@@ -49,17 +50,19 @@ def test_processes_share_the_batches_out() -> None:
 
 
 def test_augmentation_gives_each_class_as_many_as_the_largest() -> None:
-    batches = PictureBatches(PICTURES, CODES, BatchConfig(balance="augmentation"), fit=replace(FIT, batch=36))
+    batches = picture_batches(
+        PICTURES, CODES, BatchConfig(balance="augmentation"), fit=replace(FIT, batch=36)
+    )
     assert np.bincount(_targets(batches)).tolist() == [12, 12, 12]
 
 
 def test_sampling_gives_classes_alike_and_no_more_than_there_are() -> None:
-    batches = PictureBatches(PICTURES, CODES, BatchConfig(balance="sampling"), fit=replace(FIT, batch=21))
+    batches = picture_batches(PICTURES, CODES, BatchConfig(balance="sampling"), fit=replace(FIT, batch=21))
     assert np.bincount(_targets(batches)).tolist() == [7, 7, 7]
 
 
 def test_without_balance_every_picture_comes_once() -> None:
-    batches = PictureBatches(
+    batches = picture_batches(
         PICTURES, CODES, BatchConfig(augment=None), fit=replace(FIT, batch=19), extra=NUMBERS
     )
     (batch,) = batches.batches(0, 0, 1)
@@ -71,7 +74,7 @@ def test_without_balance_every_picture_comes_once() -> None:
 
 
 def test_copies_made_once_are_the_same_in_every_epoch() -> None:
-    once = PictureBatches(
+    once = picture_batches(
         PICTURES, CODES, BatchConfig(balance="augmentation", copies="once"), fit=replace(FIT, batch=36)
     )
     first, second = (next(once.batches(epoch, 0, 1))["input"] for epoch in (0, 1))
@@ -93,7 +96,7 @@ def test_a_mirrored_picture_takes_its_side_along() -> None:
         side_extras=((0, 1),),
     )
     extra = np.stack([1 - codes, codes], axis=1).astype(np.float32)
-    batches = PictureBatches(pictures, codes, config, fit=replace(FIT, batch=40), extra=extra)
+    batches = picture_batches(pictures, codes, config, fit=replace(FIT, batch=40), extra=extra)
     (batch,) = batches.batches(0, 0, 1)
     is_right = (batch["input"][:, 0, 0, 7] == 1).long()
     assert torch.equal(batch["target"], is_right)
@@ -107,7 +110,7 @@ def test_input_is_normalised_and_its_channel_repeated() -> None:
 
 
 def test_plain_batches_give_every_picture_once_in_order() -> None:
-    plain = PlainBatches(PICTURES, CODES, InputConfig(1), batch=8, extra=NUMBERS)
+    plain = plain_batches(PICTURES, CODES, InputConfig(1), batch=8, extra=NUMBERS)
     made = list(plain.batches(3, 0, 1))
     assert len(made) == len(plain) == 3
     assert torch.cat([batch["extra"] for batch in made])[:, 0].tolist() == list(range(19))
@@ -116,14 +119,14 @@ def test_plain_batches_give_every_picture_once_in_order() -> None:
 
 def test_weights_come_along() -> None:
     weights = np.linspace(0, 1, 19, dtype=np.float32)
-    batches = PictureBatches(PICTURES, CODES, BatchConfig(), fit=FIT, extra=NUMBERS, weights=weights)
+    batches = picture_batches(PICTURES, CODES, BatchConfig(), fit=FIT, extra=NUMBERS, weights=weights)
     for batch in batches.batches(0, 0, 1):
         assert torch.equal(batch["weight"], torch.from_numpy(weights)[batch["extra"][:, 0].long()])
 
 
 def test_threads_end_when_batches_are_not_wanted_any_more() -> None:
     before = threading.active_count()
-    made = PictureBatches(PICTURES, CODES, BatchConfig(), fit=replace(FIT, workers=2)).batches(0, 0, 1)
+    made = picture_batches(PICTURES, CODES, BatchConfig(), fit=replace(FIT, workers=2)).batches(0, 0, 1)
     next(made)
     assert threading.active_count() > before
     made.close()
@@ -140,7 +143,7 @@ def test_threads_end_when_batches_are_not_wanted_any_more() -> None:
 )
 def test_targets_that_do_not_fit_are_refused(targets: np.ndarray, config: BatchConfig, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        PictureBatches(PICTURES, targets, config, fit=FIT)
+        picture_batches(PICTURES, targets, config, fit=FIT)
 
 
 def test_impossible_settings_are_refused() -> None:

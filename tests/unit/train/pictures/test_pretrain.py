@@ -21,9 +21,9 @@ from stenograde.train.pictures.pretrain import (  # noqa: E402
     PretrainConfig,
     Pretrained,
     Projected,
-    TwoViews,
     effective_rank,
     pretrain,
+    two_views,
     vicreg_loss,
     write_pretrained,
 )
@@ -49,7 +49,7 @@ def _pictures(n: int = 64) -> np.ndarray:
 
 def _found_again(net: Projected) -> float:
     """Share of first views whose nearest second view, by embedding, is of the same picture."""
-    batch = next(TwoViews(_pictures(), replace(CONFIG, fit=replace(CONFIG.fit, batch=64))).batches(99, 0, 1))
+    batch = next(two_views(_pictures(), replace(CONFIG, fit=replace(CONFIG.fit, batch=64))).batches(99, 0, 1))
     with torch.no_grad():
         first, second = net.eval()(batch["input"]).chunk(2)
     return float((torch.cdist(first, second).argmin(1) == torch.arange(64)).float().mean())
@@ -110,11 +110,11 @@ def test_collapsed_embeddings_cost_more_than_spread_ones() -> None:
 
 
 def test_views_of_an_epoch_are_the_same_again_and_pair_up() -> None:
-    views = TwoViews(_pictures(), replace(CONFIG, augment=PictureAugment(shift=0, zoom=0)))
+    views = two_views(_pictures(), replace(CONFIG, augment=PictureAugment(shift=0, zoom=0)))
     first, again = (next(views.batches(1, 0, 1))["input"] for _ in range(2))
     assert torch.equal(first, again)
     assert torch.equal(*first.chunk(2))
-    changed = next(TwoViews(_pictures(), CONFIG).batches(1, 0, 1))["input"]
+    changed = next(two_views(_pictures(), CONFIG).batches(1, 0, 1))["input"]
     assert not torch.equal(*changed.chunk(2))
 
 
@@ -130,4 +130,4 @@ def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="weights of the loss must be 0 or more"):
         PretrainConfig(covariance=-1.0)
     with pytest.raises(ValueError, match="at least 2 pictures, got 1"):
-        TwoViews(_pictures(1), CONFIG)
+        two_views(_pictures(1), CONFIG)
