@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 from tests.picture_sets import CLASSES, in_memory
 
 from stenograde.datasets.samples import SampleSet
-from stenograde.datasets.split import Split, balanced_test, image_holdouts, patient_folds, patient_holdouts
+from stenograde.datasets.split import (
+    Split,
+    balanced_test,
+    folds_by_patient,
+    image_holdouts,
+    patient_folds,
+    patient_holdouts,
+)
 from stenograde.errors import DatasetError
 
 
@@ -151,3 +159,32 @@ def test_names_of_patients_do_not_matter(samples: SampleSet, seed: int, data: st
     (one,) = patient_holdouts(samples, repeats=1, seed=seed)
     (two,) = patient_holdouts(samples.chosen(order), repeats=1, seed=seed)
     assert sorted(order[place] for place in two.test) == list(one.test)
+
+
+@given(
+    patients=st.lists(st.integers(0, 30), min_size=8, max_size=80),
+    folds=st.integers(2, 4),
+    seed=seeds,
+)
+def test_folds_by_patient_share_no_patient_and_test_everything_once(
+    patients: list[int], folds: int, seed: int
+) -> None:
+    names = [f"p{number}" for number in patients]
+    assume(len(set(names)) >= 2 * folds)
+    found = folds_by_patient(names, folds=folds, seed=seed)
+    assert sorted(place for fold in found for place in fold.test) == list(range(len(names)))
+    for fold in found:
+        assert not {names[k] for k in fold.train} & {names[k] for k in fold.test}
+        assert sorted(fold.train + fold.test) == list(range(len(names)))
+    sizes = [len({names[k] for k in fold.test}) for fold in found]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(strata=st.lists(st.integers(0, 3), min_size=10, max_size=60), folds=st.integers(2, 5), seed=seeds)
+def test_spread_folds_are_those_of_scikit_learn(strata: list[int], folds: int, seed: int) -> None:
+    """The published scores of the grid rest on its folds."""
+    assume(min(strata.count(one) for one in set(strata)) >= folds)
+    names = [str(place) for place in range(len(strata))]
+    found = folds_by_patient(names, folds=folds, seed=seed, strata=strata)
+    theirs = StratifiedKFold(folds, shuffle=True, random_state=seed).split(names, strata)
+    assert [(fold.train, fold.test) for fold in found] == [(a.tolist(), b.tolist()) for a, b in theirs]

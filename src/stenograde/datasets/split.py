@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,71 @@ By = Literal["patient", "image"]
 """Unit that a split keeps together."""
 
 Places = tuple[int, ...]
+
+
+class Fold(NamedTuple):
+    """One fold of a cross-validation, as places; no patient is on both sides."""
+
+    train: list[int]
+    test: list[int]
+
+
+def folds_by_patient(
+    patients: Sequence[str],
+    *,
+    folds: int,
+    seed: int,
+    strata: Sequence[int] | None = None,
+    what: str = "patients",
+) -> tuple[Fold, ...]:
+    """Return folds of things that are known by their patients alone: each patient is tested once.
+
+    Parameters
+    ----------
+    patients : sequence of str
+        Of each thing.
+    folds, seed : int
+    strata : sequence of int, optional
+        Of each thing, to be spread evenly over the folds; no patient may then have two things.
+    what : str
+        That each patient stands for, for the message.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than two patients for each fold.
+    """
+    names = sorted(set(patients))
+    if len(names) < 2 * folds:
+        msg = f"{folds} folds need at least {2 * folds} {what}, got {len(names)}"
+        raise DatasetError(msg)
+    if strata is None:
+        np.random.default_rng(seed).shuffle(names)
+        fold_of = {name: number for number in range(folds) for name in names[number::folds]}
+    else:
+        fold_of = dict(zip(patients, _spread(np.asarray(strata), folds, seed), strict=True))
+    places = range(len(patients))
+    return tuple(
+        Fold(
+            [k for k in places if fold_of[patients[k]] != number],
+            [k for k in places if fold_of[patients[k]] == number],
+        )
+        for number in range(folds)
+    )
+
+
+def _spread(strata: NDArray[np.int64], folds: int, seed: int) -> list[int]:
+    """Return the fold of each thing, as scikit-learn's shuffled StratifiedKFold gives it: its numbers are published."""
+    _, first, codes = np.unique(strata, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(np.argsort(first))[codes]
+    in_turn = np.sort(by_appearance)
+    rng = np.random.RandomState(seed)
+    found = np.empty(len(strata), np.int64)
+    for code in range(len(first)):
+        of_code = np.arange(folds).repeat([(in_turn[k::folds] == code).sum() for k in range(folds)])
+        rng.shuffle(of_code)
+        found[by_appearance == code] = of_code
+    return found.tolist()
 
 
 @dataclass(frozen=True)

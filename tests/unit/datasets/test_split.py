@@ -7,7 +7,14 @@ import pytest
 from tests.picture_sets import CLASSES, in_memory
 
 from stenograde.datasets.samples import SampleSet
-from stenograde.datasets.split import Split, balanced_test, image_holdouts, patient_folds, patient_holdouts
+from stenograde.datasets.split import (
+    Split,
+    balanced_test,
+    folds_by_patient,
+    image_holdouts,
+    patient_folds,
+    patient_holdouts,
+)
 from stenograde.errors import DatasetError
 
 
@@ -124,3 +131,13 @@ def test_balanced_test_when_a_class_has_one_sample_then_it_is_refused() -> None:
 def test_balanced_test_when_a_sample_has_no_label_then_it_is_refused() -> None:
     with pytest.raises(ValueError, match="no sample without a label, got 1 and 1"):
         balanced_test(in_memory(["no", None], ["a", "b"]), per_class=1, seed=0, by="image")
+
+
+def test_folds_by_patient_when_there_are_too_few_then_they_are_refused() -> None:
+    patients = [f"p{k // 5}" for k in range(60)]
+    with pytest.raises(DatasetError, match="13 folds need at least 26 patients, got 12"):
+        folds_by_patient(patients, folds=13, seed=0)
+
+
+def test_folds_by_patient_when_none_are_asked_for_then_there_are_none() -> None:
+    assert folds_by_patient(["p1", "p2"], folds=0, seed=0) == ()

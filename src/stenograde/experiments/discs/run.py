@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stenograde.config import as_plain
+from stenograde.datasets.split import folds_by_patient
 from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import auc_of
@@ -118,9 +119,10 @@ def run_discs(
         msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
         raise DatasetError(msg)
     keep_settings(out / RECIPE, {**as_plain(recipe), DIGEST: discs.digest}, what="nets")
+    folds = folds_by_patient(discs.patients, folds=recipe.folds, seed=recipe.seed)
     said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
-    for number, (train, test) in enumerate(patient_folds(discs.patients, recipe.folds, recipe.seed), start=1):
+    for number, (train, test) in enumerate(folds, start=1):
         nets = {
             name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", progress)
             for name, series in TRAINED_ON.items()
@@ -138,27 +140,6 @@ def run_discs(
         means = {name: np.mean(each, axis=0) for name, each in of_further.items()}
         beyond = _scored(further, means, out / "held-out" / "predictions")
     return DiscResult(recipe, tested, beyond, (*discs.notes, *(further.notes if further is not None else ())))
-
-
-def patient_folds(
-    patients: Sequence[str], folds: int, seed: int
-) -> Generator[tuple[list[int], list[int]], None, None]:
-    """Give training and test places of each fold; no patient is on both sides.
-
-    Raises
-    ------
-    DatasetError
-        If there are fewer patients than folds.
-    """
-    names = sorted(set(patients))
-    if len(names) < 2 * folds:
-        msg = f"{folds} folds need at least {2 * folds} patients, got {len(names)}"
-        raise DatasetError(msg)
-    np.random.default_rng(seed).shuffle(names)
-    for number in range(folds):
-        of_test = set(names[number::folds])
-        test = [k for k, patient in enumerate(patients) if patient in of_test]
-        yield [k for k, patient in enumerate(patients) if patient not in of_test], test
 
 
 def answers_of(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
 from stenograde.config import as_plain
+from stenograde.datasets.split import Fold, folds_by_patient
 from stenograde.errors import DatasetError
 from stenograde.evaluate.baselines import group_prior, majority
 from stenograde.evaluate.intervals import Interval, bootstrap_scores
@@ -127,27 +127,24 @@ def run_grid(
     return GridResult(recipe, len(cohort.studies), tuple(ranked), baselines, starts, cohort.notes)
 
 
-def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Give training and test places of each fold; a study, hence a patient, is tested once.
+def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> tuple[Fold, ...]:
+    """Return folds of studies, each of which stands for a patient.
 
     Studies with many severe cells, with some and with none are spread evenly.
 
     Raises
     ------
     DatasetError
-        If there are fewer studies than folds.
+        If there are too few studies.
     """
-    if len(labels) < 2 * folds:
-        msg = f"the grid needs at least {2 * folds} studies for {folds} folds, got {len(labels)}"
-        raise DatasetError(msg)
     severe = (labels == len(Severity) - 1).sum(axis=1)
     strata = np.digitize(severe, [1, 4])
     # a stratum smaller than the folds cannot be spread
     for stratum in np.unique(strata):
         if (strata == stratum).sum() < folds:
             strata[strata == stratum] = 0
-    for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, strata):
-        yield train.tolist(), test.tolist()
+    studies = [str(place) for place in range(len(labels))]
+    return folds_by_patient(studies, folds=folds, seed=seed, strata=strata.tolist(), what="studies")
 
 
 def _embedded(

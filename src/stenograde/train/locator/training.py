@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import UNKNOWN, MarkedSlice
 from stenograde.datasets.spider import SpiderSlices
+from stenograde.datasets.split import folds_by_patient
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.marks import mark
 from stenograde.terms import Structure
@@ -126,9 +127,12 @@ def train_locator(
     ------
     ConfigError
         If ``out`` holds checkpoints of other settings.
+    DatasetError
+        If there are too few patients for the folds.
     """
     keep_freed_memory()
     space, unmarked = data.space, data.midsagittal
+    folds = folds_by_patient([one.patient for one in space], folds=config.folds, seed=config.fold_seed)
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
     stages = _Stages(config, virtual, progress)
@@ -136,25 +140,18 @@ def train_locator(
     # whose patients the coloured slices show is unknown, so they are left out of the folds
     net = stages.fit_all([*space, *data.coloured], unmarked, work / "all", start)
     scores = []
-    for number, held_out in enumerate(patient_folds(space, config.folds, config.fold_seed), start=1):
+    for number, fold in enumerate(folds, start=1):
         result = work / f"fold-{number}.json"
         if not result.is_file():
-            kept = [s for s in space if s.patient not in held_out]
+            kept, tested = ([space[place] for place in places] for places in fold)
+            held_out = {s.patient for s in tested}
             others = [s for s in unmarked if s.patient not in held_out]
             of_fold = stages.fit_all(kept, others, work / f"fold-{number}", start)
-            tested = [s for s in space if s.patient in held_out]
             result.write_text(json.dumps({s.name: dice_of(of_fold, config.net, s) for s in tested}, indent=1))
         scores.append(json.loads(result.read_text()))
     entry = export_locator(net, config.net, out)
     write_bundle(out, entry, asdict(config), scores)
     return out
-
-
-def patient_folds(slices: Sequence[MarkedSlice], folds: int, seed: int) -> list[set[str]]:
-    """Return the test patients of each fold; every patient is in exactly one."""
-    patients = sorted({one.patient for one in slices})
-    np.random.default_rng(seed).shuffle(patients)
-    return [set(patients[number::folds]) for number in range(folds)]
 
 
 def dice_of(net: Locator, config: LocatorConfig, one: MarkedSlice) -> dict[str, float]:

@@ -18,7 +18,7 @@ from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
 from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
-from stenograde.experiments.discs.run import TESTS, patient_folds, run_discs, yes_or_no_loss  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
@@ -113,17 +113,6 @@ def test_graded_discs_are_read_with_their_series(tmp_path: Path, monkeypatch: py
         cut_once(tmp_path, BUNDLE, replace(config, rows=20), tmp_path / "o")  # type: ignore[arg-type]
     with pytest.raises(DatasetError, match="got none in which a graded disc was found"):
         cut_once(tmp_path, BUNDLE, config, tmp_path / "other")  # type: ignore[arg-type]
-
-
-def test_no_patient_is_on_both_sides_and_each_is_tested_once() -> None:
-    patients = [f"p{k // 5}" for k in range(60)]
-    tested = []
-    for train, test in patient_folds(patients, 4, 0):
-        assert not {patients[k] for k in train} & {patients[k] for k in test}
-        tested += test
-    assert sorted(tested) == list(range(60))
-    with pytest.raises(DatasetError, match="at least 26 patients, got 12"):
-        list(patient_folds(patients, 13, 0))
 
 
 def test_answers_and_sets_that_are_not_there_cost_nothing() -> None:

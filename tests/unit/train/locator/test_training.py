@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.spider_files import write_spider  # noqa: E402
 
-from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
 from stenograde.datasets.spider import read_space_slices, read_spider  # noqa: E402
 from stenograde.errors import BundleError  # noqa: E402
 from stenograde.nets.locator import Locator, LocatorConfig  # noqa: E402
@@ -25,7 +24,6 @@ from stenograde.train.locator.training import (  # noqa: E402
     LocatorTraining,
     dice_of,
     make_virtual_slices,
-    patient_folds,
     train_locator,
 )
 from stenograde.train.loop.fit import FitConfig  # noqa: E402
@@ -85,14 +83,6 @@ def test_training_again_with_the_same_folder_fits_nothing_anew(trained: tuple[Pa
     virtual = make_virtual_slices(trained[1], TINY, progress=calls.append)
     train_locator(read_spider(trained[0]), trained[1], TINY, virtual, progress=calls.append)
     assert calls == []
-
-
-def test_folds_share_no_patient_and_hold_every_one() -> None:
-    empty = np.zeros((1, 1), np.float32)
-    slices = [MarkedSlice(f"{p}_{k}", str(p), empty, None, (1, 1)) for p in range(11) for k in range(3)]
-    folds = patient_folds(slices, 4, seed=1)
-    assert sorted(p for fold in folds for p in fold) == sorted(str(p) for p in range(11))
-    assert patient_folds(slices, 4, seed=1) == folds
 
 
 def test_dice_against_scikit_learn(trained: tuple[Path, Path]) -> None:
