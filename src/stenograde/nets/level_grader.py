@@ -20,9 +20,6 @@ N_QUESTIONS = 3
 
 N_SEVERITIES = 3
 
-N_CELLS = 5
-"""Cells of a level, in the order of the scheme: canal, left and right foramen, left and right recess."""
-
 
 @dataclass(frozen=True)
 class LevelGraderConfig:

@@ -100,12 +100,6 @@ class MetadataEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             _fill(table, gaps[:, columns.start], columns, forest)
         return table
 
-    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
-        """Return the names of the columns."""
-        del input_features
-        indicators = [f"{name}={value}" for name, values in self.values_.items() for value in values]
-        return np.array([*self.numbers, *indicators], dtype=object)
-
     def _groups(self) -> list[slice]:
         """Return the columns of each number, then of each category."""
         widths = [1] * len(self.numbers) + [len(values) for values in self.values_.values()]

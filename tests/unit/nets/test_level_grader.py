@@ -9,7 +9,6 @@ from scipy.spatial.distance import mahalanobis
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from stenograde.nets.level_grader import (  # noqa: E402
-    N_CELLS,
     GraderGraph,
     LevelGrader,
     LevelGraderConfig,
@@ -41,7 +40,7 @@ def test_swapping_the_views_swaps_left_and_right_exactly(net: LevelGrader) -> No
     logits = net(crops(), present())
     swapped = net(crops().flip(1), present().flip(1))
 
-    assert logits.shape == (3, N_CELLS, 3)
+    assert logits.shape == (3, 5, 3)
     assert torch.equal(swapped, logits[:, SWAPPED])
 
 
@@ -91,7 +90,7 @@ def test_strangeness_is_the_mahalanobis_distance(net: LevelGrader) -> None:
     ]
     np.testing.assert_allclose(net.strangeness(strange)[:, 0, 2].numpy(), wanted, rtol=1e-3)
     graph = GraderGraph(net)(crops(), present())
-    assert [tuple(part.shape) for part in graph] == [(3, N_CELLS, 3), (3, 2, 4)]
+    assert [tuple(part.shape) for part in graph] == [(3, 5, 3), (3, 2, 4)]
 
 
 def test_the_shipped_shape_is_small() -> None:

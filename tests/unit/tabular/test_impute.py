@@ -43,7 +43,8 @@ def rows() -> list[dict[str, str | float | None]]:
 
 def encoded(train: list[Row], test: list[Row]) -> dict[str, np.ndarray]:
     encoder = MetadataEncoder(NUMBERS, CATEGORIES, trees=20).fit(train)
-    return dict(zip(encoder.get_feature_names_out(), encoder.transform(test).T, strict=True))
+    indicators = [f"{name}={value}" for name, values in encoder.values_.items() for value in values]
+    return dict(zip([*NUMBERS, *indicators], encoder.transform(test).T, strict=True))
 
 
 @pytest.mark.parametrize(("name", "column"), [("weighting", "weighting=T2"), ("maker", "maker=a")])

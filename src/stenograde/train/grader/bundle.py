@@ -20,7 +20,7 @@ from stenograde.evaluate.metrics import weighted_auc
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
-from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader, LevelGraderConfig
+from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.terms import Condition, Severity, Side
@@ -29,7 +29,7 @@ from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
-from stenograde.train.weights.export import load_locator, with_weights, write_graph
+from stenograde.train.weights.export import load_locator, write_graph
 
 CAUTION = (
     "foramina and subarticular zones are graded by a network that has seen simulated patients only, and the canal by "
@@ -148,26 +148,6 @@ def export_grader(
         crops=crops,
         caution=CAUTION,
     )
-
-
-def load_grader(entry: GraderEntry, folder: Path) -> LevelGrader:
-    """Return the net of a bundle, for more training; its weights were kept in 16 bits.
-
-    Raises
-    ------
-    BundleError
-        If the weights do not fit the shape that the bundle states.
-    """
-    config = LevelGraderConfig(
-        kinds=len(CropKind),
-        slices=entry.crops.slices,
-        size_px=entry.crops.size_px,
-        widths=entry.widths,
-        kept=entry.kept,
-        features=entry.features,
-    )
-    what = f"a level grader of widths {entry.widths}"
-    return with_weights(LevelGrader(config), folder / entry.weights.file, what)
 
 
 def write_bundle(

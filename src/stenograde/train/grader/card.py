@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from stenograde.report.markdown import markdown_table
 from stenograde.terms import Condition
 
 
@@ -34,20 +35,17 @@ def card(
 
 def _tested(tested: Mapping[str, Any]) -> str:
     passes = {name: one for name, one in tested.items() if isinstance(one, Mapping) and "score" in one}
-    lines = [
-        f"`stenograde score` on the cohort `{PurePath(tested['data']).name}`: studies: "
-        f"{next(iter(passes.values()))['n_studies']}; 95 % intervals over studies.",
-        "",
-        f"| | {' | '.join(passes)} |",
-        "|---" * (1 + len(passes)) + "|",
-    ]
-    for table, name in _SHOWN.items():
-        parts = next(iter(passes.values()))[table]
-        lines += [
-            f"| {name}{part.replace('_', ' ')} | {' | '.join(_shown(one[table][part]) for one in passes.values())} |"
-            for part in parts
-        ]
-    return "\n".join(lines)
+    first = next(iter(passes.values()))
+    rows = (
+        (f"{name}{part.replace('_', ' ')}", *(_shown(one[table][part]) for one in passes.values()))
+        for table, name in _SHOWN.items()
+        for part in first[table]
+    )
+    cohort = PurePath(tested["data"]).name
+    return (
+        f"`stenograde score` on the cohort `{cohort}`: studies: {first['n_studies']}; 95 % intervals over studies.\n\n"
+        f"{markdown_table(('score', *passes), rows)}"
+    )
 
 
 _SHOWN = {
@@ -69,18 +67,14 @@ def _shown(value: Mapping[str, float | None]) -> str:
 
 
 def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    lines = [
-        "| condition | cells | Normal/Mild, Moderate, Severe | log loss | AUC of severe |",
-        "|---" * 5 + "|",
-    ]
+    rows = []
     for condition in Condition:
         one = scores[condition.value]
         shares = ", ".join(f"{one[name] * 100:.0f} %" for name in ("normal_mild", "moderate", "severe"))
         area = f"{one['auc_severe']:.3f}" if math.isfinite(one["auc_severe"]) else "no severe cell"
-        lines.append(
-            f"| {condition.shown} | {one['cells']:.0f} | {shares} | {one['log_loss']:.3f} | {area} |"
-        )
-    return "\n".join(lines)
+        rows.append((condition.shown, f"{one['cells']:.0f}", shares, f"{one['log_loss']:.3f}", area))
+    head = ("condition", "cells", "Normal/Mild, Moderate, Severe", "log loss", "AUC of severe")
+    return markdown_table(head, rows)
 
 
 _CARD = """# lumbar-mri-25
@@ -98,7 +92,7 @@ gives no grade, and where the grader's pictures are not to be relied on the meas
 
 ## Trained on
 
-The grader: {patients} virtual patients (seed {seed}), {validation_patients} more to choose the epoch and
+The grader: {patients} phantoms (seed {seed}), {validation_patients} more to choose the epoch and
 {calibration_patients} more to calibrate, rendered by `stenograde.phantom`. The locator was trained on
 patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores); the grader has seen no picture of any. Whether
 the grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.

@@ -105,13 +105,6 @@ def sample(rng: np.random.Generator, config: AugmentConfig) -> Change:
     )
 
 
-def no_change() -> Change:
-    """Return the change that only crops."""
-    return Change(
-        np.eye(2), (0, 0), (0, 0), 1.0, None, np.ones(3), None, np.zeros(5), (0, 0), 0.0, (0, 0, 0, 0), 0
-    )
-
-
 def apply(
     change: Change,
     picture: NDArray[np.float32],

@@ -14,6 +14,7 @@ import numpy as np
 
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import BUNDLE_FILE, LocatorEntry
+from stenograde.report.markdown import markdown_table
 from stenograde.terms import LUMBAR_MRI, Structure
 from stenograde.train.weights.bundle_toml import as_toml
 
@@ -71,9 +72,9 @@ def card(folds: Sequence[Scores], training: Mapping[str, Any]) -> str:
 def _virtual_words(virtual: Mapping[str, Any]) -> str:
     patients = virtual["patients"]
     if not patients:
-        return "No virtual patient was trained on."
+        return "No phantom was trained on."
     return (
-        f"And {2 * virtual['slices'] * patients} sagittal T1 and T2 or STIR slices of {patients} virtual patients\n"
+        f"And {2 * virtual['slices'] * patients} sagittal T1 and T2 or STIR slices of {patients} phantoms\n"
         "(`stenograde.phantom`) with their true masks: first alone, then some in each epoch."
     )
 
@@ -81,35 +82,31 @@ def _virtual_words(virtual: Mapping[str, Any]) -> str:
 def _score_table(folds: Sequence[Scores]) -> str:
     if not folds:
         return "No folds were fitted, so nothing is known of how well this locator does."
-    lines = ["| fold | patients | slices | " + " | ".join(Structure) + " |", "|---" * 6 + "|"]
+    rows = []
+    by_patient: dict[str, list[list[float]]] = {}
     for number, scores in enumerate(folds, start=1):
         patients = {name.split("_")[0] for name in scores}
         means = [np.mean([one[s] for one in scores.values()]) for s in Structure]
-        lines.append(
-            f"| {number} | {len(patients)} | {len(scores)} | " + " | ".join(f"{m:.3f}" for m in means) + " |"
-        )
-    by_patient: dict[str, list[list[float]]] = {}
-    for scores in folds:
+        rows.append((str(number), str(len(patients)), str(len(scores)), *(f"{m:.3f}" for m in means)))
         for name, one in scores.items():
             by_patient.setdefault(name.split("_")[0], []).append([one[s] for s in Structure])
     values = np.array([np.mean(of_patient, axis=0) for of_patient in by_patient.values()])
     draws = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
     low, high = np.percentile(values[draws].mean(axis=1), (2.5, 97.5), axis=0)
-    shown = " | ".join(
+    shown = (
         f"**{m:.3f}** ({a:.3f} to {b:.3f})" for m, a, b in zip(values.mean(axis=0), low, high, strict=True)
     )
     n_slices = sum(len(scores) for scores in folds)
-    lines.append(f"| mean over patients (95 % interval) | {len(values)} | {n_slices} | {shown} |")
-    return "\n".join(lines)
+    rows.append(("mean over patients (95 % interval)", str(len(values)), str(n_slices), *shown))
+    return markdown_table(("fold", "patients", "slices", *Structure), rows)
 
 
 def _model_table() -> str:
-    model = CanalModel()
-    lines = ["| measurement | moderate below | severe below | weight | source |", "|---" * 5 + "|"]
-    for name, scale in model.scales.items():
-        row = (name, f"{scale.moderate:.3g}", f"{scale.severe:.3g}", f"{scale.weight:g}", scale.source)
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines)
+    rows = (
+        (name, f"{scale.moderate:.3g}", f"{scale.severe:.3g}", f"{scale.weight:g}", scale.source)
+        for name, scale in CanalModel().scales.items()
+    )
+    return markdown_table(("measurement", "moderate below", "severe below", "weight", "source"), rows)
 
 
 _CARD = """# lumbar-mri
@@ -140,7 +137,7 @@ background, as in SPIDER. No RSNA 2024 study was trained on. Train it again with
 
 Dice overlap on the slices' own grid, patient-disjoint folds of the T2 SPACE slices. The network of a fold saw none of
 its test patients, neither their masks nor their unmarked slices; the coloured slices, whose patients are unknown, were
-left out of the folds. What they start from has seen virtual patients at most. The shipped network is fitted on all
+left out of the folds. What they start from has seen phantoms at most. The shipped network is fitted on all
 slices by the same recipe.
 
 {scores}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -19,8 +18,6 @@ from stenograde.predict.classifier import EXTRA, IMAGES, LOGITS
 from stenograde.predict.weight_files import WeightFile
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file
-
-Net = TypeVar("Net", bound=torch.nn.Module)
 
 TOLERANCE = 1e-3
 """Largest difference between what net and graph give; of values above 1, as a share of them."""
@@ -186,20 +183,9 @@ def load_locator(entry: LocatorEntry, folder: Path) -> Locator:
         If the weights do not fit the shape that the bundle states.
     """
     net = Locator(LocatorConfig(widths=entry.widths, spacing_mm=entry.grid_mm))
-    return with_weights(net, folder / entry.weights.file, f"a locator of widths {entry.widths}")
-
-
-def with_weights(net: Net, path: Path, what: str) -> Net:
-    """Return the net with the weights of a safetensors file.
-
-    Raises
-    ------
-    BundleError
-        If they do not fit it.
-    """
     try:
-        net.load_state_dict(load_file(path))
+        net.load_state_dict(load_file(folder / entry.weights.file))
     except RuntimeError as exc:
-        msg = f"{path.name} must fit {what}, got other tensors"
+        msg = f"{entry.weights.file} must fit a locator of widths {entry.widths}, got other tensors"
         raise BundleError(msg) from exc
     return net

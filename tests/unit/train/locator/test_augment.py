@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from tests.spider_files import picture_and_mask
 
 from stenograde.datasets.marked_slice import UNKNOWN
-from stenograde.train.locator.augment import AugmentConfig, apply, no_change, sample
+from stenograde.train.locator.augment import AugmentConfig, Change, apply, sample
 
+NO_CHANGE = Change(
+    np.eye(2), (0, 0), (0, 0), 1.0, None, np.ones(3), None, np.zeros(5), (0, 0), 0.0, (0, 0, 0, 0), 0
+)
 CONFIG = AugmentConfig(size_px=(160, 128))
 
 
@@ -63,7 +66,7 @@ def test_nothing_is_mirrored(seed: int) -> None:
 
 
 def test_no_change_only_crops_around_the_spine() -> None:
-    picture, marks = _apply(no_change())
+    picture, marks = _apply(NO_CHANGE)
     mask = picture_and_mask()[1]
     middle = np.argwhere(mask > 0).mean(axis=0)
     row, column = (int(v) for v in middle)
@@ -74,6 +77,6 @@ def test_no_change_only_crops_around_the_spine() -> None:
 
 
 def test_cut_borders_are_unknown() -> None:
-    picture, marks = _apply(replace(no_change(), cut=(0.25, 0.0, 0.0, 0.0)))
+    picture, marks = _apply(replace(NO_CHANGE, cut=(0.25, 0.0, 0.0, 0.0)))
     assert (marks[0][:40] == UNKNOWN).all()
     assert float(np.ptp(picture[:40])) == 0.0
