@@ -93,15 +93,19 @@ def run(
         ),
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder or CSV file; its layout is found out and said.")
+        Path, typer.Option("--data", help="Folder or CSV file; its layout is detected and reported.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the result; a run cut short goes on there.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the result; a run that was cut short resumes from it.")
+    ],
     protocol: Annotated[
-        ProtocolName, typer.Option("--protocol", help="As the document split, or by patient.")
+        ProtocolName, typer.Option("--protocol", help="Split as the document did, or by patient.")
     ],
-    size: Annotated[SizeName, typer.Option("--size", help="For 2 cores, or as published.")] = SizeName.QUICK,
-    folds: Annotated[int | None, typer.Option("--folds", help="Folds by patient.")] = None,
-    repeats: Annotated[int | None, typer.Option("--repeats", help="Repeats of holdouts.")] = None,
+    size: Annotated[
+        SizeName, typer.Option("--size", help="Small enough for 2 cores, or as published.")
+    ] = SizeName.QUICK,
+    folds: Annotated[int | None, typer.Option("--folds", help="Number of folds by patient.")] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", help="Number of repeated holdouts.")] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -166,10 +170,16 @@ def ship(
     data: Annotated[Path, typer.Option("--data", help="Folder or CSV file to train on, all of it.")],
     result: Annotated[Path, typer.Option("--result", help="Result of this recipe by patient, for the card.")],
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; a run cut short goes on there.")],
-    size: Annotated[SizeName, typer.Option("--size", help="As the result was made.")] = SizeName.QUICK,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the bundle; a run that was cut short resumes from it.")
+    ],
+    size: Annotated[
+        SizeName, typer.Option("--size", help="Size at which the result was made.")
+    ] = SizeName.QUICK,
     limits: Annotated[str, typer.Option("--limits", help="A paragraph for the card.")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="Of the data, where its reader knows none.")] = "",
+    licence: Annotated[
+        str, typer.Option("--licence", help="Licence of the data, where its reader knows none.")
+    ] = "",
 ) -> None:
     """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
     from stenograde import __version__

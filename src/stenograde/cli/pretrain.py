@@ -26,7 +26,7 @@ def pretrain(
             "--recipe", help="Take encoder, picture size and input of this recipe, for its --weights."
         ),
     ] = None,
-    size: Annotated[SizeName, typer.Option("--size", help="Of the recipe.")] = SizeName.QUICK,
+    size: Annotated[SizeName, typer.Option("--size", help="Size of the recipe.")] = SizeName.QUICK,
     leave_out: Annotated[
         str | None,
         typer.Option("--leave-out", help="Regular expression of paths to leave out, of test patients say."),
@@ -34,8 +34,8 @@ def pretrain(
 ) -> None:
     """Pre-train the small encoder on slices without labels (VICReg), for 'experiment --weights' to start from.
 
-    What is tested on later should be left out. Checkpoint and logs lie in a folder beside the weights, from which
-    a training that was cut short goes on.
+    Leave out what will be tested on later. Checkpoint and logs lie in a folder beside the weights; a training that
+    was cut short resumes from it.
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr

@@ -51,11 +51,11 @@ def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
     Parameters
     ----------
     path : Path
-        Of the settings, JSON.
+        JSON file of the settings.
     asked : mapping
-        As JSON holds them.
+        Settings as JSON holds them.
     what : str
-        That lies there, for messages.
+        What lies there, for messages.
 
     Raises
     ------

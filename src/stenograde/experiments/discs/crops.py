@@ -87,7 +87,7 @@ class DiscSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of each disc, unique."""
+        """Name of each disc, unique."""
         return tuple(f"{p}/{level.value}" for p, level in zip(self.patients, self.levels, strict=True))
 
 

@@ -68,7 +68,7 @@ class DiscScores:
 
     patients: int
     discs: int
-    """That both T1 and T2 show: those that all tests are compared on."""
+    """Discs that both T1 and T2 show: those that all tests are compared on."""
     positives: dict[str, int]
     scores: dict[str, dict[str, Interval]]
     """AUC with its 95 % interval over patients, by test and by question."""
@@ -94,7 +94,7 @@ def run_discs(
     held_out: DiscSet | None = None,
     progress: Progress | None = None,
 ) -> DiscResult:
-    """Run the experiment; started again with the same ``out`` it goes on.
+    """Run the experiment; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def run_discs(
     out : Path
         Gets nets and predictions.
     held_out : DiscSet, optional
-        Of patients that nothing is fitted on.
+        Discs of patients that nothing is fitted on.
     progress : callable, optional
 
     Raises

@@ -49,7 +49,7 @@ Answers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Cohort:
+class FusionStudies:
     """All that is known of some studies."""
 
     vectors: SeriesSet
@@ -69,41 +69,43 @@ class Cohort:
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
 
-    def chosen(self, places: list[int]) -> Cohort:
+    def chosen(self, places: list[int]) -> FusionStudies:
         """Return some of the studies."""
         crops = self.crops
         of_some = CropSet(crops.crops[places], crops.present[places], crops.severities[places])
         return replace(self, vectors=self.vectors.chosen(places), crops=of_some)
 
-    def scaled_by(self, train: Cohort) -> Cohort:
+    def scaled_by(self, train: FusionStudies) -> FusionStudies:
         """Return the studies with vectors scaled by those of studies that train."""
         return replace(self, vectors=self.vectors.scaled_by(train.vectors))
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ScaledFold:
     """Studies of one fold, scaled by the first: to learn from, to choose epochs by, to test."""
 
-    train: Cohort
-    validation: Cohort
-    test: Cohort
+    train: FusionStudies
+    validation: FusionStudies
+    test: FusionStudies
     folder: Path
     progress: Progress | None
 
 
-def answers_of_vectors(part: Part, recipe: FusionRecipe) -> dict[str, Answers]:
+def answers_of_vectors(fold: ScaledFold, recipe: FusionRecipe) -> dict[str, Answers]:
     """Return what the single series and the published ways say."""
     found = {}
     for name, role in SINGLES.items():
-        net = _fitted(part, recipe, Fusion.LATE, kept=[role], leave_out=False)
-        found[name] = _asked(net, part.test.vectors)
+        net = _fitted(fold, recipe, Fusion.LATE, kept=[role], leave_out=False)
+        found[name] = _asked(net, fold.test.vectors)
     for name, fusion in PUBLISHED.items():
-        net = _fitted(part, recipe, fusion, kept=list(Role), leave_out=True)
-        found[name] = _asked(net, part.test.vectors)
+        net = _fitted(fold, recipe, fusion, kept=list(Role), leave_out=True)
+        found[name] = _asked(net, fold.test.vectors)
     return found
 
 
-def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answers], dict[str, list[float]]]:
+def answers_of_imputed(
+    fold: ScaledFold, recipe: FusionRecipe
+) -> tuple[dict[str, Answers], dict[str, list[float]]]:
     """Return what mean vectors say, masked and imputed; and cosines of imputed to true vectors.
 
     Returns
@@ -113,9 +115,9 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
     cosines : dict
         By name, the mean over studies for each pattern that lacks something.
     """
-    train, validation, test = (pooled(one.vectors) for one in (part.train, part.validation, part.test))
+    train, validation, test = (pooled(one.vectors) for one in (fold.train, fold.validation, fold.test))
     shape = replace(_shape(recipe, train, Fusion.EARLY), pooling=Pooling.MEAN)
-    folder = part.folder / "vectors"
+    folder = fold.folder / "vectors"
     masked = fit_fusion(
         train,
         validation,
@@ -123,7 +125,7 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "masked",
         leave_out=True,
-        progress=named(part.progress, "vectors, masked"),
+        progress=named(fold.progress, "vectors, masked"),
     )
     whole = fit_fusion(
         _complete(train),
@@ -132,7 +134,7 @@ def answers_of_imputed(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answ
         recipe.fit,
         folder=folder / "whole",
         leave_out=False,
-        progress=named(part.progress, "vectors, complete studies"),
+        progress=named(fold.progress, "vectors, complete studies"),
     )
     answers, cosines = {MASKED: _asked(masked, test)}, {}
     for name, how in IMPUTED.items():
@@ -156,9 +158,9 @@ def pooled(studies: SeriesSet) -> SeriesSet:
 
 
 def _fitted(
-    part: Part, recipe: FusionRecipe, fusion: Fusion, *, kept: list[Role], leave_out: bool
+    fold: ScaledFold, recipe: FusionRecipe, fusion: Fusion, *, kept: list[Role], leave_out: bool
 ) -> SeriesFusion:
-    train, validation = (one.vectors.with_only(kept) for one in (part.train, part.validation))
+    train, validation = (one.vectors.with_only(kept) for one in (fold.train, fold.validation))
     name = "-".join([fusion.value, *(role.value for role in kept)])
     shape = _shape(recipe, train, fusion)
     return fit_fusion(
@@ -166,9 +168,9 @@ def _fitted(
         validation,
         shape,
         recipe.fit,
-        folder=part.folder / name,
+        folder=fold.folder / name,
         leave_out=leave_out,
-        progress=part.progress,
+        progress=fold.progress,
     )
 
 

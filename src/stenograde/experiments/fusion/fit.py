@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
-from stenograde.experiments.vectors.embed import EmbeddedCohort
+from stenograde.experiments.vectors.embed import CohortVectors
 from stenograde.nets.series_fusion import SeriesFusion, SeriesFusionConfig
 from stenograde.terms import LUMBAR_MRI, Condition, Role
 from stenograde.train.loop.batches import Make, SeededBatches, shuffled
@@ -37,7 +37,7 @@ class SeriesSet:
     """Shape (studies, cells)."""
 
     @classmethod
-    def of(cls, cohort: EmbeddedCohort) -> SeriesSet:
+    def of(cls, cohort: CohortVectors) -> SeriesSet:
         """Return the vectors of a cohort."""
         studies = cohort.studies
         longest = max(len(one) for study in studies for one in study.vectors.values())
@@ -80,7 +80,7 @@ def fit_fusion(
     leave_out: bool = True,
     progress: Progress | None = None,
 ) -> SeriesFusion:
-    """Fit a fusion net; started again with the same folder it goes on.
+    """Fit a fusion net; started again with the same folder it resumes.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
-from stenograde.experiments.fusion.arms import PATTERNS, Answers, Part, likeness
+from stenograde.experiments.fusion.arms import PATTERNS, Answers, ScaledFold, likeness
 from stenograde.experiments.fusion.pseudo_modality import Imputation, Scale, Vectors, fit_imputer
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
@@ -35,7 +35,9 @@ GIVEN_ONE: Final = {f"ours, given {role.shown} only": PATTERNS.index((role,)) fo
 """The same net given a single series, and the place of that pattern."""
 
 
-def answers_of_ours(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answers], dict[str, list[float]]]:
+def answers_of_ours(
+    fold: ScaledFold, recipe: FusionRecipe
+) -> tuple[dict[str, Answers], dict[str, list[float]]]:
     """Return what crops of levels say, masked and imputed; and cosines of imputed to true tokens.
 
     Returns
@@ -46,19 +48,19 @@ def answers_of_ours(part: Part, recipe: FusionRecipe) -> tuple[dict[str, Answers
         By name, the mean over crops for each pattern of series, NaN where it lacks nothing. Of tokens standardised by
         those that train, as all tokens of a place have much in common.
     """
-    fitted = _fitted(EveryPattern(_new(recipe)), every_pattern_loss, part, recipe, "level crops")
+    fitted = _fitted(EveryPattern(_new(recipe)), every_pattern_loss, fold, recipe, "level crops")
     assert isinstance(fitted, EveryPattern)
     masked = fitted.net
     assert isinstance(masked, LevelFusion)
-    tokens = _Tokens.of(masked, part.test.crops)
+    tokens = _Tokens.of(masked, fold.test.crops)
     answers = {
         OURS: np.stack(
             [_said(masked, tokens.values, tokens.there & kinds_of(k)) for k in range(len(PATTERNS))]
         )
     }
-    whole = _fitted(_new(recipe), grader_loss, part, recipe, "level crops, complete")
+    whole = _fitted(_new(recipe), grader_loss, fold, recipe, "level crops, complete")
     assert isinstance(whole, LevelFusion)
-    seen, tokens = _Tokens.of(whole, part.train.crops), _Tokens.of(whole, part.test.crops)
+    seen, tokens = _Tokens.of(whole, fold.train.crops), _Tokens.of(whole, fold.test.crops)
     scale = Scale.of(seen.values, seen.there)
     cosines = {}
     for name, how in OURS_IMPUTED.items():
@@ -104,16 +106,16 @@ def _new(recipe: FusionRecipe) -> LevelFusion:
     return LevelFusion(recipe.level)
 
 
-def _fitted(net: nn.Module, loss_of: LossOf, part: Part, recipe: FusionRecipe, name: str) -> nn.Module:
+def _fitted(net: nn.Module, loss_of: LossOf, fold: ScaledFold, recipe: FusionRecipe, name: str) -> nn.Module:
     how = recipe.level_fit
     fitted = fit(
         net,
-        grader_batches(part.train.crops, how, recipe.augment),
+        grader_batches(fold.train.crops, how, recipe.augment),
         how,
         loss_of=loss_of,
-        folder=part.folder / name.replace(", ", "-").replace(" ", "-"),
-        validation=grader_batches(part.validation.crops, how, None),
-        progress=named(part.progress, name),
+        folder=fold.folder / name.replace(", ", "-").replace(" ", "-"),
+        validation=grader_batches(fold.validation.crops, how, None),
+        progress=named(fold.progress, name),
     ).net
     return fitted.to("cpu").eval()
 

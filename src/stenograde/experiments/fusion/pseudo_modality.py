@@ -21,7 +21,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 Vectors = NDArray[np.float32]
-"""Of shape (n, series, width)."""
+"""Array of shape (n, series, width)."""
 
 
 class Imputation(StrEnum):
@@ -41,7 +41,7 @@ class ImputationConfig:
     """Penalty of the ridge regression, on standardised vectors."""
     hidden: int = 256
     latent: int = 32
-    """Of the variational autoencoder."""
+    """Width of the variational autoencoder's latent variable."""
     steps: int = 600
     batch: int = 64
     learning_rate: float = 1e-3
@@ -74,7 +74,7 @@ def fit_imputer(
     ----------
     how : Imputation
     vectors : ndarray of shape (n, series, width), float32
-        Of training patients.
+        Vectors of training patients.
     present : ndarray of shape (n, series), bool
         Only studies with all series are learnt from, but for the mean, which takes what is there.
     config : ImputationConfig

@@ -31,11 +31,11 @@ class FusionRecipe:
     """Numbers of a vector; fewer than the encoder gives come from a random projection."""
     hidden: int = 64
     dropout: float = 0.3
-    """Of the published ways."""
+    """Dropout of the published ways."""
     fit: FitConfig = field(default_factory=FitConfig)
-    """Of the published ways."""
+    """How the published ways are fitted."""
     crops: CropConfig = field(default_factory=CropConfig)
-    """Of each level, for ours."""
+    """How each level is cut out, for ours."""
     level: LevelFusionConfig = field(default_factory=LevelFusionConfig)
     level_fit: FitConfig = field(default_factory=FitConfig)
     augment: CropAugment = field(default_factory=CropAugment)
@@ -44,7 +44,7 @@ class FusionRecipe:
     """Whose locator finds the levels; the one that ships without."""
     folds: int = 3
     validation_share: float = 0.15
-    """Of the patients that train: for choosing the epoch of the published ways."""
+    """Share of the patients that train which is kept for choosing the epoch of the published ways."""
     seed: int = 0
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()

@@ -16,8 +16,8 @@ from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna
 from stenograde.experiments.fusion.arms import (
     PATTERNS,
     Answers,
-    Cohort,
-    Part,
+    FusionStudies,
+    ScaledFold,
     answers_of_imputed,
     answers_of_vectors,
 )
@@ -50,7 +50,7 @@ class FusionResult:
     """By how much each way, where all series are there, and ours given a single one are worse than ours given all, on
     the same studies."""
     cosines: Mapping[str, tuple[float, ...]]
-    """Of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
+    """Cosine of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
     notes: tuple[str, ...]
     """What was left out, and why."""
 
@@ -63,14 +63,14 @@ def read_cohort(
     out: Path,
     weights: Path | Literal["hub"] | None = None,
     progress: Progress | None = None,
-) -> Cohort:
+) -> FusionStudies:
     """Return vectors and crops of every labelled study of a cohort, each made once.
 
     Parameters
     ----------
     recipe : FusionRecipe
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     bundle : Bundle
         Its locator finds the levels.
     out : Path
@@ -94,18 +94,18 @@ def read_cohort(
     names = [study.name for study in embedded.studies]
     crops, notes = crop_cohort(data, names, bundle, recipe.crops, out / "crops", progress=progress)
     narrow = embedded.projected(min(recipe.width, embedded.width), seed=recipe.seed)
-    return Cohort(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
+    return FusionStudies(SeriesSet.of(narrow), crops, embedded.start, (*embedded.notes, *notes))
 
 
 def run_fusion(
-    recipe: FusionRecipe, cohort: Cohort, *, out: Path, progress: Progress | None = None
+    recipe: FusionRecipe, cohort: FusionStudies, *, out: Path, progress: Progress | None = None
 ) -> FusionResult:
-    """Run the comparison; started again with the same ``out`` it goes on.
+    """Run the comparison; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
     recipe : FusionRecipe
-    cohort : Cohort
+    cohort : FusionStudies
         By :func:`read_cohort`.
     out : Path
         Gets nets and answers.
@@ -155,7 +155,7 @@ def missing_one() -> Iterator[int]:
 
 
 def _fold(
-    cohort: Cohort,
+    cohort: FusionStudies,
     train: list[int],
     test: list[int],
     recipe: FusionRecipe,
@@ -171,10 +171,12 @@ def _fold(
     checked = max(1, round(recipe.validation_share * len(order)))
     learnt, chosen, tested = (cohort.chosen(places) for places in (order[checked:], order[:checked], test))
     told = within(progress, folder.name)
-    part = Part(learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told)
-    imputed, of_vectors = answers_of_imputed(part, recipe)
-    ours, of_crops = answers_of_ours(part, recipe)
-    answers = answers_of_vectors(part, recipe) | imputed | ours
+    fold = ScaledFold(
+        learnt.scaled_by(learnt), chosen.scaled_by(learnt), tested.scaled_by(learnt), folder, told
+    )
+    imputed, of_vectors = answers_of_imputed(fold, recipe)
+    ours, of_crops = answers_of_ours(fold, recipe)
+    answers = answers_of_vectors(fold, recipe) | imputed | ours
     cosines = of_vectors | of_crops
     with whole_file(stored) as file:
         np.savez(file, **answers)  # type: ignore[arg-type]

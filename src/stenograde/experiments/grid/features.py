@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.experiments.grid.recipe import GridRecipe, GridRow, NetworkConfig
-from stenograde.experiments.vectors.embed import METADATA_CATEGORIES, METADATA_NUMBERS, EmbeddedCohort
+from stenograde.experiments.vectors.embed import METADATA_CATEGORIES, METADATA_NUMBERS, CohortVectors
 from stenograde.nets.series_fusion import GatedAttentionPool, Pooling, masked_share, weighted_sum
 from stenograde.tabular.impute import MetadataEncoder
 from stenograde.terms import LUMBAR_MRI, Condition, Role, Severity
@@ -51,7 +51,7 @@ class Tokens:
         return Tokens(torch.where(self.there[..., None], scaled, 0), self.there)
 
 
-def tokens_of(cohort: EmbeddedCohort, role: Role) -> Tokens:
+def tokens_of(cohort: CohortVectors, role: Role) -> Tokens:
     """Return the slice vectors of a role."""
     longest = max((len(one.vectors[role]) for one in cohort.studies if role in one.vectors), default=1)
     values = np.zeros((len(cohort.studies), longest, cohort.width), np.float32)
@@ -87,9 +87,9 @@ def pooled(
     Parameters
     ----------
     tokens : Tokens
-        Of one role.
+        Vectors of one role.
     labels : ndarray of shape (studies, cells), int64
-        Of the condition told from it; only those of ``train`` are looked at.
+        Severities of the condition told from it; only those of ``train`` are looked at.
     train : sequence of int
         Places of the studies that train.
     row : GridRow
@@ -111,7 +111,7 @@ def pooled(
     return Pooled(values, np.asarray(weights.numpy(), np.float32))
 
 
-def metadata_table(cohort: EmbeddedCohort, train: Sequence[int], *, seed: int, trees: int) -> Table:
+def metadata_table(cohort: CohortVectors, train: Sequence[int], *, seed: int, trees: int) -> Table:
     """Return metadata as numbers without gaps, shape (studies, columns); learnt from those that train alone."""
     rows: list[Mapping[str, str | float | None]] = [study.metadata for study in cohort.studies]
     encoder = MetadataEncoder(METADATA_NUMBERS, METADATA_CATEGORIES, trees=trees, seed=seed)
@@ -119,7 +119,7 @@ def metadata_table(cohort: EmbeddedCohort, train: Sequence[int], *, seed: int, t
     return np.asarray(encoder.transform(rows), np.float32)
 
 
-def labels_of(cohort: EmbeddedCohort) -> NDArray[np.int64]:
+def labels_of(cohort: CohortVectors) -> NDArray[np.int64]:
     """Return ranks, shape (studies, cells), ``UNKNOWN`` without a label."""
     return np.stack([study.severities for study in cohort.studies])
 
@@ -169,13 +169,13 @@ class Features:
 
     Parameters
     ----------
-    cohort : EmbeddedCohort
+    cohort : CohortVectors
     row : GridRow
         Its vectors; the head does not matter.
     recipe : GridRecipe
     """
 
-    def __init__(self, cohort: EmbeddedCohort, row: GridRow, recipe: GridRecipe) -> None:
+    def __init__(self, cohort: CohortVectors, row: GridRow, recipe: GridRecipe) -> None:
         self.cohort, self.row, self.recipe = cohort, row, recipe
         self.labels = labels_of(cohort)
         narrow = cohort.projected(row.width, seed=recipe.seed)

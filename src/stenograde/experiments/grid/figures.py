@@ -30,8 +30,8 @@ def attention_figures(folder: Path) -> Iterator[Figure]:
     Parameters
     ----------
     folder : Path
-        Of a grid's result. Each file of its :data:`ATTENTION` holds, for each training part and condition, weights of
-        shape (studies, slices), 0 where there is no slice.
+        Folder of a grid's result. Each file of its :data:`ATTENTION` holds, for each training part and condition,
+        weights of shape (studies, slices), 0 where there is no slice.
     """
     for path in sorted((folder / ATTENTION).glob("*.npz")):
         with np.load(path) as kept:

@@ -24,7 +24,7 @@ from stenograde.experiments.grid.features import CELLS_OF, Features, labels_of
 from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
-from stenograde.experiments.vectors.embed import EmbeddedCohort, embed_cohort
+from stenograde.experiments.vectors.embed import CohortVectors, embed_cohort
 from stenograde.files import whole_file, write_whole
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
@@ -61,7 +61,7 @@ class GridResult:
     recipe: GridRecipe
     studies: int
     rows: tuple[RowResult, ...]
-    """Of the recipe, best macro F1 first."""
+    """Rows of the recipe, best macro F1 first."""
     baselines: tuple[RowResult, ...]
     starts: dict[str, str]
     """What each encoder that was run started from."""
@@ -84,7 +84,7 @@ def run_grid(
     ----------
     recipe : GridRecipe
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     out : Path
         Gets vectors, a folder of rows, and what :mod:`~stenograde.experiments.grid.table` writes.
     weights : dict, optional
@@ -105,7 +105,7 @@ def run_grid(
     done, starts = [], {}
     rows = sorted(recipe.rows, key=lambda row: tuple(map(str, row.vectors)))
     current: Features | None = None
-    cohort: EmbeddedCohort | None = None
+    cohort: CohortVectors | None = None
     for number, (before, row) in enumerate(zip((None, *rows), rows, strict=False), start=1):
         if cohort is None or before is None or before.cohort != row.cohort:
             cohort = _embedded(
@@ -155,8 +155,8 @@ def _embedded(
     weights: Path | Literal["hub"] | None,
     progress: Progress | None,
     *,
-    like: EmbeddedCohort | None,
-) -> EmbeddedCohort:
+    like: CohortVectors | None,
+) -> CohortVectors:
     """Return the vectors of a row, of the same studies as those of the rows before."""
     how = recipe.embedding(row)
     folder = out / "vectors" / f"{row.encoder}-{row.intensity}"
@@ -237,7 +237,7 @@ def as_probabilities(scores: NDArray[np.float64], head: str) -> NDArray[np.float
 
 
 def _predictions(
-    cohort: EmbeddedCohort,
+    cohort: CohortVectors,
     test: Sequence[int],
     labels: NDArray[np.int64],
     shares: NDArray[np.float64],
@@ -262,7 +262,7 @@ def _scored(predictions: Predictions) -> dict[str, Interval]:
     return bootstrap_scores(predictions, {name: METRICS[name] for name in SCORES})
 
 
-def _baselines(cohort: EmbeddedCohort, recipe: GridRecipe) -> tuple[RowResult, ...]:
+def _baselines(cohort: CohortVectors, recipe: GridRecipe) -> tuple[RowResult, ...]:
     labels = labels_of(cohort)
     parts: dict[str, list[Predictions]] = {name: [] for name in BASELINES}
     rng = np.random.default_rng(recipe.seed)

@@ -26,7 +26,7 @@ def arm_figures(arm: Arm, predictions: Predictions) -> tuple[Figure, ...]:
     ----------
     arm : Arm
     predictions : Predictions
-        Of all its splits.
+        Predictions of all its splits.
     """
     made = [
         drawn(

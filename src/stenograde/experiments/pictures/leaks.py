@@ -62,7 +62,7 @@ def joined_leaks(plan: ArmPlan, samples: SampleSet, together: Predictions, leaks
     plan : ArmPlan
     samples : SampleSet
     together : Predictions
-        Of all splits, one after the other in the order of ``leaks``.
+        Predictions of all splits, one after the other in the order of ``leaks``.
     leaks : sequence of Leak
     """
     starts = np.cumsum([0, *(leak.tested for leak in leaks)])

@@ -56,7 +56,7 @@ class Question:
     fact: str
     """Name in the samples' facts; a text that begins with 1 means yes, with 0 no, anything else unknown."""
     weight: float = 0.3
-    """Of its cross-entropy, beside the label's."""
+    """Weight of its cross-entropy, beside the label's."""
 
     def __post_init__(self) -> None:
         if not self.fact or not self.weight > 0:
@@ -85,7 +85,7 @@ class Published:
     repeats: int = 1
     test_share: float = 0.2
     validation_share: float = 0.15
-    """Of what is not test."""
+    """Share of what is not test."""
     per_class: int = 100
     """Test pictures of each class; for ``balanced_test``."""
     scored_on: Literal["test", "validation"] = "test"
@@ -108,9 +108,9 @@ class ByPatient:
     split: Literal["folds", "holdouts"] = "folds"
     folds: int = 5
     repeats: int = 20
-    """Of the holdouts."""
+    """Number of holdouts."""
     test_share: float = 0.2
-    """Of the patients, in each holdout."""
+    """Share of the patients, in each holdout."""
     validation_share: float = 0.15
     train_patients: tuple[int, ...] = ()
     """So many patients train and validate, one part of the result for each number, the smaller within the larger;

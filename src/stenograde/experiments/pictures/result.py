@@ -84,7 +84,7 @@ class Leak:
     on_clean: Mapping[str, Interval] = field(default_factory=dict)
     """Scores on the others."""
     places: tuple[int, ...] = ()
-    """Of one split: rows of its predictions that leak."""
+    """Rows of the predictions that leak, for a single split."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Case:
     truth: str
     said: str
     probability: float
-    """Of the class that was said."""
+    """Probability of the class that was said."""
     picture: str
     """File in the split's folder: the picture."""
     heat: str
@@ -192,9 +192,9 @@ class ArmDifference:
     second: str
     differences: Mapping[str, Interval]
     mcnemar_p: float | None = None
-    """With patients as units."""
+    """p of McNemar's test, with patients as units."""
     delong_p: float | None = None
-    """Of ``auc_any``, with patients as units."""
+    """p of DeLong's test of ``auc_any``, with patients as units."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class RepeatsTest:
     """Which test these two lead to by the document's rule."""
     p: float
     corrected_p: float | None
-    """Of the corrected resampled t-test (Nadeau and Bengio 2003, 10.1023/A:1024068626366)."""
+    """p of the corrected resampled t-test (Nadeau and Bengio 2003, 10.1023/A:1024068626366)."""
     effect: float | None
     """Cohen's d over the repeats."""
 

@@ -63,7 +63,7 @@ FITTED_BY = (
 """Settings of a recipe that decide what a training gives; the others may change between a run and its going on."""
 
 _SPLITS_WITH_CASES = 3
-"""Of so many splits of each arm are pictures of right and wrong cases kept."""
+"""Number of splits of each arm of which pictures of right and wrong cases are kept."""
 
 
 def run_experiment(

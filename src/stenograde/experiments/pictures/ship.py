@@ -40,7 +40,7 @@ class Shipping:
     limits: str = ""
     """Paragraph of the card: what a user must know that no score says."""
     licence: str = ""
-    """Of the data, where its reader does not know it."""
+    """Licence of the data, where its reader does not know it."""
     level_names: dict[str, Level] = field(default_factory=lambda: dict(LEVEL_OF_DISC))
 
     def __post_init__(self) -> None:
@@ -58,14 +58,14 @@ def ship(
     out: Path,
     progress: Progress | None = None,
 ) -> Path:
-    """Fit a recipe's networks on all labelled pictures and write a bundle; started again it goes on.
+    """Fit a recipe's networks on all labelled pictures and write a bundle; started again it resumes.
 
     Parameters
     ----------
     recipe : Recipe
     samples : SampleSet
     result : Result
-        Of the same recipe by patient: where the card's scores come from.
+        Result of the same recipe by patient: where the card's scores come from.
     shipping : Shipping
     out : Path
         Becomes the bundle; checkpoints lie in ``out/training``.

@@ -53,7 +53,7 @@ class Material:
     weights: Weights | None = None
     """What networks start from; None for a random start."""
     digest: str = field(default="", repr=False)
-    """Of the samples' names, labels and contents."""
+    """SHA-256 of the samples' names, labels and contents."""
 
     def level_rows(self, places: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Return the level of each picture as a row of zeros with a one, shape (n, levels); all zeros if unknown."""
@@ -153,7 +153,7 @@ def fit_nets(
     train, validation : tuple of int
         Places of samples; without validation the last epoch's weights come out.
     folder : Path
-        Gets checkpoints and logs; a training that was cut short goes on from there.
+        Gets checkpoints and logs; a training that was cut short resumes from them.
     progress : callable, optional
         Epochs are counted over all networks.
 

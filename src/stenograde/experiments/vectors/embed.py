@@ -56,7 +56,7 @@ class EmbedConfig:
     """``minmax`` is the document's grayscale normalisation, ``equalise`` its histogram equalisation."""
     size_px: int = 224
     seed: int = 0
-    """Of the random start, where no weights are given."""
+    """Seed of the random start, where no weights are given."""
     precision: Literal["32", "bf16"] = "32"
 
     def __post_init__(self) -> None:
@@ -66,12 +66,12 @@ class EmbedConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedStudy:
+class StudyVectors:
     """The vectors of one study."""
 
     name: str
     vectors: Mapping[Role, Vectors]
-    """Of each series that is there, shape (tokens, width)."""
+    """Vectors of each series that is there, shape (tokens, width)."""
     severities: NDArray[np.int64]
     """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, ``UNKNOWN`` without a label."""
     metadata: Mapping[str, str | float | None]
@@ -79,10 +79,10 @@ class EmbeddedStudy:
 
 
 @dataclass(frozen=True, eq=False)
-class EmbeddedCohort:
+class CohortVectors:
     """The vectors of a cohort."""
 
-    studies: tuple[EmbeddedStudy, ...]
+    studies: tuple[StudyVectors, ...]
     start: str
     """What the encoder started from, in words."""
     notes: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class EmbeddedCohort:
         """Numbers of a vector."""
         return next(one.shape[1] for study in self.studies for one in study.vectors.values())
 
-    def projected(self, width: int, *, seed: int) -> EmbeddedCohort:
+    def projected(self, width: int, *, seed: int) -> CohortVectors:
         """Return the cohort with vectors of so many numbers.
 
         Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
@@ -131,13 +131,13 @@ def embed_cohort(
     *,
     weights: Path | Literal["hub"] | None = None,
     progress: Progress | None = None,
-) -> EmbeddedCohort:
-    """Embed the slices of every labelled study, or go on embedding them; on a GPU where there is one.
+) -> CohortVectors:
+    """Embed the slices of every labelled study, on a GPU where there is one; vectors made before are read.
 
     Parameters
     ----------
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     config : EmbedConfig
     folder : Path
         Gets one file per study.
@@ -163,7 +163,7 @@ def embed_cohort(
         write_whole(listed, json.dumps(start))
     said = json.loads(listed.read_text(encoding="utf-8"))
     studies = tuple(_stored(folder, name) for name in said["names"])
-    return EmbeddedCohort(studies, said["start"], tuple(said["notes"]))
+    return CohortVectors(studies, said["start"], tuple(said["notes"]))
 
 
 def _embed_all(
@@ -288,7 +288,7 @@ def _store(path: Path, one: AnsweredStudy, vectors: Mapping[Role, Vectors]) -> N
         np.savez(file, severities=one.ranks, metadata=np.array(told), **arrays)
 
 
-def _stored(folder: Path, name: str) -> EmbeddedStudy:
+def _stored(folder: Path, name: str) -> StudyVectors:
     with np.load(folder / f"{name}.npz") as stored:
         vectors = {role: stored[role.value].astype(np.float32) for role in Role if role.value in stored}
-        return EmbeddedStudy(name, vectors, stored["severities"], json.loads(str(stored["metadata"])))
+        return StudyVectors(name, vectors, stored["severities"], json.loads(str(stored["metadata"])))

@@ -39,7 +39,7 @@ class CropAugment:
     offset: float = 0.4
     """In normalised units (the middle 96 % of a series span 4)."""
     bend: float = 0.35
-    """Of the intensity curve: share of the square that is added."""
+    """Bend of the intensity curve: share of the square that is added."""
     noise: float = 0.3
     """Largest standard deviation of the noise."""
     blur_px: float = 1.0

@@ -74,9 +74,9 @@ def calibrate(
     net : LevelGrader
         Its ``feature_mean`` and ``whitening`` are set.
     usual : CropSet
-        Of training patients.
+        Crops of phantoms that were trained on.
     calibration : CropSet
-        Of patients of their own. Each level counts with all its series and with each series left out in turn, as
+        Crops of other phantoms. Each level counts with all its series and with each series left out in turn, as
         far as its cells are still shown.
     usual_share : float
         Share of the calibration crops of a kind that are taken for usual.

@@ -35,14 +35,14 @@ def crop_cohort(
     *,
     progress: Progress | None = None,
 ) -> tuple[CropSet, tuple[str, ...]]:
-    """Locate and cut the levels of every labelled study, or go on doing so.
+    """Locate and cut the levels of every labelled study; those cut before are read.
 
     Parameters
     ----------
     data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
+        Cohort in the layout of RSNA 2024.
     names : sequence of str
-        Of the studies, in the order that is wanted; others are left out.
+        Studies in the order that is wanted; others are left out.
     bundle : Bundle
         Its locator finds the levels. A level that it does not find has no crop.
     config : CropConfig

@@ -1,4 +1,4 @@
-"""Crops of virtual patients on disk, made once: rendered, cut like any study's, mapped into memory for training.
+"""Crops of phantoms on disk, made once: rendered, cut like any study's, mapped into memory for training.
 
 Each patient depends on the seed and its number alone, so that making can stop and go on, in any number of processes.
 """
@@ -33,7 +33,7 @@ STORED_PER_UNIT = 127 / LIMIT
 
 
 class Part(StrEnum):
-    """What virtual patients are for; no patient is in two parts."""
+    """What phantoms are for; none is in two parts."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -42,7 +42,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class CropsConfig:
-    """Which virtual patients, and how their crops are cut."""
+    """Which phantoms, and how their crops are cut."""
 
     crops: CropConfig = field(default_factory=CropConfig)
     error: LocatorError = field(default_factory=LocatorError)
@@ -73,7 +73,7 @@ class CropsConfig:
 
 @dataclass(frozen=True, eq=False)
 class CropSet:
-    """Crops of the levels of virtual patients, with the answers.
+    """Crops of the levels of phantoms, with the answers.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def make_crops(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> CropSet:
-    """Make the crops of virtual patients, or go on making them, and map them.
+    """Make the crops of phantoms that are still to be made, and map them all.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def make_crops(
 def patient_crops(
     number: int, config: CropsConfig, *, part: Part, seed: int
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], NDArray[np.int8]]:
-    """Return crops, presence and severities of one virtual patient, of the shapes of :class:`CropSet`."""
+    """Return crops, presence and severities of one phantom, of the shapes of :class:`CropSet`."""
     entropy = [seed, tuple(Part).index(part), number, _SALT]
     own_seed, error_seed, protocol_seed = np.random.SeedSequence(entropy).generate_state(3)
     population = config.population if part is Part.CALIBRATION else config.population.worse(config.worse_by)

@@ -1,4 +1,4 @@
-"""Only what the crops of a virtual patient's levels show, rendered: a study in memory, without files.
+"""Only what the crops of a phantom's levels show, rendered: a study in memory, without files.
 
 A whole study has seven times as many pixels as its crops sample. Here each series is one small volume per level, cut
 from the same slices that :func:`~stenograde.phantom.scanner.acquisition.plan_study` lays, so that the crops are those
@@ -51,7 +51,7 @@ class LocatorError:
     back_mm: float = 0.8
     up_mm: float = 1.0
     margin_mm: float = 2.2
-    """Of the disc's posterior margin, from which foramina are placed, along the disc."""
+    """Error of the disc's posterior margin, from which foramina are placed, along the disc."""
     turn_deg: float = 2.5
     """About the axis from left to right."""
     tilt_deg: float = 1.5

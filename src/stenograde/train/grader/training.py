@@ -1,4 +1,4 @@
-"""Train the 25-cell grader on virtual patients: make crops, fit, calibrate on patients of their own, write a bundle."""
+"""Train the 25-cell grader on phantoms: make crops, fit, calibrate on others, write a bundle."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GraderTraining:
 
 
 Crops = Mapping[Part, CropSet]
-"""Crops of virtual patients by what they are for."""
+"""Crops of phantoms by what they are for."""
 
 
 def make_training_crops(
@@ -70,7 +70,7 @@ def make_training_crops(
     processes: int = 0,
     progress: Progress | None = None,
 ) -> Crops:
-    """Make the crops of all parts, or go on making them, in ``out/training``.
+    """Make the crops of all parts that are still to be made in ``out/training``, and map them all.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def make_training_crops(
     patients, seed : int
         Patients to train on; those to validate and calibrate on come besides.
     processes : int
-        That render patients; 0 for this one.
+        Processes that render phantoms; 0 for this one alone.
     progress : callable, optional
 
     Raises
@@ -116,7 +116,7 @@ def train_grader(
     progress: Progress | None = None,
     tested: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
-    """Fit, calibrate and write a bundle; started again with the same ``out`` it goes on.
+    """Fit, calibrate and write a bundle; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def train_grader(
     crops : mapping
         By :func:`make_training_crops`.
     seed : int
-        Of the fit, in place of that of ``config.fit``.
+        Seed of the fit; replaces the one in ``config.fit``.
     base : Bundle
         Whose locator and canal model the bundle takes over.
     progress : callable, optional

@@ -70,7 +70,7 @@ class Change:
     cut: tuple[float, float, float, float]
     """Shares of the crop cut to black at top, bottom, left, right."""
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
 
 def sample(rng: np.random.Generator, config: AugmentConfig) -> Change:
@@ -123,7 +123,7 @@ def apply(
     marks : ndarray of shape (n, rows, columns), uint8
         Masks that share the slice's geometry; the first holds :attr:`Structure.code` values.
     spacing_mm : tuple of float
-        Of the slice, mm.
+        Pixel spacing of the slice, mm.
     grid_mm : float
         Pixel spacing of what comes out, mm.
     size_px : tuple of int

@@ -1,6 +1,6 @@
-"""Sagittal slices of virtual patients with their true masks, on disk, made once: the locator learns from them too.
+"""Sagittal slices of phantoms with their true masks, on disk, made once: the locator learns from them too.
 
-SPIDER has whole masks of one sequence alone; virtual patients have them in every contrast, T1 and STIR too.
+SPIDER has whole masks of one sequence alone; phantoms have them in every contrast, T1 and STIR too.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _SALT = 31
 
 @dataclass(frozen=True)
 class PhantomSlicesConfig:
-    """Which virtual patients, and how many slices of each."""
+    """Which phantoms, and how many slices of each."""
 
     patients: int = 160
     """0 for none."""
     slices: int = 3
-    """Of each sagittal series of a patient."""
+    """Slices of each sagittal series of a phantom."""
     seed: int = 4
     contrasts: tuple[ContrastMode, ...] = (ContrastMode.RANDOMISED, ContrastMode.CLINICAL)
     """Each patient's is drawn from these, with equal odds."""
@@ -70,7 +70,7 @@ class PhantomSlicesConfig:
 def make_phantom_slices(
     folder: Path, config: PhantomSlicesConfig, *, workers: int = 0, progress: Progress | None = None
 ) -> list[MarkedSlice]:
-    """Make the slices of virtual patients, or go on making them, and read them.
+    """Make the slices of phantoms that are still to be made, and read them all.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def make_phantom_slices(
 def patient_slices(
     number: int, config: PhantomSlicesConfig
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8], float]:
-    """Return slices of the sagittal series of one virtual patient.
+    """Return slices of the sagittal series of one phantom.
 
     Returns
     -------
     pictures : ndarray of shape (n, rows, columns), uint16
-        Of T1, then of T2 or STIR.
+        Slices of T1, then of T2 or STIR.
     masks : ndarray of shape (n, rows, columns), uint8
         As :func:`~stenograde.phantom.label_series` gives them.
     pixel_mm : float

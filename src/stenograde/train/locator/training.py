@@ -1,9 +1,9 @@
-"""Train the locator on SPIDER and on virtual patients: patient-disjoint folds for the scores, then one net on all.
+"""Train the locator on SPIDER and on phantoms: patient-disjoint folds for the scores, then one net on all.
 
-One net is fitted on virtual patients alone, whose masks are true in every contrast. Each net goes on from there in
+One net is fitted on phantoms alone, whose masks are true in every contrast. Each net starts from there, in
 three stages: on slices with masks; with the mid-sagittal slices that have none, marked by the net so far
 (self-training, Xie et al., doi:10.1109/CVPR42600.2020.01070); on slices with masks again, hardly changed. Each epoch
-also shows some virtual patients. The marks for a fold come from a net that never saw the fold's test patients, and
+also shows some phantoms. The marks for a fold come from a net that never saw the fold's test patients, and
 those patients' slices are left out.
 """
 
@@ -46,11 +46,11 @@ class LocatorTraining:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     virtual: PhantomSlicesConfig = field(default_factory=PhantomSlicesConfig)
     virtual_share: float = 0.5
-    """Slices of virtual patients in an epoch, for each slice with a mask."""
+    """Slices of phantoms in an epoch, for each slice with a mask."""
     finish_virtual_share: float = 0.33
     """The same in the last stage."""
     start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
-    """On virtual patients alone."""
+    """On phantoms alone."""
     first: FitConfig = field(default_factory=lambda: FitConfig(epochs=8))
     """On slices with masks."""
     second: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=8))
@@ -80,14 +80,14 @@ class LocatorTraining:
 def make_virtual_slices(
     out: Path, config: LocatorTraining, *, processes: int = 0, progress: Progress | None = None
 ) -> list[MarkedSlice]:
-    """Make the slices of virtual patients, or go on making them, in ``out/training``.
+    """Make the slices of phantoms that are still to be made in ``out/training``, and read them all.
 
     Parameters
     ----------
     out : Path
     config : LocatorTraining
     processes : int
-        That render patients; 0 for this one.
+        Processes that render phantoms; 0 for this one alone.
     progress : callable, optional
 
     Raises
@@ -107,7 +107,7 @@ def train_locator(
     *,
     progress: Progress | None = None,
 ) -> Path:
-    """Train, score by fold, and write a bundle; started again with the same ``out`` it goes on.
+    """Train, score by fold, and write a bundle; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ class _Stages:
         start: Locator | None = None,
         augment: AugmentConfig | None = None,
     ) -> Locator:
-        """Fit a net, from the weights of another if there is one; ``turn`` virtual slices are in each epoch."""
+        """Fit a net, from the weights of another if there is one; ``turn`` slices of phantoms are in each epoch."""
         config = self.config
         samples = LocatorSamples(
             slices,

@@ -1,4 +1,4 @@
-"""The state of a fit on disk: written whole or not at all, so that a killed fit goes on with its last epoch."""
+"""The state of a fit on disk: written whole or not at all, so that a killed fit resumes after its last epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEST = "best.pt"
 """Weights with the lowest validation loss."""
 
 _FREE = ("workers",)
-"""Settings that change no number and may differ when a fit goes on."""
+"""Settings that change no number and may differ when a fit resumes."""
 
 
 class Stateful(Protocol):
@@ -55,7 +55,7 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Stateful], config: FitConf
     Returns
     -------
     history : list of EpochRecord
-        Of the epochs done; empty when there is no checkpoint.
+        Records of the epochs done; empty when there is no checkpoint.
 
     Raises
     ------

@@ -57,7 +57,7 @@ def fit(
     loss_of : callable
         (output, batch) to a scalar; the output is in 32 bits.
     folder : Path
-        Gets checkpoint and logs, and where it holds a checkpoint the fit goes on from there. All processes must see it.
+        Gets checkpoint and logs, and where it holds a checkpoint the fit resumes from it. All processes must see it.
     validation : Batches, optional
         Its loss is taken after each epoch, and the weights of the best epoch come out.
     progress : callable, optional

@@ -17,7 +17,7 @@ LossOf = Callable[[Tensor, Batch], Tensor]
 
 
 class Batches(Protocol):
-    """Batches of one data set that depend on the epoch alone, so that a fit can go on where it was."""
+    """Batches of one data set that depend on the epoch alone, so that a fit can resume where it stopped."""
 
     def __len__(self) -> int:
         """Return how many batches an epoch has, over all processes."""
@@ -41,11 +41,11 @@ class FitConfig:
     head_multiplier: float = 1.0
     """How many times the learning rate the parameters of ``net.head`` get."""
     momentum: float = 0.9
-    """Of sgd; the others have their own."""
+    """Momentum of sgd; the others have their own."""
     weight_decay: float = 1e-4
     """Decoupled for adamw, otherwise added to the gradient."""
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    """Of the learning rate, step by step."""
+    """How the learning rate changes, step by step."""
     clip: float = 5.0
     """Longest gradient; longer ones are scaled down. 0 for no limit."""
     average: float = 0.99
@@ -111,4 +111,4 @@ class Fitted:
     """In evaluation mode, with the weights of ``best_epoch``."""
     history: tuple[EpochRecord, ...]
     best_epoch: int
-    """That of the lowest validation loss, or the last one where nothing was validated; counted from 1."""
+    """Epoch of the lowest validation loss, or the last one where nothing was validated; counted from 1."""

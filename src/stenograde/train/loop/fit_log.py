@@ -29,7 +29,7 @@ class FitLog:
     ----------
     folder : Path
     writer : SummaryWriter or None
-        Of TensorBoard.
+        Writer of TensorBoard's log.
     """
 
     def __init__(self, folder: Path, writer: SummaryWriter | None) -> None:

@@ -67,7 +67,7 @@ def build_loss(config: LossConfig, codes: NDArray[np.int64], classes: int) -> Lo
     ----------
     config : LossConfig
     codes : ndarray of shape (n,)
-        Of the training pictures, for the class weights.
+        Classes of the training pictures, for the class weights.
     classes : int
     """
     of_class = inverse_frequencies(codes, classes) if config.class_weights == "inverse_frequency" else None
@@ -90,9 +90,9 @@ def with_questions(loss_of: LossOf, weight: float) -> LossOf:
     Parameters
     ----------
     loss_of : callable
-        Of the output without the questions' logits.
+        Loss of the output without the questions' logits.
     weight : float
-        Of the questions' cross-entropy, the mean over known answers.
+        Weight of the questions' cross-entropy, the mean over known answers.
     """
 
     def joined(output: Tensor, batch: Batch) -> Tensor:

@@ -29,16 +29,16 @@ class PictureAugment:
     shift: float = 0.1
     """Down and across, each as a share of the picture's size."""
     zoom: float = 0.1
-    """Of rows and of columns, each drawn for itself: 0.1 is 0.9 to 1.1."""
+    """Scale of rows and of columns, each drawn for itself: 0.1 is 0.9 to 1.1."""
     turn_deg: float = 0.0
     flip: Literal["none", "horizontal"] = "none"
     """horizontal mirrors every second picture, by chance."""
     brightness: float = 0.0
     """Added, as a share of the range of grey values."""
     contrast: float = 0.0
-    """Of the factor on the distance from mid-grey: 0.2 is 0.8 to 1.2."""
+    """Change of the factor on the distance from mid-grey: 0.2 is 0.8 to 1.2."""
     gamma_log: float = 0.0
-    """Of the natural logarithm of the exponent on grey values."""
+    """Natural logarithm of the exponent on grey values."""
     noise: float = 0.0
     """Largest standard deviation of the noise, as a share of the range of grey values."""
     erase: float = 0.0
@@ -61,7 +61,7 @@ class Changes:
     shift: NDArray[np.float64]
     """Down and across, shares of the size; shape (n, 2)."""
     zoom: NDArray[np.float64]
-    """Of rows and columns; shape (n, 2)."""
+    """Scale of rows and columns; shape (n, 2)."""
     turn: NDArray[np.float64]
     """Radians; shape (n,)."""
     flipped: NDArray[np.bool_]
@@ -74,7 +74,7 @@ class Changes:
     erase: NDArray[np.float64]
     """Top, left, height and width of the rectangle, shares of the size; shape (n, 4)."""
     seeds: NDArray[np.int64]
-    """Of the noise; shape (n,)."""
+    """Seeds of the noise; shape (n,)."""
 
     def __len__(self) -> int:
         return len(self.turn)

@@ -59,7 +59,7 @@ class PretrainConfig:
             erase=0.3,
         )
     )
-    """Of the views; a flip does no harm here, for there is no side to be told."""
+    """How the two views are changed; a flip does no harm here, for there is no side to be told."""
     projector: tuple[int, ...] = (512, 512)
     """Widths of the layers behind the features; the last is that of the embedding."""
     fit: FitConfig = field(
@@ -131,7 +131,7 @@ class Projected(nn.Module):
     ----------
     encoder : SmallResnet
     widths : tuple of int
-        Of the projector's layers.
+        Widths of the projector's layers.
     """
 
     def __init__(self, encoder: SmallResnet, widths: tuple[int, ...]) -> None:
@@ -153,7 +153,7 @@ def vicreg_loss(embeddings: Tensor, config: PretrainConfig) -> Tensor:
     Parameters
     ----------
     embeddings : tensor of shape (2n, width)
-        Of the first views, then of the second ones in the same order.
+        Embeddings of the first views, then of the second ones in the same order.
     config : PretrainConfig
     """
     first, second = embeddings.chunk(2)
@@ -175,7 +175,7 @@ def pretrain(
     folder: Path,
     progress: Progress | None = None,
 ) -> Pretrained:
-    """Pre-train an encoder; started again with the same folder it goes on.
+    """Pre-train an encoder; started again with the same folder it resumes.
 
     Parameters
     ----------

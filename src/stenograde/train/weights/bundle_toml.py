@@ -22,7 +22,7 @@ def as_toml(table: Mapping[str, Any]) -> str:
     Parameters
     ----------
     table : mapping
-        Of texts, numbers, truth values, lists of these or of flat tables, and such mappings.
+        Texts, numbers, truth values, lists of these or of flat tables, and such mappings.
 
     Examples
     --------

@@ -30,7 +30,7 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
     ----------
     net : Locator
     config : LocatorConfig
-        That the net was made with.
+        What the net was made with.
     folder : Path
         Must exist.
 
@@ -80,7 +80,7 @@ def export_classifier(
     folder : Path
         Must exist.
     stem : str
-        Of the two files' names.
+        Stem of the two files' names.
     size_px : tuple of int
         Rows and columns of the pictures it takes.
 

@@ -17,7 +17,7 @@ from stenograde.experiments.fusion.fit import (  # noqa: E402
     probabilities_of,
     some_left_out,
 )
-from stenograde.experiments.vectors.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
+from stenograde.experiments.vectors.embed import CohortVectors, StudyVectors  # noqa: E402
 from stenograde.nets.series_fusion import Fusion, SeriesFusionConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
 from stenograde.train.loop.fit_config import FitConfig  # noqa: E402
@@ -28,7 +28,7 @@ HOW = FitConfig(
 CONFIG = SeriesFusionConfig(width=8, hidden=16, dropout=0.0)
 
 
-def cohort(n: int, seed: int) -> EmbeddedCohort:
+def cohort(n: int, seed: int) -> CohortVectors:
     """Every series tells every cell, by which of its first numbers is large."""
     rng = np.random.default_rng(seed)
     studies = []
@@ -41,8 +41,8 @@ def cohort(n: int, seed: int) -> EmbeddedCohort:
             del vectors[Role.AXIAL_T2]
         severities = np.full(25, ill, np.int64)
         severities[k % 25] = -1
-        studies.append(EmbeddedStudy(f"s{k}", vectors, severities, {}))
-    return EmbeddedCohort(tuple(studies), "pre-trained: no")
+        studies.append(StudyVectors(f"s{k}", vectors, severities, {}))
+    return CohortVectors(tuple(studies), "pre-trained: no")
 
 
 @pytest.mark.parametrize("fusion", list(Fusion))

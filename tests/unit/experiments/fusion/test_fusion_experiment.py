@@ -16,14 +16,14 @@ pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.experiments.fusion import level_arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
-from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, Cohort, pooled  # noqa: E402
+from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, FusionStudies, pooled  # noqa: E402
 from stenograde.experiments.fusion.fit import SeriesSet  # noqa: E402
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
 from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
 from stenograde.experiments.fusion.table import lost_with_one_missing, page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
-from stenograde.experiments.vectors.embed import EmbeddedCohort, EmbeddedStudy  # noqa: E402
+from stenograde.experiments.vectors.embed import CohortVectors, StudyVectors  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Role  # noqa: E402
 from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL  # noqa: E402
@@ -51,7 +51,7 @@ def recipe() -> FusionRecipe:
     )
 
 
-def studies(n: int = 24) -> tuple[EmbeddedCohort, CropSet]:
+def studies(n: int = 24) -> tuple[CohortVectors, CropSet]:
     """A patient is ill everywhere or nowhere, and every picture shows it; the third has no axial series."""
     rng = np.random.default_rng(0)
     embedded, ranks = [], np.arange(n) % 3
@@ -65,13 +65,13 @@ def studies(n: int = 24) -> tuple[EmbeddedCohort, CropSet]:
             present[k, :, :, [kind.role is Role.AXIAL_T2 for kind in level_arms.CropKind]] = False
         severities = np.full(25, rank, np.int64)
         severities[k % 25] = -1
-        embedded.append(EmbeddedStudy(f"s{k}", vectors, severities, {}))
+        embedded.append(StudyVectors(f"s{k}", vectors, severities, {}))
     of_levels = np.stack([one.severities[np.array(CELLS_OF_LEVEL)] for one in embedded])
-    return EmbeddedCohort(tuple(embedded), "pre-trained: no"), CropSet(crops, present, of_levels)
+    return CohortVectors(tuple(embedded), "pre-trained: no"), CropSet(crops, present, of_levels)
 
 
 @pytest.fixture
-def cohort(recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cohort:
+def cohort(recipe: FusionRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FusionStudies:
     vectors, crops = studies()
     monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: vectors)
     monkeypatch.setattr(running, "crop_cohort", lambda *_, **__: (crops, ("s9 has no crops: dark",)))
@@ -90,7 +90,7 @@ def test_cells_of_levels_are_in_the_order_a_level_is_asked() -> None:
 
 
 def test_ways_are_compared_and_a_comparison_goes_on(
-    recipe: FusionRecipe, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: FusionRecipe, cohort: FusionStudies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run_fusion(recipe, cohort, out=tmp_path / "o")
     assert set(PUBLISHED) < set(result.scores)

@@ -24,8 +24,8 @@ from stenograde.experiments.pages.score_tables import as_markdown, write_tables 
 from stenograde.experiments.vectors.embed import (  # noqa: E402
     METADATA_CATEGORIES,
     METADATA_NUMBERS,
-    EmbeddedCohort,
-    EmbeddedStudy,
+    CohortVectors,
+    StudyVectors,
 )
 from stenograde.nets.series_fusion import Pooling  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
@@ -33,7 +33,7 @@ from stenograde.terms import LUMBAR_MRI, Condition, Role  # noqa: E402
 WIDTH = 12
 
 
-def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
+def cohort(n: int = 24, seed: int = 0) -> CohortVectors:
     """A patient is ill everywhere or nowhere; one slice in eight of each series tells, by its first number."""
     rng = np.random.default_rng(seed)
     studies = []
@@ -51,8 +51,8 @@ def cohort(n: int = 24, seed: int = 0) -> EmbeddedCohort:
         metadata[METADATA_NUMBERS[0]] = None if k % 4 == 0 else 1.0
         severities = np.full(len(LUMBAR_MRI.cells), ill, np.int64)
         severities[k % 25] = -1
-        studies.append(EmbeddedStudy(f"s{k}", vectors, severities, metadata))
-    return EmbeddedCohort(tuple(studies), "pre-trained: no")
+        studies.append(StudyVectors(f"s{k}", vectors, severities, metadata))
+    return CohortVectors(tuple(studies), "pre-trained: no")
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_features_do_not_depend_on_labels_or_studies_that_are_tested() -> None:
         for k, study in enumerate(one.studies)
     ]
     a = Features(one, row, recipe).of(train)
-    b = Features(EmbeddedCohort(tuple(spoilt), one.start), row, recipe).of(train)
+    b = Features(CohortVectors(tuple(spoilt), one.start), row, recipe).of(train)
     for condition in Condition:
         np.testing.assert_array_equal(a[condition], b[condition])
 
