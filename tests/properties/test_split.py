@@ -13,9 +13,8 @@ from stenograde.datasets.split import (
     Split,
     balanced_test,
     folds_by_patient,
-    image_holdouts,
+    holdouts,
     patient_folds,
-    patient_holdouts,
 )
 from stenograde.errors import DatasetError
 
@@ -93,8 +92,13 @@ def test_holdouts_by_patient(
     samples: SampleSet, repeats: int, seed: int, test_share: float, validation_share: float
 ) -> None:
     worst = worst_of_patients(samples)
-    splits = patient_holdouts(
-        samples, repeats=repeats, seed=seed, test_share=test_share, validation_share=validation_share
+    splits = holdouts(
+        samples,
+        by="patient",
+        repeats=repeats,
+        seed=seed,
+        test_share=test_share,
+        validation_share=validation_share,
     )
     assert len(splits) == repeats
     for split in splits:
@@ -109,7 +113,7 @@ def test_holdouts_by_patient(
 
 @given(samples=cohorts(), seed=seeds, test_share=shares)
 def test_holdouts_by_image(samples: SampleSet, seed: int, test_share: float) -> None:
-    (split,) = image_holdouts(samples, repeats=1, seed=seed, test_share=test_share)
+    (split,) = holdouts(samples, by="image", repeats=1, seed=seed, test_share=test_share)
     check_partition(samples, split)
     assert split.by == "image"
     for code in set(samples.codes.tolist()):
@@ -156,8 +160,8 @@ def test_balanced_tests(samples: SampleSet, per_class: int, seed: int, by: str) 
 def test_names_of_patients_do_not_matter(samples: SampleSet, seed: int, data: st.DataObject) -> None:
     """Only how many pictures of which label a patient has can tell where it goes."""
     order = data.draw(st.permutations(range(len(samples))))
-    (one,) = patient_holdouts(samples, repeats=1, seed=seed)
-    (two,) = patient_holdouts(samples.chosen(order), repeats=1, seed=seed)
+    (one,) = holdouts(samples, by="patient", repeats=1, seed=seed)
+    (two,) = holdouts(samples.chosen(order), by="patient", repeats=1, seed=seed)
     assert sorted(order[place] for place in two.test) == list(one.test)
 
 

@@ -47,12 +47,11 @@ def locator(
 
     with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
-        from stenograde.train.locator.training import LocatorTraining, make_virtual_slices, train_locator
+        from stenograde.train.locator.training import LocatorTraining, train_locator
     settings = build_config(LocatorTraining, read_toml(config) if config else {})
     slices, folder = read_spider(data), out_folder(out)
     with progress_on_stderr() as progress:
-        virtual = make_virtual_slices(folder, settings, processes=processes, progress=progress)
-        train_locator(slices, folder, settings, virtual, progress=progress)
+        train_locator(slices, folder, settings, processes=processes, progress=progress)
     print(f"bundle: {out}")
 
 

@@ -107,21 +107,7 @@ def read_answered_studies(
 def read_axial_studies(
     data: Path, *, notes: list[str], progress: Progress | None = None
 ) -> Iterator[AxialStudy]:
-    """Yield the studies that have both labels and an axial T2 series.
-
-    Parameters
-    ----------
-    data : Path
-    notes : list of str
-        Receives a line for each study that was left out.
-    progress : callable, optional
-        Counts the studies.
-
-    Raises
-    ------
-    DatasetError
-        If a table or the images are missing, or a table holds an unknown word.
-    """
+    """Yield the studies that have both labels and an axial T2 series; see :func:`read_answered_studies`."""
     for one, labels, marks in _labelled(data, notes, progress):
         axial = [series for series in one.study.series if series.role is Role.AXIAL_T2]
         if not axial:

@@ -145,7 +145,7 @@ def patient_folds(
     if folds < 2:
         msg = f"folds must be at least 2, got {folds}"
         raise ValueError(msg)
-    groups = _Groups.of_patients(samples)
+    groups = _Groups.by(samples, "patient")
     groups.check_enough(folds, samples.name)
     rng = np.random.default_rng([seed, 0])
     order = groups.in_order(rng)
@@ -154,62 +154,48 @@ def patient_folds(
     return tuple(groups.split(test, rng, validation_share) for test in tested)
 
 
-def patient_holdouts(
-    samples: SampleSet, *, repeats: int, seed: int, test_share: float = 0.2, validation_share: float = 0.15
+def holdouts(
+    samples: SampleSet,
+    *,
+    by: By,
+    repeats: int,
+    seed: int,
+    test_share: float = 0.2,
+    validation_share: float = 0.15,
 ) -> tuple[Split, ...]:
-    """Return repeated random divisions by patient, each drawn anew.
+    """Return repeated random divisions, each drawn anew.
 
     Parameters
     ----------
     samples : SampleSet
+    by : str
+        ``patient``; or ``image``, as in documents that ignore patients: pictures of one patient end up in both
+        training and test, so only the as-published protocol may use it.
     repeats : int
     seed : int
     test_share : float
-        Share of the patients for the test; at least one patient.
+        Share of the patients, or images, for the test; at least one.
     validation_share : float
-        Share of the other patients for validation; at least one patient, unless 0.
+        Share of the others for validation; at least one, unless 0.
 
     Raises
     ------
     DatasetError
-        If a patient is unknown, or there are too few patients.
+        If a patient is unknown, or there are too few.
     ValueError
         If a share is out of range.
     """
-    groups = _Groups.of_patients(samples)
-    return _holdouts(
-        groups,
-        samples.name,
-        repeats=repeats,
-        seed=seed,
-        test_share=test_share,
-        validation_share=validation_share,
-    )
-
-
-def image_holdouts(
-    samples: SampleSet, *, repeats: int, seed: int, test_share: float = 0.2, validation_share: float = 0.15
-) -> tuple[Split, ...]:
-    """Return repeated random divisions by image, as in documents that ignore patients.
-
-    Only the as-published protocol may use it: pictures of one patient end up in both training and test.
-
-    Raises
-    ------
-    DatasetError
-        If there are too few samples.
-    ValueError
-        If a share is out of range.
-    """
-    groups = _Groups.of_images(samples)
-    return _holdouts(
-        groups,
-        samples.name,
-        repeats=repeats,
-        seed=seed,
-        test_share=test_share,
-        validation_share=validation_share,
-    )
+    groups = _Groups.by(samples, by)
+    if repeats < 1 or not 0 < test_share < 1:
+        msg = f"holdouts need repeats >= 1 and a test share between 0 and 1, got {repeats} and {test_share}"
+        raise ValueError(msg)
+    groups.check_enough(3 if validation_share else 2, samples.name)
+    splits = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        tested = _share_of(groups.in_order(rng), test_share, rng)
+        splits.append(groups.split(tested, rng, validation_share))
+    return tuple(splits)
 
 
 def balanced_test(
@@ -245,7 +231,7 @@ def balanced_test(
         n_without = int((codes < 0).sum())
         msg = f"a balanced test needs per_class >= 1 and no sample without a label, got {per_class} and {n_without}"
         raise ValueError(msg)
-    groups = _Groups.of_patients(samples) if by == "patient" else _Groups.of_images(samples)
+    groups = _Groups.by(samples, by)
     rng = np.random.default_rng([seed, 0])
     counts = np.bincount(codes, minlength=len(samples.classes))
     wanted = min(per_class, int(LARGEST_TEST_SHARE * counts.min()))
@@ -274,25 +260,19 @@ class _Groups:
     """Indices of the samples of each group."""
     counts: NDArray[np.int64]
     """Number of samples with each label in each group, shape (groups, classes + 1); the first label means none."""
-    by: By
+    kept_by: By
 
     @classmethod
-    def of_patients(cls, samples: SampleSet) -> _Groups:
-        _, numbers = np.unique(samples.patients, return_inverse=True)
-        return cls._made(numbers, samples, "patient")
-
-    @classmethod
-    def of_images(cls, samples: SampleSet) -> _Groups:
-        return cls._made(np.arange(len(samples)), samples, "image")
-
-    @classmethod
-    def _made(cls, numbers: NDArray[np.int64], samples: SampleSet, by: By) -> _Groups:
+    def by(cls, samples: SampleSet, what: By) -> _Groups:
+        numbers = np.arange(len(samples))
+        if what == "patient":
+            _, numbers = np.unique(samples.patients, return_inverse=True)
         n_groups = int(numbers.max()) + 1 if len(numbers) else 0
         counts = np.zeros((n_groups, len(samples.classes) + 1), np.int64)
         np.add.at(counts, (numbers, samples.codes + 1), 1)
         order = np.argsort(numbers, kind="stable")
         members = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if n_groups else []
-        return cls(tuple(members), counts, by)
+        return cls(tuple(members), counts, what)
 
     def in_order(
         self, rng: np.random.Generator, chosen: NDArray[np.int64] | None = None
@@ -308,7 +288,9 @@ class _Groups:
 
     def check_enough(self, needed: int, name: str) -> None:
         if len(self.members) < needed:
-            msg = f"{name} must have at least {needed} {self.by}s for this split, got {len(self.members)}"
+            msg = (
+                f"{name} must have at least {needed} {self.kept_by}s for this split, got {len(self.members)}"
+            )
             raise DatasetError(msg)
 
     def split(self, tested: NDArray[np.int64], rng: np.random.Generator, validation_share: float) -> Split:
@@ -316,7 +298,7 @@ class _Groups:
         rest = np.setdiff1d(np.arange(len(self.members)), tested)
         validating = _share_of(self.in_order(rng, rest), validation_share, rng)
         train = np.setdiff1d(rest, validating)
-        return Split(self._samples(train), self._samples(validating), self._samples(tested), self.by)
+        return Split(self._samples(train), self._samples(validating), self._samples(tested), self.kept_by)
 
     def holding(self, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return groups that together hold the given number of samples per class, while training keeps some of each."""
@@ -337,21 +319,6 @@ class _Groups:
 
     def _samples(self, groups: Sequence[int] | NDArray[np.int64]) -> Places:
         return _places(np.concatenate([self.members[group] for group in groups])) if len(groups) else ()
-
-
-def _holdouts(
-    groups: _Groups, name: str, *, repeats: int, seed: int, test_share: float, validation_share: float
-) -> tuple[Split, ...]:
-    if repeats < 1 or not 0 < test_share < 1:
-        msg = f"holdouts need repeats >= 1 and a test share between 0 and 1, got {repeats} and {test_share}"
-        raise ValueError(msg)
-    groups.check_enough(3 if validation_share else 2, name)
-    splits = []
-    for repeat in range(repeats):
-        rng = np.random.default_rng([seed, repeat])
-        tested = _share_of(groups.in_order(rng), test_share, rng)
-        splits.append(groups.split(tested, rng, validation_share))
-    return tuple(splits)
 
 
 def _share_of(order: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.int64]:

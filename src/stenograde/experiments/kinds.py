@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 
 from stenograde.errors import ConfigError
 from stenograde.experiments.recipes.catalogue import Kind, kind_of
-from stenograde.experiments.recipes.read import Size
+from stenograde.experiments.recipes.read import Size, read_as
 from stenograde.workers import Progress, n_cores
 
 if TYPE_CHECKING:
@@ -160,11 +160,11 @@ def _pictures(asked: Request) -> Ready:
 
 
 def _grid(asked: Request) -> Ready:
-    from stenograde.experiments.grid.recipe import read_grid
+    from stenograde.experiments.grid.recipe import GridRecipe
     from stenograde.experiments.grid.run import run_grid
     from stenograde.experiments.grid.table import page_of
 
-    grid = _with_folds(read_grid(asked.recipe, asked.size), asked.folds)
+    grid = _with_folds(read_as(GridRecipe, asked.recipe, asked.size), asked.folds)
     starts = starts_of(asked.weights, grid.encoders)
 
     def run(out: Path, progress: Progress | None) -> Told:
@@ -175,12 +175,12 @@ def _grid(asked: Request) -> Ready:
 
 
 def _fusion(asked: Request) -> Ready:
-    from stenograde.experiments.fusion.recipe import read_fusion_recipe
+    from stenograde.experiments.fusion.recipe import FusionRecipe
     from stenograde.experiments.fusion.run import read_cohort, run_fusion
     from stenograde.experiments.fusion.table import page_of
     from stenograde.predict.bundle import bundle_at
 
-    recipe = _with_folds(read_fusion_recipe(asked.recipe, asked.size), asked.folds)
+    recipe = _with_folds(read_as(FusionRecipe, asked.recipe, asked.size), asked.folds)
     start, bundle = start_of(asked.weights), bundle_at(recipe.bundle)
 
     def run(out: Path, progress: Progress | None) -> Told:
@@ -191,11 +191,11 @@ def _fusion(asked: Request) -> Ready:
 
 
 def _discs(asked: Request) -> Ready:
-    from stenograde.experiments.discs.recipe import read_disc_recipe
+    from stenograde.experiments.discs.recipe import DiscRecipe
     from stenograde.experiments.discs.store import CROPS, cut_once, keep_bundle
     from stenograde.predict.bundle import bundle_at
 
-    recipe = _with_folds(read_disc_recipe(asked.recipe, asked.size), asked.folds)
+    recipe = _with_folds(read_as(DiscRecipe, asked.recipe, asked.size), asked.folds)
     found_by = bundle_at(recipe.bundle)
 
     def run(out: Path, progress: Progress | None) -> Told:

@@ -26,20 +26,15 @@ class SmallResnetConfig:
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of each stage; each stage halves rows and columns, as does the stem before."""
-
     first_stage: Literal["halves", "keeps"] = "halves"
     """Whether the first stage also halves rows and columns; keeping them gives finer maps, for small pictures."""
-
     depths: tuple[int, ...] = (2, 2, 2, 2)
     """Number of residual blocks in each stage."""
-
     norm: Literal["batch", "group"] = "batch"
     """Normalisation; group norms do not depend on the batch and suit batches below 8."""
-
     start: Literal["shortcuts", "random"] = "shortcuts"
     """Initial state of the blocks: the identity of their shortcuts (stable if deep), or torch's own random start
     (which learns faster if shallow)."""
-
     downsampling: Literal["strided", "blurred"] = "strided"
     """How rows and columns are halved; blurred is more stable under small shifts, but slower."""
 

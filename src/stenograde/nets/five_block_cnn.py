@@ -29,28 +29,20 @@ class FiveBlockConfig:
 
     classes: int = 3
     """Number of logits."""
-
     channels: int = 3
     """Channels of a picture, 1 or 3."""
-
     size_px: tuple[int, int] = (256, 256)
     """Rows and columns of a picture; the first dense layer depends on them."""
-
     extra: int = 0
     """Number of further inputs (such as the level), joined to the last dense layer's output; the document has none."""
-
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     """Filters of each block."""
-
     dense: tuple[int, ...] = (512, 256)
     """Neurons of each dense layer."""
-
     block_dropout: float = 0.25
     """Drop-out rate after each block; the document names the layer but not its rate."""
-
     dense_dropout: float = 0.5
     """Drop-out rate after each dense layer."""
-
     norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics of the norms; Keras states it as 0.99 for the old ones. Short
     runs (a few hundred steps) need more, such as 0.1, or validation uses statistics from the start of training."""
@@ -59,14 +51,7 @@ class FiveBlockConfig:
         if not self.widths or min(self.widths) < 1 or not self.dense or min(self.dense) < 1:
             msg = f"five_block_cnn.widths and .dense must be positive counts, got {self.widths}, {self.dense}"
             raise ValueError(msg)
-        check_picture_shape(
-            "five_block_cnn",
-            classes=self.classes,
-            channels=self.channels,
-            size_px=self.size_px,
-            extra=self.extra,
-            stride=2 ** len(self.widths),
-        )
+        check_picture_shape(self, "five_block_cnn", stride=2 ** len(self.widths))
         check_share("five_block_cnn.block_dropout", self.block_dropout)
         check_share("five_block_cnn.dense_dropout", self.dense_dropout)
         if not 0.0 < self.norm_momentum <= 1.0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
@@ -58,9 +60,20 @@ class ClassifierHead(nn.Module):
         return self.linear(vector)
 
 
-def check_picture_shape(
-    what: str, *, classes: int, channels: int, size_px: tuple[int, int], extra: int, stride: int = 1
-) -> None:
+class PictureShape(Protocol):
+    """What the data decides of a picture classifier."""
+
+    @property
+    def classes(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    @property
+    def size_px(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def extra(self) -> int: ...  # noqa: D102
+
+
+def check_picture_shape(shape: PictureShape, what: str, *, stride: int = 1) -> None:
     """Refuse shapes that no picture classifier can have; ``what`` is the name of the net in the message.
 
     Raises
@@ -69,18 +82,15 @@ def check_picture_shape(
         If there are fewer than two classes, channels other than 1 or 3, a side shorter than ``stride`` or a
         negative count of further inputs.
     """
-    if classes < 2:
-        msg = f"{what}.classes must be 2 or more, got {classes}"
-        raise ValueError(msg)
-    if channels not in (1, 3):
-        msg = f"{what}.channels must be 1 or 3, got {channels}"
-        raise ValueError(msg)
-    if min(size_px) < stride:
-        msg = f"{what}.size_px must be {stride} or more on each side, got {size_px}"
-        raise ValueError(msg)
-    if extra < 0:
-        msg = f"{what}.extra must be 0 or more, got {extra}"
-        raise ValueError(msg)
+    for name, fits, rule in (
+        ("classes", shape.classes >= 2, "2 or more"),
+        ("channels", shape.channels in (1, 3), "1 or 3"),
+        ("size_px", min(shape.size_px) >= stride, f"{stride} or more on each side"),
+        ("extra", shape.extra >= 0, "0 or more"),
+    ):
+        if not fits:
+            msg = f"{what}.{name} must be {rule}, got {getattr(shape, name)}"
+            raise ValueError(msg)
 
 
 def check_share(what: str, value: float) -> None:

@@ -27,7 +27,6 @@ class LocatorConfig:
 
     widths: tuple[int, ...] = (20, 32, 64, 96, 128)
     """Channels of each scale, finest first."""
-
     spacing_mm: float = 0.6
     """Pixel spacing of the input grid, mm."""
 

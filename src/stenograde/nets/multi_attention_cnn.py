@@ -25,51 +25,33 @@ class MultiAttentionConfig:
 
     classes: int = 3
     """Number of logits."""
-
     channels: int = 1
     """Channels of a picture, 1 or 3."""
-
     size_px: tuple[int, int] = (224, 224)
     """Rows and columns of a picture; the position tables of the modules depend on them."""
-
     extra: int = 0
     """Number of further inputs (such as the level), joined to the features before the last layer."""
-
     self_attention: bool = True
     """Whether multi-head self-attention is used."""
-
     slots: bool = True
     """Whether slot attention is used."""
-
     cbam: bool = True
     """Whether channel and spatial attention is used."""
-
     encoder: SmallResnetConfig = field(
         default_factory=lambda: SmallResnetConfig(widths=(32, 64, 128, 256), depths=(2, 2, 2, 2))
     )
     """The CNN before the modules."""
-
     heads: int = 8
     """Number of heads of the self-attention; must divide the last width of the encoder."""
-
     n_slots: int = 4
     """Number of slots of the slot attention."""
-
     slot_iterations: int = SLOT_ITERATIONS
     """Number of rounds in which slots compete."""
-
     dropout: float = 0.3
     """Drop-out rate of the features before the last layer."""
 
     def __post_init__(self) -> None:
-        check_picture_shape(
-            "multi_attention_cnn",
-            classes=self.classes,
-            channels=self.channels,
-            size_px=self.size_px,
-            extra=self.extra,
-            stride=self.encoder.stride,
-        )
+        check_picture_shape(self, "multi_attention_cnn", stride=self.encoder.stride)
         check_share("multi_attention_cnn.dropout", self.dropout)
         if self.heads < 1 or self.encoder.widths[-1] % self.heads:
             msg = (

@@ -32,40 +32,27 @@ class SliceClassifierConfig:
 
     encoder: str
     """Name of the encoder within its source."""
-
     source: Literal["timm", "monai", "own"]
     """Source of the encoder."""
-
     classes: int = 3
     """Number of logits."""
-
     channels: int = 1
     """Channels of a picture, 1 or 3."""
-
     size_px: tuple[int, int] = (224, 224)
     """Rows and columns of a picture; transformers depend on them, convolutional encoders do not."""
-
     extra: int = 0
     """Number of further inputs (such as the level), joined to the features before the last layer."""
-
     questions: int = 0
     """Number of further yes-or-no questions, asked in training only: what they teach also helps with the classes."""
-
     dropout: float = 0.0
     """Drop-out rate of the features before the last layer."""
-
     own: SmallResnetConfig | None = None
     """Shape of our own encoder, replacing the named one; for source 'own' only."""
 
     def __post_init__(self) -> None:
         check_picture_shape(
-            "slice_classifier",
-            classes=self.classes,
-            channels=self.channels,
-            size_px=self.size_px,
-            extra=self.extra,
-            stride=32,  # stride of the coarsest maps of nearly all encoders
-        )
+            self, "slice_classifier", stride=32
+        )  # stride of the coarsest maps of nearly all encoders
         check_share("slice_classifier.dropout", self.dropout)
         if self.questions < 0:
             msg = f"slice_classifier.questions must be 0 or more, got {self.questions}"

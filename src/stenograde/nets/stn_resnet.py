@@ -27,41 +27,26 @@ class StnResnetConfig:
 
     classes: int = 2
     """Number of logits."""
-
     channels: int = 3
     """Channels of a picture, 1 or 3."""
-
     size_px: tuple[int, int] = (224, 224)
     """Rows and columns of a picture."""
-
     extra: int = 0
     """Number of further inputs (such as level and side), joined to the features before the last layer."""
-
     transformer: bool = True
     """Whether the spatial transformer is used."""
-
     variant: Literal["resnet50", "small"] = "resnet50"
     """The residual network: ResNet50, for which published weights exist, or our own small one."""
-
     localisation: tuple[int, ...] = (16, 32, 32)
     """Channels of the convolutions of the localisation network, each of which halves rows and columns twice:
     by its stride and by pooling."""
-
     small: SmallResnetConfig | None = None
     """Shape of the small variant; None for the default."""
-
     dropout: float = 0.0
     """Drop-out rate of the features before the last layer."""
 
     def __post_init__(self) -> None:
-        check_picture_shape(
-            "stn_resnet",
-            classes=self.classes,
-            channels=self.channels,
-            size_px=self.size_px,
-            extra=self.extra,
-            stride=4 ** len(self.localisation),
-        )
+        check_picture_shape(self, "stn_resnet", stride=4 ** len(self.localisation))
         check_share("stn_resnet.dropout", self.dropout)
         if not self.localisation or min(self.localisation) < 1:
             msg = f"stn_resnet.localisation must be positive channel counts, got {self.localisation}"

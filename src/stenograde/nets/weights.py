@@ -49,22 +49,16 @@ class WeightReport:
 
     source: str
     """Name of the file, or of the repository on the hub."""
-
     sha256: str
     """Digest of the file."""
-
     matched: tuple[str, ...]
     """Tensors filled as stored."""
-
     missing: tuple[str, ...]
     """Tensors not filled, which keep their random start. Those of the head are among them if its classes differ."""
-
     unexpected: tuple[str, ...]
     """Stored tensors without a counterpart in the network."""
-
     reshaped: tuple[str, ...]
     """Tensors filled after a change of shape: a stem for another number of channels, positions for another size."""
-
     dropped: tuple[str, ...] = ()
     """Tensors stored in another shape and left out; also in ``missing``."""
 

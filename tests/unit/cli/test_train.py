@@ -19,22 +19,17 @@ def test_locator_when_settings_are_given_then_training_gets_them(
 ) -> None:
     asked = []
 
-    def make(out: Path, settings: object, *, processes: int, progress: object) -> str:
-        asked.append((out, processes))
+    def train(data: object, out: Path, settings: object, *, processes: int, progress: object) -> None:
+        asked.append((data, out, settings.folds, settings.first.epochs, processes))  # type: ignore[attr-defined]
         progress(Step("phantoms", 20, 20))  # type: ignore[operator]
-        return "virtual"
-
-    def train(data: object, out: Path, settings: object, virtual: object, *, progress: object) -> None:
-        asked.append((data, out, settings.folds, settings.first.epochs, virtual))  # type: ignore[attr-defined]
         progress(Step("all", 1, 2, "epoch", 0.5))  # type: ignore[operator]
 
     monkeypatch.setattr("stenograde.datasets.spider.read_spider", lambda data: f"slices of {data}")
-    monkeypatch.setattr("stenograde.train.locator.training.make_virtual_slices", make)
     monkeypatch.setattr("stenograde.train.locator.training.train_locator", train)
     (tmp_path / "a.toml").write_text("folds = 3\n[first]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
     assert main(["train", "locator", *arguments, "--processes", "2"]) == 0
-    assert asked == [(tmp_path / "b", 2), ("slices of d", tmp_path / "b", 3, 2, "virtual")]
+    assert asked == [("slices of d", tmp_path / "b", 3, 2, 2)]
     shown = capsys.readouterr()
     assert shown.err == "phantoms: 20 of 20\nall: epoch 1 of 2, loss 0.5000\n"
     assert shown.out == f"bundle: {tmp_path / 'b'}\n"

@@ -11,9 +11,8 @@ from stenograde.datasets.split import (
     Split,
     balanced_test,
     folds_by_patient,
-    image_holdouts,
+    holdouts,
     patient_folds,
-    patient_holdouts,
 )
 from stenograde.errors import DatasetError
 
@@ -41,28 +40,28 @@ def test_folds_when_the_seed_is_the_same_then_so_are_they() -> None:
 
 
 def test_holdouts_when_repeated_then_each_draws_anew() -> None:
-    tests = {split.test for split in patient_holdouts(cohort(), repeats=20, seed=0)}
+    tests = {split.test for split in holdouts(cohort(), by="patient", repeats=20, seed=0)}
     assert len(tests) == 20
 
 
 def test_image_holdouts_when_patients_are_unknown_then_they_can_be_made_and_are_marked() -> None:
     samples = in_memory([*CLASSES] * 10, [None] * 30)
-    (split,) = image_holdouts(samples, repeats=1, seed=0)
+    (split,) = holdouts(samples, by="image", repeats=1, seed=0)
     assert split.by == "image"
     with pytest.raises(DatasetError, match="give a pattern or a column that names the patient"):
-        patient_holdouts(samples, repeats=1, seed=0)
+        holdouts(samples, by="patient", repeats=1, seed=0)
 
 
 def test_image_holdouts_when_patients_have_several_pictures_then_most_are_on_both_sides() -> None:
     samples = cohort()
-    (split,) = image_holdouts(samples, repeats=1, seed=0)
+    (split,) = holdouts(samples, by="image", repeats=1, seed=0)
     patients = np.array(samples.patients)
     shared = set(patients[list(split.train)]) & set(patients[list(split.test)])
     assert len(shared) > 20  # that is what the patient splits are there to prevent
 
 
 def test_validation_when_its_share_is_none_then_it_is_empty() -> None:
-    (split,) = patient_holdouts(cohort(), repeats=1, seed=0, validation_share=0)
+    (split,) = holdouts(cohort(), by="patient", repeats=1, seed=0, validation_share=0)
     assert split.validation == ()
     assert len(split.train) + len(split.test) == 180
 
@@ -89,8 +88,13 @@ def test_holdouts_when_a_number_is_out_of_range_then_it_is_refused(
     repeats: int, test_share: float, validation_share: float
 ) -> None:
     with pytest.raises(ValueError, match="share"):
-        patient_holdouts(
-            cohort(), repeats=repeats, seed=0, test_share=test_share, validation_share=validation_share
+        holdouts(
+            cohort(),
+            by="patient",
+            repeats=repeats,
+            seed=0,
+            test_share=test_share,
+            validation_share=validation_share,
         )
 
 

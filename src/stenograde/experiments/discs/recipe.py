@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, SERIES, DiscCropConfig
-from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.recipes.read import Size
 from stenograde.nets.disc_fusion import DiscFusionConfig
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.pictures.augment import PictureAugment
@@ -47,8 +47,3 @@ class DiscRecipe:
         if self.augment.flip != "none":
             msg = "augment.flip must be none: a mirrored sagittal slice has its back in front"
             raise ValueError(msg)
-
-
-def read_disc_recipe(name: str | Path = "s3-spider", size: Size = "quick") -> DiscRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
-    return read_as(DiscRecipe, name, size)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stenograde.experiments.fusion.pseudo_modality import ImputationConfig
-from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.recipes.read import Size
 from stenograde.experiments.vectors.embed import EmbedConfig
 from stenograde.levels.crop import CropConfig
 from stenograde.nets.level_fusion import LevelFusionConfig
@@ -60,8 +60,3 @@ class FusionRecipe:
             got = f"{self.level.slices}, {self.level.size_px}"
             msg = f"level.slices and level.size_px must be those of the crops {wanted}, got {got}"
             raise ValueError(msg)
-
-
-def read_fusion_recipe(name: str | Path = "s3-fusion", size: Size = "quick") -> FusionRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
-    return read_as(FusionRecipe, name, size)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from stenograde.experiments.recipes.read import Size, read_as
+from stenograde.experiments.recipes.read import Size
 from stenograde.experiments.vectors.embed import EmbedConfig
 from stenograde.images.pictures import Intensity
 from stenograde.nets.series_fusion import Pooling
@@ -147,8 +146,3 @@ class GridRecipe:
             bags=self.bags,
             seed=self.seed,
         )
-
-
-def read_grid(name: str | Path = "s3", size: Size = "quick") -> GridRecipe:
-    """Read a recipe of this kind; see :func:`stenograde.experiments.pictures.recipe.read_as`."""
-    return read_as(GridRecipe, name, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from stenograde.evaluate.predictions import Predictions, read_predictions
 from stenograde.experiments.pages.environment import page_environment
 from stenograde.experiments.pages.figure import Figure
 from stenograde.experiments.pictures.figures import arm_figures, over_splits
-from stenograde.experiments.pictures.result import PAGE, PREDICTIONS, Arm, Result
+from stenograde.experiments.pictures.result import PAGE, PREDICTIONS, Arm, Case, Result
 from stenograde.experiments.pictures.table import SHOWN, claims_of, metrics_of
 from stenograde.experiments.recipes.catalogue import PROTOCOLS
 from stenograde.files import write_whole
@@ -33,19 +33,6 @@ class Block:
     metrics: tuple[str, ...]
     claims: Mapping[str, float]
     figures: tuple[Figure, ...]
-
-
-@dataclass(frozen=True)
-class ShownCase:
-    """A case with its pictures as data."""
-
-    name: str
-    truth: str
-    said: str
-    probability: float
-    picture: str
-    heat: str
-    straightened: str | None
 
 
 def write_page(result: Result, folder: Path) -> Path:
@@ -149,24 +136,16 @@ def _predictions(folder: Path, arm: Arm) -> Predictions:
     return read_predictions(folder / "arms" / arm.key / PREDICTIONS)
 
 
-def _cases(arms: list[Arm], folder: Path) -> list[ShownCase]:
+def _cases(arms: list[Arm], folder: Path) -> list[Case]:
+    """Return right cases, then wrong ones, as many of each as there is room for, with their pictures as data."""
     shown = []
     for arm in arms:
         for split in arm.splits:
             below = folder / "arms" / arm.key / f"split-{split.number:02d}"
-            shown += [
-                ShownCase(
-                    case.name,
-                    case.truth,
-                    case.said,
-                    case.probability,
-                    _as_data(below / case.picture),
-                    _as_data(below / case.heat),
-                    None if case.straightened is None else _as_data(below / case.straightened),
-                )
-                for case in split.cases
-            ]
-    # right ones, then wrong ones, as many of each as there is room for
+            for case in split.cases:
+                seen = None if case.straightened is None else _as_data(below / case.straightened)
+                picture, heat = _as_data(below / case.picture), _as_data(below / case.heat)
+                shown.append(replace(case, picture=picture, heat=heat, straightened=seen))
     right = [case for case in shown if case.said == case.truth][: _CASES // 2]
     wrong = [case for case in shown if case.said != case.truth][: _CASES // 2]
     return [*right, *wrong]

@@ -9,13 +9,7 @@ from typing import Literal
 import numpy as np
 
 from stenograde.datasets.samples import SampleSet
-from stenograde.datasets.split import (
-    Split,
-    balanced_test,
-    image_holdouts,
-    patient_folds,
-    patient_holdouts,
-)
+from stenograde.datasets.split import By, Split, balanced_test, holdouts, patient_folds
 from stenograde.errors import ConfigError, DatasetError
 from stenograde.experiments.pictures.recipe import Recipe, Variant
 from stenograde.experiments.pictures.result import Protocol
@@ -148,9 +142,8 @@ def _parts(recipe: Recipe, samples: SampleSet) -> Iterator[tuple[str | None, tup
 def _trials(
     recipe: Recipe, samples: SampleSet, places: Sequence[int], protocol: Protocol
 ) -> tuple[Trial, ...]:
-    splits = _published(recipe, samples) if protocol == "published" else _by_patient(recipe, samples)
     trials = []
-    for number, split in enumerate(splits, start=1):
+    for number, split in enumerate(_splits(recipe, samples, protocol), start=1):
         train, validation, test = (
             tuple(places[place] for place in some) for some in (split.train, split.validation, split.test)
         )
@@ -191,37 +184,23 @@ def _with_patients(trial: Trial, samples: SampleSet, size: int, recipe: Recipe) 
     return replace(trial, train=parts[0], validation=parts[1])
 
 
-def _published(recipe: Recipe, samples: SampleSet) -> tuple[Split, ...]:
-    how, seed = recipe.protocols.published, recipe.fit.seed
-    if how.split == "balanced_test":
-        return (
-            balanced_test(
-                samples,
-                per_class=how.per_class,
-                seed=seed,
-                by="image",
-                validation_share=how.validation_share,
-            ),
-        )
-    return image_holdouts(
+def _splits(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[Split, ...]:
+    published, patient, seed = recipe.protocols.published, recipe.protocols.patient, recipe.fit.seed
+    how = published if protocol == "published" else patient
+    share = how.validation_share
+    if how is patient and patient.split == "folds":
+        return patient_folds(samples, folds=patient.folds, seed=seed, validation_share=share)
+    by: By = "patient" if how is patient else "image"
+    if how is published and published.split == "balanced_test":
+        per_class = published.per_class
+        return (balanced_test(samples, per_class=per_class, seed=seed, by=by, validation_share=share),)
+    return holdouts(
         samples,
+        by=by,
         repeats=how.repeats,
-        test_share=how.test_share,
         seed=seed,
-        validation_share=how.validation_share,
-    )
-
-
-def _by_patient(recipe: Recipe, samples: SampleSet) -> tuple[Split, ...]:
-    how, seed = recipe.protocols.patient, recipe.fit.seed
-    if how.split == "folds":
-        return patient_folds(samples, folds=how.folds, seed=seed, validation_share=how.validation_share)
-    return patient_holdouts(
-        samples,
-        repeats=how.repeats,
         test_share=how.test_share,
-        seed=seed,
-        validation_share=how.validation_share,
+        validation_share=share,
     )
 
 

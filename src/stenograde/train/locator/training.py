@@ -77,46 +77,25 @@ class LocatorTraining:
             raise ValueError(msg)
 
 
-def make_virtual_slices(
-    out: Path, config: LocatorTraining, *, processes: int = 0, progress: Progress | None = None
-) -> list[MarkedSlice]:
-    """Make the slices of phantoms that are still to be made in ``out/training``, and read them all.
-
-    Parameters
-    ----------
-    out : Path
-    config : LocatorTraining
-    processes : int
-        Processes that render phantoms; 0 for this one alone.
-    progress : callable, optional
-
-    Raises
-    ------
-    ConfigError
-        If ``out`` holds slices of other settings.
-    """
-    folder = out / "training" / "virtual"
-    return make_phantom_slices(folder, config.virtual, workers=processes, progress=progress)
-
-
 def train_locator(
     data: SpiderSlices,
     out: Path,
     config: LocatorTraining,
-    virtual: Sequence[MarkedSlice],
     *,
+    processes: int = 0,
     progress: Progress | None = None,
 ) -> Path:
-    """Train, score by fold, and write a bundle; started again with the same ``out`` it resumes.
+    """Render phantoms, train, score by fold, and write a bundle; started again with the same ``out`` it resumes.
 
     Parameters
     ----------
     data : SpiderSlices
     out : Path
-        Becomes the bundle; checkpoints and fold scores lie in ``out/training``.
+        Becomes the bundle; slices of phantoms, checkpoints and fold scores lie in ``out/training``.
     config : LocatorTraining
-    virtual : sequence of MarkedSlice
-        By :func:`make_virtual_slices`; with none, each net starts from nothing.
+        Without phantoms each net starts from nothing.
+    processes : int
+        Processes that render phantoms; 0 for this one alone.
     progress : callable, optional
 
     Returns
@@ -126,7 +105,7 @@ def train_locator(
     Raises
     ------
     ConfigError
-        If ``out`` holds checkpoints of other settings.
+        If ``out`` holds slices or checkpoints of other settings.
     DatasetError
         If there are too few patients for the folds.
     """
@@ -135,6 +114,7 @@ def train_locator(
     folds = folds_by_patient([one.patient for one in space], folds=config.folds, seed=config.fold_seed)
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
+    virtual = make_phantom_slices(work / "virtual", config.virtual, workers=processes, progress=progress)
     stages = _Stages(config, virtual, progress)
     start = stages.fit(work / "start", [], [], config.start, turn=len(virtual)) if virtual else None
     # whose patients the coloured slices show is unknown, so they are left out of the folds

@@ -17,11 +17,12 @@ from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
-from stenograde.experiments.discs.recipe import DiscRecipe, read_disc_recipe  # noqa: E402
+from stenograde.experiments.discs.recipe import DiscRecipe  # noqa: E402
 from stenograde.experiments.discs.run import TESTS, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
 from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
 
@@ -34,7 +35,7 @@ def marked_at(*points: tuple[str, float, float]) -> object:
 
 @pytest.fixture
 def recipe() -> DiscRecipe:
-    shipped = read_disc_recipe()
+    shipped = read_as(DiscRecipe, "s3-spider")
     return replace(
         shipped,
         folds=2,
@@ -188,4 +189,4 @@ def test_recipes_that_cannot_be_are_refused(recipe: DiscRecipe) -> None:
     with pytest.raises(ValueError, match="back in front"):
         replace(recipe, augment=replace(recipe.augment, flip="horizontal"))
     with pytest.raises(ConfigError, match=r"path ending in \.toml, got 's9'"):
-        read_disc_recipe("s9")
+        read_as(DiscRecipe, "s9")

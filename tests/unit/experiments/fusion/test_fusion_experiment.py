@@ -19,10 +19,11 @@ from stenograde.experiments.fusion import run as running  # noqa: E402
 from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, FusionStudies, pooled  # noqa: E402
 from stenograde.experiments.fusion.fit import SeriesSet  # noqa: E402
 from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, OURS_IMPUTED  # noqa: E402
-from stenograde.experiments.fusion.recipe import FusionRecipe, read_fusion_recipe  # noqa: E402
+from stenograde.experiments.fusion.recipe import FusionRecipe  # noqa: E402
 from stenograde.experiments.fusion.run import missing_one, read_cohort, run_fusion  # noqa: E402
 from stenograde.experiments.fusion.table import lost_with_one_missing, page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
 from stenograde.experiments.vectors.embed import CohortVectors, StudyVectors  # noqa: E402
 from stenograde.levels.crop import CropConfig  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Role  # noqa: E402
@@ -35,7 +36,7 @@ SIZE_PX = 24
 
 @pytest.fixture
 def recipe() -> FusionRecipe:
-    shipped = read_fusion_recipe()
+    shipped = read_as(FusionRecipe, "s3-fusion")
     fast: dict[str, Any] = {"workers": 0, "accelerator": "cpu", "precision": "32", "average": 0.0}
     return replace(
         shipped,
@@ -178,4 +179,4 @@ def test_recipes_that_cannot_be_are_refused(recipe: FusionRecipe) -> None:
     with pytest.raises(ValueError, match="folds must be at least 2"):
         replace(recipe, folds=1)
     with pytest.raises(ConfigError, match=r"path ending in \.toml, got 's9'"):
-        read_fusion_recipe("s9")
+        read_as(FusionRecipe, "s9")

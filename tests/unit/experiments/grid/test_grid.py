@@ -17,10 +17,11 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.grid import run as running  # noqa: E402
 from stenograde.experiments.grid.features import Features, Tokens, pooled, tokens_of  # noqa: E402
-from stenograde.experiments.grid.recipe import GridRecipe, read_grid  # noqa: E402
+from stenograde.experiments.grid.recipe import GridRecipe  # noqa: E402
 from stenograde.experiments.grid.run import BASELINES, as_probabilities, folds_of, run_grid  # noqa: E402
 from stenograde.experiments.grid.table import page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
+from stenograde.experiments.recipes.read import read_as  # noqa: E402
 from stenograde.experiments.vectors.embed import (  # noqa: E402
     METADATA_CATEGORIES,
     METADATA_NUMBERS,
@@ -58,7 +59,7 @@ def cohort(n: int = 24, seed: int = 0) -> CohortVectors:
 @pytest.fixture
 def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
     monkeypatch.setattr(running, "embed_cohort", lambda *_, **__: cohort(48))
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     chosen = {
         ("svc", "smote"), ("lightgbm", "smote"), ("network", "weights"), ("xgboost", "smote"),
     }  # fmt: skip
@@ -72,7 +73,7 @@ def grid(monkeypatch: pytest.MonkeyPatch) -> GridRecipe:
 
 
 def test_the_shipped_grid_has_the_documents_rows() -> None:
-    recipe = read_grid("s3", "published")
+    recipe = read_as(GridRecipe, "s3", "published")
     assert len(recipe.rows) == 48
     listed = [row for row in recipe.rows if row.published]
     assert len(listed) == 42
@@ -84,7 +85,7 @@ def test_the_shipped_grid_has_the_documents_rows() -> None:
         (0.9221, 0.5345, 0.6125),
     )
     assert recipe.embedding(listed[0]).size_px == 224
-    assert read_grid("s3").embedding(listed[0]).size_px < 224
+    assert read_as(GridRecipe, "s3").embedding(listed[0]).size_px < 224
 
 
 def test_every_row_is_run_and_patients_who_are_ill_are_found(grid: GridRecipe, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_trained_attention_finds_the_slice_that_tells(far: float) -> None:
 
     Vectors of an encoder lie far from zero, and close together: attention must find the slice there, too.
     """
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     network = replace(recipe.network, epochs=150, hidden=16, learning_rate=0.02)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(300, 16, WIDTH)).astype(np.float32)
@@ -151,7 +152,7 @@ def test_trained_attention_finds_the_slice_that_tells(far: float) -> None:
 
 
 def test_a_missing_series_is_the_mean_of_training() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     one = cohort()
     tokens = tokens_of(one, Role.AXIAL_T2)
     row = replace(recipe.rows[0], pooling=Pooling.MEAN, width=WIDTH)
@@ -160,7 +161,7 @@ def test_a_missing_series_is_the_mean_of_training() -> None:
 
 
 def test_features_do_not_depend_on_labels_or_studies_that_are_tested() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     row = replace(next(row for row in recipe.rows if row.pooling is Pooling.ATTENTION), width=WIDTH)
     recipe = replace(recipe, network=replace(recipe.network, epochs=3), trees=5)
     one = cohort()
@@ -213,7 +214,7 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
-    recipe = read_grid("s3")
+    recipe = read_as(GridRecipe, "s3")
     with pytest.raises(ValueError, match="no settings for resnet50"):
         replace(recipe, encoders={"medicalnet152": recipe.encoders["medicalnet152"]})
     with pytest.raises(ValueError, match="some twice"):
