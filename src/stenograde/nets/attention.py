@@ -150,10 +150,6 @@ class GatedUpdate(nn.Module):
     """The gated recurrent unit (Cho et al., doi:10.3115/v1/D14-1179), computed as in torch's GRUCell.
 
     It is written out because the ONNX exporter does not support ``torch.nn.GRUCell``.
-
-    Parameters
-    ----------
-    width : int
     """
 
     def __init__(self, width: int) -> None:

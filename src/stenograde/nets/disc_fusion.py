@@ -46,12 +46,7 @@ class DiscFusionConfig:
 
 
 class DiscFusion(nn.Module):
-    """A net from crops of a disc to logits of yes.
-
-    Parameters
-    ----------
-    config : DiscFusionConfig
-    """
+    """A net from crops of a disc to logits of yes."""
 
     def __init__(self, config: DiscFusionConfig) -> None:
         super().__init__()

@@ -60,12 +60,7 @@ class FiveBlockConfig:
 
 
 class FiveBlockCnn(nn.Module):
-    """The published network; it returns logits and leaves the document's soft-max to loss and inference.
-
-    Parameters
-    ----------
-    config : FiveBlockConfig
-    """
+    """The published network; it returns logits and leaves the document's soft-max to loss and inference."""
 
     weights_prefix = ""
     """Prefix of the weights of the feature extractor."""

@@ -60,12 +60,7 @@ class LevelFusionConfig:
 
 
 class LevelFusion(nn.Module):
-    """A net from the crops of a level to logits of its cells.
-
-    Parameters
-    ----------
-    config : LevelFusionConfig
-    """
+    """A net from the crops of a level to logits of its cells."""
 
     def __init__(self, config: LevelFusionConfig) -> None:
         super().__init__()

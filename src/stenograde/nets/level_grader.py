@@ -58,12 +58,7 @@ class LevelGraderConfig:
 
 
 class LevelGrader(nn.Module):
-    """A net from the crops of a level to logits.
-
-    Parameters
-    ----------
-    config : LevelGraderConfig
-    """
+    """A net from the crops of a level to logits."""
 
     feature_mean: Tensor
     whitening: Tensor

@@ -45,12 +45,7 @@ class LocatorConfig:
 
 
 class Locator(nn.Module):
-    """A U-Net over one slice.
-
-    Parameters
-    ----------
-    config : LocatorConfig
-    """
+    """A U-Net over one slice."""
 
     def __init__(self, config: LocatorConfig) -> None:
         super().__init__()

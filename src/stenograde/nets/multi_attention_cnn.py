@@ -74,12 +74,7 @@ class MultiAttentionConfig:
 
 
 class MultiAttentionCnn(nn.Module):
-    """Encoder, up to three attention modules, linear layer.
-
-    Parameters
-    ----------
-    config : MultiAttentionConfig
-    """
+    """Encoder, up to three attention modules, linear layer."""
 
     weights_prefix = "encoder."
     """Prefix of the weights of the encoder."""

@@ -106,12 +106,7 @@ class GatedAttentionPool(nn.Module):
 
 
 class SeriesFusion(nn.Module):
-    """A net from slice embeddings of the series of a study to logits of its cells.
-
-    Parameters
-    ----------
-    config : SeriesFusionConfig
-    """
+    """A net from slice embeddings of the series of a study to logits of its cells."""
 
     def __init__(self, config: SeriesFusionConfig) -> None:
         super().__init__()

@@ -68,10 +68,6 @@ class SliceClassifierConfig:
 class SliceClassifier(nn.Module):
     """Encoder, average over its maps, linear layer.
 
-    Parameters
-    ----------
-    config : SliceClassifierConfig
-
     Raises
     ------
     ValueError

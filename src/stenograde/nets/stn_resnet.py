@@ -61,10 +61,6 @@ class StnResnet(nn.Module):
 
     The transformer starts as the identity: an untrained net sees the unchanged picture.
 
-    Parameters
-    ----------
-    config : StnResnetConfig
-
     Raises
     ------
     MissingDependencyError
@@ -138,12 +134,7 @@ class StnResnet(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Localisation network, and resampling of the picture by its affine map.
-
-    Parameters
-    ----------
-    config : StnResnetConfig
-    """
+    """Localisation network, and resampling of the picture by its affine map."""
 
     places: Tensor
 

@@ -84,10 +84,6 @@ def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
         A safetensors file, or a torch checkpoint that contains tensors only; ``"hub"`` for the weights that timm
         publishes for the encoder.
 
-    Returns
-    -------
-    report : WeightReport
-
     Raises
     ------
     BundleError

@@ -72,16 +72,10 @@ def resampled(
     if len(features) != len(labels) or not 0 < keep <= 1:
         msg = f"features and labels must be as many and keep in (0, 1], got {len(features)}, {len(labels)}, {keep}"
         raise ValueError(msg)
-    counts = np.bincount(labels)
-    if np.count_nonzero(counts) < 2:
+    if len(np.unique(labels)) < 2:
         return features, labels
     if keep < 1:
-        common = int(counts.argmax())
-        rest = int(np.delete(counts, common).max())
-        wanted = {common: max(round(keep * counts[common]), rest)}
-        features, labels = RandomUnderSampler(sampling_strategy=wanted, random_state=seed).fit_resample(
-            features, labels
-        )
+        features, labels = _thinned(features, labels, keep, seed)
     if balance not in {Balance.SMOTE, Balance.SVM_SMOTE}:
         return features, labels
     counts = np.bincount(labels)
@@ -102,4 +96,15 @@ def resampled(
         else:
             return made[0], made[1]
     made = SMOTE(k_neighbors=neighbours, random_state=seed).fit_resample(features, labels)
+    return made[0], made[1]
+
+
+def _thinned(
+    features: NDArray[np.floating], labels: NDArray[np.int64], keep: float, seed: int
+) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+    """Return samples with a share of the most frequent class, never fewer than another class has."""
+    counts = np.bincount(labels)
+    common = int(counts.argmax())
+    wanted = {common: max(round(keep * counts[common]), int(np.delete(counts, common).max()))}
+    made = RandomUnderSampler(sampling_strategy=wanted, random_state=seed).fit_resample(features, labels)
     return made[0], made[1]

@@ -105,26 +105,9 @@ def run_experiment(
     audits = Audits(labelled, material_of(plans[0]).pictures)
     arms, tested = [], {}
     for number, plan in enumerate(plans, start=1):
-        material = material_of(plan)
-        folder = out / "arms" / plan.key
-        done = [
-            _tried(
-                plan,
-                trial,
-                material,
-                audits,
-                folder=folder / f"split-{trial.number:02d}",
-                progress=named(
-                    progress,
-                    f"{number}/{len(plans)} {plan.title}, split {trial.number}/{len(plan.trials)}",
-                ),
-            )
-            for trial in plan.trials
-        ]
-        arm, predictions = summarised(plan, tuple(done), material.samples)
-        write_whole(folder / PREDICTIONS, as_csv(predictions))
+        folder, shown = out / "arms" / plan.key, f"{number}/{len(plans)} {plan.title}"
+        arm, tested[plan.key] = _run_arm(plan, material_of(plan), audits, folder, shown, progress)
         arms.append(arm)
-        tested[plan.key] = predictions
     result = _result(
         recipe, protocol, _data_record(samples, labelled, layout, recipe.question), tuple(arms), tested
     )
@@ -136,6 +119,20 @@ def run_experiment(
     write_result(result, out)
     write_page(result, out)
     return result
+
+
+def _run_arm(
+    plan: ArmPlan, material: Material, audits: Audits, folder: Path, shown: str, progress: Progress | None
+) -> tuple[Arm, Predictions]:
+    """Train and test an arm split by split, and write what it said."""
+    done = []
+    for trial in plan.trials:
+        told = named(progress, f"{shown}, split {trial.number}/{len(plan.trials)}")
+        below = folder / f"split-{trial.number:02d}"
+        done.append(_tried(plan, trial, material, audits, folder=below, progress=told))
+    arm, predictions = summarised(plan, tuple(done), material.samples)
+    write_whole(folder / PREDICTIONS, as_csv(predictions))
+    return arm, predictions
 
 
 def _prepared(

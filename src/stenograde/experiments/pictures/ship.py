@@ -71,10 +71,6 @@ def ship(
         Becomes the bundle; checkpoints lie in ``out/training``.
     progress : callable, optional
 
-    Returns
-    -------
-    out : Path
-
     Raises
     ------
     ConfigError

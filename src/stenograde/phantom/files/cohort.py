@@ -90,10 +90,8 @@ def write_cohort(
     out : Path
         Receives ``train_images/<study>/<series>/<n>.dcm``, ``train.csv``, ``train_label_coordinates.csv``,
         ``train_series_descriptions.csv``, and ``truth.csv`` (:mod:`~stenograde.phantom.files.truth_table`).
-    patients : int
-        Number of patients.
-    seed : int
-        Zero or more.
+    patients, seed : int
+        At least 1, and zero or more.
     progress : callable, optional
         Counts the patients.
     cells : mapping, optional
@@ -103,10 +101,6 @@ def write_cohort(
     workers : int
         Number of processes that write patients; the bytes do not depend on it. With more than one, a script that
         calls this must keep its own work under ``if __name__ == "__main__"``.
-
-    Returns
-    -------
-    cohort : Cohort
 
     Raises
     ------
@@ -119,27 +113,38 @@ def write_cohort(
     if workers < 1:
         msg = f"workers must be at least 1, got {workers}"
         raise ValueError(msg)
-    images = Path(out) / "train_images"
-    if images.exists() and any(images.iterdir()):
-        msg = f"{images.name} must be absent or empty, got a cohort already there; choose another folder"
-        raise ValueError(msg)
-    images.mkdir(parents=True, exist_ok=True)
-    options = options or FileOptions()
+    images = _new_folder(Path(out) / "train_images")
     numbers = np.random.default_rng([seed, 0]).choice(4_000_000_000, (patients, _NUMBERS), replace=False)
-    jobs = []
-    for k, (study, *series) in enumerate((numbers + 100_000_000).tolist()):
-        protocols = np.random.default_rng([seed, k, 4])
-        one = draw_protocol(protocols, protocol) if isinstance(protocol, ProtocolMix) else protocol
-        folder, ids = images / str(study), StudyIds(study, tuple(series))
-        jobs.append(
-            _Job(
-                folder, patient_seed(seed, k), ids, dict(cells or {}), population, one or Protocol(), options
-            )
+    jobs = [
+        _Job(
+            images / str(study),
+            patient_seed(seed, k),
+            StudyIds(study, tuple(series)),
+            dict(cells or {}),
+            population,
+            _protocol_of(protocol, seed, k),
+            options or FileOptions(),
         )
+        for k, (study, *series) in enumerate((numbers + 100_000_000).tolist())
+    ]
     studies = counted(in_processes(_write_patient, jobs, workers), "patients", patients, progress)
     cohort = Cohort(Path(out), tuple(studies))
     _write_tables(cohort)
     return cohort
+
+
+def _new_folder(path: Path) -> Path:
+    if path.exists() and any(path.iterdir()):
+        msg = f"{path.name} must be absent or empty, got a cohort already there; choose another folder"
+        raise ValueError(msg)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _protocol_of(protocol: Protocol | ProtocolMix | None, seed: int, number: int) -> Protocol:
+    if isinstance(protocol, ProtocolMix):
+        return draw_protocol(np.random.default_rng([seed, number, 4]), protocol)
+    return protocol or Protocol()
 
 
 def _write_patient(job: _Job) -> WrittenStudy:

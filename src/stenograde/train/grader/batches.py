@@ -108,12 +108,7 @@ def changed(
 
 
 class EveryPattern(nn.Module):
-    """Answers each level with all its series and without each of them; the crops are looked at once.
-
-    Parameters
-    ----------
-    net : LevelGrader or LevelFusion
-    """
+    """Answers each level with all its series and without each of them; the crops are looked at once."""
 
     def __init__(self, net: LevelGrader | LevelFusion) -> None:
         super().__init__()

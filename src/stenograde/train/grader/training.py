@@ -133,10 +133,6 @@ def train_grader(
     tested : sequence of mapping
         What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.
 
-    Returns
-    -------
-    out : Path
-
     Raises
     ------
     ConfigError

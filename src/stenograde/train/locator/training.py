@@ -98,10 +98,6 @@ def train_locator(
         Processes that render phantoms; 0 for this one alone.
     progress : callable, optional
 
-    Returns
-    -------
-    out : Path
-
     Raises
     ------
     ConfigError

@@ -45,7 +45,7 @@ def fit(
     validation: Batches | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
-    """Fit a net.
+    """Fit a net; it comes back on the device that was used, the same in every process.
 
     Parameters
     ----------
@@ -61,13 +61,7 @@ def fit(
     validation : Batches, optional
         Its loss is taken after each epoch, and the weights of the best epoch come out.
     progress : callable, optional
-        Called in the first process: after each batch with the epochs done (2.25, say), and after each epoch with its
-        loss, under the name of the folder.
-
-    Returns
-    -------
-    fitted : Fitted
-        On the device that was used, the same in every process.
+        Called in the first process with the folder's name: after each batch, and after each epoch with its loss.
 
     Raises
     ------
@@ -88,20 +82,15 @@ def fit(
         folder.mkdir(parents=True, exist_ok=True)
     with open_log(folder, epochs_done=len(history)) if first else nullcontext() as logs:
         while not _is_done(history, config):
-            start = time.perf_counter()
-            loss, accuracy = epochs.train(train, len(history), steps)
-            checked, right = epochs.check(validation) if validation is not None else (None, None)
-            number, rate, seconds = len(history) + 1, parts.rate(), time.perf_counter() - start
-            history.append(EpochRecord(number, loss, accuracy, checked, right, rate, seconds))
-            _refuse_infinite(history[-1])
+            history.append(epochs.whole(train, validation, len(history), steps))
             if logs is not None:
                 if validation is not None and _best_epoch(history) == len(history):
                     save_best(folder, parts.kept.state_dict())
                 save_checkpoint(folder, parts.stateful(), history, config)
                 logs.write(history)
                 if progress:
-                    progress(Step(folder.name, len(history), config.epochs, "epoch", loss))
-            log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, loss)
+                    progress(Step(folder.name, len(history), config.epochs, "epoch", history[-1].loss))
+            log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
     weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
     parts.kept.load_state_dict(fabric.broadcast(weights))
     best = _best_epoch(history) if validation is not None else len(history)
@@ -155,6 +144,16 @@ class _Epochs:
     wrapped_optimiser: Optimizer
     progress: Progress | None
     name: str
+
+    def whole(self, train: Batches, validation: Batches | None, epoch: int, steps: int) -> EpochRecord:
+        """Learn in an epoch, counted from 0, and check."""
+        start = time.perf_counter()
+        loss, accuracy = self.train(train, epoch, steps)
+        checked, right = self.check(validation) if validation is not None else (None, None)
+        rate, seconds = self.parts.rate(), time.perf_counter() - start
+        record = EpochRecord(epoch + 1, loss, accuracy, checked, right, rate, seconds)
+        _refuse_infinite(record)
+        return record
 
     def train(self, batches: Batches, epoch: int, steps: int) -> tuple[float, float | None]:
         """Learn from the batches of an epoch, counted from 0; return mean loss and accuracy."""

@@ -113,9 +113,6 @@ def picture_batches(
         If lengths differ, or classes shall be balanced and targets are no class codes.
     """
     _check_lengths(pictures, targets, extra, weights, also)
-    if config.balance != "none" and (targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0):
-        msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
-        raise ValueError(msg)
 
     def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
         rng = np.random.default_rng([fit.seed, epoch])
@@ -135,10 +132,9 @@ def picture_batches(
                 seen = apply_changes(own, seen)
                 wanted = swap_sides(wanted, own.flipped, config.side_classes)
                 beside = None if beside is None else swap_sides(beside, own.flipped, config.side_extras)
-            others = {"extra": beside}
-            for name, values in (("weight", weights), ("also", also)):
-                others[name] = None if values is None else values[at]
-            return _as_batch(as_input(seen, config.input), wanted, others)
+            rest = {"weight": weights, "also": also}
+            others = {name: None if values is None else values[at] for name, values in rest.items()}
+            return _as_batch(as_input(seen, config.input), wanted, {"extra": beside, **others})
 
         return order, make
 
@@ -180,6 +176,9 @@ def _drawn(
     """Return the places of an epoch's pictures, class by class, with repeats where classes are balanced."""
     if config.balance == "none":
         return np.arange(len(targets))
+    if targets.ndim != 1 or targets.dtype.kind != "i" or targets.min() < 0:
+        msg = f"targets must be class codes to be balanced, got shape {targets.shape} of {targets.dtype}"
+        raise ValueError(msg)
     by_class = [np.flatnonzero(targets == code) for code in np.unique(targets)]
     if config.balance == "sampling":
         each = -(-len(targets) // len(by_class))

@@ -185,10 +185,6 @@ def pretrain(
     folder : Path
         Gets checkpoint and logs.
     progress : callable, optional
-
-    Returns
-    -------
-    pretrained : Pretrained
     """
     keep_freed_memory()
     torch.manual_seed(config.fit.seed)

@@ -84,10 +84,6 @@ def export_classifier(
     size_px : tuple of int
         Rows and columns of the pictures it takes.
 
-    Returns
-    -------
-    graph, weights : WeightFile
-
     Raises
     ------
     BundleError
