@@ -1,4 +1,4 @@
-"""``stenograde classify``: a folder of pictures to a table of probabilities, by a bundle that classifies pictures."""
+"""``stenograde classify``: a folder of pictures to a table of probabilities."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _SHOWN = 5
 
 def classify(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="PNG, WebP, JPEG or DICOM pictures.")],
-    bundle: Annotated[str, typer.Option("--bundle", help="Name of a bundle that ships, or a folder.")],
+    bundle: Annotated[
+        str, typer.Option("--bundle", help="Name of a bundle that ships, or the folder of one.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
     levels: Annotated[
-        Path | None, typer.Option("--levels", help="CSV with columns image, level (L4/L5); wins over names.")
+        Path | None,
+        typer.Option("--levels", help="CSV with the columns image and level (L4/L5); overrides file names."),
     ] = None,
 ) -> None:
-    """Classify every picture of a folder; write image, level, one column per class, and any problem.
+    """Classify every picture of a folder and write a table: image, level, one column per class, any problem.
 
     A picture that cannot be classified keeps its row, with the reason and without probabilities.
     """

@@ -11,14 +11,16 @@ import typer
 
 def compare(
     result_a: Annotated[Path, typer.Argument(metavar="RESULT_A", help="Folder with a result.json.")],
-    result_b: Annotated[Path, typer.Argument(metavar="RESULT_B", help="Another, of the same pictures.")],
+    result_b: Annotated[
+        Path, typer.Argument(metavar="RESULT_B", help="Another such folder, of the same pictures.")
+    ],
     draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of patients for the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     json_only: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON in place of the table.")
     ] = False,
 ) -> None:
-    """Compare two results picture by picture: which is better, by how much, and could it be luck.
+    """Compare two results picture by picture: which is better, by how much, and whether that may be chance.
 
     Prints each score of both, their difference with a 95 % interval over patients, DeLong's test of the areas under
     the ROC curves, McNemar's test of the accuracy, and effect sizes.

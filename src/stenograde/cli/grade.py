@@ -20,26 +20,30 @@ if TYPE_CHECKING:
 def grade(
     studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
-    study: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Grade all studies found, each in OUT/<study>.")
     ] = False,
     roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
+        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle to grade with.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Bundle to grade with; the shipped one if not given.")
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
             "--reference",
-            help="CSV of known grades (RSNA 2024's train.csv), shown beside ours in the report.",
+            help="CSV of known grades, laid out as train.csv of RSNA 2024; the report shows them beside ours.",
         ),
     ] = None,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
-    One study is written directly into OUT, several into OUT/<study>. Exit code 0: all graded; 2: at least
-    one could not be graded as given; 1: a fault of ours.
+    One study is written directly into OUT, several into OUT/<study>. Exit codes: 0, all were graded; 2, at
+    least one could not be graded as given; 1, a fault of ours.
     """
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.rsna2024 import read_labels

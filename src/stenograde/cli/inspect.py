@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def inspect(
     study: Annotated[Path, typer.Argument(help="Folder, zip or DICOMDIR.")],
-    uid: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    uid: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show all studies found.")] = False,
     roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
+        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
     ] = None,
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""

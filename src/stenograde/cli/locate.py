@@ -15,21 +15,32 @@ if TYPE_CHECKING:
 
 
 def locate(
-    path: Annotated[Path, typer.Argument(metavar="INPUT", help="Study, NIfTI volume, or PNG/WebP/JPEG.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Study, NIfTI volume, or PNG, WebP or JPEG picture.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
     spacing_mm: Annotated[
         tuple[float, float] | None,
-        typer.Option("--spacing-mm", metavar="R C", help="Distance of rows and columns of a picture, mm."),
+        typer.Option(
+            "--spacing-mm",
+            metavar="R C",
+            help="Distance between the rows, and between the columns, of a picture in mm.",
+        ),
     ] = None,
-    study: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")
+    ] = None,
     roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
+        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle whose locator is used.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", help="Bundle whose locator to use; the shipped one if not given."),
+    ] = None,
 ) -> None:
     """Find vertebrae, discs and canal; write the mask, levels.json and overlay.png.
 
-    The mask has the grid of the input: 0 background, 1 vertebra, 2 disc, 3 canal.
+    The mask lies on the grid of the input: 0 background, 1 vertebra, 2 disc, 3 canal.
     """
     from stenograde.datasets.nifti import is_nifti
     from stenograde.datasets.picture_files import is_picture

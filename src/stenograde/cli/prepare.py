@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LevelsBy(StrEnum):
-    """How the level of an axial slice is told."""
+    """What the level of an axial slice is known by."""
 
     CLUSTERS = "clusters"
     POINTS = "points"
@@ -35,16 +35,20 @@ def _group() -> None:
 
 
 def rsna2024(
-    data: Annotated[Path, typer.Option("--data", help="Folder of the competition, or a phantom cohort.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Cohort in the layout of RSNA 2024, real or of phantoms.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
     levels: Annotated[
-        LevelsBy, typer.Option("--levels", help="Levels by k-means as published, or by the experts' points.")
+        LevelsBy,
+        typer.Option("--levels", help="Name levels by k-means, as published, or by the experts' points."),
     ] = LevelsBy.CLUSTERS,
     condition: Annotated[
-        Condition, typer.Option("--condition", help="Whose severity is the label.")
+        Condition, typer.Option("--condition", help="Condition whose severity is the label.")
     ] = Condition.SPINAL_CANAL_STENOSIS,
     per_level: Annotated[
-        int, typer.Option("--per-level", min=1, help="Slices of each level and series, nearest first.")
+        int,
+        typer.Option("--per-level", min=1, help="Slices to write for each level and series, nearest first."),
     ] = 1,
 ) -> None:
     """Write axial T2 slices as PNG, one folder per severity, with manifest.csv.

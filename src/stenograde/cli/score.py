@@ -1,4 +1,4 @@
-"""``stenograde score``: how good grades are: of a cohort that is graded now, or of predictions that are there."""
+"""``stenograde score``: how good the grades of a cohort are, or predictions made elsewhere."""
 
 from __future__ import annotations
 
@@ -22,13 +22,18 @@ def score(
         typer.Argument(metavar="[DATA]", help="Cohort in the layout of RSNA 2024, with train.csv."),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="CSV", help="In place of DATA: labels, as train.csv.")
+        Path | None,
+        typer.Option("--labels", metavar="CSV", help="In place of DATA: labels, laid out as train.csv."),
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option("--predictions", metavar="CSV", help="With --labels: what was said, as a submission."),
+        typer.Option(
+            "--predictions", metavar="CSV", help="With --labels: predictions, laid out as a submission."
+        ),
     ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Bundle to grade with.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Bundle to grade with; the shipped one if not given.")
+    ] = None,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Grade again with one series of each study left out.")
     ] = False,
@@ -40,15 +45,15 @@ def score(
         bool, typer.Option("--json", help="Print the numbers as JSON in place of tables.")
     ] = False,
 ) -> None:
-    """Grade every study of a cohort and score the grades against its labels; or score predictions that are there.
+    """Grade every study of a cohort and score the grades against its labels, or score predictions made elsewhere.
 
-    Prints the metric of RSNA 2024 (weighted log loss, four parts), the AUC of severe, how many cells were graded, and
-    the errors of level points and measurements where the cohort tells the truth of them; 95 % intervals over studies.
-    A cell of which nothing was said counts as even odds. An abstained cell counts with what it would have said, and
-    the last column leaves it out.
+    Prints the metric of RSNA 2024 (weighted log loss, four parts), the AUC of severe, the share of cells graded, and
+    the errors of level points and measurements where the cohort knows the truth, with 95 % intervals over studies.
+    A cell with no probabilities counts as even odds. An abstained cell counts with the probabilities it would have
+    had; "graded cells only" leaves it out.
 
     With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
-    as RSNA 2024 scores a submission. Labelled cells without a prediction do not count, and are told.
+    as RSNA 2024 scores a submission. Labelled cells without a prediction are left out, and their number is printed.
     """
     if data is not None and labels is None and predictions is None:
         _of_cohort(data, bundle, leave_one_out=leave_one_out, draws=draws, seed=seed, json_only=json_only)
