@@ -25,9 +25,7 @@ def compare(
     Prints each score of both, their difference with a 95 % interval over patients, DeLong's test of the areas under
     the ROC curves, McNemar's test of the accuracy, and effect sizes.
     """
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
+    from stenograde.cli.output import print_table
     from stenograde.config import as_plain
     from stenograde.evaluate.comparison import as_table, compare_predictions, read_result
 
@@ -37,17 +35,10 @@ def compare(
         print(json.dumps(numbers, indent=2))
         return
     headings, *rows = as_table(found)
-    table = Table(title=f"A: {result_a}\nB: {result_b}", title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = console_for_tables()
-    console.print(table)
-    console.print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.", soft_wrap=True)
+    print_table(headings, rows, title=f"A: {result_a}\nB: {result_b}")
+    print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.")
     if found.unknown_patients:
-        console.print(
+        print(
             f"the patient of {found.unknown_patients} pictures is unknown: each stands for itself, so intervals may "
-            "be too narrow",
-            soft_wrap=True,
+            "be too narrow"
         )

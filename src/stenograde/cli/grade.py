@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import out_folder, say_error
+from stenograde.cli.output import out_folder, print_table, say_error
 from stenograde.errors import ConfigError
 from stenograde.terms import Condition, Role
 
@@ -115,21 +115,18 @@ def _print_one(graded: Graded) -> None:
 
 
 def _print_table(outcomes: Sequence[Outcome]) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
     from stenograde.grading.study import Graded
     from stenograde.report.words import narrowed
 
-    table = Table("study", "outcome", "spinal canal stenosis, or why not", "seconds", "folder")
+    rows = []
     for outcome in outcomes:
         if isinstance(outcome, Graded):
             found = narrowed(outcome.grades, Condition.SPINAL_CANAL_STENOSIS)
             seconds = f"{outcome.grades.seconds:.1f}"
-            table.add_row(outcome.name, "graded", found, seconds, str(outcome.folder))
+            rows.append((outcome.name, "graded", found, seconds, str(outcome.folder)))
         else:
             what = "fault" if outcome.is_our_fault else "not graded"
-            table.add_row(outcome.name, what, outcome.line, "", "")
-    console_for_tables().print(table)
+            rows.append((outcome.name, what, outcome.line, "", ""))
+    print_table(("study", "outcome", "spinal canal stenosis, or why not", "seconds", "folder"), rows)
     n_graded = sum(isinstance(outcome, Graded) for outcome in outcomes)
     print(f"{n_graded} of {len(outcomes)} studies graded; research use only: not a medical device")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,24 @@ from stenograde.errors import ConfigError, MissingDependencyError
 def say_error(line: str) -> None:
     """Print one line on standard error."""
     print(f"stenograde: {line}", file=sys.stderr)
+
+
+def print_table(
+    headings: Iterable[str], rows: Iterable[Sequence[str]], *, title: str | None = None, lines: bool = False
+) -> None:
+    """Print a table on standard output; it is 200 characters wide where nobody looks at a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=lines)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=200)
+    console.print(table)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stenograde.cli.output import out_folder, print_table
 from stenograde.terms import Condition
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def rsna2024(
 
     Prints class counts before and after balancing, and how well k-means on slice location names the levels.
     """
-    from stenograde.cli.output import out_folder
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.preparation import PreparationConfig, prepare_rsna2024
     from stenograde.datasets.study_files import patient_folders
@@ -68,20 +68,14 @@ def rsna2024(
 
 
 def _print(prepared: Prepared) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
-
-    console = console_for_tables()
     for note in prepared.notes:
         print(f"note: {note}")
-    table = Table(
-        "class", "pictures", "copies of each", "balanced", title="classes before and after balancing"
-    )
+    rows = []
     for one in prepared.balance:
         more = f" (of {one.one_more_of}: {one.copies_each + 1})" if one.one_more_of else ""
-        table.add_row(one.severity.shown, str(one.pictures), f"{one.copies_each}{more}", str(one.balanced))
-    console.print(table)
+        rows.append((one.severity.shown, str(one.pictures), f"{one.copies_each}{more}", str(one.balanced)))
+    headings = ("class", "pictures", "copies of each", "balanced")
+    print_table(headings, rows, title="classes before and after balancing")
     print("copies are made while training, after the split: none are written\n")
     _print_agreement(prepared)
     print(f"studies:  {prepared.studies}")
@@ -90,19 +84,18 @@ def _print(prepared: Prepared) -> None:
 
 
 def _print_agreement(prepared: Prepared) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
-
     agreement = prepared.agreement
     if not agreement.slices:
         print("levels: no coordinates, so that k-means cannot be checked against patient space\n")
         return
-    title = "levels: k-means on slice location against patient space"
-    table = Table("level", "pictures written", "slices by points", "of these same by k-means", title=title)
-    for level, n in prepared.levels.items():
-        table.add_row(level.shown, str(n), str(agreement.slices[level]), str(agreement.same[level]))
-    console_for_tables().print(table)
+    print_table(
+        ("level", "pictures written", "slices by points", "of these same by k-means"),
+        [
+            (level.shown, str(n), str(agreement.slices[level]), str(agreement.same[level]))
+            for level, n in prepared.levels.items()
+        ],
+        title="levels: k-means on slice location against patient space",
+    )
     same, n = sum(agreement.same.values()), sum(agreement.slices.values())
     print(f"k-means agrees with patient space on {same} of {n} slices ({same / n:.0%})")
     print(f"k-means names a level for {agreement.beyond} further slices that are near none")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stenograde.cli.output import print_table
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,7 +88,6 @@ def _of_cohort(
 
 
 def _of_predictions(labels: Path, predictions: Path, *, draws: int, seed: int, json_only: bool) -> None:
-    from stenograde.cli.progress import console_for_tables
     from stenograde.config import as_plain
     from stenograde.grading.submission import score_submission
 
@@ -96,14 +96,12 @@ def _of_predictions(labels: Path, predictions: Path, *, draws: int, seed: int, j
         given = {"labels": labels, "predictions": predictions, "draws": draws, "seed": seed}
         _print_json({**given, **as_plain(scores)})
         return
-    console = console_for_tables()
-    console.print(_table("metric of RSNA 2024, less is better", scores.score))
-    console.print(_table("AUC of severe", scores.auc))
-    console.print(
+    _print_intervals("metric of RSNA 2024, less is better", scores.score)
+    _print_intervals("AUC of severe", scores.auc)
+    print(
         f"studies: {scores.n_studies}, scored cells: {scores.scored_cells}, labelled cells without prediction: "
         f"{scores.labelled_cells_without_prediction}, predictions without label: "
-        f"{scores.predictions_without_label}",
-        soft_wrap=True,
+        f"{scores.predictions_without_label}"
     )
 
 
@@ -114,37 +112,29 @@ def _print_json(numbers: Mapping[str, Any]) -> None:
 
 
 def _print(name: str, scores: CohortScores) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
-
-    console = console_for_tables()
-    metric = Table(title=f"{name}: metric of RSNA 2024, less is better", title_justify="left")
-    for heading in ("part", "as said", "weighted as the metric weighs", "graded cells only", "graded"):
-        metric.add_column(heading, overflow="fold")
-    for part in scores.score:
-        share = f"{scores.coverage[part] * 100:.0f} %" if part in scores.coverage else ""
-        said, weighted, only = (one[part] for one in (scores.score, scores.weighted, scores.graded_only))
-        metric.add_row(part, str(said), str(weighted), str(only), share)
-    console.print(metric)
-    console.print(_table("AUC of severe", scores.auc))
-    console.print(_table("share of cells graded as labelled", scores.agreement))
-    console.print(_table("mean absolute error", scores.errors))
-    console.print(
+    print_table(
+        ("part", "as said", "weighted as the metric weighs", "graded cells only", "graded"),
+        [
+            (
+                part,
+                *(str(one[part]) for one in (scores.score, scores.weighted, scores.graded_only)),
+                f"{scores.coverage[part] * 100:.0f} %" if part in scores.coverage else "",
+            )
+            for part in scores.score
+        ],
+        title=f"{name}: metric of RSNA 2024, less is better",
+    )
+    _print_intervals("AUC of severe", scores.auc)
+    _print_intervals("share of cells graded as labelled", scores.agreement)
+    _print_intervals("mean absolute error", scores.errors)
+    print(
         f"{scores.n_studies} studies, {len(scores.failures)} not graded, {scores.flagged:.1f} cells per study with a "
-        f"second opinion that disagrees, {scores.seconds:.1f} s per study",
-        soft_wrap=True,
+        f"second opinion that disagrees, {scores.seconds:.1f} s per study"
     )
     for failure in scores.failures:
-        console.print(f"not graded: {failure}", soft_wrap=True)
+        print(f"not graded: {failure}")
 
 
-def _table(title: str, values: Mapping[str, Interval]) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    table.add_column("of")
-    table.add_column("value (95 % interval)")
-    for name, value in values.items():
-        table.add_row(name, str(value))
-    return table
+def _print_intervals(title: str, values: Mapping[str, Interval]) -> None:
+    rows = [(name, str(value)) for name, value in values.items()]
+    print_table(("of", "value (95 % interval)"), rows, title=title)
