@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import out_folder, print_table, say_error
+from stenograde.cli.output import (
+    BundleFolder,
+    OutFolder,
+    RolesFile,
+    StudyUid,
+    out_folder,
+    print_table,
+    say_error,
+)
 from stenograde.errors import ConfigError
 from stenograde.terms import Condition, Role
 
@@ -19,19 +27,13 @@ if TYPE_CHECKING:
 
 def grade(
     studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
-    study: Annotated[
-        str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")
-    ] = None,
+    out: OutFolder,
+    study: StudyUid = None,
     every: Annotated[
         bool, typer.Option("--all", help="Grade all studies found, each in OUT/<study>.")
     ] = False,
-    roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
-    ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Bundle to grade with; the shipped one if not given.")
-    ] = None,
+    roles: RolesFile = None,
+    bundle: BundleFolder = None,
     reference: Annotated[
         Path | None,
         typer.Option(

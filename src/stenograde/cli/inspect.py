@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import print_table
+from stenograde.cli.output import RolesFile, StudyUid, print_table
 
 if TYPE_CHECKING:
     from stenograde.study import Series, Study, Volume
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 def inspect(
     study: Annotated[Path, typer.Argument(help="Folder, zip or DICOMDIR.")],
-    uid: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")] = None,
+    uid: StudyUid = None,
     every: Annotated[bool, typer.Option("--all", help="Show all studies found.")] = False,
-    roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
-    ] = None,
+    roles: RolesFile = None,
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""
     from stenograde.dicom.read.series import read_roles

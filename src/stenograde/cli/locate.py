@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import out_folder
+from stenograde.cli.output import BundleFolder, OutFolder, RolesFile, StudyUid, out_folder
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def locate(
     path: Annotated[
         Path, typer.Argument(metavar="INPUT", help="Study, NIfTI volume, or PNG, WebP or JPEG picture.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    out: OutFolder,
     spacing_mm: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -27,16 +27,9 @@ def locate(
             help="Distance between the rows, and between the columns, of a picture in mm.",
         ),
     ] = None,
-    study: Annotated[
-        str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")
-    ] = None,
-    roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
-    ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option("--bundle", help="Bundle whose locator to use; the shipped one if not given."),
-    ] = None,
+    study: StudyUid = None,
+    roles: RolesFile = None,
+    bundle: BundleFolder = None,
 ) -> None:
     """Find vertebrae, discs and canal; write the mask, levels.json and overlay.png.
 

@@ -1,4 +1,4 @@
-"""What every command shares: error lines, a quiet log, folders to write into."""
+"""What commands share: options, error lines, tables, a quiet log, folders to write into."""
 
 from __future__ import annotations
 
@@ -8,8 +8,20 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from stenograde.errors import ConfigError, MissingDependencyError
+
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
+StudyUid = Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")]
+RolesFile = Annotated[
+    Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
+]
+BundleFolder = Annotated[
+    Path | None, typer.Option("--bundle", help="Bundle to use; the shipped one if not given.")
+]
 
 
 def say_error(line: str) -> None:

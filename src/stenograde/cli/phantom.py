@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.output import OutFolder, out_folder
 from stenograde.errors import ConfigError
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 from stenograde.workers import n_cores
@@ -30,7 +31,7 @@ class Films(StrEnum):
 
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    out: OutFolder,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed; the same one gives the same patients.")
     ] = 0,
@@ -69,8 +70,6 @@ def phantom(
     ] = None,
 ) -> None:
     """Write simulated patients with known answers: lumbar MRI as RSNA 2024 lays it out, or films of the neck."""
-    from stenograde.cli.output import out_folder
-
     folder = out_folder(out)
     _refuse_held(folder, region)
     processes = min(patients, workers or n_cores())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import out_folder, print_table
+from stenograde.cli.output import OutFolder, out_folder, print_table
 from stenograde.terms import Condition
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def rsna2024(
     data: Annotated[
         Path, typer.Option("--data", help="Cohort in the layout of RSNA 2024, real or of phantoms.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    out: OutFolder,
     levels: Annotated[
         LevelsBy,
         typer.Option("--levels", help="Name levels by k-means, as published, or by the experts' points."),

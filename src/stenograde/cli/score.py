@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.output import print_table
+from stenograde.cli.output import BundleFolder, print_table
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def score(
             "--predictions", metavar="CSV", help="With --labels: predictions, laid out as a submission."
         ),
     ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Bundle to grade with; the shipped one if not given.")
-    ] = None,
+    bundle: BundleFolder = None,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Grade again with one series of each study left out.")
     ] = False,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,19 +36,19 @@ class GradedStudy:
     """What was said of one study, beside what is true of it."""
 
     name: str
-    said: Mapping[Cell, Probabilities]
-    """Also of abstained cells, as far as they have probabilities."""
-    graded: frozenset[Cell]
     severities: Mapping[Cell, Severity]
-    point_errors_mm: tuple[float, ...]
-    """Of the canal's centre at each level that both sides know."""
-    errors: Mapping[Quantity, tuple[float, ...]]
-    """Measured minus true."""
-    n_flagged: int
-    """Cells whose second opinion disagrees."""
-    seconds: float
     left_out: Role | None = None
     failure: str = ""
+    said: Mapping[Cell, Probabilities] = field(default_factory=dict)
+    """Also of abstained cells, as far as they have probabilities."""
+    graded: frozenset[Cell] = frozenset()
+    point_errors_mm: tuple[float, ...] = ()
+    """Of the canal's centre at each level that both sides know."""
+    errors: Mapping[Quantity, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(MEASURED, ()))
+    """Measured minus true."""
+    n_flagged: int = 0
+    """Cells whose second opinion disagrees."""
+    seconds: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,13 +186,10 @@ def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
 def _graded(
     one: AnsweredStudy, study: Study, bundle: Bundle, truths: _Truths, left_out: Role | None
 ) -> GradedStudy:
-    nothing: dict[Quantity, tuple[float, ...]] = dict.fromkeys(MEASURED, ())
     # a fault of ours must stop the scoring, not lower the score
     grades = attempt(one.name, partial(grade_study, study, bundle), stopped_by=StudyError)
     if isinstance(grades, NotGraded):
-        return GradedStudy(
-            one.name, {}, frozenset(), one.severities, (), nothing, 0, float("nan"), left_out, grades.line
-        )
+        return GradedStudy(one.name, one.severities, left_out, grades.line)
     found = {position.level: position.point for position in grades.levels if position.point}
     true = dict(one.points) | {
         level: (row["canal_x_mm"], row["canal_y_mm"], row["canal_z_mm"]) for level, row in truths.items()
