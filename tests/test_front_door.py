@@ -27,7 +27,7 @@ def loaded_after(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_front_door_when_listed_then_it_offers_ten_names() -> None:
+def test_front_door_when_listed_then_it_offers_eleven_names() -> None:
     assert stenograde.__all__ == [
         "Bundle",
         "Study",
@@ -35,9 +35,10 @@ def test_front_door_when_listed_then_it_offers_ten_names() -> None:
         "as_html",
         "as_json",
         "default_bundle",
+        "grade_located",
         "grade_study",
         "load_bundle",
-        "locate_levels",
+        "locate_study",
         "read_study",
     ]
     assert {*stenograde.__all__, "__version__"} == set(dir(stenograde))

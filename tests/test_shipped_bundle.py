@@ -15,10 +15,10 @@ from stenograde import default_bundle, geometry, grade_study, read_study
 from stenograde.grades import Status, StudyGrades
 from stenograde.images.orient import Turn
 from stenograde.levels.crop import CropKind, crop_levels
-from stenograde.levels.points import LevelPoints
+from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import run_grader
-from stenograde.predict.locate import locate_study, locate_volume
+from stenograde.predict.locate import locate_study, mark_volume
 from stenograde.study import Study, Volume
 from stenograde.terms import LUMBAR_MRI, Condition, Quantity, Role, Side
 
@@ -47,7 +47,7 @@ def coarse(study: Study) -> Volume:
 
 @pytest.fixture(scope="module")
 def located(coarse: Volume, bundle: Bundle) -> LevelPoints:
-    return locate_volume(coarse, bundle)
+    return find_levels(mark_volume(coarse, bundle).marked)
 
 
 def test_every_cell_is_graded_or_says_why_not(grades):
@@ -135,7 +135,7 @@ def test_points_do_not_depend_on_how_slices_are_stored(coarse, located, bundle, 
         affine[:3, 3] += affine[:3, 0] * (len(pixels) - 1)
         affine[:3, 0] *= -1
         pixels = pixels[::-1]
-    points = locate_volume(volume_of(pixels, affine), bundle)
+    points = find_levels(mark_volume(volume_of(pixels, affine), bundle).marked)
 
     assert points.levels.keys() == located.levels.keys()
     for level, point in located.levels.items():

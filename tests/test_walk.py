@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from stenograde import as_html, as_json, default_bundle, geometry, grade_study, locate_levels, read_study
+from stenograde import as_html, as_json, default_bundle, geometry, grade_study, locate_study, read_study
 from stenograde.grades import Status
 from stenograde.report.as_json import schema
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role
@@ -55,7 +55,7 @@ def test_door_when_a_phantom_is_read_then_each_role_has_its_series(phantom_study
 def test_stairs_when_levels_are_located_then_the_canal_is_where_the_phantom_has_it(
     phantom_study: Path, phantom_cohort: Path
 ) -> None:
-    found = locate_levels(read_study(phantom_study), default_bundle())
+    found = locate_study(read_study(phantom_study), default_bundle()).points
     truth = labelled_points(phantom_cohort, "Spinal Canal Stenosis")
     distances = {
         level: geometry.distance_mm(point.canal_centre, truth[level]) for level, point in found.levels.items()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from stenograde.dicom.read.studies import read_study
     from stenograde.grades import StudyGrades
     from stenograde.predict.bundle import Bundle, default_bundle, load_bundle
-    from stenograde.predict.grade import grade_study
-    from stenograde.predict.locate import locate_levels
+    from stenograde.predict.grade import grade_located, grade_study
+    from stenograde.predict.locate import locate_study
     from stenograde.report.as_html import as_html
     from stenograde.report.as_json import as_json
     from stenograde.study import Study
@@ -30,9 +30,10 @@ _HOMES = {
     "as_html": "stenograde.report.as_html",
     "as_json": "stenograde.report.as_json",
     "default_bundle": "stenograde.predict.bundle",
+    "grade_located": "stenograde.predict.grade",
     "grade_study": "stenograde.predict.grade",
     "load_bundle": "stenograde.predict.bundle",
-    "locate_levels": "stenograde.predict.locate",
+    "locate_study": "stenograde.predict.locate",
     "read_study": "stenograde.dicom.read.studies",
 }
 
@@ -43,9 +44,10 @@ __all__ = [
     "as_html",
     "as_json",
     "default_bundle",
+    "grade_located",
     "grade_study",
     "load_bundle",
-    "locate_levels",
+    "locate_study",
     "read_study",
 ]
 

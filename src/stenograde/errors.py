@@ -18,6 +18,11 @@
 Anything else that is raised is a fault of ours.
 """
 
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
 
 class StenogradeError(Exception):
     """Root of all errors that stenograde raises on purpose."""
@@ -65,3 +70,26 @@ class DeliveryError(StenogradeError):
 
 class MissingDependencyError(StenogradeError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+def one_line(error: BaseException) -> str:
+    r"""Return an error's message and notes on one line.
+
+    Examples
+    --------
+    >>> one_line(ValueError("rows must be even,\n  got 3"))
+    'rows must be even, got 3'
+    """
+    parts = [str(error) or type(error).__name__, *getattr(error, "__notes__", ())]
+    return "; ".join(" ".join(part.split()) for part in parts)
+
+
+def fault_line(error: BaseException) -> str:
+    """Return one line for a fault of ours: its kind and place, but not its text, which may quote a header."""
+    home = str(Path(__file__).parent)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(home)]
+    place = f" in {Path(frames[-1].filename).relative_to(home)} line {frames[-1].lineno}" if frames else ""
+    return (
+        f"a fault of ours: {type(error).__name__}{place}; please report it with the output of "
+        f"'stenograde env' ('stenograde --debug ...' shows the trace)"
+    )

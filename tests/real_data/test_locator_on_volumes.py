@@ -9,7 +9,8 @@ import pytest
 from tests.plain_volumes import volume_of
 
 from stenograde import default_bundle
-from stenograde.predict.locate import locate_volume
+from stenograde.levels.points import find_levels
+from stenograde.predict.locate import mark_volume
 
 pytestmark = pytest.mark.data
 
@@ -37,7 +38,7 @@ def test_every_labelled_disc_is_found(development_data: Path, name: str) -> None
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = (STEP, 0, 0), (0, 0, -1), (0, 1, 0)
     truth = labelled_discs(stored["labels"], are_discs=name.startswith("IVD")) * [1, -1, 1]
 
-    points = locate_volume(volume_of(slices, affine), default_bundle())
+    points = find_levels(mark_volume(volume_of(slices, affine), default_bundle()).marked)
 
     assert points is not None
     found = np.array([points.disc_centres[disc.name] for disc in points.chain.discs])

@@ -30,8 +30,8 @@ from stenograde.cli import (
     score,
     train,
 )
-from stenograde.cli.output import fault_line, one_line, quiet, say_error
-from stenograde.errors import StenogradeError
+from stenograde.cli.output import quiet, say_error
+from stenograde.errors import StenogradeError, fault_line, one_line
 
 _log = logging.getLogger(__name__)
 

@@ -11,21 +11,21 @@ import typer
 
 def compare(
     result_a: Annotated[Path, typer.Argument(metavar="RESULT_A", help="Folder with a result.json.")],
-    result_b: Annotated[Path, typer.Argument(metavar="RESULT_B", help="Another, of the same pictures.")],
+    result_b: Annotated[
+        Path, typer.Argument(metavar="RESULT_B", help="Another such folder, of the same pictures.")
+    ],
     draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of patients for the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     json_only: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON in place of the table.")
     ] = False,
 ) -> None:
-    """Compare two results picture by picture: which is better, by how much, and could it be luck.
+    """Compare two results picture by picture: which is better, by how much, and whether that may be chance.
 
     Prints each score of both, their difference with a 95 % interval over patients, DeLong's test of the areas under
     the ROC curves, McNemar's test of the accuracy, and effect sizes.
     """
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
+    from stenograde.cli.output import print_table
     from stenograde.config import as_plain
     from stenograde.evaluate.comparison import as_table, compare_predictions, read_result
 
@@ -35,17 +35,10 @@ def compare(
         print(json.dumps(numbers, indent=2))
         return
     headings, *rows = as_table(found)
-    table = Table(title=f"A: {result_a}\nB: {result_b}", title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = console_for_tables()
-    console.print(table)
-    console.print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.", soft_wrap=True)
+    print_table(headings, rows, title=f"A: {result_a}\nB: {result_b}")
+    print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.")
     if found.unknown_patients:
-        console.print(
+        print(
             f"the patient of {found.unknown_patients} pictures is unknown: each stands for itself, so intervals may "
-            "be too narrow",
-            soft_wrap=True,
+            "be too narrow"
         )

@@ -10,7 +10,7 @@ _PACKAGES = (
 
 
 def env() -> None:
-    """Print versions of Python, the system and the packages, and the shipped bundle, for a fault report."""
+    """Print versions of Python, the system and the packages, and the shipped bundle, for a report of a fault."""
     import os
     import platform
     from importlib.metadata import PackageNotFoundError, version

@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from stenograde.cli.output import RolesFile, StudyUid, print_table
 
+if TYPE_CHECKING:
     from stenograde.study import Series, Study, Volume
 
 
 def inspect(
     study: Annotated[Path, typer.Argument(help="Folder, zip or DICOMDIR.")],
-    uid: Annotated[str | None, typer.Option("--study", help="StudyInstanceUID to pick.")] = None,
+    uid: StudyUid = None,
     every: Annotated[bool, typer.Option("--all", help="Show all studies found.")] = False,
-    roles: Annotated[
-        Path | None, typer.Option("--roles", help="CSV of series roles; it always wins.")
-    ] = None,
+    roles: RolesFile = None,
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""
-    from stenograde.cli.progress import console_for_tables
     from stenograde.dicom.read.series import read_roles
     from stenograde.dicom.read.studies import read_studies, read_study
 
@@ -30,27 +27,17 @@ def inspect(
     found = (
         read_studies(study, roles=role_of) if every else (read_study(study, study_uid=uid, roles=role_of),)
     )
-    console = console_for_tables()
     for one in found:
-        _print_study(one, console)
+        _print_study(one)
 
 
-def _print_study(study: Study, console: Console) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"study {study.uid}", title_justify="left", show_lines=True)
-    for heading in ("series", "plane", "weighting", "role", "why", "volumes", "problems"):
-        table.add_column(heading, overflow="fold")
-    for series in study.series:
-        table.add_row(*_row(series))
-    console.print(table)
+def _print_study(study: Study) -> None:
+    headings = ("series", "plane", "weighting", "role", "why", "volumes", "problems")
+    print_table(headings, map(_row, study.series), title=f"study {study.uid}", lines=True)
     for warning in study.warnings:
-        console.print(f"tolerated: {warning}", soft_wrap=True)
+        print(f"tolerated: {warning}")
     if study.unused:
-        left_out = Table("left out", "why", title="not used", title_justify="left")
-        for unused in study.unused:
-            left_out.add_row(unused.what, unused.why)
-        console.print(left_out)
+        print_table(("left out", "why"), [(one.what, one.why) for one in study.unused], title="not used")
 
 
 def _row(series: Series) -> tuple[str, ...]:

@@ -1,46 +1,50 @@
-"""What every command shares: error lines, a quiet log, folders to write into."""
+"""What commands share: options, error lines, tables, a quiet log, folders to write into."""
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
-import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
-import stenograde
+import typer
+
 from stenograde.errors import ConfigError, MissingDependencyError
 
-
-def one_line(error: BaseException) -> str:
-    r"""Return an error's message and notes on one line.
-
-    Examples
-    --------
-    >>> one_line(ValueError("rows must be even,\n  got 3"))
-    'rows must be even, got 3'
-    """
-    parts = [str(error) or type(error).__name__, *getattr(error, "__notes__", ())]
-    return "; ".join(" ".join(part.split()) for part in parts)
-
-
-def fault_line(error: BaseException) -> str:
-    """Return one line for a fault of ours: its kind and place, but not its text, which may quote a header."""
-    home = str(Path(stenograde.__file__).parent)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(home)]
-    place = f" in {Path(frames[-1].filename).relative_to(home)} line {frames[-1].lineno}" if frames else ""
-    return (
-        f"a fault of ours: {type(error).__name__}{place}; please report it with the output of "
-        f"'stenograde env' ('stenograde --debug ...' shows the trace)"
-    )
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
+StudyUid = Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")]
+RolesFile = Annotated[
+    Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
+]
+BundleFolder = Annotated[
+    Path | None, typer.Option("--bundle", help="Bundle to use; the shipped one if not given.")
+]
 
 
 def say_error(line: str) -> None:
     """Print one line on standard error."""
     print(f"stenograde: {line}", file=sys.stderr)
+
+
+def print_table(
+    headings: Iterable[str], rows: Iterable[Sequence[str]], *, title: str | None = None, lines: bool = False
+) -> None:
+    """Print a table on standard output; it is 200 characters wide where nobody looks at a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=lines)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, width=200)
+    console.print(table)
 
 
 @contextmanager
@@ -105,21 +109,3 @@ def needs_extra(what: str, *, extra: str = "train") -> Iterator[None]:
             raise
         msg = f"{what} the package {exc.name}, which is not installed; pip install 'stenograde[{extra}]'"
         raise MissingDependencyError(msg) from exc
-
-
-def safe_name(text: str, taken: set[str]) -> str:
-    """Return a folder name made of a study UID that is not yet taken, and take it.
-
-    Examples
-    --------
-    >>> taken = set()
-    >>> safe_name("1.2.826", taken), safe_name("1.2.826", taken), safe_name("../..", taken)
-    ('1.2.826', '1.2.826-2', 'study')
-    """
-    stem = re.sub(r"[^0-9A-Za-z.-]+", "_", text).strip("._")[:64] or "study"
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.output import OutFolder, out_folder
 from stenograde.errors import ConfigError
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
+from stenograde.workers import n_cores
 
 
 class RegionName(StrEnum):
-    """Part of the spine."""
+    """Region of the spine."""
 
     LUMBAR = "lumbar"
     CERVICAL = "cervical"
@@ -30,47 +31,48 @@ class Films(StrEnum):
 
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many patients.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients.")] = 0,
+    out: OutFolder,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed; the same one gives the same patients.")
+    ] = 0,
     cell: Annotated[
         list[str] | None,
         typer.Option(
-            "--cell", help="CELL=SEVERITY, as left_neural_foraminal_narrowing_l5_s1=severe; repeatable."
+            "--cell",
+            help="CELL=SEVERITY, such as left_neural_foraminal_narrowing_l5_s1=severe; repeatable.",
         ),
     ] = None,
     contrast: Annotated[
         str | None,
         typer.Option(
-            "--contrast", help="Draw a protocol for each patient: clinical, randomised or 3t_long_te."
+            "--contrast",
+            help="Kind of protocols, drawn for each patient: clinical, randomised or 3t_long_te.",
         ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
             "--config",
-            help="TOML file: how patients differ ([population]) and how they are imaged ([mix], as missing_share).",
+            help="TOML file: how patients differ ([population]) and are imaged ([mix], such as missing_share).",
         ),
     ] = None,
     region: Annotated[
         RegionName, typer.Option("--region", help="Lumbar MRI, or radiographs of the neck.")
     ] = RegionName.LUMBAR,
     films: Annotated[
-        Films, typer.Option("--films", help="Of a neck: AP, lateral and both obliques, or the obliques.")
+        Films,
+        typer.Option(
+            "--films", help="Films of each neck: AP, lateral and both obliques, or the obliques alone."
+        ),
     ] = Films.ALL,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; all processors when not given.")
+        int | None, typer.Option("--workers", min=1, help="Number of processes; one per core if not given.")
     ] = None,
 ) -> None:
     """Write simulated patients with known answers: lumbar MRI as RSNA 2024 lays it out, or films of the neck."""
-    from stenograde.cli.output import out_folder
-
     folder = out_folder(out)
-    for name in ("train_images",) if region is RegionName.LUMBAR else ("images", "regions"):
-        held = folder / name
-        if held.exists() and any(held.iterdir()):
-            msg = f"--out must not hold a cohort already, got {held}; name another folder"
-            raise ConfigError(msg)
-    processes = min(patients, workers or os.cpu_count() or 1)
+    _refuse_held(folder, region)
+    processes = min(patients, workers or n_cores())
     if region is RegionName.LUMBAR:
         cells = dict(_chosen(one) for one in cell or [])
         _write_lumbar(
@@ -78,9 +80,19 @@ def phantom(
         )
         return
     if cell or contrast or config:
-        msg = "--cell, --contrast and --config are of lumbar MRI, got one of them with --region cervical"
+        msg = (
+            "--cell, --contrast and --config must go with lumbar MRI, got one of them with --region cervical"
+        )
         raise ConfigError(msg)
     _write_cervical(folder, patients, seed, films=films, workers=processes)
+
+
+def _refuse_held(folder: Path, region: RegionName) -> None:
+    for name in ("train_images",) if region is RegionName.LUMBAR else ("images", "regions"):
+        held = folder / name
+        if held.exists() and any(held.iterdir()):
+            msg = f"--out must not hold a cohort already, got {held}; name another folder"
+            raise ConfigError(msg)
 
 
 def _chosen(text: str) -> tuple[Cell, Severity]:
@@ -89,7 +101,7 @@ def _chosen(text: str) -> tuple[Cell, Severity]:
     severity = next((severity for severity in Severity if severity.value == grade.strip()), None)
     if cell is None or severity is None:
         msg = (
-            f"--cell must be CELL=SEVERITY with a column of train.csv (as {LUMBAR_MRI.cells[0].name}) and one of "
+            f"--cell must be CELL=SEVERITY with a column of train.csv (such as {LUMBAR_MRI.cells[0].name}) and one of "
             f"{', '.join(Severity)}, got {text!r}"
         )
         raise ConfigError(msg)

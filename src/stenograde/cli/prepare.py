@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stenograde.cli.output import OutFolder, out_folder, print_table
 from stenograde.terms import Condition
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LevelsBy(StrEnum):
-    """How the level of an axial slice is told."""
+    """What the level of an axial slice is known by."""
 
     CLUSTERS = "clusters"
     POINTS = "points"
@@ -35,23 +36,26 @@ def _group() -> None:
 
 
 def rsna2024(
-    data: Annotated[Path, typer.Option("--data", help="Folder of the competition, or a phantom cohort.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Cohort in the layout of RSNA 2024, real or of phantoms.")
+    ],
+    out: OutFolder,
     levels: Annotated[
-        LevelsBy, typer.Option("--levels", help="Levels by k-means as published, or by the experts' points.")
+        LevelsBy,
+        typer.Option("--levels", help="Name levels by k-means, as published, or by the experts' points."),
     ] = LevelsBy.CLUSTERS,
     condition: Annotated[
-        Condition, typer.Option("--condition", help="Whose severity is the label.")
+        Condition, typer.Option("--condition", help="Condition whose severity is the label.")
     ] = Condition.SPINAL_CANAL_STENOSIS,
     per_level: Annotated[
-        int, typer.Option("--per-level", min=1, help="Slices of each level and series, nearest first.")
+        int,
+        typer.Option("--per-level", min=1, help="Slices to write for each level and series, nearest first."),
     ] = 1,
 ) -> None:
     """Write axial T2 slices as PNG, one folder per severity, with manifest.csv.
 
     Prints class counts before and after balancing, and how well k-means on slice location names the levels.
     """
-    from stenograde.cli.output import out_folder
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.preparation import PreparationConfig, prepare_rsna2024
     from stenograde.datasets.study_files import patient_folders
@@ -64,20 +68,14 @@ def rsna2024(
 
 
 def _print(prepared: Prepared) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
-
-    console = console_for_tables()
     for note in prepared.notes:
         print(f"note: {note}")
-    table = Table(
-        "class", "pictures", "copies of each", "balanced", title="classes before and after balancing"
-    )
+    rows = []
     for one in prepared.balance:
         more = f" (of {one.one_more_of}: {one.copies_each + 1})" if one.one_more_of else ""
-        table.add_row(one.severity.shown, str(one.pictures), f"{one.copies_each}{more}", str(one.balanced))
-    console.print(table)
+        rows.append((one.severity.shown, str(one.pictures), f"{one.copies_each}{more}", str(one.balanced)))
+    headings = ("class", "pictures", "copies of each", "balanced")
+    print_table(headings, rows, title="classes before and after balancing")
     print("copies are made while training, after the split: none are written\n")
     _print_agreement(prepared)
     print(f"studies:  {prepared.studies}")
@@ -86,19 +84,18 @@ def _print(prepared: Prepared) -> None:
 
 
 def _print_agreement(prepared: Prepared) -> None:
-    from rich.table import Table
-
-    from stenograde.cli.progress import console_for_tables
-
     agreement = prepared.agreement
     if not agreement.slices:
         print("levels: no coordinates, so that k-means cannot be checked against patient space\n")
         return
-    title = "levels: k-means on slice location against patient space"
-    table = Table("level", "pictures written", "slices by points", "of these same by k-means", title=title)
-    for level, n in prepared.levels.items():
-        table.add_row(level.shown, str(n), str(agreement.slices[level]), str(agreement.same[level]))
-    console_for_tables().print(table)
+    print_table(
+        ("level", "pictures written", "slices by points", "of these same by k-means"),
+        [
+            (level.shown, str(n), str(agreement.slices[level]), str(agreement.same[level]))
+            for level, n in prepared.levels.items()
+        ],
+        title="levels: k-means on slice location against patient space",
+    )
     same, n = sum(agreement.same.values()), sum(agreement.slices.values())
     print(f"k-means agrees with patient space on {same} of {n} slices ({same / n:.0%})")
     print(f"k-means names a level for {agreement.beyond} further slices that are near none")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from stenograde.workers import Progress, Step
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
 
 
@@ -65,11 +64,3 @@ def _told(step: Step, loss: float | None, digits: int = 0) -> str:
         return f"{step.done:.0f} of {step.total}"
     shown = "-" if loss is None else f"{loss:.4f}"
     return f"{step.unit} {step.done:.{digits}f} of {step.total}, loss {shown}"
-
-
-def console_for_tables() -> Console:
-    """Return a console for standard output that does not fold tables where nobody looks at a terminal."""
-    from rich.console import Console
-
-    console = Console(markup=False, highlight=False)
-    return console if console.is_terminal else Console(markup=False, highlight=False, width=200)

@@ -26,17 +26,19 @@ def _group() -> None:
 
 def locator(
     data: Annotated[
-        Path, typer.Option("--data", help="Folder that holds spider_t2space_masks and its like.")
+        Path, typer.Option("--data", help="Folder that holds spider_t2space_masks and its sister folders.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; training goes on where it was.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
+    ],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=0, help="That render virtual patients; 0 for this one alone.")
+        int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
     ] = 0,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
-    Real slices with masks are few and of one sequence, so virtual patients are rendered besides, once, into
+    Real slices with masks are few and of one sequence, so phantoms are rendered besides, once, into
     OUT/training. Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores
     end up in the bundle's card.
     """
@@ -56,28 +58,33 @@ def locator(
 
 
 def grader(
-    patients: Annotated[int, typer.Option("--patients", min=1, help="How many virtual patients.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; training goes on where it was.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same patients and start.")] = 0,
+    patients: Annotated[int, typer.Option("--patients", min=1, help="How many phantoms.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
+    ],
+    seed: Annotated[
+        int,
+        typer.Option("--seed", min=0, help="Seed; the same one gives the same phantoms and first weights."),
+    ] = 0,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
     base: Annotated[
         Path | None,
-        typer.Option("--base", help="Bundle whose locator is taken over; the shipped one if not given."),
+        typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
     ] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=0, help="That render patients; 0 for this one alone.")
+        int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
     ] = 0,
     tested: Annotated[
         list[Path] | None,
         typer.Option(
             "--tested",
-            help="What 'stenograde score --json' printed of this bundle, for its card; goes on from OUT; repeatable.",
+            help="File of what 'stenograde score --json' printed of this bundle, for its card; repeatable.",
         ),
     ] = None,
 ) -> None:
-    """Train the network that grades all 25 cells, on virtual patients made for it.
+    """Train the network that grades all 25 cells, on phantoms made for it.
 
-    Renders patients once into OUT/training, fits, calibrates on patients of their own, and writes a bundle with the
+    Renders phantoms once into OUT/training, fits, calibrates on phantoms of their own, and writes a bundle with the
     locator of another.
     """
     from stenograde.cli.output import needs_extra, out_folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from stenograde.errors import DatasetError, UnreadableInstanceError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 """File name endings of plain pictures, lower case."""
-
 
 DICOM_SUFFIXES = (".dcm", ".ima")
 """File name endings of DICOM files, if names have one, lower case."""
@@ -52,9 +52,22 @@ def read_picture(path: Path) -> NDArray[np.float32]:
             grey = image if image.mode in ("I", "I;16", "F", "L") else image.convert("L")
             return np.asarray(grey, dtype=np.float32)
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
-        reason = exc.strerror or "cannot be read" if isinstance(exc, OSError) else type(exc).__name__
-        msg = f"picture must be a readable PNG, WebP or JPEG, got {path} ({reason})"
+        msg = f"picture must be a readable PNG, WebP or JPEG, got {path} ({reason_of(exc)})"
         raise UnreadableInstanceError(msg) from exc
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in words why a file cannot be read: the system's reason, or the kind of error."""
+    return error.strerror or "cannot be read" if isinstance(error, OSError) else type(error).__name__
+
+
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture, shape (rows, columns) or (rows, columns, 3), as the content of a PNG file."""
+    from PIL import Image  # noqa: PLC0415  as above
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
 
 
 @dataclass(frozen=True)

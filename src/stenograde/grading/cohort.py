@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
 from stenograde.evaluate.rsna_metric import CohortAnswers, answers_of, rsna_score, severe_auc
 from stenograde.grades import Probabilities, Status, StudyGrades
+from stenograde.grading.study import NotGraded, attempt
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity
-from stenograde.workers import Progress
+from stenograde.workers import Progress, named
 
 TRUTH = "truth.csv"
 """Table of a phantom cohort: for each study and level the centre of the dural sac, its depth and its area."""
@@ -33,19 +36,19 @@ class GradedStudy:
     """What was said of one study, beside what is true of it."""
 
     name: str
-    said: Mapping[Cell, Probabilities]
-    """Also of abstained cells, as far as they have probabilities."""
-    graded: frozenset[Cell]
     severities: Mapping[Cell, Severity]
-    point_errors_mm: tuple[float, ...]
-    """Of the canal's centre at each level that both sides know."""
-    errors: Mapping[Quantity, tuple[float, ...]]
-    """Measured minus true."""
-    n_flagged: int
-    """Cells whose second opinion disagrees."""
-    seconds: float
     left_out: Role | None = None
     failure: str = ""
+    said: Mapping[Cell, Probabilities] = field(default_factory=dict)
+    """Also of abstained cells, as far as they have probabilities."""
+    graded: frozenset[Cell] = frozenset()
+    point_errors_mm: tuple[float, ...] = ()
+    """Of the canal's centre at each level that both sides know."""
+    errors: Mapping[Quantity, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(MEASURED, ()))
+    """Measured minus true."""
+    n_flagged: int = 0
+    """Cells whose second opinion disagrees."""
+    seconds: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,28 @@ class CohortScores:
 
 _CENTRE = ("canal_x_mm", "canal_y_mm", "canal_z_mm")
 """Columns of :data:`TRUTH` that hold the centre of the canal; marks in pictures lie on a slice beside it."""
+
+
+def score_passes(
+    data: Path,
+    bundle: Bundle,
+    *,
+    leave_one_out: bool,
+    draws: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, CohortScores]:
+    """Grade and score a cohort whole and, if asked for, with one series of each study left out; by name of the pass.
+
+    See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too.
+    """
+    passes = {"whole studies": None} | ({"one series left out": seed} if leave_one_out else {})
+    scores = {}
+    for name, left_out in passes.items():
+        told = named(progress, f"grading {name}")
+        graded = grade_cohort(data, bundle, leave_one_out=left_out, progress=told)
+        scores[name] = score_cohort(graded, draws=draws, seed=seed)
+    return scores
 
 
 def grade_cohort(
@@ -161,13 +186,10 @@ def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
 def _graded(
     one: AnsweredStudy, study: Study, bundle: Bundle, truths: _Truths, left_out: Role | None
 ) -> GradedStudy:
-    nothing: dict[Quantity, tuple[float, ...]] = dict.fromkeys(MEASURED, ())
-    try:
-        grades = grade_study(study, bundle)
-    except StudyError as exc:
-        return GradedStudy(
-            one.name, {}, frozenset(), one.severities, (), nothing, 0, float("nan"), left_out, str(exc)
-        )
+    # a fault of ours must stop the scoring, not lower the score
+    grades = attempt(one.name, partial(grade_study, study, bundle), stopped_by=StudyError)
+    if isinstance(grades, NotGraded):
+        return GradedStudy(one.name, one.severities, left_out, grades.line)
     found = {position.level: position.point for position in grades.levels if position.point}
     true = dict(one.points) | {
         level: (row["canal_x_mm"], row["canal_y_mm"], row["canal_z_mm"]) for level, row in truths.items()

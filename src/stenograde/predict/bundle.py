@@ -22,7 +22,6 @@ from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.weight_files import WeightFile, check_file, open_graph
 from stenograde.terms import SCHEMES, Scheme, Structure
-from stenograde.workers import n_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -140,8 +139,7 @@ class Bundle:
         if self.table.grader is None:
             msg = f"bundle {self.table.name!r} must have a grader, got none; make one with 'stenograde train grader'"
             raise BundleError(msg)
-        n_threads = n_cores()
-        return open_grader(self.folder, self.table.grader, n_threads=n_threads)
+        return open_grader(self.folder, self.table.grader)
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -187,7 +185,7 @@ def bundle_at(folder: Path | None) -> Bundle:
 
 def _locator_session(path: Path) -> onnxruntime.InferenceSession:
     """Open a locator, and check what it takes and gives before a study is run through it."""
-    session = open_graph(path, n_threads=n_cores())
+    session = open_graph(path)
     names = [one.name for one in session.get_inputs()]
     channels = [one.shape[1] if len(one.shape) == 4 else None for one in session.get_outputs()]
     if names != ["slices"] or channels != [N_MAPS]:

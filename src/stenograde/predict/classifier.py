@@ -20,7 +20,6 @@ from stenograde.images.pictures import InputConfig, PictureConfig, prepare_pictu
 from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.weight_files import WeightFile, check_file, open_graph
 from stenograde.terms import Level
-from stenograde.workers import n_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -103,7 +102,7 @@ class Classifier:
         taken = {IMAGES, EXTRA} if self.table.levels else {IMAGES}
         sessions = []
         for one in self.table.graphs:
-            session = open_graph(self.folder / one.file, n_threads=n_cores())
+            session = open_graph(self.folder / one.file)
             names = {put.name for put in session.get_inputs()}
             given = [put.shape[-1] for put in session.get_outputs()]
             if names != taken or given != [len(self.table.classes)]:

@@ -64,18 +64,7 @@ GUESSED = "the disc was not seen; its place is taken from its neighbours"
 
 
 def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
-    """Grade a study.
-
-    Parameters
-    ----------
-    study : Study
-    bundle : Bundle
-        Holds every setting; there are no others.
-
-    Returns
-    -------
-    grades : StudyGrades
-        Every cell of the bundle's scheme, graded or with the reason why not.
+    """Locate the levels of a study and grade it; see :func:`grade_located`.
 
     Raises
     ------
@@ -86,8 +75,31 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
     UnreadableInstanceError
         If a slice that is needed cannot be decoded.
     """
+    return grade_located(study, locate_study(study, bundle), bundle)
+
+
+def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyGrades:
+    """Grade a study whose levels were found.
+
+    Parameters
+    ----------
+    study : Study
+    located : LocatedStudy
+        What :func:`~stenograde.predict.locate.locate_study` found in it.
+    bundle : Bundle
+        Holds every setting; there are no others.
+
+    Returns
+    -------
+    grades : StudyGrades
+        Every cell of the bundle's scheme, graded or with the reason why not; its seconds count locating, too.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice that is needed cannot be decoded.
+    """
     start = time.perf_counter()
-    located = locate_study(study, bundle)
     points = located.points
     study, _ = keep_reachable(study, located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
@@ -115,7 +127,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
         unused=study.unused,
         warnings=tuple(dict.fromkeys(warnings)),
         mid_sagittal=_mid_sagittal(located),
-        seconds=time.perf_counter() - start,
+        seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
     )
 

@@ -79,7 +79,7 @@ class Judged:
     """Why this is no grade; empty when it is one."""
 
 
-def open_grader(folder: Path, entry: GraderEntry, *, n_threads: int) -> onnxruntime.InferenceSession:
+def open_grader(folder: Path, entry: GraderEntry) -> onnxruntime.InferenceSession:
     """Open a grader's graph and check what it takes and gives.
 
     Raises
@@ -87,7 +87,7 @@ def open_grader(folder: Path, entry: GraderEntry, *, n_threads: int) -> onnxrunt
     BundleError
         If it is no graph of a grader for these crops.
     """
-    session = open_graph(folder / entry.onnx.file, n_threads=n_threads)
+    session = open_graph(folder / entry.onnx.file)
     taken = {one.name: one.shape[1:] for one in session.get_inputs()}
     given = [one.name for one in session.get_outputs()]
     views = [len(Side), len(CropKind)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,33 +137,33 @@ def mark_picture(
     return MarkedPicture(marks.masks()[0], points, chain.doubts)
 
 
-def locate_volume(volume: Volume, bundle: Bundle) -> LevelPoints | None:
-    """Find the levels of one sagittal volume; None when no canal or no disc can be seen."""
-    return find_levels(mark_volume(volume, bundle).marked)
-
-
 @dataclass(frozen=True, eq=False)
 class LocatedStudy:
-    """The levels of a study, and the series and stack that they were found in."""
+    """The levels of a study, and what they were found in."""
 
     series: Series
+    volume: Volume
+    """The largest stack of ``series``."""
     stack: MarkedStack
+    """Marks of ``volume``; its masks lie on that volume's grid."""
     points: LevelPoints
-    warnings: tuple[str, ...]
+    """In patient space; carry them into other series with :func:`stenograde.geometry.to_index`."""
+    notes: tuple[str, ...]
+    """What was assumed of the other series, and whether the patient moved between them."""
+    seconds: float
+    """Time that locating took, s."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Doubts about the levels' names, and the notes, in words for the report."""
+        return (*(f"level names are uncertain: {doubt}" for doubt in self.points.doubts), *self.notes)
 
 
-def locate_levels(study: Study, bundle: Bundle) -> LevelPoints:
+def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     """Find the levels of a study in its best sagittal series.
 
-    Parameters
-    ----------
-    study : Study
-    bundle : Bundle
-
-    Returns
-    -------
-    points : LevelPoints
-        In patient space; carry them into other series with :func:`stenograde.geometry.to_index`.
+    Where there is a sagittal T1 series beside the T2, its own mid-sagittal surface is found, too: patients
+    move between series, and with slices four millimetres apart two looks at the midline are better than one.
 
     Raises
     ------
@@ -173,17 +174,10 @@ def locate_levels(study: Study, bundle: Bundle) -> LevelPoints:
     UnreadableInstanceError
         If a slice cannot be decoded.
     """
-    return locate_study(study, bundle).points
-
-
-def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
-    """Find the levels of a study, as :func:`locate_levels`, and keep what they were found from.
-
-    Where there is a sagittal T1 series beside the T2, its own mid-sagittal surface is found, too: patients
-    move between series, and with slices four millimetres apart two looks at the midline are better than one.
-    """
+    start = time.perf_counter()
     series = locating_series(study)
-    stack = mark_volume(_largest(series), bundle)
+    volume = _largest(series)
+    stack = mark_volume(volume, bundle)
     points = find_levels(stack.marked)
     if points is None:
         msg = (
@@ -191,19 +185,18 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
             "check with 'stenograde inspect' that it is a lumbar MR series"
         )
         raise StudyError(msg)
-    study, assumed = keep_reachable(study, series, points)
+    study, notes = keep_reachable(study, series, points)
     second = study.by_role(Role.SAGITTAL_T1)
-    warnings = [*(f"level names are uncertain: {doubt}" for doubt in points.doubts), *assumed]
     if second is not None and second is not series:
-        volume = _largest(second)
-        surface = mid_surface(mark_volume(volume, bundle, _around(points, volume)).marked)
+        beside = _largest(second)
+        surface = mid_surface(mark_volume(beside, bundle, _around(points, beside)).marked)
         if surface is not None:
             points, moved_mm = with_second_midline(points, surface)
             if moved_mm > MOVED_MM:
-                warnings.append(
-                    f"the midline differs by {moved_mm:.0f} mm between the sagittal series; the patient may have moved"
+                notes += (
+                    f"the midline differs by {moved_mm:.0f} mm between the sagittal series; the patient may have moved",
                 )
-    return LocatedStudy(series, stack, points, tuple(warnings))
+    return LocatedStudy(series, volume, stack, points, notes, time.perf_counter() - start)
 
 
 def _around(points: LevelPoints, volume: Volume) -> range:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stenograde.errors import BundleError
+from stenograde.workers import n_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -41,8 +42,8 @@ def check_file(folder: Path, entry: WeightFile) -> None:
         raise BundleError(msg)
 
 
-def open_graph(path: Path, *, n_threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on the CPU.
+def open_graph(path: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX graph on the CPU, to run on all cores that this process may use.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def open_graph(path: Path, *, n_threads: int) -> onnxruntime.InferenceSession:
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
+    options.intra_op_num_threads = n_cores()
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,10 +1,10 @@
-"""StudyGrades as tables: one row per cell, and the row form that the RSNA 2024 challenge scored."""
+"""StudyGrades as a table with one row per cell."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from stenograde.grades import CellGrade, StudyGrades
 from stenograde.terms import Severity
@@ -23,9 +23,6 @@ COLUMNS = (
 )
 """Columns of :func:`as_csv`, in order."""
 
-SUBMISSION_COLUMNS = ("row_id", *(severity.value for severity in Severity))
-"""Columns of :func:`as_submission_csv`, in order."""
-
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
 
@@ -38,23 +35,11 @@ def as_csv(grades: Iterable[StudyGrades]) -> str:
     ----------
     OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection.
     """
-    rows = (_row(study.study_uid, grade) for study in grades for grade in study.cells)
-    return _written(COLUMNS, rows)
-
-
-def as_submission_csv(grades: Iterable[StudyGrades]) -> str:
-    """Return the graded cells as ``row_id,normal_mild,moderate,severe``.
-
-    A ``row_id`` is the study's name, an underscore and the cell's name, as in ``sample_submission.csv`` of
-    RSNA 2024. A cell without a grade has no row: no probability is made up for it.
-    """
-    rows = (
-        [f"{study.study_uid}_{grade.cell.name}", *_shares(grade)]
-        for study in grades
-        for grade in study.cells
-        if grade.severity
-    )
-    return _written(SUBMISSION_COLUMNS, rows)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_row(study.study_uid, grade) for study in grades for grade in study.cells)
+    return out.getvalue()
 
 
 def _row(study_uid: str, grade: CellGrade) -> list[str]:
@@ -80,11 +65,3 @@ def _shares(grade: CellGrade) -> list[str]:
 def _inert(text: str) -> str:
     line = " ".join(text.split())
     return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
-
-
-def _written(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return out.getvalue()

@@ -87,6 +87,20 @@ def agreement(grades: StudyGrades, reference: Mapping[Cell, Severity]) -> str:
     return f"{sentence(said)} {sentence(f'not so: {joined(named)}')}"
 
 
+def narrowed(grades: StudyGrades, condition: Condition) -> str:
+    """Return the narrowed places of a condition on one line, such as ``L4/L5 Severe, L3/L4 Moderate``; worst first."""
+    graded = [one for one in map(grades.of, grades.scheme.of(condition)) if one.severity is not None]
+    worst_first = sorted(graded, key=lambda one: -one.severity.rank if one.severity else 0)
+    found = [
+        " ".join(filter(None, (one.cell.level.shown, one.cell.side, one.severity.shown)))
+        for one in worst_first
+        if one.severity and one.severity.rank > 0
+    ]
+    what = "levels" if condition is Condition.SPINAL_CANAL_STENOSIS else "sides"
+    nothing = f"all {len(graded)} graded {what} Normal/Mild" if graded else "no level graded"
+    return ", ".join(found) or nothing
+
+
 def level_doubt(grades: StudyGrades) -> str:
     """Return which level names are in doubt, and what to do then; empty when none is."""
     doubtful = [position.level.shown for position in grades.levels if not position.certain]

@@ -60,8 +60,8 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
     monkeypatch.setattr(
         "stenograde.dicom.read.studies.read_studies", lambda path, **_: (Study("1.1", ()), read_study(path))
     )
-    monkeypatch.setattr("stenograde.predict.grade.grade_study", grade_study)
-    monkeypatch.setattr("stenograde.report.as_html.as_html", as_html)
+    monkeypatch.setattr("stenograde.grading.study.grade_study", grade_study)
+    monkeypatch.setattr("stenograde.grading.study.as_html", as_html)
     monkeypatch.setattr("stenograde.predict.bundle.default_bundle", SimpleNamespace)
     return lambda *arguments: main(["grade", *arguments, "--out", str(tmp_path / "out")])
 
@@ -98,7 +98,7 @@ def test_one_study_when_sides_are_graded_then_they_are_told_by_side(
             cells.append(one)
         return dataclasses.replace(grades_of(study), cells=tuple(cells))
 
-    monkeypatch.setattr("stenograde.predict.grade.grade_study", all_cells)
+    monkeypatch.setattr("stenograde.grading.study.grade_study", all_cells)
     assert grade("1.2.3") == 0
     shown = capsys.readouterr().out
     assert "foramina: L5/S1 left Severe\n" in shown
@@ -120,7 +120,7 @@ def test_one_study_when_graded_again_then_its_files_are_replaced(
         ("none", 2, "stenograde: study must hold DICOM files, got none (none)\n"),
         ("unreadable", 2, "stenograde: instance 1.2 must be decodable, got a truncated one\n"),
         ("fault", 1, "stenograde: a fault of ours: ZeroDivisionError in cli/grade.py"),
-        ("unshowable", 1, "stenograde: a fault of ours: IndexError in cli/grade.py"),
+        ("unshowable", 1, "stenograde: a fault of ours: IndexError in grading/study.py"),
     ],
 )
 def test_one_study_when_it_fails_then_nothing_is_written_and_one_line_says_why(

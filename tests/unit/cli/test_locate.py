@@ -40,7 +40,7 @@ def test_picture_when_located_then_mask_points_and_overlay_are_on_its_grid(
         assert (grey.shape, spacing_mm) == ((6, 8), (0.5, 0.25))
         return MarkedPicture(mask, (("L5/S1", 2.5, 3.5),), ("the sacrum was not seen",))
 
-    monkeypatch.setattr("stenograde.predict.locate.mark_picture", mark)
+    monkeypatch.setattr("stenograde.grading.located.mark_picture", mark)
     out = tmp_path / "out"
     assert main(["locate", str(picture), "--out", str(out), "--spacing-mm", "0.5", "0.25"]) == 0
     assert {path.name for path in out.iterdir()} == {"mask.png", "levels.json", "overlay.png"}
@@ -95,10 +95,10 @@ def test_volume_when_it_shows_no_spine_then_the_mask_is_written_and_the_doubt_is
     affine = np.array([[0, 4, 0, 9], [0, 0, 1, 8], [-1, 0, 0, 7], [0, 0, 0, 1]], float)
     nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "a.nii")
     monkeypatch.setattr(
-        "stenograde.predict.locate.mark_volume",
+        "stenograde.grading.located.mark_volume",
         lambda volume, _: stack_of(volume, (volume.pixels % 4).astype(np.uint8)),
     )
-    monkeypatch.setattr("stenograde.levels.points.find_levels", lambda _: None)
+    monkeypatch.setattr("stenograde.grading.located.find_levels", lambda _: None)
     out = tmp_path / "out"
     assert main(["locate", str(tmp_path / "a.nii"), "--out", str(out)]) == 0
     mask = nibabel.load(out / "mask.nii.gz")

@@ -16,6 +16,7 @@ from stenograde.datasets.picture_files import (
     DicomPicture,
     PictureFile,
     pictures_in,
+    png_bytes,
     read_picture,
 )
 from stenograde.errors import DatasetError, UnreadableInstanceError
@@ -123,3 +124,9 @@ def test_array_picture_when_the_content_differs_then_the_key_does() -> None:
     assert one.key != other.key
     assert one.key == ArrayPicture(noise(1).astype(np.float32), "v").key
     np.testing.assert_array_equal(one.read(), noise(1))
+
+
+def test_mask_when_written_as_png_then_its_codes_come_back(tmp_path: Path) -> None:
+    mask = np.array([[0, 1], [2, 3]], np.uint8)
+    (tmp_path / "mask.png").write_bytes(png_bytes(mask))
+    np.testing.assert_array_equal(read_picture(tmp_path / "mask.png"), mask)

@@ -13,7 +13,8 @@ from tests.spine_pictures import pictures_of, plain_bundle, volume_with
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError
 from stenograde.grades import Status, StudyGrades
-from stenograde.predict.grade import grade_study
+from stenograde.predict.grade import grade_located, grade_study
+from stenograde.predict.locate import locate_study
 from stenograde.study import Study, Volume
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Severity, Structure, Unused
 
@@ -174,3 +175,22 @@ def test_a_canal_that_cannot_be_followed_is_abstained_from():
 def test_a_study_without_sagittal_series_is_refused():
     with pytest.raises(MissingSeriesError, match="must have a sagittal T2, STIR or T1 series"):
         grade_study(study_of(series_of(axial_stack(), role=Role.AXIAL_T2)), BUNDLE)
+
+
+def test_a_point_that_was_corrected_is_the_one_that_is_graded():
+    study = study_of(series_of(volume_with(NARROW)))
+    located = locate_study(study, BUNDLE)
+    level = located.points.levels[Level.L4_L5]
+    moved = replace(level, canal_centre=(1.0, 2.0, 3.0))
+    points = replace(located.points, levels={**located.points.levels, Level.L4_L5: moved})
+    grades = grade_located(study, replace(located, points=points), BUNDLE)
+
+    assert grades.of(Cell(Condition.SPINAL_CANAL_STENOSIS, Level.L4_L5)).point == (1.0, 2.0, 3.0)
+    assert grades.levels == points.positions()
+
+
+def test_seconds_count_locating():
+    study = study_of(series_of(volume_with(NARROW)))
+    located = replace(locate_study(study, BUNDLE), seconds=1000.0)
+
+    assert 1000 < grade_located(study, located, BUNDLE).seconds < 1100

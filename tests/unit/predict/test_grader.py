@@ -285,7 +285,7 @@ def test_a_graph_of_another_shape_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(grader_module, "open_graph", opened)
     with pytest.raises(BundleError, match=r"none must take .* and give logits and strangeness"):
-        open_grader(Path(), ENTRY, n_threads=1)
+        open_grader(Path(), ENTRY)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,9 @@ from tests.spine_pictures import pictures_of, plain_bundle, volume_with
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError, StudyError
 from stenograde.images.orient import Turn
-from stenograde.levels.points import LevelPoints
+from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.predict.locate import (
-    locate_levels,
     locate_study,
-    locate_volume,
     locating_series,
     mark_picture,
     mark_volume,
@@ -30,9 +28,13 @@ SPINE = Spine(diameters={"L4/L5": 6.0}, aside_mm=1.0)
 AFFINE = SPINE.affine(turned((6.0, -4.0, 10.0)), (10.0, -40.0, 500.0))
 
 
+def levels_of(volume: Volume) -> LevelPoints | None:
+    return find_levels(mark_volume(volume, BUNDLE).marked)
+
+
 @pytest.fixture(scope="module")
 def upright() -> LevelPoints:
-    points = locate_volume(volume_with(SPINE, AFFINE), BUNDLE)
+    points = levels_of(volume_with(SPINE, AFFINE))
     assert points is not None
     return points
 
@@ -61,7 +63,7 @@ def test_points_are_those_of_the_spine(upright):
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("turn", [Turn(True, True, False), Turn(False, True, True), Turn(True, False, False)])
 def test_points_do_not_depend_on_how_slices_are_stored(upright, turn, backwards):
-    points = locate_volume(stored_as(turn, backwards=backwards), BUNDLE)
+    points = levels_of(stored_as(turn, backwards=backwards))
 
     assert points.levels.keys() == upright.levels.keys()
     for level, point in upright.levels.items():
@@ -128,14 +130,15 @@ def test_a_study_without_a_spine_is_refused():
     volume = volume_of(bones, SPINE.affine())
 
     with pytest.raises(StudyError, match=r"series 2.25.70 must show the lumbar canal and discs, got no such"):
-        locate_levels(study_of(series_of(volume)), BUNDLE)
-    assert locate_volume(volume, BUNDLE) is None
+        locate_study(study_of(series_of(volume)), BUNDLE)
+    assert levels_of(volume) is None
 
 
 def test_the_largest_stack_of_a_series_is_looked_at(upright):
     small = volume_of(np.zeros((2, 50, 50)), SPINE.affine())
     found = locate_study(study_of(series_of(small, volume_with(SPINE, AFFINE))), BUNDLE)
 
+    assert found.stack.masks().shape == found.volume.shape
     for level, point in upright.levels.items():
         assert found.points.levels[level].canal_centre == pytest.approx(point.canal_centre)
 

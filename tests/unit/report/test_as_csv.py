@@ -8,7 +8,7 @@ import io
 
 from tests.golden.report.example import NOT_YET, example_grades
 
-from stenograde.report.as_csv import COLUMNS, SUBMISSION_COLUMNS, as_csv, as_submission_csv
+from stenograde.report.as_csv import COLUMNS, as_csv
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -36,10 +36,3 @@ def test_row_when_a_reason_looks_like_a_formula_then_it_is_made_inert() -> None:
     last = dataclasses.replace(grades.cells[-1], reason='=HYPERLINK("x"),\n"quoted"')
     row = rows_of(as_csv([dataclasses.replace(grades, cells=(*grades.cells[:-1], last))]))[-1]
     assert row["reason"] == '\'=HYPERLINK("x"), "quoted"'
-
-
-def test_submission_holds_graded_cells_only() -> None:
-    text = as_submission_csv([example_grades()])
-    assert text.splitlines()[0].split(",") == list(SUBMISSION_COLUMNS)
-    assert [row["row_id"] for row in rows_of(text)][3] == "2.25.100_spinal_canal_stenosis_l4_l5"
-    assert len(rows_of(text)) == 5

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stenograde.datasets.picture_files import png_bytes
 from stenograde.evaluate.predictions import Predictions
-from stenograde.experiments.pictures.explain import grad_cam, heated, png_of, telling_cases
+from stenograde.experiments.pictures.explain import grad_cam, heated, telling_cases
 from stenograde.experiments.pictures.recipe import Recipe
 from stenograde.experiments.pictures.result import Case
 from stenograde.experiments.pictures.training import Material
@@ -63,7 +64,7 @@ def draw_cases(
             files["straightened"] = seen
         names = {what: f"case-{number}-{what}.png" for what in files}
         for what, content in files.items():
-            write_whole(folder / names[what], png_of(content))
+            write_whole(folder / names[what], png_bytes(content))
         made.append(
             Case(
                 name=predictions.names[row],

@@ -8,12 +8,9 @@ Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -104,10 +101,3 @@ def telling_cases(predictions: Predictions, each: int = 2) -> tuple[int, ...]:
         chosen += [int(of_class[rank]) for of_class in ranked if len(of_class) > rank]
     wrong = sorted(np.flatnonzero(~right), key=lambda i: -sureness[i])
     return (*chosen[:each], *(int(place) for place in wrong[:each]))
-
-
-def png_of(picture: NDArray[np.uint8]) -> bytes:
-    """Return a picture, (rows, columns) or (rows, columns, 3), as the content of a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG", optimize=True)
-    return file.getvalue()

@@ -13,9 +13,9 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from tests.made_results import CLASSES, made_arm, made_result
 
+from stenograde.datasets.picture_files import png_bytes
 from stenograde.evaluate.predictions import Predictions, as_csv
 from stenograde.experiments.pages.environment import duration
-from stenograde.experiments.pictures.explain import png_of
 from stenograde.experiments.pictures.page import as_page
 from stenograde.experiments.pictures.result import Case, Result
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     predictions = Predictions(CLASSES, names, tuple("aaabbbcccddd"), labels, shares)
     (below / "predictions.csv").write_text(as_csv(predictions), encoding="utf-8")
     for what in ("picture", "heat"):
-        (below / "split-01" / f"{what}.png").write_bytes(png_of(np.zeros((4, 4), np.uint8)))
+        (below / "split-01" / f"{what}.png").write_bytes(png_bytes(np.zeros((4, 4), np.uint8)))
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""Pictures and NIfTI volumes: axes in our order, masks back on the file's own grid."""
+"""NIfTI volumes: axes in our order, masks back on the file's own grid."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from stenograde import geometry
-from stenograde.cli.picture_files import is_nifti, nifti_bytes, png_bytes, read_nifti
-from stenograde.datasets.picture_files import is_picture, read_picture
+from stenograde.datasets.nifti import is_nifti, nifti_bytes, read_nifti
+from stenograde.datasets.picture_files import is_picture
 from stenograde.errors import UnreadableInstanceError
 
 
@@ -87,9 +87,3 @@ def test_mask_when_written_as_nifti_then_grid_and_affine_come_back(tmp_path: Pat
     np.testing.assert_array_equal(np.asarray(back.dataobj), mask)
     assert back.get_data_dtype() == np.uint8
     np.testing.assert_allclose(back.affine, affine)
-
-
-def test_mask_when_written_as_png_then_its_codes_come_back(tmp_path: Path) -> None:
-    mask = np.array([[0, 1], [2, 3]], np.uint8)
-    (tmp_path / "mask.png").write_bytes(png_bytes(mask))
-    np.testing.assert_array_equal(read_picture(tmp_path / "mask.png"), mask)

@@ -1,7 +1,8 @@
-"""NIfTI volumes as arrays on our axes, and masks and pictures as the content of files."""
+"""NIfTI volumes as arrays on our axes, and masks as the content of NIfTI files."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.datasets.picture_files import reason_of
 from stenograde.errors import UnreadableInstanceError
 from stenograde.study import Volume
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+"""Endings of NIfTI volumes, lower case."""
 
 
 def is_nifti(path: Path) -> bool:
@@ -40,7 +43,7 @@ def read_nifti(path: Path) -> NiftiVolume:
     UnreadableInstanceError
         If the file is missing, no NIfTI, not three-dimensional or without a usable affine.
     """
-    import nibabel
+    import nibabel  # noqa: PLC0415  only who reads NIfTI pays for it
 
     try:
         image: Any = nibabel.load(path)
@@ -48,7 +51,7 @@ def read_nifti(path: Path) -> NiftiVolume:
         own = np.asarray(image.affine, dtype=np.float64)
     except Exception as exc:
         # nibabel lets errors of gzip, zlib, numpy and its own pass; all of them mean: no readable volume
-        msg = f"volume must be a readable NIfTI file, got {path} ({_reason(exc)})"
+        msg = f"volume must be a readable NIfTI file, got {path} ({reason_of(exc)})"
         raise UnreadableInstanceError(msg) from exc
     data = data.reshape(data.shape[:3]) if data.ndim > 3 and set(data.shape[3:]) == {1} else data
     if data.ndim != 3 or not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9:
@@ -87,24 +90,7 @@ def _as_sagittal(data: NDArray[np.float32], own: NDArray[np.float64]) -> NiftiVo
 
 def nifti_bytes(mask: NDArray[np.uint8], affine: NDArray[np.float64]) -> bytes:
     """Return a mask as the content of a compressed NIfTI file; ``affine`` takes its axes to RAS mm."""
-    import gzip
-
-    import nibabel
+    import nibabel  # noqa: PLC0415  only who writes NIfTI pays for it
 
     image: Any = nibabel.nifti1.Nifti1Image
     return gzip.compress(image(np.ascontiguousarray(mask), affine).to_bytes(), mtime=0)
-
-
-def png_bytes(picture: NDArray[np.uint8]) -> bytes:
-    """Return a picture, shape (rows, columns) or (rows, columns, 3), as the content of a PNG file."""
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
-    return file.getvalue()
-
-
-def _reason(error: BaseException) -> str:
-    return error.strerror or "cannot be read" if isinstance(error, OSError) else type(error).__name__
