@@ -64,16 +64,12 @@ GUESSED = "the disc was not seen; its place is taken from its neighbours"
 
 
 def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
-    """Locate the levels of a study and grade it; see :func:`grade_located`.
+    """Locate the levels of a study and grade it.
 
     Raises
     ------
-    MissingSeriesError
-        If the study has no sagittal series with a role.
     StudyError
-        If no spine can be seen in it.
-    UnreadableInstanceError
-        If a slice that is needed cannot be decoded.
+        See :func:`~stenograde.predict.locate.locate_study` and :func:`grade_located`.
     """
     return grade_located(study, locate_study(study, bundle), bundle)
 
