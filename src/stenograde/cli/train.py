@@ -10,6 +10,13 @@ import typer
 
 from stenograde.errors import ConfigError
 
+OutBundle = Annotated[
+    Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
+]
+Processes = Annotated[
+    int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
+]
+
 
 def build() -> typer.Typer:
     """Return the group of training commands."""
@@ -28,13 +35,9 @@ def locator(
     data: Annotated[
         Path, typer.Option("--data", help="Folder that holds spider_t2space_masks and its sister folders.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
-    ],
+    out: OutBundle,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
-    processes: Annotated[
-        int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
-    ] = 0,
+    processes: Processes = 0,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
@@ -59,9 +62,7 @@ def locator(
 
 def grader(
     patients: Annotated[int, typer.Option("--patients", min=1, help="How many phantoms.")],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
-    ],
+    out: OutBundle,
     seed: Annotated[
         int,
         typer.Option("--seed", min=0, help="Seed; the same one gives the same phantoms and first weights."),
@@ -71,9 +72,7 @@ def grader(
         Path | None,
         typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
     ] = None,
-    processes: Annotated[
-        int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
-    ] = 0,
+    processes: Processes = 0,
     tested: Annotated[
         list[Path] | None,
         typer.Option(

@@ -15,7 +15,7 @@ from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
-from stenograde.evaluate.rsna_metric import CohortAnswers, answers_of, rsna_score, severe_auc
+from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
 from stenograde.grades import Probabilities, Status, StudyGrades
 from stenograde.grading.study import NotGraded, attempt
 from stenograde.predict.bundle import Bundle
@@ -164,7 +164,7 @@ def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: in
             condition.value: _mean_of([_agreeing(one, condition) for one in graded], draws=draws, seed=seed)
             for condition in Condition
         },
-        coverage=_coverage(answers, keep),
+        coverage={condition.value: _coverage(graded, condition) for condition in Condition},
         errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
         flagged=float(np.mean([one.n_flagged for one in graded])),
         seconds=float(np.median([one.seconds for one in graded])),
@@ -226,13 +226,9 @@ def _agreeing(one: GradedStudy, condition: Condition) -> tuple[float, ...]:
     )
 
 
-def _coverage(answers: CohortAnswers, keep: np.ndarray) -> dict[str, float]:
-    shares = {}
-    for condition in Condition:
-        of_condition = np.array([cell.condition is condition for cell in LUMBAR_MRI.cells])
-        labelled = (answers.severities >= 0) & of_condition
-        shares[condition.value] = float(keep[labelled].mean()) if labelled.any() else float("nan")
-    return shares
+def _coverage(graded: tuple[GradedStudy, ...], condition: Condition) -> float:
+    shown = [cell in one.graded for one in graded for cell in one.severities if cell.condition is condition]
+    return float(np.mean(shown)) if shown else math.nan
 
 
 def _mean_of(values: list[tuple[float, ...]], *, draws: int, seed: int) -> Interval:

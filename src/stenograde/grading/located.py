@@ -37,20 +37,10 @@ class LocatedFiles:
     """PNG."""
 
     def write(self, folder: Path) -> None:
-        """Write the files into a folder.
-
-        Raises
-        ------
-        ConfigError
-            If one cannot be written.
-        """
-        levels = json.dumps(self.levels, indent=2, allow_nan=False) + "\n"
-        for name, content in (
-            (self.mask_name, self.mask),
-            ("levels.json", levels),
-            ("overlay.png", self.overlay),
-        ):
-            write_whole(folder / name, content)
+        """Write the files into a folder; see :func:`stenograde.files.write_whole`."""
+        write_whole(folder / self.mask_name, self.mask)
+        write_whole(folder / "levels.json", json.dumps(self.levels, indent=2, allow_nan=False) + "\n")
+        write_whole(folder / "overlay.png", self.overlay)
 
 
 def locate_in_study(study: Study, bundle: Bundle) -> LocatedFiles:
@@ -62,13 +52,9 @@ def locate_in_study(study: Study, bundle: Bundle) -> LocatedFiles:
         See :func:`stenograde.predict.locate.locate_study`.
     """
     located = locate_study(study, bundle)
-    volume, points = located.volume, located.points
-    return LocatedFiles(
-        "mask.nii.gz",
-        nifti_bytes(located.stack.masks(), geometry.to_ras(volume.affine)),
-        as_levels_json(_levels(points), (*points.doubts, *located.notes)),
-        _overlay(volume, located.stack, points),
-    )
+    mask = nifti_bytes(located.stack.masks(), geometry.to_ras(located.volume.affine))
+    levels = as_levels_json(_levels(located.points), (*located.points.doubts, *located.notes))
+    return LocatedFiles("mask.nii.gz", mask, levels, _overlay(located.volume, located.stack, located.points))
 
 
 def locate_in_nifti(path: Path, bundle: Bundle) -> LocatedFiles:
@@ -82,12 +68,10 @@ def locate_in_nifti(path: Path, bundle: Bundle) -> LocatedFiles:
     nifti = read_nifti(path)
     stack = mark_volume(nifti.volume, bundle)
     points = find_levels(stack.marked)
-    return LocatedFiles(
-        "mask.nii.gz",
-        nifti_bytes(nifti.to_own_grid(stack.masks()), nifti.own_affine),
-        as_levels_json(_levels(points), points.doubts if points else ("neither canal nor discs were found",)),
-        _overlay(nifti.volume, stack, points),
-    )
+    mask = nifti_bytes(nifti.to_own_grid(stack.masks()), nifti.own_affine)
+    doubts = points.doubts if points else ("neither canal nor discs were found",)
+    levels = as_levels_json(_levels(points), doubts)
+    return LocatedFiles("mask.nii.gz", mask, levels, _overlay(nifti.volume, stack, points))
 
 
 def locate_in_picture(path: Path, spacing_mm: tuple[float, float], bundle: Bundle) -> LocatedFiles:
@@ -101,12 +85,9 @@ def locate_in_picture(path: Path, spacing_mm: tuple[float, float], bundle: Bundl
     picture = read_picture(path)
     marked = mark_picture(picture, spacing_mm, bundle)
     named = [(row, column, name) for name, row, column in marked.points]
-    return LocatedFiles(
-        "mask.png",
-        png_bytes(marked.mask),
-        as_picture_levels_json(reversed(marked.points), marked.doubts),
-        overlay_png(picture, marked.mask, named, spacing_mm=spacing_mm),
-    )
+    overlay = overlay_png(picture, marked.mask, named, spacing_mm=spacing_mm)
+    levels = as_picture_levels_json(reversed(marked.points), marked.doubts)
+    return LocatedFiles("mask.png", png_bytes(marked.mask), levels, overlay)
 
 
 def _levels(points: LevelPoints | None) -> Iterator[NamedLevel]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from stenograde import geometry
 from stenograde.grades import (
@@ -17,6 +18,7 @@ from stenograde.grades import (
     Measurement,
     MidSagittal,
     Point,
+    Probabilities,
     SecondOpinion,
     SeriesUse,
     Status,
@@ -62,18 +64,17 @@ class _Findings:
 GUESSED = "the disc was not seen; its place is taken from its neighbours"
 """Why a level whose disc was guessed has no grade."""
 
+UNFOLLOWED = "the canal's walls could not be followed at the disc and at a vertebra beside it"
+"""Why a level with too few measurements has no grade where nothing else grades it."""
+
 
 def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
-    """Locate the levels of a study and grade it; see :func:`grade_located`.
+    """Locate the levels of a study and grade it.
 
     Raises
     ------
-    MissingSeriesError
-        If the study has no sagittal series with a role.
     StudyError
-        If no spine can be seen in it.
-    UnreadableInstanceError
-        If a slice that is needed cannot be decoded.
+        See :func:`~stenograde.predict.locate.locate_study` and :func:`grade_located`.
     """
     return grade_located(study, locate_study(study, bundle), bundle)
 
@@ -139,15 +140,20 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         return CellGrade(cell, Status.NOT_IMAGED, reason)
     point = _point_of(cell, level)
     evidence = _evidence(cell, found, point, level)
-    if found.judged is not None and bundle.table.grader is not None:
+    of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
+    entry = bundle.table.grader
+    if found.judged is not None and entry is not None:
         said = found.judged[cell]
-        grade = CellGrade(
-            cell, Status.GRADED, probabilities=said.probabilities, point=point, evidence=evidence
-        )
-        return _with_doubts(grade, said.doubt, found, bundle, bundle.table.grader)
+        grade = of_cell(Status.GRADED, probabilities=said.probabilities)
+        return _with_doubts(grade, said.doubt, found, bundle, entry)
     if cell.condition in NOT_GRADED:
-        return CellGrade(cell, Status.NOT_GRADED, NOT_GRADED[cell.condition], point=point, evidence=evidence)
-    return _grade_canal(cell, found, bundle, point, evidence)
+        return of_cell(Status.NOT_GRADED, NOT_GRADED[cell.condition])
+    if level.disc.guessed:
+        return of_cell(Status.ABSTAINED, GUESSED)
+    measured = _measured(cell, found, bundle)
+    if measured is None:
+        return of_cell(Status.ABSTAINED, UNFOLLOWED)
+    return of_cell(Status.GRADED, probabilities=measured)
 
 
 def _with_doubts(
@@ -182,35 +188,18 @@ def _with_doubts(
 def _second_opinion(
     grade: CellGrade, found: _Findings, bundle: Bundle, entry: GraderEntry
 ) -> SecondOpinion | None:
-    """Return what the canal's measurements say; None when there are too few."""
-    model = bundle.table.canal
-    narrowing = model.narrowing(tuple(m for m in found.measurements if m.level is grade.cell.level))
-    if narrowing is None or grade.probabilities is None:
+    measured = _measured(grade.cell, found, bundle)
+    if measured is None or grade.probabilities is None:
         return None
-    measured = model.probabilities(narrowing)
     apart = measured.expected_rank - grade.probabilities.expected_rank
     return SecondOpinion("the canal's measurements", measured, apart, abs(apart) >= entry.flag_grades)
 
 
-def _grade_canal(
-    cell: Cell, found: _Findings, bundle: Bundle, point: Point, evidence: tuple[Evidence, ...]
-) -> CellGrade:
+def _measured(cell: Cell, found: _Findings, bundle: Bundle) -> Probabilities | None:
+    """Return what the canal's measurements say; None when there are too few."""
     model = bundle.table.canal
-    level = found.points.levels[cell.level]
-    of_level = tuple(m for m in found.measurements if m.level is cell.level)
-    narrowing = model.narrowing(of_level)
-    if level.disc.guessed:
-        return CellGrade(cell, Status.ABSTAINED, GUESSED, point=point, evidence=evidence)
-    if narrowing is None:
-        reason = "the canal's walls could not be followed at the disc and at a vertebra beside it"
-        return CellGrade(cell, Status.ABSTAINED, reason, point=point, evidence=evidence)
-    return CellGrade(
-        cell,
-        Status.GRADED,
-        probabilities=model.probabilities(narrowing),
-        point=point,
-        evidence=evidence,
-    )
+    narrowing = model.narrowing(tuple(m for m in found.measurements if m.level is cell.level))
+    return None if narrowing is None else model.probabilities(narrowing)
 
 
 def _point_of(cell: Cell, level: LevelPoint) -> Point:

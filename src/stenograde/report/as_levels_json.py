@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,12 +34,11 @@ def as_levels_json(levels: Iterable[NamedLevel], doubts: Iterable[str]) -> dict[
 
 
 def as_picture_levels_json(
-    discs: Iterable[tuple[str, float, float]], doubts: Iterable[str]
+    discs: Iterable[tuple[str, float, float]], doubts: Sequence[str]
 ) -> dict[str, Any]:
     """Return the discs of a picture, each a name with its row and column in pixels; they are rounded to 0.01."""
-    said = list(doubts)
     rows = [
-        {"name": name, "certain": not said, "row": round(row, 2), "column": round(column, 2)}
+        {"name": name, "certain": not doubts, "row": round(row, 2), "column": round(column, 2)}
         for name, row, column in discs
     ]
-    return {"schema": SCHEMA_ID, "space": "row_column_px", "levels": rows, "doubts": said}
+    return {"schema": SCHEMA_ID, "space": "row_column_px", "levels": rows, "doubts": list(doubts)}
