@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.crop import CropConfig, CropGrid, CropKind, best_volume, crop_grid
-from stenograde.levels.points import FORAMEN_ASIDE_MM, FORAMEN_BACK_MM, FORAMEN_UP_MM, as_point
+from stenograde.levels.points import as_point, foramina_at
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.patient import Phantom, rotation
@@ -151,16 +151,7 @@ def _level(
         margin = margin + shift + axes[:, 1] * rng.normal(0, error.margin_mm)
         canal, axes = canal + shift, axes @ turned
     left, back, up = axes.T
-    foramina = {
-        side: as_point(
-            margin
-            + left * sense * FORAMEN_ASIDE_MM[level]
-            + back * FORAMEN_BACK_MM[level]
-            + up * FORAMEN_UP_MM
-        )
-        for side, sense in {Side.LEFT: 1.0, Side.RIGHT: -1.0}.items()
-    }
-    return TrueLevel(as_point(canal), foramina, left, back, up)
+    return TrueLevel(as_point(canal), foramina_at(level, margin, left, back, up), left, back, up)
 
 
 @dataclass(frozen=True, eq=False)
