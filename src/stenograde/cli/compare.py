@@ -39,6 +39,6 @@ def compare(
     print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.")
     if found.unknown_patients:
         print(
-            f"the patient of {found.unknown_patients} pictures is unknown: each counts as a patient, so intervals may "
-            "be too narrow"
+            f"the patient of {found.unknown_patients} pictures is unknown: each counts as one patient, so intervals "
+            "may be too narrow"
         )

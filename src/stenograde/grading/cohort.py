@@ -58,7 +58,7 @@ class CohortScores:
     n_studies: int
     failures: tuple[str, ...]
     score: Mapping[str, Interval]
-    """The metric on all labelled cells, with probabilities as they were graded."""
+    """The metric on all labelled cells, with the probabilities of the grades."""
     weighted: Mapping[str, Interval]
     """The metric with probabilities times its weights, as it rewards them."""
     graded_only: Mapping[str, Interval]

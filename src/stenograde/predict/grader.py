@@ -46,9 +46,9 @@ class GraderEntry:
     no limit."""
     crops: CropConfig = field(default_factory=CropConfig)
     flag_grades: float = 1.0
-    """Difference of grader and measurements, in severities, that the report mentions."""
+    """Least difference of grader and measurements, in severities, that the report mentions."""
     abstain_grades: float = 1.5
-    """Difference of grader and measurements, in severities, from which there is no grade."""
+    """Least difference of grader and measurements, in severities, for which there is no grade."""
     caution: str = ""
     """What a reader of its grades must know, as a phrase; stands in every report."""
 

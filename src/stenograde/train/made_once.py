@@ -46,7 +46,7 @@ def keep_cut_settings(folder: Path, config: object, data: Path, bundle: Bundle, 
 
 
 def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
-    """Write the settings of what a folder holds to a JSON file, or check that it was made by them.
+    """Write the settings of what a folder holds to a JSON file, or check that they are those stored there.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class FitLog:
 
 @contextmanager
 def open_log(folder: Path, *, epochs_done: int) -> Iterator[FitLog]:
-    """Open the logs of a fit that is ``epochs_done`` on; what TensorBoard holds of later epochs is hidden."""
+    """Open the logs of a fit with ``epochs_done``; what TensorBoard holds of later epochs is hidden."""
     if find_spec("tensorboard") is None:
         yield FitLog(folder, None)
         return
