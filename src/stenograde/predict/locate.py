@@ -23,7 +23,7 @@ from stenograde.study import Series, Study, Volume
 from stenograde.terms import Plane, Role
 
 MOVED_MM = 6.0
-"""Midlines of two series that differ by more are told to the reader, mm."""
+"""Difference of the midlines of two series above which the reader is warned, mm."""
 
 MIDLINE_REACH_MM = 16.0
 """A second series' midline is looked for this far beside the first's: the canal's half width and some motion, mm."""
