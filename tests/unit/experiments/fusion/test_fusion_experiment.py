@@ -91,6 +91,7 @@ def test_cells_of_levels_are_in_the_order_a_level_is_asked() -> None:
         assert tuple(LUMBAR_MRI.cells[k] for k in places) == LUMBAR_MRI.at(level)
 
 
+@pytest.mark.slow
 def test_ways_are_compared_and_a_comparison_goes_on(
     recipe: FusionRecipe, cohort: FusionStudies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
