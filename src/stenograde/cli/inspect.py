@@ -20,7 +20,7 @@ def inspect(
     roles: RolesFile = None,
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""
-    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.given_roles import read_roles
     from stenograde.dicom.read.studies import read_studies, read_study
 
     role_of = read_roles(roles) if roles else None
