@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from stenograde.dicom.read.acquisitions import (
     MIN_SLICES,
@@ -39,6 +40,9 @@ from stenograde.dicom.read.series import (
 from stenograde.dicom.read.volumes import stack
 from stenograde.errors import ConfigError, IrregularSlicesError, UnreadableInstanceError
 from stenograde.terms import Plane, Role, Unused, Weighting
+
+SIDE_BY_SIDE: Final = "slices form several stacks beside one another, each of which is taken by itself"
+"""Found of stations and of repeats that lie beside each other."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,7 @@ def _parts(acquisition: Acquisition, unused: list[Unused]) -> tuple[list[Subseri
             continue
         found = _stacks_of(subseries)
         if len(found) > 1:
-            text = f"slices form {len(found)} stacks beside one another, each of which is taken by itself"
-            findings.append(Finding(Weight.GRID, text))
+            findings.append(Finding(Weight.GRID, SIDE_BY_SIDE))
         parts += [
             Subseries(tuple(one), _named(acquisition.name, subseries.name, name)) for one, name in found
         ]

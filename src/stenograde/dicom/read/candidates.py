@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from stenograde.dicom.read.assemble import SIDE_BY_SIDE
 from stenograde.dicom.read.findings import Finding, Weight
 from stenograde.dicom.read.roles import Candidate
 from stenograde.dicom.read.series import ROLE_OF
@@ -96,8 +97,9 @@ def _joined(lower: Candidate, upper: Candidate) -> Candidate | None:
         return None
     volume, how = found
     text = how if upper.uid == lower.uid else f"{how}; the upper one is series {upper.uid}"
-    findings = (*lower.findings, *upper.findings, Finding(Weight.GRID, text))
-    return replace(lower, volumes=(volume,), subseries="joined", findings=tuple(dict.fromkeys(findings)))
+    found_before = (one for one in (*lower.findings, *upper.findings) if one.text != SIDE_BY_SIDE)
+    findings = tuple(dict.fromkeys((*found_before, Finding(Weight.GRID, text))))
+    return replace(lower, volumes=(volume,), subseries="joined", findings=findings)
 
 
 def _part(one: Candidate) -> str:

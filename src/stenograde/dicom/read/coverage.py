@@ -26,6 +26,9 @@ used where no axial series shows where the discs lie."""
 WIDTH_MM: Final = 60.0
 """Width, from side to side, that sagittal slices need for the foramina of both sides, mm."""
 
+BETWEEN_DISCS_MM: Final = 35.0
+"""Distance from one lumbar disc to the next, mm: a shorter gap between axial slices skips none."""
+
 MARGIN_MM: Final = 20.0
 """A sagittal field should reach so far beyond the axial slices, mm: half a vertebra."""
 
@@ -98,6 +101,22 @@ def stretches_mm(volumes: Sequence[Volume], plane: Plane) -> list[tuple[float, f
         centres = geometry.to_patient(volume.affine, ends)[:, axis]
         found.append((float(centres.min()), float(centres.max())))
     return found
+
+
+def extended_mm(there: Sequence[tuple[float, float]], more: Sequence[tuple[float, float]]) -> float:
+    """Return how much axial slices show of the discs beside others that are there, mm.
+
+    Between two discs there is nothing to add, and what spans all lumbar discs lacks none.
+    """
+    filled: list[tuple[float, float]] = []
+    for low, high in sorted(there):
+        if filled and low - filled[-1][1] < BETWEEN_DISCS_MM:
+            filled[-1] = filled[-1][0], max(filled[-1][1], high)
+        else:
+            filled.append((low, high))
+    if filled and filled[-1][1] - filled[0][0] >= DISCS_MM + MARGIN_MM and len(filled) == 1:
+        return 0.0
+    return union_mm([*filled, *more]) - union_mm(filled)
 
 
 def union_mm(stretches: Sequence[tuple[float, float]]) -> float:

@@ -35,7 +35,8 @@ class Contrast:
     """AcquisitionContrast, ComplexImageComponent and VolumeBasedCalculationTechnique, where they stand."""
     echo_train: int | None = None
     """Echoes per excitation."""
-    is_3d: bool = False
+    dimensions: str = ""
+    """MRAcquisitionType: 2D or 3D."""
     has_agent: bool = False
     """Whether a contrast agent was given."""
 
@@ -192,7 +193,7 @@ def _contrast(instance: Instance) -> Contrast:
         options=(*(part.upper() for part in instance.texts("ScanOptions")), *suppression(suppressed)),
         said=tuple(text.upper() for text in map(instance.text, names) if text),
         echo_train=None if echo_train is None else int(echo_train),
-        is_3d=instance.text("MRAcquisitionType").upper() == "3D",
+        dimensions=instance.text("MRAcquisitionType").upper(),
         has_agent=bool(instance.text("ContrastBolusAgent")),
     )
 

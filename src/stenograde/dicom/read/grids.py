@@ -7,6 +7,7 @@ PS3.3 C.7.6.2.1.1; Natalia and Sudirman, section 3 (s = n·p, n = u × v).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -119,11 +120,11 @@ def _interleaved(frames: list[Frame]) -> list[list[Frame]]:
     gaps = np.diff(at)
     if gaps.max() - gaps.min() <= 2 * POSITION_TOLERANCE_MM:
         return [frames]
-    for n in range(2, MOST_STACKS + 1):
-        steps = at[n:] - at[:-n]
-        usual = float(np.median(steps)) if len(steps) else 0.0
-        chains = _chains(at, usual) if usual > 0 else []
-        if 2 <= len(chains) <= n and min(map(len, chains)) >= 3 and _overlap(at, chains):
+    apart = [at[n:] - at[:-n] for n in range(1, min(MOST_STACKS, len(at) - 1) + 1)]
+    common = Counter(round(float(one), 1) for one in np.concatenate(apart)).most_common(MOST_STACKS)
+    for step, _ in common:
+        chains = _chains(at, step) if step > 2 * POSITION_TOLERANCE_MM else []
+        if 2 <= len(chains) <= MOST_STACKS and min(map(len, chains)) >= 3 and _overlap(at, chains):
             return [[frames[place] for place in chain] for chain in chains]
     return [frames]
 

@@ -63,7 +63,7 @@ _DIXON_SUFFIX: Final = {
 _FAT_IMAGE: Final = re.compile(r"^\s*FAT\s*:|FAT[-_ ]?(ONLY|IMAGE|FRACTION)|\bFF\b[-_ ]?MAP", re.IGNORECASE)
 _NEVER_WORDS: Final = {
     "diffusion or echo planar series": re.compile(
-        r"(?<![A-Z])(DWI|DTI|DIFF(USION)?|E?ADC|EPI|RESOLVE|TRACEW?)(?![A-Z])|(?<![A-Z])B[-_ ]?\d{3,4}(?!\d)",
+        r"(?<![A-Z])(DWI|DTI|DIFF(USION)?|E?ADC|EPI|RESOLVE|TRACEW?)(?![A-Z])|(?<![A-Z])B=?\d{3,4}(?!\d)",
         re.IGNORECASE,
     ),
     "MR myelography": re.compile(r"MYELO|(?<![A-Z])MRM(?![A-Z])", re.IGNORECASE),
@@ -75,7 +75,7 @@ _NEVER_WORDS: Final = {
     ),
     "single-shot series": re.compile(r"HASTE|SS[-_ ]?(FSE|TSE)|SSH(?![A-Z])|SINGLE[-_ ]?SHOT", re.IGNORECASE),
     "gradient echo": re.compile(
-        r"T2[-_ ]?(\*|STAR)|MEDIC(?![A-Z])|MERGE(?![A-Z])|(?<![A-Z])M?FFE(?![A-Z])|FLASH|VIBE"
+        r"T2[-_ ]?(\*|STAR)|MEDIC(?![A-Z])|MERGE(?![A-Z])|(?<![A-Z])(M?FFE|B?TFE)(?![A-Z])|FLASH|VIBE"
         r"|TRUFI|TRUE?[-_ ]?FISP|FIESTA|(?<![A-Z])(CISS|DESS|GRE|SPGR|FSPGR|BFFE|COSMIC|SWI)(?![A-Z])",
         re.IGNORECASE,
     ),
@@ -100,7 +100,7 @@ _FAT_WORDS: Final = re.compile(
     r"(?<![A-Z])(FS|FATSAT|FAT[-_ ]?SUPP?\w*|FAT[-_ ]?SAT\w*|SPIR|SPAIR|CHESS)(?![A-Z])", re.IGNORECASE
 )
 _AGENT_WORDS: Final = re.compile(
-    r"\+\s*C\b|(?<![A-Z])(POST|GD|GAD\w*|KM|CE)(?![A-Z])|CONTRAST|\bC\+", re.IGNORECASE
+    r"\+\s*C\b|(?<![A-Z])(POST(?![-_ ]?OP)|GD|GAD\w*|KM|CE)(?![A-Z])|CONTRAST|\bC\+", re.IGNORECASE
 )
 _SHEET_WORDS: Final = re.compile(
     r"(?<![A-Z])(LOC|LOCALI[SZ]ERS?|SCOUT|SURVEY|PILOT|TOPO\w*|(3|THREE|TRI)[-_ ]?(PL|PLANE)S?)(?![A-Z])",
@@ -177,7 +177,7 @@ def _never_by_header(contrast: Contrast) -> str:
 def _never_by_times(contrast: Contrast) -> str:
     if (contrast.echo_time_ms or 0) >= HYDROGRAPHY_MIN_ECHO_TIME_MS:
         return "MR myelography or another picture of fluid alone"
-    if (contrast.echo_train or 0) >= SINGLE_SHOT_MIN_ECHOES and not contrast.is_3d:
+    if (contrast.echo_train or 0) >= SINGLE_SHOT_MIN_ECHOES and contrast.dimensions == "2D":
         return "single-shot series"
     return "gradient echo" if not contrast.sequence and _has_small_flip(contrast) else ""
 

@@ -115,7 +115,7 @@ def _contrast(ds: Dataset, value: Lookup) -> Contrast:
         ),
         said=tuple(text for text in map(said, names) if text),
         echo_train=None if echo_train is None else int(echo_train),
-        is_3d=dimensions == "3D",
+        dimensions=dimensions,
         has_agent=bool(ds.get("ContrastBolusAgentSequence") or ds.get("ContrastBolusAgent")),
     )
 

@@ -30,7 +30,7 @@ def check_pixels(study: Study) -> Study:
 
 
 def _findings(series: Series) -> tuple[list[str], list[str]]:
-    """What is missing from the pixels of a series, and what is odd about its values."""
+    """Say what is missing from the pixels of a series, and what is odd about its values."""
     n_empty, n_below, n = 0, 0, 0
     notes: Counter[str] = Counter()
     for volume in series.volumes:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from stenograde.dicom.read.acquisitions import MIN_SLICES
-from stenograde.dicom.read.coverage import SIMILAR_COVERAGE, Coverage, coverages, stretches_mm, union_mm
+from stenograde.dicom.read.coverage import SIMILAR_COVERAGE, Coverage, coverages, extended_mm, stretches_mm
 from stenograde.dicom.read.findings import Finding, worst_first
 from stenograde.dicom.read.kinds import Phase
 from stenograde.dicom.read.series import ROLE_OF, SeriesFacts, Verdict
@@ -22,6 +22,9 @@ from stenograde.terms import Plane, Role, Weighting
 
 ADDED_COVERAGE_MM: Final = 20.0
 """Coverage that a further axial series must add to be used beside the first, mm; half a level."""
+
+COARSER: Final = 4.0
+"""A further axial series whose voxels are so many times larger is no addition to slices through discs."""
 
 SHEET_GAP_MM: Final = 5.5
 """Distance of axial slices from which they are a survey of the trunk beside slices through discs, mm."""
@@ -236,11 +239,12 @@ def _why_none(candidate: Candidate) -> str:
 def _added_mm(candidates: Sequence[Candidate], chosen: Sequence[int], place: int) -> float:
     """Coverage that an axial candidate adds to those already chosen, mm."""
     preference = _preference(candidates[place])
-    if preference.is_of_other_region or preference.is_sheet:
+    finest = min(candidates[one].voxel_mm3 for one in chosen)
+    is_coarse = candidates[place].voxel_mm3 > COARSER * finest
+    if preference.is_of_other_region or preference.is_sheet or is_coarse:
         return 0.0
     there = [stretch for one in chosen for stretch in stretches_mm(candidates[one].volumes, Plane.AXIAL)]
-    ours = stretches_mm(candidates[place].volumes, Plane.AXIAL)
-    return union_mm([*there, *ours]) - union_mm(there)
+    return extended_mm(there, stretches_mm(candidates[place].volumes, Plane.AXIAL))
 
 
 def _series(candidate: Candidate, role: Role | None, why: str) -> Series:

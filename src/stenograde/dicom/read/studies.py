@@ -196,12 +196,12 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         )
         raise SeveralStudiesError(msg)
     found = assemble(uid, pile.instances, roles)
+    found.candidates, apart = join_stations(found.candidates)
     settle_axial(found)
     unused = [*pile.unused, *found.unused]
     if not found.candidates:
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, [*piles.strays, *unused]))
-    candidates, apart = join_stations(found.candidates)
-    chosen = choose_roles(candidates)
+    chosen = choose_roles(found.candidates)
     series = tuple(one for one, _ in chosen)
     lost = [*found.lost, *lost_series(pile.damaged)]
     missing = roles_lost(lost, series)
