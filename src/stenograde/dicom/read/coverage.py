@@ -114,7 +114,7 @@ def extended_mm(there: Sequence[tuple[float, float]], more: Sequence[tuple[float
             filled[-1] = filled[-1][0], max(filled[-1][1], high)
         else:
             filled.append((low, high))
-    if filled and filled[-1][1] - filled[0][0] >= DISCS_MM + MARGIN_MM and len(filled) == 1:
+    if filled and filled[-1][1] - filled[0][0] >= DISCS_MM and len(filled) == 1:
         return 0.0
     return union_mm([*filled, *more]) - union_mm(filled)
 

@@ -17,6 +17,9 @@ from stenograde.errors import UnreadableInstanceError
 MOST_CHAINS: Final = 4
 """Up to so many repeats are told apart by their pictures."""
 
+FEWEST_PLACES: Final = 3
+"""Where fewer places repeat, their numbers are followed."""
+
 CLEARER: Final = 0.02
 """By so much must the mean correlation of neighbours rise before the pictures overrule the numbers."""
 
@@ -116,7 +119,7 @@ def _numbered(frames: list[Frame]) -> list[list[Frame]]:
         at.setdefault(frame.place, []).append(frame)
     places = [at[place] for place in dict.fromkeys(frame.place for frame in in_order(frames))]
     n = max(map(len, places))
-    if n <= MOST_CHAINS and len(places) > 2:
+    if n <= MOST_CHAINS and sum(len(one) > 1 for one in places) >= FEWEST_PLACES:
         places = _by_picture(places)
     return [[one[k] for one in places if k < len(one)] for k in range(n)]
 

@@ -127,16 +127,16 @@ def _regular_blocks(stack: list[Frame]) -> tuple[list[Block], list[Finding], lis
         if bridged is not None:
             text = f"{said}; {_missing(lost)}; bridged by the mean of the slices on both sides"
             return [bridged], [Finding(Weight.LOSS, text)], []
+    odd = odd_ones(ordered)
+    if odd:
+        rest, found, more = _regular_blocks([frame for frame in ordered if frame not in odd])
+        text = f"{said}; {len(odd)} of {len(ordered)} slices lie off the grid of the others and are left out"
+        return rest, [Finding(Weight.LOSS, text), *found], [*odd, *more]
     jumps = np.linalg.norm(np.diff(positions, axis=0) - np.median(np.diff(positions, axis=0), axis=0), axis=1)
     n_jumps = int((jumps > POSITION_TOLERANCE_MM).sum())
     if not lost and off.max() <= min(JUMP_TOLERANCE * usual, usual / 2) and n_jumps == 1:
         text = f"{said}; kept as one volume, whose grid is off by up to {off.max():.1f} mm"
         return whole, [Finding(Weight.GRID, text)], []
-    odd = odd_ones(ordered)
-    if odd:
-        rest, found, _ = _regular_blocks([frame for frame in ordered if frame not in odd])
-        text = f"{said}; {len(odd)} of {len(ordered)} slices lie off the grid of the others and are left out"
-        return rest, [Finding(Weight.LOSS, text), *found], odd
     blocks = split(ordered)
     if not lost and len(ordered) > 3 and sum(len(one) for one in blocks if len(one) > 2) * 2 < len(ordered):
         raise IrregularSlicesError(said)
