@@ -127,9 +127,19 @@ def rows_of(roles: Mapping[str, Role], study: str, series: Iterable[str]) -> dic
         As the table names it.
     series : iterable of str
         Names of the study's series, such as its folders.
+
+    Returns
+    -------
+    roles : dict
+        Role by series. Where the table names some of the series, its rows of others are left out: data sets
+        are handed on in parts.
     """
-    ours = set(series)
-    return {key: role for key, role in roles.items() if key.startswith(f"{study}/") or key in ours}
+    ours = {form for name in series for form in (name, name.rpartition(".")[2])}
+    named = {
+        key.removeprefix(f"{study}/"): role for key, role in roles.items() if key.startswith(f"{study}/")
+    }
+    there = {key: role for key, role in (dict(roles) | named).items() if key in ours}
+    return there or named
 
 
 def _shown(key: str) -> str:
