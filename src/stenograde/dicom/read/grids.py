@@ -32,6 +32,9 @@ two stacks, mm: a sheared stack moves its field by less."""
 MOST_STACKS: Final = 4
 """Most stacks that parallel slices of one field are taken apart into."""
 
+MOSTLY: Final = 0.6
+"""Share of the distances between slices from which their usual distance is that of a single grid."""
+
 
 def parallel_groups(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group frames that share matrix, pixel spacing and orientation."""
@@ -118,8 +121,11 @@ def _interleaved(frames: list[Frame]) -> list[list[Frame]]:
     _, positions, normal = placed(frames)
     at = (positions - positions[0]) @ normal
     gaps = np.diff(at)
-    if gaps.max() - gaps.min() <= 2 * POSITION_TOLERANCE_MM:
-        return [frames]
+    usual = float(np.median(gaps))
+    off = np.abs(at - np.round(at / max(usual, 1e-6)) * usual)
+    n_usual = (np.abs(gaps - usual) <= 2 * POSITION_TOLERANCE_MM).sum()
+    if off.max() <= 2 * POSITION_TOLERANCE_MM and n_usual >= MOSTLY * len(gaps):
+        return [frames]  # one grid, in which slices may be missing
     apart = [at[n:] - at[:-n] for n in range(1, min(MOST_STACKS, len(at) - 1) + 1)]
     common = Counter(round(float(one), 1) for one in np.concatenate(apart)).most_common(MOST_STACKS)
     for step, _ in common:

@@ -165,6 +165,26 @@ def test_a_repeat_beside_is_a_second_candidate_and_the_later_is_chosen(tmp_path)
     assert any("several stacks beside one another" in warning for warning in study.warnings)
 
 
+@pytest.mark.parametrize("lost", [(3,), (1, 8), (4, 5), (2, 5, 9)])
+@pytest.mark.parametrize("gap_mm", [4.0, 4.4])
+def test_slices_that_are_missing_do_not_make_two_stacks(tmp_path, lost, gap_mm):
+    for index in range(14):
+        if index not in lost:
+            ds = mr_dataset(np.full((30, 16), index, np.uint16), number=index + 1, **T2)
+            ds.ImagePositionPatient = [-gap_mm * index, 0, 0]
+            save(ds, tmp_path / f"{index}")
+
+    (series,) = read_study(tmp_path).series
+
+    if lost == (4, 5):
+        assert [volume.shape[0] for volume in series.volumes] in ([4, 8], [8, 4])
+        assert "2 slices are missing after 4" in series.problems[0]
+    else:
+        (volume,) = series.volumes
+        assert volume.shape[0] == 14
+        assert volume.bridged == lost
+
+
 def test_some_slices_repeated_beside_do_not_break_the_series(tmp_path):
     def write(number: int, place: float) -> None:
         ds = mr_dataset(np.full((30, 16), 7, np.uint16), number=number, **T2)
