@@ -20,7 +20,8 @@ def inspect(
     roles: RolesFile = None,
 ) -> None:
     """Show a study's series, their roles and why, their geometry, and what was left out."""
-    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.given_roles import read_roles
+    from stenograde.dicom.read.pixels import check_pixels
     from stenograde.dicom.read.studies import read_studies, read_study
 
     role_of = read_roles(roles) if roles else None
@@ -28,14 +29,14 @@ def inspect(
         read_studies(study, roles=role_of) if every else (read_study(study, study_uid=uid, roles=role_of),)
     )
     for one in found:
-        _print_study(one)
+        _print_study(check_pixels(one))
 
 
 def _print_study(study: Study) -> None:
     headings = ("series", "plane", "weighting", "role", "why", "volumes", "problems")
     print_table(headings, map(_row, study.series), title=f"study {study.uid}", lines=True)
     for warning in study.warnings:
-        print(f"tolerated: {warning}")
+        print(f"warning: {warning}")
     if study.unused:
         print_table(("left out", "why"), [(one.what, one.why) for one in study.unused], title="not used")
 
