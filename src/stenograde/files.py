@@ -1,18 +1,80 @@
-"""Files that appear whole or not at all: written beside their place and moved there."""
+"""Files: written whole, together or not at all; read only where they are regular, and not without end."""
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from stenograde.errors import ConfigError
 
 UNFINISHED = ".writing-*"
 """Pattern of what a process that was killed leaves behind."""
+
+MEMORY_LIMIT_BYTES: Final = 1 << 30
+"""How many bytes one study may unpack to, and may take when its slices are decoded; a setting raises it.
+
+A lumbar study takes 0.02 to 0.2 GB; 1 GiB holds a thousand slices of 512 x 512 as decoded.
+"""
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def shown_bytes(n: int) -> str:
+    """Return a number of bytes in the largest binary unit that leaves it at least one.
+
+    Examples
+    --------
+    >>> shown_bytes(1 << 30), shown_bytes(1_500_000), shown_bytes(12)
+    ('1 GiB', '1.43 MiB', '12 bytes')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if n >= 1 << power:
+            return f"{n / (1 << power):.3g} {unit}"
+    return f"{n} bytes"
+
+
+def kind_of_file(mode: int) -> str:
+    """Return in words what a file is that is not a regular one; empty for a regular file.
+
+    Parameters
+    ----------
+    mode : int
+        ``st_mode`` of the file.
+    """
+    if stat.S_ISREG(mode):
+        return ""
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+
+
+def regular_bytes(path: Path, *, at_most: int = MEMORY_LIMIT_BYTES) -> bytes:
+    """Read a regular file of limited length; a pipe or a device is not waited for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is not a regular file, or is longer than ``at_most``; ``strerror`` says why.
+    """
+    kind = kind_of_file(path.stat().st_mode)
+    if kind:
+        raise OSError(errno.EINVAL, f"it is {kind}, where a regular file is needed")
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise OSError(errno.EFBIG, f"it is longer than {shown_bytes(at_most)}")
+    return data
 
 
 @contextmanager
@@ -49,11 +111,62 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     ConfigError
         If the file cannot be written.
     """
+    write_together({path: content})
+    return path
+
+
+def write_together(contents: Mapping[Path, str | bytes]) -> None:
+    """Write the files of a result so that all of them appear or none does; older ones are then as they were.
+
+    Parameters
+    ----------
+    contents : mapping
+        What each file holds; folders are made where there are none.
+
+    Raises
+    ------
+    ConfigError
+        If one of them cannot be written.
+    """
+    made: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            made.append((_beside(path), path))
+            with whole_file(made[-1][0]) as file:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        _swap(made)
     except OSError as exc:
         msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
         raise ConfigError(msg) from exc
-    return path
+    finally:
+        for finished, _ in made:
+            finished.unlink(missing_ok=True)
+
+
+def _swap(made: Sequence[tuple[Path, Path]]) -> None:
+    """Move finished files to their places; if one cannot be moved, put back what was there."""
+    kept: list[tuple[Path, Path]] = []
+    placed: list[Path] = []
+    try:
+        for finished, path in made:
+            if path.exists():
+                kept.append((path.rename(_beside(path)), path))
+            finished.rename(path)
+            placed.append(path)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        for old, path in kept:
+            old.rename(path)
+        raise
+    for old, _ in kept:
+        old.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Return a name in the same folder that nothing has, of the form of unfinished files."""
+    return path.with_name(f"{UNFINISHED.rstrip('*')}{secrets.token_hex(6)}")
