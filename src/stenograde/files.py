@@ -17,11 +17,17 @@ from stenograde.errors import ConfigError
 UNFINISHED = ".writing-*"
 """Pattern of what a process that was killed leaves behind."""
 
-MEMORY_LIMIT_BYTES: Final = 1 << 30
-"""How many bytes one study may unpack to, and may take when its slices are decoded; a setting raises it.
+MEMORY_LIMIT_BYTES: Final = 2 << 30
+"""How many bytes one study may unpack to, and may take while it is graded; a setting raises it.
 
-A lumbar study takes 0.02 to 0.2 GB; 1 GiB holds a thousand slices of 512 x 512 as decoded.
+A lumbar study takes 0.05 to 0.5 GB.
 """
+
+MAX_RATIO: Final = 200
+"""How many times its size something packed may unpack to; MR slices shrink to a half or a third."""
+
+_FREE_BYTES: Final = 64 << 20
+"""What may be unpacked whatever the ratio: an empty slice of a megabyte shrinks to one kilobyte."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -44,6 +50,17 @@ def shown_bytes(n: int) -> str:
         if n >= 1 << power:
             return f"{n / (1 << power):.3g} {unit}"
     return f"{n} bytes"
+
+
+def unpacked_limit(n_packed: int, at_most: int = MEMORY_LIMIT_BYTES) -> int:
+    """Return how many bytes something packed may unpack to.
+
+    Examples
+    --------
+    >>> unpacked_limit(1000) >> 20, unpacked_limit(1 << 20) >> 20, unpacked_limit(1 << 30) >> 20
+    (64, 200, 2048)
+    """
+    return min(at_most, max(_FREE_BYTES, MAX_RATIO * n_packed))
 
 
 def kind_of_file(mode: int) -> str:
@@ -70,7 +87,7 @@ def regular_bytes(path: Path, *, at_most: int = MEMORY_LIMIT_BYTES) -> bytes:
     kind = kind_of_file(path.stat().st_mode)
     if kind:
         raise OSError(errno.EINVAL, f"it is {kind}, where a regular file is needed")
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         data = file.read(at_most + 1)
     if len(data) > at_most:
         raise OSError(errno.EFBIG, f"it is longer than {shown_bytes(at_most)}")

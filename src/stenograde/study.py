@@ -27,11 +27,17 @@ SLICE_MM: Final = (0.05, 200.0)
 MAX_PIXELS: Final = 4096
 """Most rows, and most columns, of a slice; MR slices have 256 to 1024."""
 
-MAX_FIELD_MM: Final = 2500.0
-"""Longest edge of a volume, mm: a patient is not longer."""
+MAX_FIELD_MM: Final = 1200.0
+"""Longest edge of a slice, mm: a whole spine joined of three fields has 1000."""
+
+MAX_STACK_MM: Final = 2500.0
+"""Longest way through a stack of slices, mm: a patient is not longer."""
 
 MAX_POSITION_MM: Final = 10_000.0
 """Farthest that a slice may lie from the origin of its frame of reference, mm."""
+
+_LOCATOR_BYTES: Final = 32
+"""Memory that the locator takes for each point of its grid, bytes: six numbers as float32, and room to work."""
 
 MAX_INTENSITY: Final = 1e12
 """Greatest pixel value, and least with a minus: what is larger cannot be squared and summed in float32."""
@@ -93,6 +99,18 @@ class Volume:
             object.__setattr__(self, "frames", (0,) * self.shape[0])
 
     @property
+    def n_bytes(self) -> int:
+        """Memory that the volume takes while it is graded, bytes, whatever its slices are packed to.
+
+        Its pixels as float32 and, where it is sagittal, what the locator says of each point of its 0.6 mm grid.
+        """
+        slices, rows, columns = self.shape
+        _, rows_mm, columns_mm = self.spacing_mm
+        is_sagittal = int(np.argmax(np.abs(self.affine[:3, 0]))) == 0
+        said = _LOCATOR_BYTES * rows * rows_mm * columns * columns_mm / 0.6**2 if is_sagittal else 0.0
+        return slices * (4 * rows * columns + round(said))
+
+    @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distances between slices, rows and columns, mm."""
         return geometry.spacing_mm(self.affine)
@@ -109,7 +127,7 @@ class Volume:
         if missing:
             decoded = self.source(missing)
             # written so that NaN is refused
-            if not (-MAX_INTENSITY <= decoded.min() and decoded.max() <= MAX_INTENSITY):
+            if not (decoded.min() >= -MAX_INTENSITY and decoded.max() <= MAX_INTENSITY):
                 msg = (
                     f"pixels must be finite and at most {MAX_INTENSITY:g}, got {decoded.min():g} to "
                     f"{decoded.max():g}; leave out the series, or correct its rescaling"
@@ -162,7 +180,8 @@ def check_grid(affine: NDArray[np.float64], shape: tuple[int, ...]) -> None:
         ("distance of slices", steps[0], SLICE_MM),
         ("distance of rows", steps[1], PIXEL_MM),
         ("distance of columns", steps[2], PIXEL_MM),
-        ("longest edge", float(np.max(steps * np.asarray(shape))), (0.0, MAX_FIELD_MM)),
+        ("way through the slices", steps[0] * shape[0], (0.0, MAX_STACK_MM)),
+        ("longest edge", max(steps[1] * shape[1], steps[2] * shape[2]), (0.0, MAX_FIELD_MM)),
         ("distance from the origin", float(np.abs(affine[:3, 3]).max()), (0.0, MAX_POSITION_MM)),
     ):
         if not least <= value <= most:  # written so that NaN is refused
@@ -208,6 +227,11 @@ class Study:
     unused: tuple[Unused, ...] = ()
     warnings: tuple[str, ...] = ()
     """What was tolerated while reading, in words for the report."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the volumes of the series with a role take while they are graded, bytes."""
+        return sum(volume.n_bytes for series, volume in self.volumes() if series.role is not None)
 
     def by_role(self, role: Role) -> Series | None:
         """Series chosen for a role, or None when the study has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from stenograde.dicom.read.instances import Instance
+from stenograde.dicom.read.instances import Instance, standard_uid
 
 _MR_STORAGE: Final = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
@@ -75,6 +75,14 @@ _DERIVED_KINDS: Final = {
 }
 """Values of ImageType from the third on (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) that name a computed image."""
 
+_MODALITIES: Final = (
+    " ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT "
+    "IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG "
+    "RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SC SEG SM SMR SR SRF STAIN TEXTUREMAP TG US "
+    "VA XA XAPROTOCOL XC "
+)
+"""Defined terms of Modality (PS3.3 C.7.3.1.1.1)."""
+
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
 
@@ -91,9 +99,12 @@ def reason_to_leave_out(instance: Instance) -> str:
     if sop_class in _OTHER_STORAGE:
         return _OTHER_STORAGE[sop_class]
     if sop_class and sop_class not in _MR_STORAGE:
-        return f"not an MR image (modality {modality or 'not given'}, SOP class {sop_class})"
+        named = standard_uid(sop_class)
+        return (
+            f"not an MR image (modality {_shown(modality) if modality else 'not given'}, SOP class {named})"
+        )
     if modality and modality != "MR":
-        return f"not an MR image (modality {modality})"
+        return f"not an MR image (modality {_shown(modality)})"
     layout = instance.layout
     if layout is None:
         return "holds no pixel data"
@@ -102,6 +113,11 @@ def reason_to_leave_out(instance: Instance) -> str:
     if layout.bits_allocated not in {8, 16, 32}:
         return f"pixels of {layout.bits_allocated} bits, which is no MR image"
     return reason_by_image_type(instance, tuple(part.upper() for part in instance.texts("ImageType")))
+
+
+def _shown(modality: str) -> str:
+    """Return a modality as it may stand in a reason: a defined term, or words."""
+    return modality if f" {modality} " in _MODALITIES else "that the standard does not define"
 
 
 def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:

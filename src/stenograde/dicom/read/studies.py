@@ -17,7 +17,8 @@ from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.roles import Candidate, choose_roles
 from stenograde.dicom.read.screening import reason_to_leave_out
-from stenograde.errors import NoStudyError, SeveralStudiesError, UnreadableInstanceError
+from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError, UnreadableInstanceError
+from stenograde.files import MEMORY_LIMIT_BYTES, shown_bytes
 from stenograde.study import Study
 from stenograde.terms import Role, Unused
 
@@ -33,7 +34,11 @@ class _Pile:
 
 
 def read_study(
-    path: StudyPath, *, study_uid: str | None = None, roles: Mapping[str, Role] | None = None
+    path: StudyPath,
+    *,
+    study_uid: str | None = None,
+    roles: Mapping[str, Role] | None = None,
+    memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> Study:
     """Read the one study that lies at a path.
 
@@ -48,15 +53,19 @@ def read_study(
         StudyInstanceUID of the study to read, where there are several.
     roles : mapping, optional
         Role by series key (see :func:`stenograde.dicom.read.series.read_roles`); always wins.
+    memory_limit : int
+        Most bytes that an archive may unpack to, and that a study may take while it is graded.
 
     Raises
     ------
     NoStudyError
-        If nothing usable is found.
+        If nothing usable is found, or an archive is damaged or too large.
     SeveralStudiesError
         If more than one study is found and none is chosen, or two patients share a StudyInstanceUID.
+    StudyError
+        If the study would take more memory than is allowed.
     """
-    piles, strays = _pile(find_files(path))
+    piles, strays = _pile(find_files(path, limit_bytes=memory_limit))
     usable = [uid for uid, pile in piles.items() if pile.instances]
     if study_uid is not None:
         if study_uid not in usable:
@@ -78,11 +87,13 @@ def read_study(
         if uid != chosen
         for unused in (*pile.unused, *(Unused(one.file.name, "not chosen") for one in pile.instances))
     ]
-    return _study(chosen, piles[chosen], [*strays, *others], roles or {})
+    return _within(_study(chosen, piles[chosen], [*strays, *others], roles or {}), memory_limit)
 
 
-def read_studies(path: StudyPath, *, roles: Mapping[str, Role] | None = None) -> tuple[Study, ...]:
-    """Read all studies that lie at a path, sorted by StudyInstanceUID.
+def read_studies(
+    path: StudyPath, *, roles: Mapping[str, Role] | None = None, memory_limit: int = MEMORY_LIMIT_BYTES
+) -> tuple[Study, ...]:
+    """Read all studies that lie at a path, sorted by StudyInstanceUID; settings as for :func:`read_study`.
 
     Files that belong to no study are listed in each.
 
@@ -92,12 +103,26 @@ def read_studies(path: StudyPath, *, roles: Mapping[str, Role] | None = None) ->
         If nothing usable is found.
     SeveralStudiesError
         If two patients share a StudyInstanceUID.
+    StudyError
+        If a study would take more memory than is allowed.
     """
-    piles, strays = _pile(find_files(path))
+    piles, strays = _pile(find_files(path, limit_bytes=memory_limit))
     usable = sorted(uid for uid, pile in piles.items() if pile.instances)
     if not usable:
         raise NoStudyError(_nothing_usable(path, piles, strays))
-    return tuple(_study(uid, piles[uid], strays, roles or {}) for uid in usable)
+    return tuple(_within(_study(uid, piles[uid], strays, roles or {}), memory_limit) for uid in usable)
+
+
+def _within(study: Study, memory_limit: int) -> Study:
+    """Return the study if there is room for it; its slices are not decoded yet."""
+    if study.n_bytes > memory_limit:
+        n_slices = sum(series.n_slices for series in study.series if series.role is not None)
+        msg = (
+            f"study must take at most {shown_bytes(memory_limit)} while it is graded, got "
+            f"{shown_bytes(study.n_bytes)} for {n_slices} slices; raise --memory-limit if the study is sound"
+        )
+        raise StudyError(msg)
+    return study
 
 
 def _pile(files: Sequence[StudyFile]) -> tuple[dict[str, _Pile], list[Unused]]:
