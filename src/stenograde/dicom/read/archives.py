@@ -203,31 +203,35 @@ def tar_members(path: Path, kind: str, limit_bytes: int) -> Iterator[tuple[str, 
     NoStudyError
         If it is no tar, is damaged, or unpacks to more than the budget.
     """
-    n_packed, n = path.stat().st_size, 0
     try:
-        with (
-            _OPENERS[kind](path, "rb") as stream,
-            _Budgeted(stream, n_packed, limit_bytes) as budgeted,
-            tarfile.open(fileobj=budgeted, mode="r|") as archive,
-        ):
-            for member in archive:
-                if member.isdir():
-                    continue
-                n += member.size  # (of a sparse member, with its holes)
-                check_budget(n, n_packed, limit_bytes)
-                file = archive.extractfile(member) if member.isreg() else None
-                data = None if file is None else file.read()
-                if data is not None and len(data) < member.size:
-                    raise _cut()
-                yield member.name, data
-            if any(budgeted.last):
-                raise _cut()
+        yield from _members_of_tar(path, kind, limit_bytes)
     except NoStudyError:
         raise
     except Exception as exc:  # (damaged archives raise anything in the library)
         packed = "" if kind == "tar" else f" packed by {kind}"
         msg = f"study must be a whole tar archive{packed}, got {path} ({type(exc).__name__}); unpack it first"
         raise NoStudyError(msg) from exc
+
+
+def _members_of_tar(path: Path, kind: str, limit_bytes: int) -> Iterator[tuple[str, bytes | None]]:
+    n_packed, n = path.stat().st_size, 0
+    with (
+        _OPENERS[kind](path, "rb") as stream,
+        _Budgeted(stream, n_packed, limit_bytes) as budgeted,
+        tarfile.open(fileobj=budgeted, mode="r|") as archive,
+    ):
+        for member in archive:
+            if member.isdir():
+                continue
+            n += member.size  # (of a sparse member, with its holes)
+            check_budget(n, n_packed, limit_bytes)
+            file = archive.extractfile(member) if member.isreg() else None
+            data = None if file is None else file.read()
+            if data is not None and len(data) < member.size:
+                raise _cut()
+            yield member.name, data
+        if any(budgeted.last):
+            raise _cut()
 
 
 def _cut() -> tarfile.ReadError:
