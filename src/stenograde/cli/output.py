@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.streams import escaped
 from stenograde.errors import ConfigError, MissingDependencyError
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
@@ -26,7 +27,8 @@ BundleFolder = Annotated[
 
 def say_error(line: str) -> None:
     """Print one line on standard error."""
-    print(f"stenograde: {line}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"stenograde: {' '.join(line.splitlines())}", file=sys.stderr)
 
 
 def print_table(
@@ -36,11 +38,11 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_lines=lines)
+    table = Table(title=title and escaped(title), title_justify="left", show_lines=lines)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escaped, row))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=200)
@@ -82,13 +84,13 @@ def out_folder(path: Path) -> Path:
     ConfigError
         If the path is a file or cannot be made.
     """
-    if path.exists() and not path.is_dir():
-        msg = f"--out must be a folder, got the file {path}; name another one"
-        raise ConfigError(msg)
     try:
+        if path.exists() and not path.is_dir():
+            msg = f"--out must be a folder, got the file {path}; name another one"
+            raise ConfigError(msg)
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        msg = f"--out must be a folder that can be made, got {path} ({exc.strerror or exc})"
+    except (OSError, ValueError) as exc:
+        msg = f"--out must be a folder that can be made, got {path} ({getattr(exc, 'strerror', None) or exc})"
         raise ConfigError(msg) from exc
     return path
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from stenograde.errors import StenogradeError, StudyError, fault_line, one_line
-from stenograde.files import write_whole
+from stenograde.errors import StenogradeError, StudyError, line_of
+from stenograde.files import write_together
 from stenograde.grades import StudyGrades
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
@@ -93,8 +93,7 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     grades = grade_study(study, grading.bundle)
     page = as_html(grades, study, reference=known)
     numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / "grades.json", numbers)
-    write_whole(folder / "report.html", page)
+    write_together({folder / "grades.json": numbers, folder / "report.html": page})
     return Graded(study.uid, grades, folder, known)
 
 
@@ -118,9 +117,8 @@ def attempt(name: str, work: Callable[[], T], *, stopped_by: type[Exception] = E
         return work()
     except stopped_by as exc:
         _log.debug("not graded: %s", name, exc_info=exc)
-        if isinstance(exc, StudyError):
-            return NotGraded(name, one_line(exc), is_our_fault=False)
-        if isinstance(exc, StenogradeError):
+        if isinstance(exc, StenogradeError) and not isinstance(exc, StudyError):
             exc.add_note(f"while grading {name}")
             raise
-        return NotGraded(name, fault_line(exc), is_our_fault=True)
+        line, is_our_fault = line_of(exc)
+        return NotGraded(name, line, is_our_fault)

@@ -36,6 +36,9 @@ MAX_PIXELS: Final = 1 << 26
 _START: Final = (
     "import sys; sys.path[:] = sys.argv[1:]; from stenograde.dicom.read.foreign import serve; serve()"
 )
+PARENT: Final = "STENOGRADE_PARENT"
+"""Variable that tells the process who started it."""
+
 _LENGTHS: Final = struct.Struct("<II")
 
 
@@ -127,7 +130,7 @@ class ForeignDecoder:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", PARENT: str(os.getpid())}
     command = [sys.executable, "-c", _START, *sys.path]
     return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
         command,

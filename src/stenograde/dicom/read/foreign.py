@@ -16,9 +16,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
-from stenograde.dicom.read.apart import MAX_MEMORY_BYTES, MAX_SECONDS, FrameRequest, received, send
+from stenograde.dicom.read.apart import MAX_MEMORY_BYTES, MAX_SECONDS, PARENT, FrameRequest, received, send
 from stenograde.dicom.read.tolerant import read_dataset, recorded_warnings
 from stenograde.errors import UnreadableInstanceError
+from stenograde.workers import end_with
 
 
 def decode_foreign(data: bytes, request: FrameRequest) -> NDArray[Any]:
@@ -60,6 +61,7 @@ def _plugin(syntax: UID) -> str:
 
 def serve() -> None:
     """Answer requests on standard input until it ends; what is decoded goes to standard output."""
+    end_with(int(os.environ[PARENT]))
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the replies
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
