@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -28,6 +28,9 @@ MAX_RATIO: Final = 200
 
 _FREE_BYTES: Final = 64 << 20
 """What may be unpacked whatever the ratio: an empty slice of a megabyte shrinks to one kilobyte."""
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@")
+"""First letters of what a spreadsheet takes for a formula."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -94,6 +97,28 @@ def regular_bytes(path: Path, *, at_most: int = MEMORY_LIMIT_BYTES) -> bytes:
     return data
 
 
+def inert_cell(text: str) -> str:
+    r"""Return text for a cell of a CSV table: on one line, and nothing that a spreadsheet or a terminal would run.
+
+    References
+    ----------
+    OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection.
+
+    Examples
+    --------
+    >>> inert_cell("=SUM(A1)"), inert_cell("two\nlines"), inert_cell("L4/L5"), inert_cell("a\x1b[31m")
+    ("'=SUM(A1)", 'two lines', 'L4/L5', 'a\\x1b[31m')
+    """
+    line = " ".join(text.split())
+    line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+
+
+def text_of_cell(cell: str) -> str:
+    """Return the text that :func:`inert_cell` was given, where it only put an apostrophe before it."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Give an open file that becomes ``path`` at the end of the block, and nothing if the block raises.
@@ -154,7 +179,10 @@ def write_together(contents: Mapping[Path, str | bytes]) -> None:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             made.append((_beside(path), path))
             with whole_file(made[-1][0]) as file:
-                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                # (halves of characters stand in names of files that are no text)
+                file.write(
+                    content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+                )
         _swap(made)
     except OSError as exc:
         msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
@@ -182,6 +210,25 @@ def _swap(made: Sequence[tuple[Path, Path]]) -> None:
         raise
     for old, _ in kept:
         old.unlink(missing_ok=True)
+
+
+def set_aside(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Rename files of an earlier result, so that they do not pass for those of a newer one; gives their new names.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be renamed.
+    """
+    kept = []
+    for path in paths:
+        if path.is_file():
+            try:
+                kept.append(path.replace(path.with_name(f"earlier-{path.name}")))
+            except OSError as exc:
+                msg = f"{path} must be removable, got {exc.strerror or exc}; it is of an earlier run"
+                raise ConfigError(msg) from exc
+    return tuple(kept)
 
 
 def _beside(path: Path) -> Path:

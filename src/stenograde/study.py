@@ -187,8 +187,9 @@ def check_grid(affine: NDArray[np.float64], shape: tuple[int, ...]) -> None:
         if not least <= value <= most:  # written so that NaN is refused
             msg = f"{what} must be {least:g} to {most:g} mm, got {value:g} mm; check the header"
             raise IrregularSlicesError(msg)
-    if not 1 <= min(shape[1:]) <= max(shape[1:]) <= MAX_PIXELS:
-        msg = f"rows and columns must be 1 to {MAX_PIXELS}, got {shape[1]} and {shape[2]}; check the header"
+    if not 1 <= min(shape) <= max(shape[1:]) <= MAX_PIXELS:
+        size = " x ".join(map(str, shape))
+        msg = f"slices must be at least one, with 1 to {MAX_PIXELS} rows and columns, got {size}; check the header"
         raise IrregularSlicesError(msg)
 
 

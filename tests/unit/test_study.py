@@ -118,8 +118,16 @@ def test_slices_when_a_pixel_is_not_finite_or_too_large_then_they_are_refused(va
         ((4, 0.5, 1e-300), (4, 20, 20), "distance of columns must be 0.05 to 10 mm, got 1e-300 mm"),
         ((1e-9, 0.5, 0.5), (4, 20, 20), "distance of slices must be 0.05 to 200 mm, got 1e-09 mm"),
         ((1e300, 0.5, 0.5), (4, 20, 20), r"distance of slices must be 0.05 to 200 mm, got 1e\+300 mm"),
-        ((4, 0.1, 0.5), (4, 5000, 20), "rows and columns must be 1 to 4096, got 5000 and 20"),
-        ((4, 0.5, 0.5), (4, 0, 20), "rows and columns must be 1 to 4096, got 0 and 20"),
+        (
+            (4, 0.1, 0.5),
+            (4, 5000, 20),
+            "slices must be at least one, with 1 to 4096 rows and columns, got 4 x 5000 x 20",
+        ),
+        (
+            (4, 0.5, 0.5),
+            (4, 0, 20),
+            "slices must be at least one, with 1 to 4096 rows and columns, got 4 x 0 x 20",
+        ),
         ((4, 9, 9), (4, 4096, 20), "longest edge must be 0 to 1200 mm, got 36864 mm"),
         ((200, 0.5, 0.5), (40, 20, 20), "way through the slices must be 0 to 2500 mm, got 8000 mm"),
     ],

@@ -27,7 +27,7 @@ class SubmissionScores:
 
 
 def score_submission(
-    labels: Path, predictions: Path, *, draws: int = 1000, seed: int = 0
+    labels: Path, predictions: Path, *, model: str | None = None, draws: int = 1000, seed: int = 0
 ) -> SubmissionScores:
     """Score what was said of the cells of a cohort.
 
@@ -37,6 +37,8 @@ def score_submission(
         As ``train.csv`` of RSNA 2024.
     predictions : Path
         By :func:`~stenograde.datasets.submission.read_submission`.
+    model : str, optional
+        Whose predictions, where there are those of several.
     draws, seed : int
         Of the bootstrap.
 
@@ -45,7 +47,7 @@ def score_submission(
     DatasetError
         If a table cannot be read, or no cell is in both.
     """
-    truth, said = read_labels(labels), read_submission(predictions)
+    truth, said = read_labels(labels), read_submission(predictions, model=model)
     studies = [name for name in truth if name in said]
     known = [
         {cell: severity for cell, severity in truth[name].items() if cell in said[name]} for name in studies

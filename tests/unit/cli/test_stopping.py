@@ -48,7 +48,6 @@ def started(folder: Path, work: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -116,7 +115,12 @@ def test_workers_when_their_command_is_killed_then_they_end_too(tmp_path: Path) 
 
 def test_signals_when_the_body_ends_then_they_are_handled_as_before() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with pytest.raises(Stopped, match="15"), stopped_by_signals():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
+
+    def work() -> None:
+        with stopped_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    with pytest.raises(Stopped, match="15"):
+        work()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
