@@ -65,7 +65,7 @@ def test_absurd_numbers_are_refused_as_such(tmp_path: Path, texts: str) -> None:
 def test_several_models_that_say_the_same_cells_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
     path = table(tmp_path, f"7_{CANAL},1,0,0,x", f"7_{CANAL},0,1,0,y", f"8_{CANAL},0,0,1,y")
     with pytest.raises(
-        DatasetError, match="said.csv must say each cell once, got 2 models: x, y; choose .*--model"
+        DatasetError, match=r"said.csv must say each cell once, got 2 models: x, y; choose .*--model"
     ):
         read_submission(path)
     assert read_submission(path, model="y") == {
