@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from stenograde.dicom.read.opening import find_files
 from stenograde.study import Study
 from stenograde.terms import Role
 
@@ -187,8 +189,16 @@ EXPECTED_ROLES = {"1": Role.SAGITTAL_T1, "2": Role.SAGITTAL_T2_STIR, "3": Role.A
 
 
 def reasons(study: Study) -> dict[str, str]:
-    """What was left out of a study, with the reason."""
-    return {unused.what: unused.why for unused in study.unused}
+    """What was left out of a study, with the reason; each ``file 3 of 9`` by the name that it has on disk."""
+    source = study.series[0].volumes[0].source
+    file = source.frames[0].instance.file
+    root = file.path if file.member is not None else file.path[: -len(file.relative)]
+    names = {found.name: found.relative for found in find_files(root)}
+
+    def named(text: str) -> str:
+        return re.sub(r"file \d+ of \d+", lambda match: names.get(match[0], match[0]), text)
+
+    return {named(unused.what): named(unused.why) for unused in study.unused}
 
 
 def roles_of(study: Study) -> dict[str, Role | None]:

@@ -18,6 +18,9 @@ from stenograde.errors import ConfigError
 
 Config = TypeVar("Config")
 
+_MAX_BYTES = 16 << 20
+"""Longest TOML file that is read, bytes."""
+
 _TOML_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -36,8 +39,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         If the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        file = Path(path)
+        if file.exists() and not (file.is_file() and file.stat().st_size <= _MAX_BYTES):
+            msg = f"configuration must be a readable TOML file, got {path}, which is no file, or far too long"
+            raise ConfigError(msg)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         msg = f"configuration must be a readable TOML file, got {path} ({reason})"
         raise ConfigError(msg) from exc

@@ -21,6 +21,7 @@ Anything else that is raised is a fault of ours.
 from __future__ import annotations
 
 import traceback
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 
@@ -82,6 +83,29 @@ def one_line(error: BaseException) -> str:
     """
     parts = [str(error) or type(error).__name__, *getattr(error, "__notes__", ())]
     return "; ".join(" ".join(part.split()) for part in parts)
+
+
+def line_of(error: BaseException) -> tuple[str, bool]:
+    """Return what went wrong on one line, and whether it is a fault of ours.
+
+    What the world did is none: an input or a setting, a disk that is full, memory that is short.
+    """
+    if isinstance(error, StenogradeError):
+        return one_line(error), False
+    if isinstance(error, OSError) and error.strerror:
+        line = (
+            f"the system must let files be read and written, got '{error.strerror}'; make room, allow it, or choose "
+            "another place"
+        )
+        return line, False
+    if isinstance(error, MemoryError):
+        return "memory must suffice, got too little; free some, or use fewer --workers", False
+    if isinstance(error, BrokenExecutor):
+        line = (
+            "worker processes must run to their end, got one that was ended from outside; use fewer --workers"
+        )
+        return line, False
+    return fault_line(error), True
 
 
 def fault_line(error: BaseException) -> str:

@@ -1,18 +1,122 @@
-"""Files that appear whole or not at all: written beside their place and moved there."""
+"""Files: written whole, together or not at all; read only where they are regular, and not without end."""
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from stenograde.errors import ConfigError
 
 UNFINISHED = ".writing-*"
 """Pattern of what a process that was killed leaves behind."""
+
+MEMORY_LIMIT_BYTES: Final = 2 << 30
+"""How many bytes one study may unpack to, and may take while it is graded; a setting raises it.
+
+A lumbar study takes 0.05 to 0.5 GB.
+"""
+
+MAX_RATIO: Final = 200
+"""How many times its size something packed may unpack to; MR slices shrink to a half or a third."""
+
+_FREE_BYTES: Final = 64 << 20
+"""What may be unpacked whatever the ratio: an empty slice of a megabyte shrinks to one kilobyte."""
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@")
+"""First letters of what a spreadsheet takes for a formula."""
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def shown_bytes(n: int) -> str:
+    """Return a number of bytes in the largest binary unit that leaves it at least one.
+
+    Examples
+    --------
+    >>> shown_bytes(1 << 30), shown_bytes(1_500_000), shown_bytes(12)
+    ('1 GiB', '1.43 MiB', '12 bytes')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if n >= 1 << power:
+            return f"{n / (1 << power):.3g} {unit}"
+    return f"{n} bytes"
+
+
+def unpacked_limit(n_packed: int, at_most: int = MEMORY_LIMIT_BYTES) -> int:
+    """Return how many bytes something packed may unpack to.
+
+    Examples
+    --------
+    >>> unpacked_limit(1000) >> 20, unpacked_limit(1 << 20) >> 20, unpacked_limit(1 << 30) >> 20
+    (64, 200, 2048)
+    """
+    return min(at_most, max(_FREE_BYTES, MAX_RATIO * n_packed))
+
+
+def kind_of_file(mode: int) -> str:
+    """Return in words what a file is that is not a regular one; empty for a regular file.
+
+    Parameters
+    ----------
+    mode : int
+        ``st_mode`` of the file.
+    """
+    if stat.S_ISREG(mode):
+        return ""
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+
+
+def regular_bytes(path: Path, *, at_most: int = MEMORY_LIMIT_BYTES) -> bytes:
+    """Read a regular file of limited length; a pipe or a device is not waited for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is not a regular file, or is longer than ``at_most``; ``strerror`` says why.
+    """
+    kind = kind_of_file(path.stat().st_mode)
+    if kind:
+        raise OSError(errno.EINVAL, f"it is {kind}, where a regular file is needed")
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        data = file.read(at_most + 1)
+    if len(data) > at_most:
+        raise OSError(errno.EFBIG, f"it is longer than {shown_bytes(at_most)}")
+    return data
+
+
+def inert_cell(text: str) -> str:
+    r"""Return text for a cell of a CSV table: on one line, and nothing that a spreadsheet or a terminal would run.
+
+    References
+    ----------
+    OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection.
+
+    Examples
+    --------
+    >>> inert_cell("=SUM(A1)"), inert_cell("two\nlines"), inert_cell("L4/L5"), inert_cell("a\x1b[31m")
+    ("'=SUM(A1)", 'two lines', 'L4/L5', 'a\\x1b[31m')
+    """
+    line = " ".join(text.split())
+    line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+
+
+def text_of_cell(cell: str) -> str:
+    """Return the text that :func:`inert_cell` was given, where it only put an apostrophe before it."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
 
 
 @contextmanager
@@ -49,11 +153,84 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     ConfigError
         If the file cannot be written.
     """
+    write_together({path: content})
+    return path
+
+
+def write_together(contents: Mapping[Path, str | bytes]) -> None:
+    """Write the files of a result so that all of them appear or none does; older ones are then as they were.
+
+    Parameters
+    ----------
+    contents : mapping
+        What each file holds; folders are made where there are none.
+
+    Raises
+    ------
+    ConfigError
+        If one of them cannot be written.
+    """
+    made: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            made.append((_beside(path), path))
+            with whole_file(made[-1][0]) as file:
+                # (halves of characters stand in names of files that are no text)
+                file.write(
+                    content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+                )
+        _swap(made)
     except OSError as exc:
         msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
         raise ConfigError(msg) from exc
-    return path
+    finally:
+        for finished, _ in made:
+            finished.unlink(missing_ok=True)
+
+
+def _swap(made: Sequence[tuple[Path, Path]]) -> None:
+    """Move finished files to their places; if one cannot be moved, put back what was there."""
+    kept: list[tuple[Path, Path]] = []
+    placed: list[Path] = []
+    try:
+        for finished, path in made:
+            if path.exists():
+                kept.append((path.rename(_beside(path)), path))
+            finished.rename(path)
+            placed.append(path)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        for old, path in kept:
+            old.rename(path)
+        raise
+    for old, _ in kept:
+        old.unlink(missing_ok=True)
+
+
+def set_aside(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Rename files of an earlier result, so that they do not pass for those of a newer one; gives their new names.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be renamed.
+    """
+    kept = []
+    for path in paths:
+        if path.is_file():
+            try:
+                kept.append(path.replace(path.with_name(f"earlier-{path.name}")))
+            except OSError as exc:
+                msg = f"{path} must be removable, got {exc.strerror or exc}; it is of an earlier run"
+                raise ConfigError(msg) from exc
+    return tuple(kept)
+
+
+def _beside(path: Path) -> Path:
+    """Return a name in the same folder that nothing has, of the form of unfinished files."""
+    return path.with_name(f"{UNFINISHED.rstrip('*')}{secrets.token_hex(6)}")

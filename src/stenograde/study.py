@@ -9,13 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
+from stenograde.errors import IrregularSlicesError, UnreadableInstanceError
 from stenograde.terms import Plane, Role, Unused, Weighting
+
+PIXEL_MM: Final = (0.05, 10.0)
+"""Least and greatest distance between rows, and between columns, mm. Lumbar MR lies between 0.2 and 1.6 mm."""
+
+SLICE_MM: Final = (0.05, 200.0)
+"""Least and greatest distance between slices, mm; slices through single discs may lie 40 mm apart."""
+
+MAX_PIXELS: Final = 4096
+"""Most rows, and most columns, of a slice; MR slices have 256 to 1024."""
+
+MAX_FIELD_MM: Final = 1200.0
+"""Longest edge of a slice, mm: a whole spine joined of three fields has 1000."""
+
+MAX_STACK_MM: Final = 2500.0
+"""Longest way through a stack of slices, mm: a patient is not longer."""
+
+MAX_POSITION_MM: Final = 10_000.0
+"""Farthest that a slice may lie from the origin of its frame of reference, mm."""
+
+_LOCATOR_BYTES: Final = 32
+"""Memory that the locator takes for each point of its grid, bytes: six numbers as float32, and room to work."""
+
+MAX_INTENSITY: Final = 1e12
+"""Greatest pixel value, and least with a minus: what is larger cannot be squared and summed in float32."""
 
 
 class SliceSource(Protocol):
@@ -66,6 +91,8 @@ class Volume:
     ------
     ValueError
         If lengths, shapes or the affine do not fit together.
+    IrregularSlicesError
+        If spacing, size or position are none that a scanner makes.
     """
 
     affine: NDArray[np.float64]
@@ -79,9 +106,10 @@ class Volume:
     _decoded: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if self.affine.shape != (4, 4) or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
+        if self.affine.shape != (4, 4) or _is_flat(self.affine):
             msg = f"affine must be an invertible (4, 4) matrix, got {self.affine.tolist()}"
             raise ValueError(msg)
+        check_grid(self.affine, self.shape)
         if len(self.sop_instance_uids) != self.shape[0]:
             n_named = len(self.sop_instance_uids)
             msg = f"a volume of {self.shape[0]} slices must name as many instances, got {n_named}"
@@ -114,6 +142,18 @@ class Volume:
         return None
 
     @property
+    def n_bytes(self) -> int:
+        """Memory that the volume takes while it is graded, bytes, whatever its slices are packed to.
+
+        Its pixels as float32 and, where it is sagittal, what the locator says of each point of its 0.6 mm grid.
+        """
+        slices, rows, columns = self.shape
+        _, rows_mm, columns_mm = self.spacing_mm
+        is_sagittal = int(np.argmax(np.abs(self.affine[:3, 0]))) == 0
+        said = _LOCATOR_BYTES * rows * rows_mm * columns * columns_mm / 0.6**2 if is_sagittal else 0.0
+        return slices * (4 * rows * columns + round(said))
+
+    @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distances between slices, rows and columns, mm."""
         return geometry.spacing_mm(self.affine)
@@ -124,11 +164,18 @@ class Volume:
         Raises
         ------
         UnreadableInstanceError
-            If a slice cannot be decoded.
+            If a slice cannot be decoded, or holds a value that is not finite or beyond :data:`MAX_INTENSITY`.
         """
         missing = [index for index in dict.fromkeys(indices) if index not in self._decoded]
         if missing:
             decoded = self.source(missing)
+            # written so that NaN is refused
+            if not (decoded.min() >= -MAX_INTENSITY and decoded.max() <= MAX_INTENSITY):
+                msg = (
+                    f"pixels must be finite and at most {MAX_INTENSITY:g}, got {decoded.min():g} to "
+                    f"{decoded.max():g}; leave out the series, or correct its rescaling"
+                )
+                raise UnreadableInstanceError(msg)
             decoded.flags.writeable = False
             self._decoded.update(zip(missing, decoded, strict=True))
             if missing == list(indices):
@@ -147,6 +194,46 @@ class Volume:
             If a slice cannot be decoded.
         """
         return self.slices(range(self.shape[0]))
+
+
+def _is_flat(affine: NDArray[np.float64]) -> bool:
+    """Whether two axes of a finite affine coincide or one has no length; whatever its unit."""
+    axes = affine[:3, :3]
+    lengths = np.hypot.reduce(axes)
+    return bool((lengths == 0).any() or abs(np.linalg.det(axes / lengths)) < 1e-6)
+
+
+def check_grid(affine: NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    """Check that a volume has the size of something that lies in a scanner.
+
+    Parameters
+    ----------
+    affine : ndarray of shape (4, 4)
+        (slice, row, column) index to mm.
+    shape : tuple of int
+        (slices, rows, columns).
+
+    Raises
+    ------
+    IrregularSlicesError
+        If a spacing, a number of pixels, an edge or a position is out of range.
+    """
+    steps = np.hypot.reduce(affine[:3, :3])  # (a norm would overflow)
+    for what, value, (least, most) in (
+        ("distance of slices", steps[0], SLICE_MM),
+        ("distance of rows", steps[1], PIXEL_MM),
+        ("distance of columns", steps[2], PIXEL_MM),
+        ("way through the slices", steps[0] * shape[0], (0.0, MAX_STACK_MM)),
+        ("longest edge", max(steps[1] * shape[1], steps[2] * shape[2]), (0.0, MAX_FIELD_MM)),
+        ("distance from the origin", float(np.abs(affine[:3, 3]).max()), (0.0, MAX_POSITION_MM)),
+    ):
+        if not least <= value <= most:  # written so that NaN is refused
+            msg = f"{what} must be {least:g} to {most:g} mm, got {value:g} mm; check the header"
+            raise IrregularSlicesError(msg)
+    if not 1 <= min(shape) <= max(shape[1:]) <= MAX_PIXELS:
+        size = " x ".join(map(str, shape))
+        msg = f"slices must be at least one, with 1 to {MAX_PIXELS} rows and columns, got {size}; check the header"
+        raise IrregularSlicesError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +275,11 @@ class Study:
     """Roles of which a series was there that could not be read, while no other serves, with the reason."""
     name_doubts: tuple[str, ...] = ()
     """Why the names of levels cannot be certain, whatever the picture shows, such as a station left out."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the volumes of the series with a role take while they are graded, bytes."""
+        return sum(volume.n_bytes for series, volume in self.volumes() if series.role is not None)
 
     def by_role(self, role: Role) -> Series | None:
         """Series chosen for a role, or None when the study has none."""

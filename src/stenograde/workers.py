@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux: the signal that a process gets when the thread that started it ends (prctl(2))."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +82,45 @@ def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> I
         yield from map(work, things)
         return
     # a fork would copy the locks of threads that it does not copy
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, things)
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),)
+    ) as pool:
+        try:
+            with _interrupts_held():
+                futures = [pool.submit(work, thing) for thing in things]
+            # (pool.map would cancel what it has not given, which the pool answers with a trace when its workers end)
+            futures.reverse()
+            while futures:
+                yield futures.pop().result()
+        except BaseException:
+            # what the workers are at is of no use any more, and may take long
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back interrupts from the keyboard, for good from processes that are started meanwhile."""
+    held = {signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with(parent: int) -> None:
+    """Let this process be ended when the one that started it ends, whatever it is at; on Linux only.
+
+    Parameters
+    ----------
+    parent : int
+        Process that started this one.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # (it ended before that was said)
+            os._exit(1)

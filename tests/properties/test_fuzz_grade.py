@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from stenograde.cli import main
+from stenograde.dicom.read.opening import find_files
 from stenograde.phantom import FileOptions, Protocol, write_cohort
 from stenograde.phantom.files.dicom_files import Codec
 from stenograde.report.as_json import schema
@@ -168,10 +169,10 @@ def check_damaged(small_study: Path, damage: list[Damage]) -> None:
         jsonschema.validate(grades, schema())
         rested_on = {item["sop_instance_uid"] for cell in grades["cells"] for item in cell["evidence"]}
         assert rested_on <= readable_instances(study)
-        left_out = " ".join(item["what"] for item in grades["unused"])
-        for path in files:
-            if is_no_dicom(path):
-                assert path.relative_to(study).as_posix() in left_out
+        left_out = {item["what"] for item in grades["unused"]}
+        for file in find_files(study):
+            if is_no_dicom(study / file.relative):
+                assert file.name in left_out
 
 
 def is_no_dicom(path: Path) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from stenograde.errors import ConfigError
-from stenograde.files import whole_file, write_whole
+from stenograde.files import regular_bytes, whole_file, write_together, write_whole
 
 
 def test_when_a_file_is_there_then_it_is_replaced(tmp_path: Path) -> None:
@@ -49,3 +51,51 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     write_whole(tmp_path / "ours", b"")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_files_of_one_result_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "grades.json").write_text("old", encoding="utf-8")
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(ConfigError, match=r"report\.html must be writable, got Is a directory"):
+        write_together({tmp_path / "grades.json": "new", tmp_path / "report.html": "new"})
+    assert (tmp_path / "grades.json").read_text(encoding="utf-8") == "old"
+    assert {item.name for item in tmp_path.iterdir()} == {"grades.json", "report.html"}
+
+    (tmp_path / "report.html").rmdir()
+    write_together({tmp_path / "grades.json": "new", tmp_path / "report.html": b"new"})
+    assert {item.name: item.read_text(encoding="utf-8") for item in tmp_path.iterdir()} == {
+        "grades.json": "new",
+        "report.html": "new",
+    }
+
+
+def test_when_the_second_file_cannot_be_placed_then_the_first_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("old", encoding="utf-8")
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target).name == "b":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(ConfigError, match="b must be writable, got No space left on device"):
+        write_together({tmp_path / "a": "new", tmp_path / "b": "new"})
+    assert [item.name for item in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "old"
+
+
+def test_only_regular_files_of_limited_length_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1234")
+    os.mkfifo(tmp_path / "pipe")
+    assert regular_bytes(tmp_path / "a", at_most=4) == b"1234"
+    for path, why in (
+        (tmp_path / "a", "longer than 3 bytes"),
+        (tmp_path / "pipe", "a named pipe"),
+        (tmp_path, "a folder"),
+        (Path("/dev/zero"), "a device"),
+    ):
+        with pytest.raises(OSError, match=why):
+            regular_bytes(path, at_most=3)

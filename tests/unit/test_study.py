@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from stenograde.errors import IrregularSlicesError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
 from stenograde.terms import Plane, Role, Weighting
 
@@ -96,3 +97,51 @@ def test_study_when_series_have_several_volumes_then_each_comes_with_its_series(
         (Role.AXIAL_T2, 3),
     ]
     assert axial.n_slices == 5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -1e13])
+def test_slices_when_a_pixel_is_not_finite_or_too_large_then_they_are_refused(value: float) -> None:
+    def source(indices: Sequence[int]) -> np.ndarray:
+        slices = np.zeros((len(indices), 2, 3), np.float32)
+        slices[-1, 1, 2] = value
+        return slices
+
+    volume = Volume(np.eye(4), (2, 2, 3), ("1", "2"), source)
+    with pytest.raises(UnreadableInstanceError, match="pixels must be finite and at most 1e"):
+        _ = volume.pixels
+
+
+@pytest.mark.parametrize(
+    ("edges_mm", "shape", "rule"),
+    [
+        ((4, 60, 60), (4, 20, 20), "distance of rows must be 0.05 to 10 mm, got 60 mm"),
+        ((4, 0.5, 1e-300), (4, 20, 20), "distance of columns must be 0.05 to 10 mm, got 1e-300 mm"),
+        ((1e-9, 0.5, 0.5), (4, 20, 20), "distance of slices must be 0.05 to 200 mm, got 1e-09 mm"),
+        ((1e300, 0.5, 0.5), (4, 20, 20), r"distance of slices must be 0.05 to 200 mm, got 1e\+300 mm"),
+        (
+            (4, 0.1, 0.5),
+            (4, 5000, 20),
+            "slices must be at least one, with 1 to 4096 rows and columns, got 4 x 5000 x 20",
+        ),
+        (
+            (4, 0.5, 0.5),
+            (4, 0, 20),
+            "slices must be at least one, with 1 to 4096 rows and columns, got 4 x 0 x 20",
+        ),
+        ((4, 9, 9), (4, 4096, 20), "longest edge must be 0 to 1200 mm, got 36864 mm"),
+        ((200, 0.5, 0.5), (40, 20, 20), "way through the slices must be 0 to 2500 mm, got 8000 mm"),
+    ],
+)
+def test_volume_when_no_scanner_makes_its_grid_then_it_is_refused(
+    edges_mm: tuple[float, ...], shape: tuple[int, int, int], rule: str
+) -> None:
+    with pytest.raises(IrregularSlicesError, match=f"^{rule}"):
+        Volume(np.diag([*edges_mm, 1.0]), shape, ("1",) * shape[0], CountingSource())
+
+
+def test_volume_when_it_lies_far_away_then_it_is_refused() -> None:
+    affine = np.eye(4)
+    for place in (9e8, np.nan):
+        affine[1, 3] = place
+        with pytest.raises(IrregularSlicesError, match=r"^distance from the origin must be 0 to 10000 mm"):
+            Volume(affine, (1, 2, 3), ("1",), CountingSource())

@@ -1,8 +1,9 @@
 """The command line: parse, call, print; no logic.
 
-Exit codes are 0 when done, 2 when the input or a setting is at fault (one line on standard error says what,
-where and what would be right), and 1 for faults of ours only. Each command has its own file and imports what
-it needs when it is called, so that ``stenograde --help`` is quick and grading never loads torch.
+Exit codes are 0 when done, 2 when the input, a setting or the world is at fault (one line on standard error says
+what, where and what would be right), 1 for faults of ours only, and 130 or 143 after Ctrl-C or SIGTERM. Each command
+has its own file and imports what it needs when it is called, so that ``stenograde --help`` is quick and grading never
+loads torch.
 """
 
 from __future__ import annotations
@@ -31,9 +32,19 @@ from stenograde.cli import (
     train,
 )
 from stenograde.cli.output import quiet, say_error
-from stenograde.errors import StenogradeError, fault_line, one_line
+from stenograde.cli.stopping import Stopped, stopped_by_signals
+from stenograde.cli.streams import escaped_streams, give_up_output
+from stenograde.errors import line_of
 
 _log = logging.getLogger(__name__)
+
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+"""Words of a command that are wrong; the class is click's, or that of typer's own copy of it."""
+
+_PIPE_CLOSED = -1
+"""In place of an exit code: who reads our output reads no more."""
 
 
 def _build() -> typer.Typer:
@@ -89,20 +100,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     code : int
-        0 done, 2 the input or a setting is at fault, 1 a fault of ours.
+        0 done, 2 the input, a setting or the world is at fault, 1 a fault of ours; 130 and 143 for a command that was
+        stopped by Ctrl-C or SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with quiet(debug="--debug" in words):
+    with escaped_streams(), quiet(debug="--debug" in words):
         try:
-            get_command(_build()).main(args=words, prog_name="stenograde")
-        except SystemExit as exc:
-            return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
-        except StenogradeError as exc:
-            _log.debug("refused", exc_info=exc)
-            say_error(one_line(exc))
-            return 2
-        except Exception as exc:  # noqa: BLE001  the outermost frame: whatever is left is a fault of ours
-            _log.debug("fault", exc_info=exc)
-            say_error(fault_line(exc))
-            return 1
-    return 0
+            with stopped_by_signals():
+                code = _run(words)
+        except Stopped as exc:
+            say_error(exc.line)
+            code = exc.exit_code
+        return _with_all_printed(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command; say what went wrong on one line."""
+    if not words:
+        words = ["--help"]
+        say_error("a command must be given, got none; see below, or 'stenograde COMMAND --help'")
+        get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)
+        return 2
+    try:
+        code = get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)
+    except _UsageError as exc:
+        _say_usage(exc)
+        return 2
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):
+            return _PIPE_CLOSED
+        return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
+    except BrokenPipeError:
+        return _PIPE_CLOSED
+    except Exception as exc:  # noqa: BLE001  the outermost frame: whatever is left is a fault of ours, or of the world
+        _log.debug("refused, or a fault", exc_info=exc)
+        line, is_our_fault = line_of(exc)
+        say_error(line)
+        return 1 if is_our_fault else 2
+    return code if isinstance(code, int) else 0
+
+
+def _say_usage(error: Exception) -> None:
+    """Say what is wrong with the words of a command, and which help tells what would be right."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "stenograde"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    say_error(f"{' '.join(message.split()).rstrip('.') or 'options are missing'}; see '{command} --help'")
+
+
+def _with_all_printed(code: int) -> int:
+    """Return the exit code, after what was printed has reached standard output."""
+    if code == _PIPE_CLOSED:
+        give_up_output()
+        return 0
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_output()  # who reads us has read enough
+    except (OSError, ValueError) as exc:
+        give_up_output()
+        say_error(f"standard output must be writable, got {getattr(exc, 'strerror', None) or exc}; make room")
+        return code or 2
+    return code

@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.output import MAX_DRAWS
+
 
 def compare(
     result_a: Annotated[Path, typer.Argument(metavar="RESULT_A", help="Folder with a result.json.")],
     result_b: Annotated[
         Path, typer.Argument(metavar="RESULT_B", help="Another such folder, of the same pictures.")
     ],
-    draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of patients for the intervals.")] = 1000,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, max=MAX_DRAWS, help="Draws of patients for the intervals.")
+    ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     json_only: Annotated[
         bool, typer.Option("--json", help="Print the numbers as JSON instead of the table.")

@@ -10,9 +10,11 @@ import typer
 
 from stenograde.cli.output import (
     BundleFolder,
+    MemoryLimit,
     OutFolder,
     RolesFile,
     StudyUid,
+    bytes_asked,
     out_folder,
     print_table,
     say_error,
@@ -41,17 +43,19 @@ def grade(
             help="CSV of known grades, laid out as train.csv of RSNA 2024; the report shows them beside ours.",
         ),
     ] = None,
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
     One study is written directly into OUT, several into OUT/<study>. Exit codes: 0, all were graded; 2, at
-    least one could not be graded as given; 1, a fault of ours.
+    least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
+    leave in OUT are renamed.
     """
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.rsna2024 import read_labels
     from stenograde.dicom.read.given_roles import read_roles
     from stenograde.grading.studies import grade_studies
-    from stenograde.grading.study import Grading, grade_into
+    from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into
     from stenograde.predict.bundle import bundle_at
 
     if every and study:
@@ -61,10 +65,12 @@ def grade(
     role_of = read_roles(roles) if roles else None
     loaded = bundle_at(bundle)
     grading = Grading(loaded, read_labels(reference) if reference else None, tell=say_error)
-    read = _reader(study, role_of, every=every)
+    read = _reader(study, role_of, bytes_asked(memory_limit), every=every)
     if len(studies) == 1 and not every:
-        (one,) = read(studies[0])
-        _print_one(grade_into(folder, one, grading, source=studies[0]))
+        with earlier_results_set_aside(folder):
+            (one,) = read(studies[0])
+            graded = grade_into(folder, one, grading, source=studies[0])
+        _print_one(graded)
         return
     with progress_on_stderr(lines=False) as progress:
         outcomes = grade_studies(studies, read, grading, folder, progress=progress)
@@ -73,13 +79,13 @@ def grade(
 
 
 def _reader(
-    study_uid: str | None, roles: Mapping[str, Role] | None, *, every: bool
+    study_uid: str | None, roles: Mapping[str, Role] | None, memory_limit: int, *, every: bool
 ) -> Callable[[Path], Sequence[Study]]:
     from stenograde.dicom.read.studies import read_studies, read_study
 
     if every:
-        return lambda path: read_studies(path, roles=roles)
-    return lambda path: [read_study(path, study_uid=study_uid, roles=roles)]
+        return lambda path: read_studies(path, roles=roles, memory_limit=memory_limit)
+    return lambda path: [read_study(path, study_uid=study_uid, roles=roles, memory_limit=memory_limit)]
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import RolesFile, StudyUid, print_table
+from stenograde.cli.output import MemoryLimit, RolesFile, StudyUid, bytes_asked, print_table
 
 if TYPE_CHECKING:
     from stenograde.study import Series, Study, Volume
@@ -18,15 +18,33 @@ def inspect(
     uid: StudyUid = None,
     every: Annotated[bool, typer.Option("--all", help="Show all studies found.")] = False,
     roles: RolesFile = None,
+    memory_limit: MemoryLimit = None,
+    names: Annotated[
+        bool,
+        typer.Option(
+            "--names", help="Show only which file each number stands for; a name can be that of a patient."
+        ),
+    ] = False,
 ) -> None:
-    """Show a study's series, their roles and why, their geometry, and what was left out."""
+    """Show a study's series, their roles and why, their geometry, and what was left out.
+
+    Files are called by their numbers, in every command; --names shows their names.
+    """
     from stenograde.dicom.read.given_roles import read_roles
+    from stenograde.dicom.read.opening import find_files
     from stenograde.dicom.read.pixels import check_pixels
     from stenograde.dicom.read.studies import read_studies, read_study
 
+    limit = bytes_asked(memory_limit)
+    if names:
+        for file in find_files(study, limit_bytes=limit):
+            print(f"{file.name}: {file.relative}")
+        return
     role_of = read_roles(roles) if roles else None
     found = (
-        read_studies(study, roles=role_of) if every else (read_study(study, study_uid=uid, roles=role_of),)
+        read_studies(study, roles=role_of, memory_limit=limit)
+        if every
+        else (read_study(study, study_uid=uid, roles=role_of, memory_limit=limit),)
     )
     for one in found:
         _print_study(check_pixels(one))

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stenograde.cli.output import BundleFolder, OutFolder, RolesFile, StudyUid, out_folder
+from stenograde.cli.output import (
+    BundleFolder,
+    MemoryLimit,
+    OutFolder,
+    RolesFile,
+    StudyUid,
+    bytes_asked,
+    out_folder,
+)
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ def locate(
     study: StudyUid = None,
     roles: RolesFile = None,
     bundle: BundleFolder = None,
+    memory_limit: MemoryLimit = None,
 ) -> None:
     """Find vertebrae, discs and canal; write the mask, levels.json and overlay.png.
 
@@ -50,16 +59,23 @@ def locate(
         located = locate_in_nifti(path, loaded)
     else:
         role_of = read_roles(roles) if roles else None
-        located = locate_in_study(read_study(path, study_uid=study, roles=role_of), loaded)
+        limit = bytes_asked(memory_limit)
+        located = locate_in_study(
+            read_study(path, study_uid=study, roles=role_of, memory_limit=limit), loaded
+        )
     located.write(folder)
     _print(located, folder)
 
 
 def _asked_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float]:
-    if spacing_mm is None or min(spacing_mm) <= 0:
+    from stenograde.study import PIXEL_MM
+
+    least, most = PIXEL_MM
+    # written so that NaN is refused
+    if spacing_mm is None or not all(least <= one <= most for one in spacing_mm):
         msg = (
-            f"--spacing-mm must be two positive distances for a picture, got {spacing_mm or 'none'}; "
-            "give the distance of its rows and of its columns, such as --spacing-mm 0.6 0.6"
+            f"--spacing-mm must be two positive distances for a picture, got {spacing_mm or 'none'}; give the distance "
+            f"of its rows and of its columns, {least:g} to {most:g} mm, such as --spacing-mm 0.6 0.6"
         )
         raise ConfigError(msg)
     return spacing_mm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.streams import escaped
 from stenograde.errors import ConfigError, MissingDependencyError
+from stenograde.files import MEMORY_LIMIT_BYTES
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
 StudyUid = Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")]
@@ -23,10 +26,49 @@ BundleFolder = Annotated[
     Path | None, typer.Option("--bundle", help="Bundle to use; the shipped one if not given.")
 ]
 
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Most memory that a study may take, and most that an archive may unpack to, such as 4GiB; 2GiB if not "
+        "given.",
+    ),
+]
+
+MAX_DRAWS = 100_000
+"""Most draws of a bootstrap; more tell nothing."""
+
+_SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(?:([KMGT])i?B?)?", re.IGNORECASE)
+
+
+def bytes_asked(size: str | None) -> int:
+    """Return the memory that an option allows, in bytes; the usual where it is not given.
+
+    Raises
+    ------
+    ConfigError
+        If it is no size, or below what any study takes.
+
+    Examples
+    --------
+    >>> bytes_asked("4GiB") >> 30, bytes_asked("1.5 g") >> 20, bytes_asked(None) >> 30
+    (4, 1536, 2)
+    """
+    if size is None:
+        return MEMORY_LIMIT_BYTES
+    found = _SIZE.fullmatch(size.strip())
+    n_bytes = int(float(found[1]) * (1 << 10 * (" KMGT".index((found[2] or " ").upper())))) if found else 0
+    if n_bytes < 1 << 20:
+        msg = f"--memory-limit must be a size of at least 1MiB, such as 4GiB, got {size!r}"
+        raise ConfigError(msg)
+    return n_bytes
+
 
 def say_error(line: str) -> None:
     """Print one line on standard error."""
-    print(f"stenograde: {line}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"stenograde: {' '.join(line.splitlines())}", file=sys.stderr)
 
 
 def print_table(
@@ -36,11 +78,11 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_lines=lines)
+    table = Table(title=title and escaped(title), title_justify="left", show_lines=lines)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escaped, row))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=200)
@@ -82,13 +124,13 @@ def out_folder(path: Path) -> Path:
     ConfigError
         If the path is a file or cannot be made.
     """
-    if path.exists() and not path.is_dir():
-        msg = f"--out must be a folder, got the file {path}; name another one"
-        raise ConfigError(msg)
     try:
+        if path.exists() and not path.is_dir():
+            msg = f"--out must be a folder, got the file {path}; name another one"
+            raise ConfigError(msg)
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        msg = f"--out must be a folder that can be made, got {path} ({exc.strerror or exc})"
+    except (OSError, ValueError) as exc:
+        msg = f"--out must be a folder that can be made, got {path} ({getattr(exc, 'strerror', None) or exc})"
         raise ConfigError(msg) from exc
     return path
 

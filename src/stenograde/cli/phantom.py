@@ -14,6 +14,9 @@ from stenograde.errors import ConfigError
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 from stenograde.workers import n_cores
 
+MAX_PATIENTS = 100_000
+"""Most patients of one cohort; they would fill 2 TB."""
+
 
 class RegionName(StrEnum):
     """Region of the spine."""
@@ -30,7 +33,7 @@ class Films(StrEnum):
 
 
 def phantom(
-    patients: Annotated[int, typer.Option("--patients", min=1, help="Number of phantoms.")],
+    patients: Annotated[int, typer.Option("--patients", min=1, max=MAX_PATIENTS, help="Number of phantoms.")],
     out: OutFolder,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed; the same one gives the same patients.")

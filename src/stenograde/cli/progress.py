@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from stenograde.cli.streams import escaped
 from stenograde.workers import Progress, Step
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
             if step.loss is not None:
                 losses[step.what] = step.loss
             if step.what not in tasks:
-                tasks[step.what] = bars.add_task(step.what, total=step.total, told="")
+                tasks[step.what] = bars.add_task(escaped(step.what), total=step.total, told="")
             told = _told(step, losses.get(step.what), digits=1)
             bars.update(tasks[step.what], completed=step.done, told=told)
 

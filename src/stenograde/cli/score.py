@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.output import BundleFolder, print_table
+from stenograde.cli.output import MAX_DRAWS, BundleFolder, print_table
 from stenograde.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +36,15 @@ def score(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Grade again with one series of each study left out.")
     ] = False,
-    draws: Annotated[int, typer.Option("--draws", min=1, help="Draws of studies for the intervals.")] = 1000,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="With --predictions of several models (column model): the one to score."
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, max=MAX_DRAWS, help="Draws of studies for the intervals.")
+    ] = 1000,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the draws and of what is left out.")
     ] = 0,
@@ -54,14 +62,14 @@ def score(
     With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
     as RSNA 2024 scores a submission. Labelled cells without a prediction are left out, and their number is printed.
     """
-    if data is not None and labels is None and predictions is None:
+    if data is not None and labels is None and predictions is None and model is None:
         _of_cohort(data, bundle, leave_one_out=leave_one_out, draws=draws, seed=seed, json_only=json_only)
     elif data is None and labels is not None and predictions is not None and not (bundle or leave_one_out):
-        _of_predictions(labels, predictions, draws=draws, seed=seed, json_only=json_only)
+        _of_predictions(labels, predictions, model, draws=draws, seed=seed, json_only=json_only)
     else:
         msg = (
             "score needs either DATA, which --bundle and --leave-one-out go with, or both --labels and "
-            "--predictions; see 'stenograde score --help'"
+            "--predictions, which --model goes with; see 'stenograde score --help'"
         )
         raise ConfigError(msg)
 
@@ -85,13 +93,16 @@ def _of_cohort(
         _print(name, one)
 
 
-def _of_predictions(labels: Path, predictions: Path, *, draws: int, seed: int, json_only: bool) -> None:
+def _of_predictions(
+    labels: Path, predictions: Path, model: str | None, *, draws: int, seed: int, json_only: bool
+) -> None:
     from stenograde.config import as_plain
     from stenograde.grading.submission import score_submission
 
-    scores = score_submission(labels, predictions, draws=draws, seed=seed)
+    scores = score_submission(labels, predictions, model=model, draws=draws, seed=seed)
     if json_only:
-        given = {"labels": labels, "predictions": predictions, "draws": draws, "seed": seed}
+        named = {} if model is None else {"model": model}
+        given = {"labels": labels, "predictions": predictions, **named, "draws": draws, "seed": seed}
         _print_json({**given, **as_plain(scores)})
         return
     _print_intervals("metric of RSNA 2024, less is better", scores.score)

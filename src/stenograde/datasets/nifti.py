@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from stenograde.datasets.picture_files import reason_of
 from stenograde.errors import UnreadableInstanceError
+from stenograde.files import MEMORY_LIMIT_BYTES, kind_of_file, shown_bytes
 from stenograde.study import Volume
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -43,12 +45,10 @@ def read_nifti(path: Path) -> NiftiVolume:
     UnreadableInstanceError
         If the file is missing, no NIfTI, not three-dimensional or without a usable affine.
     """
-    import nibabel  # noqa: PLC0415  only who reads NIfTI pays for it
-
     try:
-        image: Any = nibabel.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
-        own = np.asarray(image.affine, dtype=np.float64)
+        data, own = _decoded(path)
+    except UnreadableInstanceError:
+        raise
     except Exception as exc:
         # nibabel lets errors of gzip, zlib, numpy and its own pass; all of them mean: no readable volume
         msg = f"volume must be a readable NIfTI file, got {path} ({reason_of(exc)})"
@@ -57,7 +57,27 @@ def read_nifti(path: Path) -> NiftiVolume:
     if data.ndim != 3 or not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9:
         msg = f"volume must have three axes and an invertible affine, got shape {data.shape} ({path})"
         raise UnreadableInstanceError(msg)
+    if not np.isfinite(data).any():
+        msg = f"volume must hold finite values, got none in {path}"
+        raise UnreadableInstanceError(msg)
+    # NaN stands for what was not imaged; what is infinite is refused by the volume
     return _as_sagittal(np.nan_to_num(data), own)
+
+
+def _decoded(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the voxels of a file and its affine, if there is room for them."""
+    import nibabel  # noqa: PLC0415  only who reads NIfTI pays for it
+
+    kind = kind_of_file(path.stat().st_mode)
+    if kind:
+        msg = f"volume must be a NIfTI file, got {path}, which is {kind}"
+        raise UnreadableInstanceError(msg)
+    image: Any = nibabel.load(path)
+    n_bytes = 4 * math.prod(map(int, image.shape))
+    if n_bytes > MEMORY_LIMIT_BYTES:
+        msg = f"volume must decode to at most {shown_bytes(MEMORY_LIMIT_BYTES)}, got {shown_bytes(n_bytes)} ({path})"
+        raise UnreadableInstanceError(msg)
+    return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
 
 
 def _as_sagittal(data: NDArray[np.float32], own: NDArray[np.float64]) -> NiftiVolume:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,13 @@ from stenograde.dicom.read.decode import stored_pixels
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.opening import read_instance
 from stenograde.errors import DatasetError, UnreadableInstanceError
+from stenograde.files import regular_bytes
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 """File name endings of plain pictures, lower case."""
+
+MAX_PIXELS: Final = 1 << 26
+"""Most pixels of a plain picture that is decoded; films have up to 24 million."""
 
 DICOM_SUFFIXES = (".dcm", ".ima")
 """File name endings of DICOM files, if names have one, lower case."""
@@ -47,7 +52,10 @@ def read_picture(path: Path) -> NDArray[np.float32]:
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  only who reads plain pictures pays for it
 
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(regular_bytes(path))) as image:
+            if image.width * image.height > MAX_PIXELS:
+                msg = f"picture must have at most {MAX_PIXELS} pixels, got {image.height} x {image.width} in {path}"
+                raise UnreadableInstanceError(msg)
             # 16-bit and float pictures keep their depth; colours become luminance
             grey = image if image.mode in ("I", "I;16", "F", "L") else image.convert("L")
             return np.asarray(grey, dtype=np.float32)

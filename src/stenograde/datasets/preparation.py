@@ -25,6 +25,7 @@ from PIL import Image
 from stenograde.datasets.rsna2024 import CLASSES, AxialStudy, axial_samples, read_axial_studies
 from stenograde.datasets.samples import Sample
 from stenograde.errors import DatasetError
+from stenograde.files import inert_cell
 from stenograde.images.pictures import PictureConfig, prepare_picture
 from stenograde.levels.axial_levels import LEVELS_OF_SLICES, levels_by_clusters, levels_by_points
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Severity
@@ -250,7 +251,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, MANIFEST_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: inert_cell(text) for name, text in row.items()} for row in rows)
     return text.getvalue()
 
 

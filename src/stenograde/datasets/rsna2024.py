@@ -218,7 +218,7 @@ def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
     Raises
     ------
     DatasetError
-        If it cannot be read, lacks a column or holds an unknown severity.
+        If it cannot be read, lacks a column, names a study twice or holds an unknown severity.
     """
     rows = read_rows(path, ("study_id", *(cell.name for cell in LUMBAR_MRI.cells)))
     labels: dict[str, dict[Cell, Severity]] = {}
@@ -228,6 +228,9 @@ def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
         if unknown:
             words = ", ".join(severity.shown for severity in Severity)
             msg = f"severity in {path.name} must be one of {words}, got {unknown[0]!r} (study {row['study_id']})"
+            raise DatasetError(msg)
+        if row["study_id"] in labels:
+            msg = f"study_id in {path.name} must be there once, got {row['study_id']!r} again"
             raise DatasetError(msg)
         labels[row["study_id"]] = {cell: _SEVERITY[text] for cell, text in known.items()}
     return labels

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.errors import DatasetError
+from stenograde.files import inert_cell, regular_bytes, text_of_cell
 
 COLUMNS = ("image", "patient", "level", "label")
 """First columns of the CSV, in order; one column per class follows."""
@@ -193,7 +194,8 @@ def as_csv(predictions: Predictions) -> str:
     for i, name in enumerate(predictions.names):
         shares = (repr(share) for share in predictions.probabilities[i].tolist())
         label = predictions.classes[predictions.labels[i]]
-        writer.writerow((name, predictions.patients[i] or "", groups[i] or "", label, *shares))
+        texts = (name, predictions.patients[i] or "", groups[i] or "", label)
+        writer.writerow((*map(inert_cell, texts), *shares))
     return out.getvalue()
 
 
@@ -206,8 +208,10 @@ def read_predictions(path: Path) -> Predictions:
         If the file cannot be read, or is no such table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
+        text = regular_bytes(path).decode("utf-8")
+        header, *rows = [
+            list(map(text_of_cell, row)) for row in csv.reader(io.StringIO(text, newline="")) if row
+        ] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         msg = f"predictions must be a readable CSV file, got {path} ({exc})"
         raise DatasetError(msg) from exc

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stenograde.datasets.picture_files import DICOM_SUFFIXES, DicomPicture, PictureFile, is_picture
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
+from stenograde.files import inert_cell
 from stenograde.predict.classifier import Classifier
 from stenograde.terms import Level
 from stenograde.workers import Progress, Step
@@ -86,13 +87,14 @@ def read_picture_levels(table: Path) -> dict[str, Level]:
 
 
 def as_pictures_csv(rows: Sequence[ClassifiedPicture], classes: Sequence[str]) -> str:
-    """Return a table of image, level, one column per class, and any problem."""
+    """Return a table of image, level, one column per class, and any problem; text is made inert."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "level", *classes, "problem"])
     for row in rows:
         shown = [f"{value:.6f}" for value in row.probabilities] or [""] * len(classes)
-        writer.writerow([row.path.name, row.level.shown if row.level else "", *shown, row.problem])
+        level = row.level.shown if row.level else ""
+        writer.writerow([inert_cell(row.path.name), level, *shown, inert_cell(row.problem)])
     return text.getvalue()
 
 

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from stenograde.grading.study import Grading, NotGraded, Outcome, attempt, grade_into
+from stenograde.grading.study import (
+    Graded,
+    Grading,
+    NotGraded,
+    Outcome,
+    attempt,
+    earlier_results_set_aside,
+    grade_into,
+)
 from stenograde.study import Study
 from stenograde.workers import Progress, counted
 
@@ -47,7 +55,13 @@ def _outcomes_of(source: Path, read: Read, grading: Grading, out: Path, taken: s
         return
     for study in found:
         folder = out / folder_name(study.uid, taken)
-        yield attempt(study.uid, partial(grade_into, folder, study, grading, source=source))
+        work = partial(grade_into, folder, study, grading, source=source)
+        yield attempt(study.uid, partial(_in_place_of_earlier, folder, work))
+
+
+def _in_place_of_earlier(folder: Path, work: Callable[[], Graded]) -> Graded:
+    with earlier_results_set_aside(folder):
+        return work()
 
 
 def folder_name(uid: str, taken: set[str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from stenograde.errors import StenogradeError, StudyError, fault_line, one_line
-from stenograde.files import write_whole
+from stenograde.errors import StenogradeError, StudyError, line_of
+from stenograde.files import set_aside, write_together
 from stenograde.grades import StudyGrades
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_study
@@ -70,6 +71,23 @@ Outcome = Graded | NotGraded
 """What became of one study."""
 
 
+RESULTS = ("grades.json", "report.html")
+"""Files of a graded study."""
+
+
+@contextmanager
+def earlier_results_set_aside(folder: Path) -> Iterator[None]:
+    """Rename the results that an earlier run left in a folder if the body raises; the error tells."""
+    try:
+        yield
+    except Exception as exc:
+        kept = set_aside(folder / name for name in RESULTS)
+        if kept:
+            names = " and ".join(path.name for path in kept)
+            exc.add_note(f"the results of an earlier run in {folder} are now called {names}")
+        raise
+
+
 def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) -> Graded:
     """Grade a study and write grades.json and report.html; nothing is written unless both could be made.
 
@@ -86,8 +104,7 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     grades = grade_study(study, grading.bundle)
     page = as_html(grades, study, reference=known)
     numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / "grades.json", numbers)
-    write_whole(folder / "report.html", page)
+    write_together(dict(zip((folder / name for name in RESULTS), (numbers, page), strict=True)))
     return Graded(study.uid, grades, folder, known)
 
 
@@ -105,9 +122,8 @@ def attempt(name: str, work: Callable[[], T], *, stopped_by: type[Exception] = E
         return work()
     except stopped_by as exc:
         _log.debug("not graded: %s", name, exc_info=exc)
-        if isinstance(exc, StudyError):
-            return NotGraded(name, one_line(exc), is_our_fault=False)
-        if isinstance(exc, StenogradeError):
+        if isinstance(exc, StenogradeError) and not isinstance(exc, StudyError):
             exc.add_note(f"while grading {name}")
             raise
-        return NotGraded(name, fault_line(exc), is_our_fault=True)
+        line, is_our_fault = line_of(exc)
+        return NotGraded(name, line, is_our_fault)

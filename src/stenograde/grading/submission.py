@@ -27,16 +27,24 @@ class SubmissionScores:
 
 
 def score_submission(
-    labels: Path, predictions: Path, *, draws: int = 1000, seed: int = 0
+    labels: Path, predictions: Path, *, model: str | None = None, draws: int = 1000, seed: int = 0
 ) -> SubmissionScores:
     """Score predictions against labels laid out as ``train.csv`` of RSNA 2024.
+
+    Parameters
+    ----------
+    labels, predictions : Path
+    model : str, optional
+        Whose predictions, where the table holds those of several.
+    draws, seed : int
+        Draws of the bootstrap over studies, and their seed.
 
     Raises
     ------
     DatasetError
         If a table cannot be read, or no cell is in both.
     """
-    truth, said = read_labels(labels), read_submission(predictions)
+    truth, said = read_labels(labels), read_submission(predictions, model=model)
     studies = [name for name in truth if name in said]
     known = [
         {cell: severity for cell, severity in truth[name].items() if cell in said[name]} for name in studies

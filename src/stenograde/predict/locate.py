@@ -19,7 +19,7 @@ from stenograde.levels.midline import with_second_midline
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.marks import Marks, mark
-from stenograde.study import Series, Study, Volume
+from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
 
 MOVED_MM = 6.0
@@ -131,7 +131,13 @@ def mark_picture(
     spacing_mm : tuple of float
         Between rows, between columns, mm.
     bundle : Bundle
+
+    Raises
+    ------
+    IrregularSlicesError
+        If the picture is not of a size that a scanner makes.
     """
+    check_grid(np.diag([1.0, *spacing_mm, 1.0]), (1, *picture.shape))
     entry = bundle.table.locator
     marks = mark(picture[None], spacing_mm, bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
     affine = np.diag([4.0, entry.grid_mm, entry.grid_mm, 1.0])

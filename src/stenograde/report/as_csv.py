@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
+from stenograde.files import inert_cell
 from stenograde.grades import CellGrade, StudyGrades
 from stenograde.terms import Severity
 
@@ -22,8 +23,6 @@ COLUMNS = (
     "disagrees",
 )
 """Columns of :func:`as_csv`, in order."""
-
-_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def as_csv(grades: Iterable[StudyGrades]) -> str:
@@ -45,12 +44,12 @@ def as_csv(grades: Iterable[StudyGrades]) -> str:
 def _row(study_uid: str, grade: CellGrade) -> list[str]:
     cell, severity, opinion = grade.cell, grade.severity, grade.second_opinion
     return [
-        _inert(study_uid),
+        inert_cell(study_uid),
         cell.condition.value,
         cell.level.shown,
         cell.side.value if cell.side else "",
         grade.status.value,
-        _inert(grade.reason),
+        inert_cell(grade.reason),
         severity.value if severity else "",
         *(_shares(grade) if severity else [""] * len(Severity)),
         opinion.probabilities.severity.value if opinion else "",
@@ -60,8 +59,3 @@ def _row(study_uid: str, grade: CellGrade) -> list[str]:
 
 def _shares(grade: CellGrade) -> list[str]:
     return [f"{share:.6f}" for share in grade.probabilities or ()]
-
-
-def _inert(text: str) -> str:
-    line = " ".join(text.split())
-    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line

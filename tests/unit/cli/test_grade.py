@@ -246,3 +246,19 @@ def test_reference_when_it_holds_an_unknown_word_then_nothing_is_graded(
     assert grade("1.2.3", "--reference", str(table)) == 2
     assert "got 'awful'" in capsys.readouterr().err
     assert not written(tmp_path)
+
+
+def test_refused_when_an_earlier_result_is_there_then_it_no_longer_passes_for_a_new_one(
+    grade: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert grade("good") == 0
+    capsys.readouterr()
+    for name in ("none", "unreadable", "unshowable"):
+        assert grade(name) in (1, 2)
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "earlier-grades.json",
+            "earlier-report.html",
+        ]
+    assert json.loads((tmp_path / "out/earlier-grades.json").read_text(encoding="utf-8"))

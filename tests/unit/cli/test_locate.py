@@ -111,3 +111,24 @@ def test_volume_when_it_shows_no_spine_then_the_mask_is_written_and_the_doubt_is
         (level.shown, False) for level in LUMBAR_MRI.levels
     ]
     assert capsys.readouterr().out.startswith("levels:  none\ndoubt:   neither canal nor discs were found\n")
+
+
+@pytest.mark.parametrize("spacing", ["0 0", "-1 1", "nan nan", "inf inf", "1e-9 1e-9", "60 60", "0.6 nan"])
+def test_picture_when_its_spacing_is_none_that_a_scanner_has_then_it_is_refused(
+    spacing: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["locate", str(picture), "--out", str(tmp_path / "o"), "--spacing-mm", *spacing.split()]) == 2
+    told = capsys.readouterr().err
+    assert "0.05 to 10 mm, such as --spacing-mm 0.6 0.6" in told
+    assert told.count("\n") == 1
+
+
+def test_picture_when_it_would_be_larger_than_any_scanner_then_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be resampled to a picture of many gigabytes."""
+    monkeypatch.undo()
+    Image.fromarray(np.zeros((3, 3000), np.uint8)).save(tmp_path / "a.png")
+    words = ["locate", str(tmp_path / "a.png"), "--out", str(tmp_path / "o"), "--spacing-mm", "0.6", "0.6"]
+    assert main(words) == 2
+    assert "longest edge must be 0 to 1200 mm, got 1800 mm" in capsys.readouterr().err

@@ -88,3 +88,37 @@ def test_predictions_of_other_studies_are_refused(
 def test_what_is_asked_must_be_one_thing(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", *asked]) == 2
     assert "score needs either DATA" in capsys.readouterr().err
+
+
+def test_a_study_that_is_labelled_twice_is_refused(
+    files: tuple[Path, Path, np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, predictions, *_ = files
+    with labels.open("a", encoding="utf-8") as file:
+        file.write(labels.read_text(encoding="utf-8").splitlines()[1] + "\n")
+    assert main(["score", "--labels", str(labels), "--predictions", str(predictions)]) == 2
+    assert "study_id in train.csv must be there once, got '0' again" in capsys.readouterr().err
+
+
+def test_one_of_several_models_is_scored(
+    files: tuple[Path, Path, np.ndarray, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, predictions, *_ = files
+    head, *rows = predictions.read_text(encoding="utf-8").splitlines()
+    both = tmp_path / "both.csv"
+    even = [f"{row.split(',')[0]},0.2,0.3,0.5,other" for row in rows]
+    both.write_text("\n".join([f"{head},model", *(f"{row},ours" for row in rows), *even]), encoding="utf-8")
+    asked = ["score", "--labels", str(labels), "--draws", "5", "--json", "--predictions"]
+    assert main([*asked, str(both)]) == 2
+    assert "got 2 models: ours, other; choose one with --model" in capsys.readouterr().err
+    assert main([*asked, str(both), "--model", "ours"]) == 0
+    chosen = json.loads(capsys.readouterr().out)
+    assert chosen.pop("model") == "ours"
+    assert main([*asked, str(predictions)]) == 0
+    assert {**chosen, "predictions": str(predictions)} == json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("draws", ["0", "1000000000000", "x"])
+def test_draws_are_within_reason(draws: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "--labels", "a", "--predictions", "b", "--draws", draws]) == 2
+    assert "--draws" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from stenograde import geometry
 from stenograde.datasets.nifti import is_nifti, nifti_bytes, read_nifti
 from stenograde.datasets.picture_files import is_picture
-from stenograde.errors import UnreadableInstanceError
+from stenograde.errors import StudyError, UnreadableInstanceError
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,39 @@ def test_mask_when_written_as_nifti_then_grid_and_affine_come_back(tmp_path: Pat
     np.testing.assert_array_equal(np.asarray(back.dataobj), mask)
     assert back.get_data_dtype() == np.uint8
     np.testing.assert_allclose(back.affine, affine)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v, a: (v * np.nan, a), "volume must hold finite values, got none"),
+        (lambda v, a: (v, a * 1e9), "distance of slices must be 0.05 to 200 mm"),
+        (lambda v, a: (v, np.diag([4, 1e-3, 1e-3, 1])), "distance of rows must be 0.05 to 10 mm"),
+    ],
+)
+def test_nifti_when_no_scanner_makes_it_then_it_is_refused(
+    tmp_path: Path, change: Callable[..., tuple[np.ndarray, np.ndarray]], message: str
+) -> None:
+    data, affine = change(np.ones((4, 5, 6), np.float32), np.diag([4.0, 0.6, 0.6, 1.0]))
+    nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "a.nii.gz")
+    with pytest.raises(StudyError, match=message):
+        read_nifti(tmp_path / "a.nii.gz")
+
+
+def test_nifti_when_a_voxel_is_infinite_then_its_slice_is_refused(tmp_path: Path) -> None:
+    data = np.ones((4, 5, 6), np.float32)
+    data[2, 2, 2] = np.inf
+    nibabel.save(nibabel.Nifti1Image(data, np.diag([4.0, 0.6, 0.6, 1.0])), tmp_path / "a.nii")
+    with pytest.raises(UnreadableInstanceError, match="pixels must be finite"):
+        _ = read_nifti(tmp_path / "a.nii").volume.pixels
+
+
+def test_nifti_when_it_says_it_is_huge_or_is_a_pipe_then_nothing_is_waited_for(tmp_path: Path) -> None:
+    header = bytearray(nibabel.Nifti1Image(np.ones((4, 5, 6), np.int16), np.eye(4)).to_bytes())
+    header[40:56] = np.array([3, 32767, 32767, 32767, 1, 1, 1, 1], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(bytes(header))
+    with pytest.raises(UnreadableInstanceError, match="volume must decode to at most 2 GiB, got 128 TiB"):
+        read_nifti(tmp_path / "a.nii")
+    os.mkfifo(tmp_path / "b.nii")
+    with pytest.raises(UnreadableInstanceError, match="which is a named pipe"):
+        read_nifti(tmp_path / "b.nii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,12 @@ def test_mask_when_written_as_png_then_its_codes_come_back(tmp_path: Path) -> No
     mask = np.array([[0, 1], [2, 3]], np.uint8)
     (tmp_path / "mask.png").write_bytes(png_bytes(mask))
     np.testing.assert_array_equal(read_picture(tmp_path / "mask.png"), mask)
+
+
+def test_picture_when_it_is_huge_or_a_pipe_then_nothing_is_decoded_or_waited_for(tmp_path: Path) -> None:
+    Image.new("L", (9000, 8000)).save(tmp_path / "huge.png")
+    with pytest.raises(UnreadableInstanceError, match="at most 67108864 pixels, got 8000 x 9000"):
+        read_picture(tmp_path / "huge.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableInstanceError, match="it is a named pipe"):
+        read_picture(tmp_path / "pipe.png")

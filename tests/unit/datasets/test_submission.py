@@ -54,3 +54,25 @@ def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
     path.write_text("row_id,normal,moderate,severe\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="must have the columns row_id, normal_mild, moderate, severe"):
         read_submission(path)
+
+
+@pytest.mark.parametrize("texts", ["1e308,1e308,1e308", "inf,0,0", "-inf,0,0", "1e400,0,0", "5,-4,0"])
+def test_absurd_numbers_are_refused_as_such(tmp_path: Path, texts: str) -> None:
+    with pytest.raises(DatasetError, match="must be at least 0 and sum to one"):
+        read_submission(table(tmp_path, f"7_{CANAL},{texts},x"))
+
+
+def test_several_models_that_say_the_same_cells_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
+    path = table(tmp_path, f"7_{CANAL},1,0,0,x", f"7_{CANAL},0,1,0,y", f"8_{CANAL},0,0,1,y")
+    with pytest.raises(
+        DatasetError, match=r"said.csv must say each cell once, got 2 models: x, y; choose .*--model"
+    ):
+        read_submission(path)
+    assert read_submission(path, model="y") == {
+        "7": {Cell.parse(CANAL): (0, 1, 0)},
+        "8": {Cell.parse(CANAL): (0, 0, 1)},
+    }
+    with pytest.raises(
+        DatasetError, match=r"--model must be one of the column model of said.csv \(x, y\), got 'z'"
+    ):
+        read_submission(path, model="z")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError
+from stenograde.files import inert_cell
 
 
 def test_table_when_compressed_or_marked_then_it_reads_the_same(tmp_path: Path) -> None:
@@ -43,3 +45,27 @@ def test_table_when_it_cannot_be_read_then_it_is_named(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=r"table must be a readable CSV file, got .*t\.csv"):
         read_rows(tmp_path / name, ("a",))
+
+
+def test_table_when_it_unpacks_to_far_more_than_its_size_then_it_is_refused_on_the_way(
+    tmp_path: Path,
+) -> None:
+    with gzip.open(tmp_path / "t.csv.gz", "wb", 1) as file:
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+    with pytest.raises(DatasetError, match=r"t\.csv\.gz \(it unpacks to more than [\d.]+ MiB\)"):
+        read_rows(tmp_path / "t.csv.gz", ("a",))
+
+
+def test_table_when_it_is_no_file_then_it_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path, kind in ((tmp_path / "pipe.csv", "a named pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(DatasetError, match=f"it is {kind}"):
+            read_rows(path, ("a",))
+
+
+def test_table_when_a_cell_was_made_inert_then_its_text_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        f"a,b\n{inert_cell('=1+2')},{inert_cell('-4')}\n'it,'\n", encoding="utf-8"
+    )
+    assert read_rows(tmp_path / "t.csv", ("a", "b")) == [{"a": "=1+2", "b": "-4"}, {"a": "'it", "b": "'"}]

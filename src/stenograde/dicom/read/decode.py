@@ -1,7 +1,8 @@
 """Decodes pixels: one transfer syntax, one codec; slices are decoded when asked for, in threads.
 
 The codecs were chosen by measurement (``docs/decisions/0004-decoding.md``). What they cannot decode is handed
-to pydicom with whatever plugins are installed; what that cannot decode is an error that names the syntax.
+to pydicom with whatever plugins are installed, in a process of its own; what that cannot decode is an error that
+names the syntax.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -18,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.dicom.read import elements
+from stenograde.dicom.read.apart import MAX_PIXELS, ForeignDecoder, FrameRequest
 from stenograde.dicom.read.frames import Frame
-from stenograde.dicom.read.instances import Instance, PixelLayout, n_native_bytes
-from stenograde.dicom.read.soundness import UnsoundFrameError, check_frame
+from stenograde.dicom.read.instances import Instance, PixelLayout, n_native_bytes, standard_uid
+from stenograde.dicom.read.soundness import UnsoundFrameError, check_frame, code_stream_start
 from stenograde.errors import UnreadableInstanceError
 from stenograde.workers import n_cores
 
@@ -63,8 +66,9 @@ def _jpeg_ls(frame: bytes, _layout: PixelLayout) -> Pixels:
 
 
 def _jpeg_2000(frame: bytes, _layout: PixelLayout) -> Pixels:
-    # for high throughput, too: imagecodecs.htj2k_decode is twice as fast, but gives part of a damaged picture
-    return imagecodecs.jpeg2k_decode(frame)
+    # for high throughput, too: imagecodecs.htj2k_decode is twice as fast, but gives part of a damaged picture;
+    # of a JP2 file only the code stream is decoded, for its boxes may send a decoder in circles
+    return imagecodecs.jpeg2k_decode(frame[code_stream_start(frame) :])
 
 
 _CODECS: Final[dict[str, Callable[[bytes, PixelLayout], Pixels]]] = {
@@ -82,6 +86,13 @@ _CODECS: Final[dict[str, Callable[[bytes, PixelLayout], Pixels]]] = {
     "1.2.840.10008.1.2.4.203": _jpeg_2000,
 }
 """Codec by transfer syntax UID (PS3.6 table A-1)."""
+
+
+_OTHER_DECODERS: Final = "pylibjpeg with pylibjpeg-libjpeg"
+_DECODERS: Final = {
+    f"1.2.840.10008.1.2.4.{number}": "a newer imagecodecs with JPEG XL" for number in (110, 111, 112)
+}
+"""Package that would decode a transfer syntax, where it is not one of the usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,22 +117,25 @@ class FrameSource:
         frames = _at_hand([self.frames[index] for index in indices])
         jobs = [(frame, place, self.notes) for frame, place in zip(frames, slices, strict=True)]
         n_threads = min(n_cores(), len(jobs) // 2)
-        if n_threads < 2:
-            _decode_all(jobs)
-            return slices
-        with ThreadPoolExecutor(n_threads) as pool:
-            # a list, so that an error in a thread is raised here
-            list(pool.map(_decode_all, [jobs[start::n_threads] for start in range(n_threads)]))
+        with ForeignDecoder() as foreign:
+            if n_threads < 2:
+                _decode_all(jobs, foreign)
+                return slices
+            with ThreadPoolExecutor(n_threads) as pool:
+                parts = [jobs[start::n_threads] for start in range(n_threads)]
+                # a list, so that an error in a thread is raised here
+                list(pool.map(partial(_decode_all, foreign=foreign), parts))
         return slices
 
 
 def _at_hand(frames: list[Frame]) -> list[Frame]:
-    """Unpack a multi-frame file once, not once for each of its frames."""
+    """Unpack a file once, not once for each of its frames or fragments."""
     unpacked: dict[int, Instance] = {}
     for frame in frames:
         instance, layout = frame.instance, frame.instance.layout
         assert layout is not None
-        if layout.n_frames == 1 or not layout.is_walked or id(instance) in unpacked:
+        has_one_part = layout.n_frames == 1 and len(layout.fragments) <= 2
+        if has_one_part or not layout.is_walked or id(instance) in unpacked:
             continue
         if layout.syntax == elements.DEFLATED:
             data = instance.file.whole()
@@ -130,17 +144,16 @@ def _at_hand(frames: list[Frame]) -> list[Frame]:
             unpacked[id(instance)] = replace(
                 instance, file=replace(instance.file, data=inflated), layout=plain
             )
-        elif instance.file.member is not None:
-            file = replace(instance.file, data=instance.file.whole())
-            unpacked[id(instance)] = replace(instance, file=file)
+        elif instance.file.packed is not None:
+            unpacked[id(instance)] = replace(instance, file=instance.file.at_hand())
     if not unpacked:
         return frames
     return [replace(frame, instance=unpacked.get(id(frame.instance), frame.instance)) for frame in frames]
 
 
-def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32], list[str]]]) -> None:
+def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32], list[str]]], foreign: ForeignDecoder) -> None:
     for frame, place, notes in jobs:
-        stored = stored_pixels(frame.instance, frame.index)
+        stored = stored_pixels(frame.instance, frame.index, foreign)
         layout = frame.instance.layout
         assert layout is not None
         if layout.bits_stored < layout.bits_allocated and misread(stored, layout):
@@ -166,7 +179,7 @@ def _to_units(stored: Pixels, frame: Frame, place: NDArray[np.float32]) -> None:
     place += np.float32(frame.intercept)
 
 
-def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
+def stored_pixels(instance: Instance, frame: int = 0, foreign: ForeignDecoder | None = None) -> Pixels:
     """Decode one frame to its stored values, before any rescaling.
 
     Parameters
@@ -174,6 +187,8 @@ def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
     instance : Instance
     frame : int
         Frame within the instance, from 0.
+    foreign : ForeignDecoder, optional
+        Process for what our own codecs refuse; one is started and ended when it is needed if not given.
 
     Returns
     -------
@@ -188,13 +203,19 @@ def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
     if layout is None:
         msg = f"{instance.file.name} must hold pixel data, got none"
         raise UnreadableInstanceError(msg)
+    if layout.rows * layout.columns > MAX_PIXELS:
+        msg = (
+            f"{instance.file.name} must have at most {MAX_PIXELS} pixels, "
+            f"got {layout.rows} x {layout.columns}"
+        )
+        raise UnreadableInstanceError(msg)
     if not layout.is_walked:
-        return _decoded_by_pydicom(instance, frame, "")
+        return _decoded_apart(instance, frame, "", foreign)
     if layout.syntax in elements.NATIVE:
         return _native(instance, layout, frame)
     codec = _CODECS.get(layout.syntax)
     if codec is None:
-        return _decoded_by_pydicom(instance, frame, "")
+        return _decoded_apart(instance, frame, "", foreign)
     try:
         encoded = _encoded(instance, layout, frame)
         check_frame(encoded, layout)
@@ -203,7 +224,7 @@ def stored_pixels(instance: Instance, frame: int = 0) -> Pixels:
         msg = f"{instance.file.name} must have pixels that can be decoded, got damaged ones ({exc})"
         raise UnreadableInstanceError(msg) from exc
     except (RuntimeError, ValueError, TypeError, IndexError) as exc:
-        return _decoded_by_pydicom(instance, frame, str(exc))
+        return _decoded_apart(instance, frame, type(exc).__name__, foreign)
     if decoded.size != layout.rows * layout.columns:
         msg = (
             f"{instance.file.name} must decode to {layout.rows} x {layout.columns} pixels, "
@@ -303,8 +324,27 @@ def _fragments_by_table(instance: Instance, layout: PixelLayout, frame: int) -> 
     return tuple(fragment for fragment in layout.fragments[1:] if start <= fragment[0] - 8 < stop)
 
 
-def _decoded_by_pydicom(instance: Instance, frame: int, why: str) -> Pixels:
-    # pydicom is loaded only when it is needed: it costs a quarter of a second
-    from stenograde.dicom.read.tolerant import decode_tolerantly  # noqa: PLC0415
+def _decoded_apart(instance: Instance, frame: int, why: str, foreign: ForeignDecoder | None) -> Pixels:
+    """Decode a frame by pydicom; in a process of its own where a foreign decoder takes part."""
+    layout = instance.layout
+    assert layout is not None
+    request = FrameRequest(layout.syntax, layout.rows, layout.columns, layout.n_frames, frame)
+    data = instance.file.whole()
+    try:
+        if layout.syntax in elements.NATIVE:
+            # pydicom is loaded only when it is needed: it costs a quarter of a second
+            from stenograde.dicom.read.foreign import decode_foreign  # noqa: PLC0415
 
-    return decode_tolerantly(instance, frame, why)
+            return decode_foreign(data, request)
+        if foreign is not None:
+            return foreign.decode(data, request)
+        with ForeignDecoder() as own:
+            return own.decode(data, request)
+    except UnreadableInstanceError as exc:
+        package = _DECODERS.get(layout.syntax, f"{_OTHER_DECODERS} may")
+        msg = (
+            f"{instance.file.name} must have pixels that can be decoded, got transfer syntax "
+            f"{standard_uid(layout.syntax)} ({f'{why}; ' if why else ''}{exc}); {package} decode it if the file is "
+            "sound"
+        )
+        raise UnreadableInstanceError(msg) from exc

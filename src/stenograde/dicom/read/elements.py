@@ -13,6 +13,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from stenograde.files import shown_bytes, unpacked_limit
+
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
@@ -99,8 +101,8 @@ _SHORT = frozenset(
 _MAX_DEPTH = 32
 """Deepest nesting of sequences that is followed; real files stay below ten."""
 
-_MAX_INFLATED = 1 << 31
-"""Largest deflated data set that is inflated, bytes."""
+_META_REACH = 1 << 16
+"""File meta information ends within so many bytes."""
 
 
 class MalformedError(ValueError):
@@ -180,18 +182,41 @@ def inflate(deflated: bytes) -> bytes:
     Raises
     ------
     MalformedError
-        If the bytes are not a complete deflate stream.
+        If the bytes are not a complete deflate stream, or one that inflates to more than any data set does.
     """
-    stream = zlib.decompressobj(-15)
+    stream, at_most = zlib.decompressobj(-15), unpacked_limit(len(deflated))
     try:
-        data = stream.decompress(deflated, _MAX_INFLATED)
+        data = stream.decompress(deflated, at_most + 1)
     except zlib.error as exc:
-        msg = f"deflated data set cannot be inflated ({exc})"
+        msg = "deflated data set cannot be inflated"
         raise MalformedError(msg) from exc
+    if len(data) > at_most:
+        msg = f"deflated data set must inflate to at most {shown_bytes(at_most)}, got more"
+        raise MalformedError(msg)
     if not stream.eof:
         msg = "deflated data set is truncated"
         raise MalformedError(msg)
     return data
+
+
+def undeflated(data: bytes) -> bytes:
+    """Return a file with a deflated data set as one whose data set is not; any other as it is.
+
+    Raises
+    ------
+    MalformedError
+        If the data set cannot be inflated.
+    """
+    name = DEFLATED.encode()
+    if name not in data[:_META_REACH]:
+        return data
+    try:
+        syntax, start, _ = _file_meta(data)
+    except struct.error as exc:
+        msg = "header ends before the data set begins"
+        raise MalformedError(msg) from exc
+    meta = data[:start].replace(name, EXPLICIT_LITTLE.encode().ljust(len(name), b"\0"))
+    return meta + (inflate(data[start:]) if syntax == DEFLATED else data[start:])
 
 
 def deflated_start(data: bytes) -> int:
@@ -210,7 +235,7 @@ def _file_meta(data: bytes) -> tuple[str, int, dict[str, bytes]]:
             (length,) = struct.unpack_from("<I", data, pos + 8)
             value = pos + 12
         elif vr not in _SHORT:
-            msg = f"file meta information holds VR {vr!r} at byte {pos}"
+            msg = f"file meta information holds an unknown VR at byte {pos}"
             raise MalformedError(msg)
         pos = value + length
         if pos > len(data):
@@ -251,7 +276,7 @@ class _Walk:
         if group == 0xFFFE:
             group, element, length = self.implicit.unpack_from(self.data, pos)
             return group << 16 | element, pos + 8, length, True
-        msg = f"element ({group:04x},{element:04x}) at byte {pos} has VR {vr!r}"
+        msg = f"element ({group:04x},{element:04x}) at byte {pos} has an unknown VR"
         raise MalformedError(msg)
 
     def data_set(self, pos: int) -> Walked:

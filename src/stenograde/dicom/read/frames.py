@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from stenograde import geometry
 from stenograde.dicom.read.instances import Instance
+from stenograde.dicom.read.ranges import check_place, check_rescaling, rescaling_of
 from stenograde.errors import UnreadableInstanceError
 
 
@@ -114,7 +115,7 @@ def single_frame(instance: Instance) -> Frame:
         n = instance.layout.n_frames
         msg = f"{n} frames must each have a position, got none (no per-frame functional groups)"
         raise UnreadableInstanceError(msg)
-    slope = instance.number("RescaleSlope")
+    slope, intercept = rescaling_of(instance)
     return checked_frame(
         Frame(
             instance=instance,
@@ -123,8 +124,8 @@ def single_frame(instance: Instance) -> Frame:
             orientation=instance.numbers("ImageOrientationPatient"),  # type: ignore[arg-type]
             spacing_mm=instance.numbers("PixelSpacing"),  # type: ignore[arg-type]
             thickness_mm=instance.number("SpacingBetweenSlices") or instance.number("SliceThickness"),
-            slope=1.0 if slope is None else slope,
-            intercept=instance.number("RescaleIntercept") or 0.0,
+            slope=slope,
+            intercept=intercept,
             contrast=_contrast(instance),
             stored_location_mm=instance.number("SliceLocation"),
         )
@@ -164,12 +165,8 @@ def checked_frame(frame: Frame) -> Frame:
         normal_of(frame.orientation)
     except ValueError as exc:
         raise UnreadableInstanceError(str(exc)) from exc
-    if min(frame.spacing_mm) <= 0:
-        msg = f"PixelSpacing must be positive, got {frame.spacing_mm[0]:g} and {frame.spacing_mm[1]:g}"
-        raise UnreadableInstanceError(msg)
-    if frame.slope == 0:
-        msg = "RescaleSlope must not be zero"
-        raise UnreadableInstanceError(msg)
+    check_place(frame.position_mm, frame.spacing_mm, frame.instance)
+    check_rescaling(frame.slope, frame.intercept)
     return frame
 
 

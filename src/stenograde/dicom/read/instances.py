@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from stenograde.dicom.read import elements
 from stenograde.dicom.read.elements import NeedMoreError
@@ -14,6 +16,15 @@ from stenograde.errors import UnreadableInstanceError
 
 _HEAD_BYTES = (16_384, 262_144, -1)
 """How much of a file is read for its header, at first and when that is not enough; -1 is all."""
+
+MAX_FRAMES: Final = 20_000
+"""Most frames of one instance; the longest MR series have a few thousand."""
+
+MAX_FRAGMENTS: Final = 5 * MAX_FRAMES
+"""Most fragments of encapsulated pixel data; a frame has one, seldom more."""
+
+_STANDARD_UID: Final = re.compile(r"1\.2\.840\.10008(\.\d{1,3}){2,8}")
+"""Form of the UIDs of the standard (PS3.6 annex A); no date or number of a patient fits into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +65,16 @@ class Instance:
     """What was tolerated."""
 
     def text(self, keyword: str) -> str:
-        """Value as text; empty when absent."""
+        """Value as text, without what would steer a terminal; empty when absent."""
         raw = self.values.get(keyword)
         if not raw:
             return ""
-        if raw.isascii():
-            return raw.decode("ascii").strip("\0 ")
-        return _decoded(raw, self.values.get("SpecificCharacterSet", b""))
+        is_plain = raw.isascii()
+        text = (
+            raw.decode("ascii") if is_plain else _decoded(raw, self.values.get("SpecificCharacterSet", b""))
+        )
+        text = text.strip("\0 ")
+        return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Value as several texts; none when absent."""
@@ -99,6 +113,17 @@ class Instance:
         return self.text("StudyInstanceUID")
 
 
+def standard_uid(uid: str) -> str:
+    """Return a UID of a header as it may stand in a reason: one that the standard could define, or words.
+
+    Examples
+    --------
+    >>> standard_uid("1.2.840.10008.1.2.4.90"), standard_uid("DOE.JOHN.1961")
+    ('1.2.840.10008.1.2.4.90', 'that the standard does not define')
+    """
+    return uid if _STANDARD_UID.fullmatch(uid) else "that the standard does not define"
+
+
 def walk_instance(file: StudyFile) -> Instance:
     """Read the header of one file by walking its elements.
 
@@ -109,7 +134,8 @@ def walk_instance(file: StudyFile) -> Instance:
     MalformedError
         If it is not DICOM, or the walk cannot follow it; :mod:`stenograde.dicom.read.tolerant` may.
     """
-    walked, head, size = _walk(file)
+    near = file.at_hand()
+    walked, head, size = _walk(near)
     instance = Instance(
         file,
         walked.values,
@@ -125,10 +151,10 @@ def walk_instance(file: StudyFile) -> Instance:
     if walked.syntax in elements.NATIVE:
         _check_native(layout, walked.pixel_length, size)
     elif walked.pixel_length is not None:
-        msg = f"pixel data of transfer syntax {walked.syntax} must be encapsulated, got a plain value"
+        msg = f"pixel data of transfer syntax {standard_uid(walked.syntax)} must be encapsulated, got a plain value"
         raise UnreadableInstanceError(msg)
     else:
-        fragments, has_end = _fragments(file, head, walked.pixel_offset, size)
+        fragments, has_end = _fragments(near, head, walked.pixel_offset, size)
         layout = replace(layout, fragments=fragments)
         if not has_end:
             notes = (*notes, "pixel data has no sequence delimiter")
@@ -151,10 +177,13 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
     Raises
     ------
     UnreadableInstanceError
-        If the matrix is not positive.
+        If the matrix is not positive, or a number is out of range; the message is the reason as a phrase.
     """
     integer = _integers(instance)
     n_frames = instance.number("NumberOfFrames")
+    if n_frames is not None and n_frames > MAX_FRAMES:
+        msg = f"NumberOfFrames must be at most {MAX_FRAMES}, got {n_frames:g}"
+        raise UnreadableInstanceError(msg)
     bits_allocated = integer("BitsAllocated", 16)
     bits_stored = integer("BitsStored", bits_allocated)
     layout = PixelLayout(
@@ -239,6 +268,9 @@ def _fragments(
             raise UnreadableInstanceError(msg)
         fragments.append((offset, length))
         offset += length
+        if len(fragments) > MAX_FRAGMENTS:
+            msg = f"pixel data must lie in at most {MAX_FRAGMENTS} fragments, got more"
+            raise UnreadableInstanceError(msg)
     if len(fragments) < 2:
         msg = "truncated: the file ends before its pixel data"
         raise UnreadableInstanceError(msg)
@@ -267,4 +299,4 @@ def _decoded(raw: bytes, character_set: bytes) -> str:
     names = [name.strip() for name in character_set.decode("ascii", "replace").split("\\")]
     encodings = {"ISO_IR 192": "utf-8", "ISO_IR 100": "latin-1", "GB18030": "gb18030", "GBK": "gbk"}
     encoding = next((encodings[name] for name in names if name in encodings), "latin-1")
-    return raw.decode(encoding, "replace").strip("\0 ")
+    return raw.decode(encoding, "replace")

@@ -11,21 +11,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stenograde.dicom.read.elements import MalformedError
-from stenograde.dicom.read.files import StudyFile, files_in
+from stenograde.dicom.read.files import StudyFile, files_in, numbered
 from stenograde.dicom.read.frames import Frame, single_frame
 from stenograde.dicom.read.instances import Instance, walk_instance
+from stenograde.files import MEMORY_LIMIT_BYTES
 
 
-def find_files(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]:
-    """Find the files under a folder, in a zip, listed by a DICOMDIR, or given as a list.
+def find_files(
+    path: str | Path | Sequence[str | Path], *, limit_bytes: int = MEMORY_LIMIT_BYTES
+) -> tuple[StudyFile, ...]:
+    """Find the files under a folder, in an archive, listed by a DICOMDIR, or given as a list.
 
     A folder that holds a DICOMDIR is walked like any other: the folder is what is there, the DICOMDIR only
-    what should be.
+    what should be. A DICOMDIR leads to files in its own folder only.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+    limit_bytes : int
+        Most bytes that an archive may unpack to, and that are read of one file at once.
 
     Returns
     -------
     files : tuple of StudyFile
-        Sorted by name; a name is relative to the folder, zip or DICOMDIR.
+        Sorted by path relative to the folder or archive, and numbered in that order.
 
     Raises
     ------
@@ -33,13 +42,24 @@ def find_files(path: str | Path | Sequence[str | Path]) -> tuple[StudyFile, ...]
         If nothing is there.
     """
     if not isinstance(path, str | Path) or not _is_dicomdir(Path(path)):
-        return files_in(path)
+        return files_in(path, limit_bytes=limit_bytes)
     from stenograde.dicom.read.tolerant import files_of_dicomdir  # noqa: PLC0415
 
     listed, root = files_of_dicomdir(Path(path)), Path(path).parent
     # file IDs are upper case; file systems that copied the medium often made them lower case
-    there = {file.name.upper(): file for file in files_in(root)}
-    return tuple(there.get(name.upper()) or StudyFile(os.fspath(root / name), name) for name in listed)
+    there = {file.relative.upper(): file for file in files_in(root, limit_bytes=limit_bytes)}
+    return numbered(there.get(name.upper()) or _not_there(root, name) for name in listed)
+
+
+def _not_there(root: Path, name: str) -> StudyFile:
+    """Return a file that a DICOMDIR lists and that is not in its folder; it is not looked for elsewhere."""
+    is_outside = name.startswith("/") or ".." in name.split("/")
+    why = (
+        "lies outside the folder of the DICOMDIR that lists it"
+        if is_outside
+        else "listed by the DICOMDIR, but not there"
+    )
+    return StudyFile(os.fspath(root), name, name, refusal=why)
 
 
 def read_instance(file: StudyFile) -> Instance:
@@ -76,4 +96,4 @@ def frames_of(instance: Instance) -> tuple[Frame, ...]:
 
 
 def _is_dicomdir(path: Path) -> bool:
-    return path.name.upper() == "DICOMDIR" and path.is_file() and not zipfile.is_zipfile(path)
+    return path.name.upper() == "DICOMDIR" and os.path.isfile(path) and not zipfile.is_zipfile(path)  # noqa: PTH113 (a Path may raise)

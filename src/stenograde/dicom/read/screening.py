@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from stenograde.dicom.read.findings import Finding, Weight, note
-from stenograde.dicom.read.instances import Instance, PixelLayout, stated_high_bit
+from stenograde.dicom.read.instances import Instance, PixelLayout, standard_uid, stated_high_bit
 
 _MR_STORAGE: Final = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
@@ -81,6 +81,13 @@ _PHOTOMETRIC: Final = frozenset(
     {"PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
 )
 """Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
+_MODALITIES: Final = (
+    " ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT "
+    "IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG "
+    "RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SC SEG SM SMR SR SRF STAIN TEXTUREMAP TG US "
+    "VA XA XAPROTOCOL XC "
+)
+"""Defined terms of Modality (PS3.3 C.7.3.1.1.1)."""
 
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
@@ -113,8 +120,16 @@ def reason_by_class(instance: Instance) -> str:
     if sop_class in _OTHER_STORAGE:
         return _OTHER_STORAGE[sop_class]
     if sop_class and sop_class not in _MR_STORAGE:
-        return f"not an MR image (modality {modality or 'not given'}, SOP class {sop_class})"
-    return f"not an MR image (modality {modality})" if modality and modality != "MR" else ""
+        named = standard_uid(sop_class)
+        return (
+            f"not an MR image (modality {_shown(modality) if modality else 'not given'}, SOP class {named})"
+        )
+    return f"not an MR image (modality {_shown(modality)})" if modality and modality != "MR" else ""
+
+
+def _shown(modality: str) -> str:
+    """Return a modality as it may stand in a reason: a defined term, or words."""
+    return modality if f" {modality} " in _MODALITIES else "that the standard does not define"
 
 
 def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:

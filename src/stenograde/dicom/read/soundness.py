@@ -25,6 +25,15 @@ _START_OF_FRAME: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {
 
 _START_OF_SCAN: Final = 0xDA
 _END_OF_IMAGE: Final = b"\xff\xd9"
+_CODE_STREAM: Final = b"\xff\x4f\xff\x51"
+"""Start of a JPEG 2000 code stream, and of its SIZ marker (ITU-T T.800, A.4.1, A.5.1)."""
+
+_MOST_TILES: Final = 16_384
+"""Most tiles of a frame; a matrix of 1024 in tiles of 64 has 256."""
+
+_RUN_LENGTH_RATIO: Final = 64
+"""Most bytes that a byte of run lengths can stand for: two say 128 (PS3.5 G.3.1)."""
+
 _JPEG: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81))
 _JPEG_2000: Final = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203))
 
@@ -61,7 +70,7 @@ def check_frame(frame: bytes, layout: PixelLayout) -> None:
             msg = "its JPEG pixels have no end marker"
             raise UnsoundFrameError(msg)
     elif layout.syntax in _JPEG_2000:
-        size = _jpeg_2000_size(frame)
+        size = _jpeg_2000_size(frame, layout)
     else:
         return
     if size != (layout.rows, layout.columns):
@@ -81,6 +90,9 @@ def _check_run_lengths(frame: bytes, layout: PixelLayout) -> None:
     starts = [*offsets[:n_segments], len(frame)]
     if starts[0] != _RLE_HEADER_BYTES or any(a >= b for a, b in pairwise(starts)):
         msg = "its RLE segments do not follow one another"
+        raise UnsoundFrameError(msg)
+    if any(_RUN_LENGTH_RATIO * (b - a) < layout.rows * layout.columns for a, b in pairwise(starts)):
+        msg = f"its RLE segments are too short for {layout.rows} x {layout.columns} pixels"
         raise UnsoundFrameError(msg)
 
 
@@ -102,11 +114,27 @@ def _jpeg_size(frame: bytes) -> tuple[int, int]:
     raise UnsoundFrameError(msg)
 
 
-def _jpeg_2000_size(frame: bytes) -> tuple[int, int]:
+def code_stream_start(frame: bytes) -> int:
+    """Return where the JPEG 2000 code stream begins, after the boxes of a JP2 file if there are any; -1 if nowhere."""
+    return 0 if frame.startswith(_CODE_STREAM) else frame.find(_CODE_STREAM)
+
+
+def _jpeg_2000_size(frame: bytes, layout: PixelLayout) -> tuple[int, int]:
     """Return rows and columns as the SIZ marker gives them; in a JP2 file, that of its code stream."""
-    start = frame.find(b"\xff\x4f\xff\x51") if frame[:4] != b"\xff\x4f\xff\x51" else 0
-    if start < 0 or start + 24 > len(frame):
+    start = code_stream_start(frame)
+    if start < 0 or start + 42 > len(frame):
         msg = "its JPEG 2000 header gives no size"
         raise UnsoundFrameError(msg)
-    right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+    right, bottom, left, top, tile_columns, tile_rows, tile_left, tile_top, n_components = struct.unpack_from(
+        ">8IH", frame, start + 8
+    )
+    if n_components != layout.samples:
+        msg = f"its JPEG 2000 header says {n_components} components, where {layout.samples} is needed"
+        raise UnsoundFrameError(msg)
+    n_tiles = -(-max(right - tile_left, 0) // max(tile_columns, 1)) * -(
+        -max(bottom - tile_top, 0) // max(tile_rows, 1)
+    )
+    if min(tile_columns, tile_rows) < 1 or n_tiles > _MOST_TILES:
+        msg = f"its JPEG 2000 header says tiles of {tile_rows} x {tile_columns}"
+        raise UnsoundFrameError(msg)
     return bottom - top, right - left

@@ -21,7 +21,8 @@ from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.roles import choose_roles
 from stenograde.dicom.read.said import lost_series, roles_lost, unread_text, warnings_of
 from stenograde.dicom.read.screening import reason_by_class, reason_to_leave_out
-from stenograde.errors import NoStudyError, SeveralStudiesError, UnreadableInstanceError
+from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError, UnreadableInstanceError
+from stenograde.files import MEMORY_LIMIT_BYTES, shown_bytes
 from stenograde.study import Series, Study
 from stenograde.terms import Role, Unused
 
@@ -54,7 +55,11 @@ class _Piles:
 
 
 def read_study(
-    path: StudyPath, *, study_uid: str | None = None, roles: Mapping[str, Role] | None = None
+    path: StudyPath,
+    *,
+    study_uid: str | None = None,
+    roles: Mapping[str, Role] | None = None,
+    memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> Study:
     """Read the one study that lies at a path.
 
@@ -69,17 +74,21 @@ def read_study(
         StudyInstanceUID of the study to read, where there are several.
     roles : mapping, optional
         Role by series key (see :func:`stenograde.dicom.read.given_roles.read_roles`); always wins.
+    memory_limit : int
+        Most bytes that an archive may unpack to, and that a study may take while it is graded.
 
     Raises
     ------
     NoStudyError
-        If nothing usable is found.
+        If nothing usable is found, or an archive is damaged or too large.
     SeveralStudiesError
         If more than one study is found and none is chosen, or two patients share a StudyInstanceUID.
     ConfigError
         If a role is given twice, fits no plane, or names no series.
+    StudyError
+        If the study would take more memory than is allowed.
     """
-    piles = _pile(find_files(path))
+    piles = _pile(find_files(path, limit_bytes=memory_limit))
     usable = piles.usable
     if study_uid is not None:
         if study_uid not in usable:
@@ -103,11 +112,13 @@ def read_study(
     ]
     study, matched = _study(chosen, piles, roles or {})
     check_matched(roles or {}, [chosen], matched)
-    return replace(study, unused=(*piles.strays, *others, *study.unused))
+    return _within(replace(study, unused=(*piles.strays, *others, *study.unused)), memory_limit)
 
 
-def read_studies(path: StudyPath, *, roles: Mapping[str, Role] | None = None) -> tuple[Study, ...]:
-    """Read all studies that lie at a path, sorted by StudyInstanceUID.
+def read_studies(
+    path: StudyPath, *, roles: Mapping[str, Role] | None = None, memory_limit: int = MEMORY_LIMIT_BYTES
+) -> tuple[Study, ...]:
+    """Read all studies that lie at a path, sorted by StudyInstanceUID; settings as for :func:`read_study`.
 
     Files that belong to no study are listed in each.
 
@@ -119,13 +130,29 @@ def read_studies(path: StudyPath, *, roles: Mapping[str, Role] | None = None) ->
         If two patients share a StudyInstanceUID.
     ConfigError
         If a role is given twice, fits no plane, or names no series.
+    StudyError
+        If a study would take more memory than is allowed.
     """
-    piles = _pile(find_files(path))
+    piles = _pile(find_files(path, limit_bytes=memory_limit))
     if not piles.usable:
         raise NoStudyError(_nothing_usable(path, piles.by_study, piles.strays))
     found = [_study(uid, piles, roles or {}) for uid in piles.usable]
     check_matched(roles or {}, piles.usable, {key for _, matched in found for key in matched})
-    return tuple(replace(study, unused=(*piles.strays, *study.unused)) for study, _ in found)
+    return tuple(
+        _within(replace(study, unused=(*piles.strays, *study.unused)), memory_limit) for study, _ in found
+    )
+
+
+def _within(study: Study, memory_limit: int) -> Study:
+    """Return the study if there is room for it; its slices are not decoded yet."""
+    if study.n_bytes > memory_limit:
+        n_slices = sum(series.n_slices for series in study.series if series.role is not None)
+        msg = (
+            f"study must take at most {shown_bytes(memory_limit)} while it is graded, got "
+            f"{shown_bytes(study.n_bytes)} for {n_slices} slices; raise --memory-limit if the study is sound"
+        )
+        raise StudyError(msg)
+    return study
 
 
 def _pile(files: Sequence[StudyFile]) -> _Piles:

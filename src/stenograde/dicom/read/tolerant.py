@@ -16,28 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
 
 from stenograde.dicom.read import elements
+from stenograde.dicom.read.archives import kind_of_archive
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.instances import Instance, n_native_bytes, pixel_layout
 from stenograde.errors import NoStudyError, UnreadableInstanceError
+from stenograde.files import regular_bytes
 
 _PIXEL_DATA = 0x7FE00010
 _FUNCTIONAL_GROUPS = 0x52009230
-_OTHER_DECODERS = "pylibjpeg with pylibjpeg-libjpeg"
-_DECODERS = {
-    "1.2.840.10008.1.2.4.110": "a newer imagecodecs with JPEG XL",
-    "1.2.840.10008.1.2.4.111": "a newer imagecodecs with JPEG XL",
-    "1.2.840.10008.1.2.4.112": "a newer imagecodecs with JPEG XL",
-}
-"""Package that would decode a transfer syntax, where it is not one of the usual."""
 
 
 @contextmanager
@@ -67,6 +57,10 @@ def read_dataset(data: bytes, *, stop_before_pixels: bool = False) -> tuple[Data
     UnreadableInstanceError
         If pydicom cannot parse it; the message is the reason as a phrase.
     """
+    try:
+        data = elements.undeflated(data)
+    except elements.MalformedError as exc:
+        raise UnreadableInstanceError(str(exc)) from exc
     with recorded_warnings() as caught:
         try:
             ds = dcmread(io.BytesIO(data), force=True, stop_before_pixels=stop_before_pixels)
@@ -91,11 +85,17 @@ def read_tolerantly(file: StudyFile, reason: str) -> Instance:
         If it is not DICOM, or nothing that identifies an instance can be recovered; the message is the
         reason as a phrase.
     """
-    data = file.whole()
-    has_preamble = data[128:132] == b"DICM"
-    if not has_preamble and data[:2] not in {b"\x02\x00", b"\x08\x00"}:
-        raise UnreadableInstanceError(reason)
-    ds, n_warnings = read_dataset(data)
+    head, _ = file.head(300)
+    has_preamble = head[128:132] == b"DICM"
+    if not has_preamble and head[:2] not in {b"\x02\x00", b"\x08\x00"}:
+        kind = kind_of_archive(head)
+        msg = (
+            f"{kind} archive, which is not unpacked here; unpack it, or grade it by itself"
+            if kind
+            else reason
+        )
+        raise UnreadableInstanceError(msg)
+    ds, n_warnings = read_dataset(file.whole())
     with recorded_warnings():
         try:
             return _instance(file, ds, reason, n_warnings)
@@ -168,49 +168,6 @@ def _raw(ds: Dataset, tag: int) -> bytes | None:
     return "\\".join(str(part) for part in parts).encode("utf-8", "replace")
 
 
-def _plugin(syntax: UID) -> str:
-    """Return the name of a decoder that answers damaged pixels with an error; gdcm ends the process instead."""
-    if not syntax.is_encapsulated:
-        return ""
-    return next(name for name in get_decoder(syntax).available_plugins if name != "gdcm")
-
-
-def decode_tolerantly(instance: Instance, frame: int, why: str) -> NDArray[Any]:
-    """Decode one frame with pydicom and whatever decoder plugins are installed.
-
-    Raises
-    ------
-    UnreadableInstanceError
-        If none can; the message names the transfer syntax and the package that would.
-    """
-    ds, _ = read_dataset(instance.file.whole())
-    layout = instance.layout
-    assert layout is not None
-    with recorded_warnings():
-        syntax = UID(layout.syntax)
-    try:
-        with recorded_warnings():
-            if "TransferSyntaxUID" not in getattr(ds, "file_meta", {}):
-                ds.ensure_file_meta()
-                ds.file_meta.TransferSyntaxUID = syntax
-            pixels = pixel_array(ds, decoding_plugin=_plugin(syntax))
-    except Exception as exc:  # (broken pixels raise anything in a foreign decoder)
-        package = _DECODERS.get(layout.syntax, f"{_OTHER_DECODERS} may")
-        detail = f" ({why})" if why else ""
-        msg = (
-            f"{instance.file.name} must have pixels that can be decoded, got transfer syntax {syntax.name} "
-            f"({layout.syntax}){detail}; {package} decode it if the file is sound"
-        )
-        raise UnreadableInstanceError(msg) from exc
-    pixels = pixels.reshape(layout.n_frames, -1)[frame]
-    if pixels.size != layout.rows * layout.columns:
-        msg = (
-            f"{instance.file.name} must decode to {layout.rows} x {layout.columns} pixels, got {pixels.size}"
-        )
-        raise UnreadableInstanceError(msg)
-    return np.asarray(pixels).reshape(layout.rows, layout.columns)
-
-
 def files_of_dicomdir(path: Path) -> tuple[str, ...]:
     """Return the files that a DICOMDIR lists, as paths relative to it.
 
@@ -220,7 +177,7 @@ def files_of_dicomdir(path: Path) -> tuple[str, ...]:
         If it cannot be parsed, or lists no file.
     """
     try:
-        ds, _ = read_dataset(path.read_bytes(), stop_before_pixels=True)
+        ds, _ = read_dataset(regular_bytes(path), stop_before_pixels=True)
     except (UnreadableInstanceError, OSError) as exc:
         msg = f"DICOMDIR must be readable, got {path} ({exc})"
         raise NoStudyError(msg) from exc

@@ -121,7 +121,8 @@ def test_computed_frames_are_listed(tmp_path):
     study = read_study(tmp_path)
 
     assert study.series[0].n_slices == 6
-    assert [unused.what for unused in study.unused] == [f"volume frame {number}" for number in range(7, 13)]
+    listed = [f"file 1 of 1 frame {number}" for number in range(7, 13)]
+    assert [unused.what for unused in study.unused] == listed
     assert all(unused.why.startswith("derived: diffusion image") for unused in study.unused)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from tests.dicom_files import (
 )
 
 from stenograde.dicom.read.studies import read_studies, read_study
-from stenograde.errors import NoStudyError, SeveralStudiesError
+from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError
 from stenograde.terms import Role, Weighting
 
 OTHER_SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
@@ -86,7 +87,7 @@ def test_an_encrypted_or_spoilt_member_of_a_zip_is_listed(study_folder, tmp_path
     data[offset + 60 : offset + 64] = b"oops"
     archive.write_bytes(bytes(data))
 
-    assert "cannot be unpacked from the zip" in reasons(read_study(archive))["spoilt.dcm"]
+    assert "damaged member of a zip" in reasons(read_study(archive))["spoilt.dcm"]
 
 
 def test_a_list_of_files_is_a_study(study_folder):
@@ -111,7 +112,7 @@ def test_a_dicomdir_lists_the_files(study_folder):
 
     listed = read_study(study_folder / "DICOMDIR")
     assert roles_of(listed) == EXPECTED_ROLES
-    assert reasons(listed) == {"T1/LOST": "T1/LOST cannot be read (No such file or directory)"}
+    assert reasons(listed) == {"file 1 of 16": "listed by the DICOMDIR, but not there"}
 
     whole = read_study(study_folder)
     assert roles_of(whole) == EXPECTED_ROLES
@@ -339,18 +340,73 @@ def test_links_to_folders_are_followed_but_not_in_circles(study_folder, tmp_path
 
 
 def test_no_patient_is_named_in_what_is_said(tmp_path):
-    write_study(tmp_path)
-    save(
-        mr_dataset(picture(), series=9, PatientName="Somebody^Else", PatientID="secret", Modality="CT"),
-        tmp_path / "x",
+    """Neither by a header nor by the name of a file or folder."""
+    folder = write_study(tmp_path / "SOMEBODY_ELSE_19610203")
+    for number, attributes in enumerate(
+        (
+            {"Modality": "CT"},
+            {"Modality": "SOMEBODY"},
+            {"SOPClassUID": "1.2.840.19610203"},
+            {"SOPClassUID": "SOMEBODY.ELSE"},
+            {"RescaleSlope": "1e39"},
+        )
+    ):
+        secret = {"series": 9, "number": number, "PatientName": "Somebody^Else", "PatientID": "phantom"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # (of values that the standard does not allow)
+            save(mr_dataset(picture(), **secret, **attributes), folder / f"SOMEBODY {number}")
+    whole = (folder / "SOMEBODY 0").read_bytes()
+    (folder / "SOMEBODY cut").write_bytes(whole[:600])
+    (folder / "SOMEBODY else").write_bytes(whole.replace(b"PN\x0e\0Somebody", b"XX\x0e\0Somebody"))
+    (folder / "SOMEBODY syntax").write_bytes(
+        whole.replace(b"1.2.840.10008.1.2.1\0", b"SOMEBODY.19610203.1\0")
     )
-    (tmp_path / "y").write_bytes((tmp_path / "x").read_bytes()[:600])
 
     study = read_study(tmp_path)
 
     said = " ".join(
         [*(unused.what + unused.why for unused in study.unused), *study.warnings]
         + [series.why + " ".join(series.problems) for series in study.series]
+    ).upper()
+    assert len(study.unused) == 8
+    for secret in ("SOMEBODY", "ELSE_", "19610203", "PHANTOM"):
+        assert secret not in said
+
+
+def test_a_study_that_is_refused_names_no_file(study_folder, tmp_path):
+    (tmp_path / "SOMEBODY.txt").write_text("x")
+    shutil.rmtree(study_folder)
+
+    with pytest.raises(NoStudyError, match="1 files without any") as caught:
+        read_study(tmp_path)
+    assert "SOMEBODY" not in str(caught.value)
+
+
+def test_text_of_a_header_steers_no_terminal(tmp_path):
+    write_series(tmp_path, series=2, SeriesDescription="T2\x1b[31m\x07 sag", **T2)
+
+    (series,) = read_study(tmp_path).series
+
+    assert series.description == "T2\ufffd[31m\ufffd sag"
+
+
+@pytest.mark.parametrize("read", [read_study, read_studies])
+def test_a_study_that_would_take_too_much_memory_is_refused_before_it_is_decoded(study_folder, read):
+    with pytest.raises(
+        StudyError,
+        match=r"study must take at most 19\.5 KiB while it is graded, got \d+ KiB for 15 slices; raise --memory-limit",
+    ):
+        read(study_folder, memory_limit=20_000)
+    read(study_folder, memory_limit=2_000_000)
+
+
+def test_a_whole_file_beyond_the_limit_is_not_read(study_folder):
+    """One that only pydicom can parse, and that would have to be read to its end."""
+    path = study_folder / "t1" / "1.dcm"
+    path.write_bytes(
+        path.read_bytes().replace(b"\x08\x00\x60\x00CS", b"\x08\x00\x60\x00XX") + bytes(3_000_000)
     )
-    assert "Somebody" not in said
-    assert "secret" not in said
+    assert (
+        "where at most 1.91 MiB are read"
+        in reasons(read_study(study_folder, memory_limit=2_000_000))["t1/1.dcm"]
+    )
