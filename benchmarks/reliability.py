@@ -43,7 +43,7 @@ _INDEPENDENT = {
     "1.2.840.10008.1.2.4.80": "pyjpegls",
     "1.2.840.10008.1.2.4.90": "pylibjpeg",
 }
-"""Plugin of pydicom by transfer syntax: none of the codecs we use; JPEG lossless has no safe one."""
+"""Plugin of pydicom by transfer syntax, none of our own codecs; for JPEG lossless there is none that is safe."""
 
 
 def judged(words: list[str], place: Path) -> dict[str, object]:

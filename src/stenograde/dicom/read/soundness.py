@@ -115,8 +115,26 @@ def _jpeg_size(frame: bytes) -> tuple[int, int]:
 
 
 def code_stream_start(frame: bytes) -> int:
-    """Return where the JPEG 2000 code stream begins, after the boxes of a JP2 file if there are any; -1 if nowhere."""
-    return 0 if frame.startswith(_CODE_STREAM) else frame.find(_CODE_STREAM)
+    """Return where the JPEG 2000 code stream begins; -1 if nowhere.
+
+    DICOM wants the code stream alone; in a JP2 file, the boxes before it must lead to it.
+
+    References
+    ----------
+    PS3.5 A.4.4; ITU-T T.800 I.4 (boxes).
+    """
+    pos = 0
+    while not frame.startswith(_CODE_STREAM, pos):
+        header = frame[pos : pos + 8]
+        length = int.from_bytes(header[:4], "big")
+        if len(header) < 8 or (pos == 0 and header[4:] != b"jP  "):
+            return -1
+        if header[4:] == b"jp2c" and frame.startswith(_CODE_STREAM, pos + 8):
+            return pos + 8
+        if length < 8:  # (a box to the end of the file, or one whose length stands elsewhere)
+            return -1
+        pos += length
+    return pos
 
 
 def _jpeg_2000_size(frame: bytes, layout: PixelLayout) -> tuple[int, int]:
