@@ -23,6 +23,9 @@ MAX_FRAMES: Final = 20_000
 MAX_FRAGMENTS: Final = 5 * MAX_FRAMES
 """Most fragments of encapsulated pixel data; a frame has one, seldom more."""
 
+_STEERING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and marks that turn the direction of writing: a header has no use for them."""
+
 _STANDARD_UID: Final = re.compile(r"1\.2\.840\.10008(\.\d{1,3}){2,8}")
 """Form of the UIDs of the standard (PS3.6 annex A); no date or number of a patient fits into it."""
 
@@ -74,7 +77,7 @@ class Instance:
             raw.decode("ascii") if is_plain else _decoded(raw, self.values.get("SpecificCharacterSet", b""))
         )
         text = text.strip("\0 ")
-        return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+        return text if text.isprintable() else _STEERING.sub("\ufffd", text)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Value as several texts; none when absent."""
