@@ -11,7 +11,6 @@ from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.frames import Contrast, Frame
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.series import SeriesFacts, plane_of
-from stenograde.dicom.read.volumes import location
 from stenograde.terms import Plane
 
 millimetres = st.floats(-500, 500, allow_nan=False).map(lambda value: round(value, 3))
@@ -34,7 +33,7 @@ def location_of(position: np.ndarray, orientation: np.ndarray) -> float:
     """Slice location of a frame that lies there, mm."""
     instance = Instance(StudyFile("", ""), {}, False, None, False, ())
     where = tuple(map(float, position)), tuple(map(float, orientation))
-    return location(Frame(instance, 0, *where, (1.0, 1.0), None, 1.0, 0.0, Contrast(), None))
+    return Frame(instance, 0, *where, (1.0, 1.0), None, 1.0, 0.0, Contrast(), None).location_mm
 
 
 rotations = st.builds(turned, angles, angles, angles)
