@@ -36,7 +36,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the file is missing, unreadable or no TOML.
+        If the file is missing, unreadable or not TOML.
     """
     try:
         file = Path(path)

@@ -99,7 +99,7 @@ class Probabilities(tuple[float, float, float]):
 
 
 EVEN_ODDS = Probabilities((1 / 3, 1 / 3, 1 / 3))
-"""What is said of a cell of which nothing is known."""
+"""Probabilities of a cell about which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class SecondOpinion:
     grades_apart: float
     """How many severities its mean lies above that of the grader; negative below."""
     disagrees: bool
-    """Whether that is so much that a reader should know."""
+    """Whether the difference is large enough that a reader should know."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class CellGrade:
     reason: str = ""
     """Why there is no grade; of a grade, what should be known of it."""
     probabilities: Probabilities | None = None
-    """Of an abstained cell, what it would have said."""
+    """Kept for an abstained cell, too: what it would have been graded by."""
     point: Point | None = None
     evidence: tuple[Evidence, ...] = ()
     second_opinion: SecondOpinion | None = None

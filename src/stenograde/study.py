@@ -51,6 +51,19 @@ class SliceSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Piece:
+    """The rows of one slice of a joined volume that one instance gives."""
+
+    slice: int
+    sop_instance_uid: str
+    frame: int
+    corner: tuple[int, int]
+    """Row and column of the slice at which the instance's own first pixel lies; may be negative."""
+    rows: tuple[int, int]
+    """First row that it gives, and the row after the last."""
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A regular stack of slices, sorted along n = u × v; one series has one or more.
@@ -69,6 +82,10 @@ class Volume:
         Decodes slices when asked.
     frame_of_reference_uid : str, optional
         FrameOfReferenceUID of the slices (PS3.3 C.7.4.1); None when it is absent, or not one for all.
+    bridged : tuple of int
+        Slices that were lost, and are the mean of those on both sides.
+    joined : tuple of Piece
+        What each slice is made of, where the volume was joined from stations.
 
     Raises
     ------
@@ -84,6 +101,8 @@ class Volume:
     source: SliceSource
     frames: tuple[int, ...] = ()
     frame_of_reference_uid: str | None = None
+    bridged: tuple[int, ...] = ()
+    joined: tuple[Piece, ...] = ()
     _decoded: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +116,30 @@ class Volume:
             raise ValueError(msg)
         if not self.frames:
             object.__setattr__(self, "frames", (0,) * self.shape[0])
+
+    def stored_at(self, slice_: int, row: float, column: float) -> tuple[str, int, float, float]:
+        """Return the instance, frame, row and column at which a pixel is stored.
+
+        Parameters
+        ----------
+        slice_ : int
+        row, column : float
+            In the slice, px.
+        """
+        for piece in self.joined:
+            if piece.slice == slice_ and piece.rows[0] - 0.5 <= row < piece.rows[1] - 0.5:
+                return piece.sop_instance_uid, piece.frame, row - piece.corner[0], column - piece.corner[1]
+        return self.sop_instance_uids[slice_], self.frames[slice_], row, column
+
+    def find(self, sop_instance_uid: str, frame: int) -> tuple[int, tuple[int, int]] | None:
+        """Return the slice that an instance gives, and where in it the instance's first pixel lies; else None."""
+        for piece in self.joined:
+            if (piece.sop_instance_uid, piece.frame) == (sop_instance_uid, frame):
+                return piece.slice, piece.corner
+        for slice_, key in enumerate(zip(self.sop_instance_uids, self.frames, strict=True)):
+            if key == (sop_instance_uid, frame):
+                return slice_, (0, 0)
+        return None
 
     @property
     def n_bytes(self) -> int:
@@ -206,7 +249,7 @@ class Series:
     volumes: tuple[Volume, ...]
     description: str = ""
     problems: tuple[str, ...] = ()
-    """What was tolerated while reading it."""
+    """What was found while reading it, the worst first."""
 
     def __post_init__(self) -> None:
         if not self.volumes:
@@ -227,7 +270,11 @@ class Study:
     series: tuple[Series, ...]
     unused: tuple[Unused, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What was tolerated while reading, in words for the report."""
+    """What a reader of the report must know of the reading, the worst first."""
+    lost: tuple[tuple[Role, str], ...] = ()
+    """Roles of which a series was there that could not be read, while no other serves, with the reason."""
+    name_doubts: tuple[str, ...] = ()
+    """Why the names of levels cannot be certain, whatever the picture shows, such as a station left out."""
 
     @property
     def n_bytes(self) -> int:

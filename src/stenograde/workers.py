@@ -1,4 +1,4 @@
-"""The same work on many things, in one process or several, in order; how far it is; how many cores there are."""
+"""Work on many things in order, in one process or several; how far it has got; how many cores there are."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Step:
-    """How far some work is."""
+    """How far some work has got."""
 
     what: str
     """What is made, read or fitted."""
     done: float
-    """Whole numbers, but for an epoch that is under way."""
+    """A whole number, except while an epoch is under way."""
     total: int
     unit: str = ""
-    """``epoch`` for a fit; empty for what is counted by itself."""
+    """``epoch`` for a fit; empty where the things themselves are counted."""
     loss: float | None = None
-    """Mean over an epoch, told at its end only."""
+    """Mean over an epoch, known only at its end."""
 
 
 Progress = Callable[[Step], None]
@@ -40,29 +40,19 @@ Progress = Callable[[Step], None]
 
 
 def named(progress: Progress | None, what: str) -> Progress | None:
-    """Return what tells steps under another name."""
+    """Return a callback that reports steps under another name."""
     return None if progress is None else lambda step: progress(replace(step, what=what))
 
 
 def within(progress: Progress | None, whole: str) -> Progress | None:
-    """Return what tells the steps of a part of some work, the name of the whole before theirs."""
+    """Return a callback that reports the steps of a part, with the name of the whole before theirs."""
     return None if progress is None else lambda step: progress(replace(step, what=f"{whole}: {step.what}"))
 
 
 def counted(
     things: Iterable[T], what: str, total: int, progress: Progress | None, *, before: int = 0
 ) -> Iterator[T]:
-    """Give things one by one, and tell each when the next one is asked for.
-
-    Parameters
-    ----------
-    things : iterable
-    what : str
-        What they are.
-    total, before : int
-        How many there are in all, and how many were done before.
-    progress : callable, optional
-    """
+    """Give things one by one, and report each as done when the next is asked for; ``before`` were done already."""
     for number, thing in enumerate(things, start=before + 1):
         yield thing
         if progress is not None:
@@ -70,7 +60,7 @@ def counted(
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use; all of the machine's where the system does not tell."""
+    """Return how many cores this process may use; all of the machine's where the system does not say."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -82,7 +72,7 @@ def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> I
     Parameters
     ----------
     work : callable
-        With more than one worker, one that can be pickled; its modules are imported anew in each process, so that a
+        With more than one worker, one that can be pickled; its modules are imported anew in each process, so a
         script must keep its own work under ``if __name__ == "__main__"``.
     things : iterable
     workers : int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.studies import read_study
 from stenograde.errors import StudyError, UnreadableInstanceError
+from stenograde.study import Study
+from stenograde.terms import Role
 
 SEEDS = (*NATIVE, RLELossless, JPEGLosslessSV1, JPEGLSLossless)
 DISK = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -145,3 +148,82 @@ def test_names_and_instance_numbers_order_nothing(tmp_path, order):
     np.testing.assert_array_equal(volume.affine, expected.affine)
     np.testing.assert_array_equal(volume.pixels, expected.pixels)
     assert volume.sop_instance_uids == expected.sop_instance_uids
+
+
+def answer(study: Study) -> dict[Role, list[tuple[object, ...]]]:
+    """What grading would see: the grids and pixels of each role, in no order of series."""
+    found: dict[Role, list[tuple[object, ...]]] = {role: [] for role in Role}
+    for series, volume in study.volumes():
+        if series.role is not None:
+            grid = tuple(np.round(volume.affine, 3).ravel().tolist())
+            found[series.role].append((grid, volume.shape, volume.pixels.tobytes()))
+    return {role: sorted(volumes) for role, volumes in found.items()}
+
+
+def regrouped(files: list[Path], folder: Path, data: st.DataObject) -> Path:
+    """Write files in another order, under other names, numbers and SeriesInstanceUIDs."""
+    n_uids = data.draw(st.sampled_from([0, 1, 2, 3, 7, 1000]), label="UIDs")
+    is_renumbered = data.draw(st.booleans(), label="renumbered")
+    rng = data.draw(st.randoms(use_true_random=False))
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for place, path in enumerate(rng.sample(files, len(files))):
+        ds = dcmread(path)
+        if n_uids:
+            ds.SeriesInstanceUID = f"1.2.3.{place if n_uids == 1000 else rng.randrange(n_uids)}"
+        if is_renumbered:
+            ds.InstanceNumber = place + 1
+        ds.save_as(folder / f"IM{place:04d}")
+    return folder
+
+
+REGROUP = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+@REGROUP
+@given(data=st.data())
+def test_a_phantom_whose_files_are_renamed_renumbered_and_regrouped_gives_the_same_answer(
+    tmp_path, phantom_study, stripped, data
+):
+    plain = tmp_path / "plain"
+    if not plain.exists():
+        plain.mkdir()
+        for place, path in enumerate(sorted(phantom_study.rglob("*.dcm"))):
+            ds = dcmread(path)
+            for keyword in _TOLD if stripped else ():
+                if keyword in ds:
+                    delattr(ds, keyword)
+            ds.save_as(plain / f"{place}")
+
+    study = read_study(regrouped(sorted(plain.iterdir()), tmp_path / "regrouped", data))
+
+    assert study.unused == ()
+    assert answer(study) == answer(read_study(plain))
+
+
+_TOLD = ("RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "ScanningSequence", "EchoTrainLength")
+_TOLD += (
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImageType",
+    "ScanOptions",
+)
+"""What de-identified data leave out of what tells acquisitions apart."""
+
+
+@pytest.mark.data
+@REGROUP
+@given(data=st.data())
+def test_a_real_study_whose_files_are_renamed_renumbered_and_regrouped_gives_the_same_answer(
+    tmp_path, development_data, data
+):
+    files = sorted((development_data / "rsna2024_study" / "train_images" / "100206310").rglob("*.dcm"))
+
+    study = read_study(regrouped(files, tmp_path / "regrouped", data))
+
+    assert study.unused == ()
+    assert answer(study) == answer(read_study([*files]))

@@ -11,8 +11,8 @@ import SimpleITK
 from pydicom import dcmread
 
 from stenograde import geometry
+from stenograde.dicom.read.given_roles import read_roles
 from stenograde.dicom.read.looking import look_at_axial, look_at_sagittal
-from stenograde.dicom.read.series import read_roles
 from stenograde.dicom.read.studies import read_study
 from stenograde.images.contrast import fluid_signal
 from stenograde.study import Study

@@ -12,14 +12,12 @@ from stenograde.errors import DatasetError
 from stenograde.files import write_whole
 
 _SHOWN = 5
-"""So many problems are named on standard error; all stand in the table."""
+"""Most problems that are named on standard error; the table holds them all."""
 
 
 def classify(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="PNG, WebP, JPEG or DICOM pictures.")],
-    bundle: Annotated[
-        str, typer.Option("--bundle", help="Name of a bundle that ships, or the folder of one.")
-    ],
+    bundle: Annotated[str, typer.Option("--bundle", help="Name of a shipped bundle, or a bundle's folder.")],
     out: Annotated[Path, typer.Option("--out", help="CSV file to write.")],
     levels: Annotated[
         Path | None,

@@ -21,7 +21,7 @@ def compare(
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     json_only: Annotated[
-        bool, typer.Option("--json", help="Print the numbers as JSON in place of the table.")
+        bool, typer.Option("--json", help="Print the numbers as JSON instead of the table.")
     ] = False,
 ) -> None:
     """Compare two results picture by picture: which is better, by how much, and whether that may be chance.
@@ -43,6 +43,6 @@ def compare(
     print(f"{found.pictures} pictures of {found.patients} patients; {draws} draws.")
     if found.unknown_patients:
         print(
-            f"the patient of {found.unknown_patients} pictures is unknown: each stands for itself, so intervals may "
-            "be too narrow"
+            f"the patient of {found.unknown_patients} pictures is unknown: each counts as one patient, so intervals "
+            "may be too narrow"
         )

@@ -1,4 +1,4 @@
-"""``stenograde env``: the versions that a report of a fault needs."""
+"""``stenograde env``: the versions that a bug report needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGES = (
 
 
 def env() -> None:
-    """Print versions of Python, the system and the packages, and the shipped bundle, for a report of a fault."""
+    """Print versions of Python, the system and the packages, and the shipped bundle, for a bug report."""
     import os
     import platform
     from importlib.metadata import PackageNotFoundError, version

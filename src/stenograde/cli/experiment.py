@@ -26,7 +26,7 @@ class SizeName(StrEnum):
 
 
 class _RecipeFirst(TyperGroup):
-    """A first word that is no command is a recipe: ``experiment s1 ...`` is ``experiment run s1 ...``."""
+    """Takes a first word that is no command for a recipe: ``experiment s1 ...`` is ``experiment run s1 ...``."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the words name, and the words left over."""
@@ -51,7 +51,7 @@ def _group() -> None:
 
 
 def list_recipes() -> None:
-    """Show the recipes that ship: document, task, data, protocols."""
+    """List the shipped recipes: document, task, data, protocols."""
     import shutil
     import textwrap
 
@@ -82,7 +82,7 @@ def list_recipes() -> None:
         print()
     for name, words in PROTOCOLS.items():
         print(f"protocol {name}: {words}")
-    print("size quick: for 2 cores, minutes; the default. size published: as the document has it")
+    print("size quick (the default): minutes on 2 cores. size published: as in the document")
 
 
 def run(
@@ -142,7 +142,7 @@ def held_out(
     result: Annotated[Path, typer.Argument(help="Folder of a result of s3-spider.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of patients that nothing was fitted on.")],
 ) -> None:
-    """Score further patients with the nets of a result, beside what it reached by patient."""
+    """Score further patients with the nets of a result, and show the scores beside those by patient."""
     from stenograde.cli.progress import progress_on_stderr
 
     _need_training(several_series=True)

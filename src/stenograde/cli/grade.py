@@ -53,7 +53,7 @@ def grade(
     """
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.datasets.rsna2024 import read_labels
-    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.given_roles import read_roles
     from stenograde.grading.studies import grade_studies
     from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into
     from stenograde.predict.bundle import bundle_at

@@ -30,8 +30,9 @@ def inspect(
 
     Files are called by their numbers, in every command; --names tells their names.
     """
+    from stenograde.dicom.read.given_roles import read_roles
     from stenograde.dicom.read.opening import find_files
-    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.pixels import check_pixels
     from stenograde.dicom.read.studies import read_studies, read_study
 
     limit = bytes_asked(memory_limit)
@@ -46,14 +47,14 @@ def inspect(
         else (read_study(study, study_uid=uid, roles=role_of, memory_limit=limit),)
     )
     for one in found:
-        _print_study(one)
+        _print_study(check_pixels(one))
 
 
 def _print_study(study: Study) -> None:
     headings = ("series", "plane", "weighting", "role", "why", "volumes", "problems")
     print_table(headings, map(_row, study.series), title=f"study {study.uid}", lines=True)
     for warning in study.warnings:
-        print(f"tolerated: {warning}")
+        print(f"warning: {warning}")
     if study.unused:
         print_table(("left out", "why"), [(one.what, one.why) for one in study.unused], title="not used")
 

@@ -46,7 +46,7 @@ def locate(
     """
     from stenograde.datasets.nifti import is_nifti
     from stenograde.datasets.picture_files import is_picture
-    from stenograde.dicom.read.series import read_roles
+    from stenograde.dicom.read.given_roles import read_roles
     from stenograde.dicom.read.studies import read_study
     from stenograde.grading.located import locate_in_nifti, locate_in_picture, locate_in_study
     from stenograde.predict.bundle import bundle_at

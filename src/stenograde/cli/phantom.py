@@ -1,4 +1,4 @@
-"""``stenograde phantom``: write a cohort of simulated patients as DICOM."""
+"""``stenograde phantom``: write a cohort of phantoms as DICOM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Films(StrEnum):
 
 
 def phantom(
-    patients: Annotated[int, typer.Option("--patients", min=1, max=MAX_PATIENTS, help="How many patients.")],
+    patients: Annotated[int, typer.Option("--patients", min=1, max=MAX_PATIENTS, help="Number of phantoms.")],
     out: OutFolder,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed; the same one gives the same patients.")
@@ -72,7 +72,7 @@ def phantom(
         int | None, typer.Option("--workers", min=1, help="Number of processes; one per core if not given.")
     ] = None,
 ) -> None:
-    """Write simulated patients with known answers: lumbar MRI as RSNA 2024 lays it out, or films of the neck."""
+    """Write phantoms (simulated patients with known answers): lumbar MRI as RSNA 2024 lays it out, or neck films."""
     folder = out_folder(out)
     _refuse_held(folder, region)
     processes = min(patients, workers or n_cores())

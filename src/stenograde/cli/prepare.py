@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LevelsBy(StrEnum):
-    """What the level of an axial slice is known by."""
+    """How the level of an axial slice is found."""
 
     CLUSTERS = "clusters"
     POINTS = "points"
@@ -86,10 +86,10 @@ def _print(prepared: Prepared) -> None:
 def _print_agreement(prepared: Prepared) -> None:
     agreement = prepared.agreement
     if not agreement.slices:
-        print("levels: no coordinates, so that k-means cannot be checked against patient space\n")
+        print("levels: no coordinates, so k-means cannot be checked against patient space\n")
         return
     print_table(
-        ("level", "pictures written", "slices by points", "of these same by k-means"),
+        ("level", "pictures written", "slices by points", "of these, same by k-means"),
         [
             (level.shown, str(n), str(agreement.slices[level]), str(agreement.same[level]))
             for level, n in prepared.levels.items()
@@ -101,7 +101,7 @@ def _print_agreement(prepared: Prepared) -> None:
     print(f"k-means names a level for {agreement.beyond} further slices that are near none")
     if agreement.marked:
         print(
-            f"of {agreement.marked} slices on which experts marked a level, k-means names "
-            f"{agreement.marked_clusters} alike, patient space {agreement.marked_points}"
+            f"of {agreement.marked} slices on which experts marked a level, k-means agrees "
+            f"on {agreement.marked_clusters}, patient space on {agreement.marked_points}"
         )
     print()

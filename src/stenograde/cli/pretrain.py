@@ -17,19 +17,21 @@ def pretrain(
         typer.Option("--data", help="Folder of pictures or DICOM files; may be given more than once."),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="File of weights, .safetensors; its report lies beside it.")
+        Path, typer.Option("--out", help="File of weights to write (.safetensors), with a report beside it.")
     ],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            "--recipe", help="Take encoder, picture size and input of this recipe, for its --weights."
+            "--recipe", help="Recipe to take encoder, picture size and input from, for its --weights."
         ),
     ] = None,
     size: Annotated[SizeName, typer.Option("--size", help="Size of the recipe.")] = SizeName.QUICK,
     leave_out: Annotated[
         str | None,
-        typer.Option("--leave-out", help="Regular expression of paths to leave out, of test patients say."),
+        typer.Option(
+            "--leave-out", help="Regular expression of paths to leave out, such as those of test patients."
+        ),
     ] = None,
 ) -> None:
     """Pre-train the small encoder on slices without labels (VICReg), for 'experiment --weights' to start from.

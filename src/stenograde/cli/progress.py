@@ -21,8 +21,8 @@ def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
     Parameters
     ----------
     lines : bool
-        Where standard error is not a terminal, print one line per epoch and for every tenth of what is counted;
-        without, print nothing there, and leave no bar on a terminal.
+        Where standard error is not a terminal, print a line per epoch and per tenth of what is counted. If false,
+        print nothing there, and leave no bar on a terminal.
     """
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -49,7 +49,7 @@ def score(
         int, typer.Option("--seed", min=0, help="Seed of the draws and of what is left out.")
     ] = 0,
     json_only: Annotated[
-        bool, typer.Option("--json", help="Print the numbers as JSON in place of tables.")
+        bool, typer.Option("--json", help="Print the numbers as JSON instead of tables.")
     ] = False,
 ) -> None:
     """Grade every study of a cohort and score the grades against its labels, or score predictions made elsewhere.
@@ -122,7 +122,7 @@ def _print_json(numbers: Mapping[str, Any]) -> None:
 
 def _print(name: str, scores: CohortScores) -> None:
     print_table(
-        ("part", "as said", "weighted as the metric weighs", "graded cells only", "graded"),
+        ("part", "as graded", "weighted as the metric weighs", "graded cells only", "graded"),
         [
             (
                 part,

@@ -13,6 +13,7 @@ from stenograde.errors import ConfigError
 OutBundle = Annotated[
     Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
 ]
+SettingsFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 Processes = Annotated[
     int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
 ]
@@ -36,14 +37,14 @@ def locator(
         Path, typer.Option("--data", help="Folder that holds spider_t2space_masks and its sister folders.")
     ],
     out: OutBundle,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    config: SettingsFile = None,
     processes: Processes = 0,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
-    Real slices with masks are few and of one sequence, so phantoms are rendered besides, once, into
-    OUT/training. Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. Fold scores
-    end up in the bundle's card.
+    Real slices with masks are few and of one sequence, so phantoms are rendered as well, once, into OUT/training.
+    Shows progress bars on a terminal, otherwise prints one line per epoch on standard error. The bundle's card gives
+    the scores of the folds.
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
@@ -61,13 +62,13 @@ def locator(
 
 
 def grader(
-    patients: Annotated[int, typer.Option("--patients", min=1, help="How many phantoms.")],
+    patients: Annotated[int, typer.Option("--patients", min=1, help="Number of phantoms.")],
     out: OutBundle,
     seed: Annotated[
         int,
         typer.Option("--seed", min=0, help="Seed; the same one gives the same phantoms and first weights."),
     ] = 0,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
+    config: SettingsFile = None,
     base: Annotated[
         Path | None,
         typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
@@ -77,13 +78,13 @@ def grader(
         list[Path] | None,
         typer.Option(
             "--tested",
-            help="File of what 'stenograde score --json' printed of this bundle, for its card; repeatable.",
+            help="Output of 'stenograde score --json' for this bundle, as a file, for its card; repeatable.",
         ),
     ] = None,
 ) -> None:
     """Train the network that grades all 25 cells, on phantoms made for it.
 
-    Renders phantoms once into OUT/training, fits, calibrates on phantoms of their own, and writes a bundle with the
+    Renders phantoms once into OUT/training, fits, calibrates on further phantoms, and writes a bundle with the
     locator of another.
     """
     from stenograde.cli.output import needs_extra, out_folder

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.datasets.picture_files import DicomPicture
+from stenograde.dicom.read.given_roles import read_roles, rows_of
 from stenograde.dicom.read.opening import find_files, read_instance
-from stenograde.dicom.read.series import read_roles
 from stenograde.dicom.read.studies import read_studies
-from stenograde.errors import DatasetError, StudyError, UnreadableInstanceError
+from stenograde.errors import ConfigError, DatasetError, StudyError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
 from stenograde.workers import Progress, counted
 
@@ -96,8 +96,9 @@ def read_patients(
     seen: dict[str, str] = {}
     for folder in counted(folders, "studies", len(folders), progress):
         try:
-            studies, files = read_studies(folder, roles=roles), _stored_slices(folder)
-        except StudyError as exc:
+            given = rows_of(roles, folder.name, (one.name for one in folder.iterdir()))
+            studies, files = read_studies(folder, roles=given), _stored_slices(folder)
+        except (StudyError, ConfigError) as exc:
             notes.append(f"{folder.name} was left out: {exc}")
             studies, files = (), {}
         for study in studies:

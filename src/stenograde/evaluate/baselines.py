@@ -12,7 +12,7 @@ from stenograde.evaluate.predictions import Predictions
 
 
 def majority(train_labels: ArrayLike, test: Predictions) -> Predictions:
-    """Return the answer that says of every picture how common the classes are in training.
+    """Return the answer that gives every picture the shares of the classes in training.
 
     Its most probable class is the majority of training, and its AUC is one half.
 
@@ -21,7 +21,7 @@ def majority(train_labels: ArrayLike, test: Predictions) -> Predictions:
     train_labels : array-like of int, shape (n,)
         Codes of the classes of training.
     test : Predictions
-        Pictures to answer for; their labels and probabilities are not looked at.
+        Pictures to answer for; their labels and probabilities are not used.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def majority(train_labels: ArrayLike, test: Predictions) -> Predictions:
 def group_prior(
     train_labels: ArrayLike, test: Predictions, *, train_groups: Sequence[str | None]
 ) -> Predictions:
-    """Return the answer that knows only the group of each picture (its level), and how common classes are in it.
+    """Return the answer that gives each picture the shares of the classes in its group (its level) in training.
 
     The shares of a group are drawn towards the shares of all by the weight of one picture, so that a class that a
     small group lacks keeps a probability. A group that training lacks, or none, gets the shares of all.
@@ -70,13 +70,7 @@ def group_prior(
 
 
 def stated(codes: ArrayLike, test: Predictions) -> Predictions:
-    """Return the answer of a rule that names one class per picture, as probabilities of 0 and 1.
-
-    Parameters
-    ----------
-    codes : array-like of int, shape (n,)
-        Class that the rule gives each test picture.
-    test : Predictions
+    """Return the answer of a rule that gives each test picture a class code, as probabilities of 0 and 1.
 
     Raises
     ------

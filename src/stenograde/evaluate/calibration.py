@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and the temperature that would make them.
+"""Whether probabilities mean what they say, and the temperature that would make them do so.
 
 References
 ----------
@@ -25,28 +25,28 @@ _TEMPERATURES = (0.05, 20.0)
 """Where the temperature is sought; far outside anything a trained network needed (Guo et al., 1 to 4)."""
 
 _LEAST_PROBABILITY = 1e-12
-"""Taken for a probability of 0, whose logarithm is not a number."""
+"""Stands for a probability of 0, which has no logarithm."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityCurve:
-    """Said against seen, in the bins that hold pictures; each array has shape (filled bins,)."""
+    """Stated against observed, in the bins that hold pictures; each array has shape (filled bins,)."""
 
     said: Floats
-    """Mean probability said."""
+    """Mean of the stated probabilities."""
     seen: Floats
-    """Share of pictures of which it was true."""
+    """Share of the pictures for which it was true."""
     counts: NDArray[np.int64]
     """Pictures in the bin."""
 
     @property
     def error(self) -> float:
-        """Mean distance between said and seen over the pictures."""
+        """Mean distance between stated and observed over the pictures."""
         return float(np.average(np.abs(self.said - self.seen), weights=self.counts))
 
 
 def reliability(said: Floats, true: NDArray[np.bool_], *, bins: int = BINS) -> ReliabilityCurve:
-    """Return how often it was true, by what probability was said of it.
+    """Return how often something was true, by the probability stated for it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def reliability(said: Floats, true: NDArray[np.bool_], *, bins: int = BINS) -> R
         Probabilities.
     true : ndarray of shape (n,), bool
     bins : int
-        Of equal width over 0 to 1; a probability on an edge belongs to the bin above, and 1 to the last.
+        Number of bins of equal width over 0 to 1; a probability on an edge belongs to the bin above, and 1 to the last.
 
     Raises
     ------
@@ -76,12 +76,12 @@ def reliability(said: Floats, true: NDArray[np.bool_], *, bins: int = BINS) -> R
 
 
 def class_reliability(predictions: Predictions, code: int, *, bins: int = BINS) -> ReliabilityCurve:
-    """Return said against seen of one class."""
+    """Return how reliable the probabilities of one class are."""
     return reliability(predictions.probabilities[:, code], predictions.labels == code, bins=bins)
 
 
 def top_reliability(predictions: Predictions, *, bins: int = BINS) -> ReliabilityCurve:
-    """Return said against seen of the most probable class."""
+    """Return how reliable the probability of the most probable class is."""
     return reliability(
         predictions.probabilities.max(1), predictions.predicted == predictions.labels, bins=bins
     )
@@ -90,7 +90,7 @@ def top_reliability(predictions: Predictions, *, bins: int = BINS) -> Reliabilit
 def fit_temperature(predictions: Predictions) -> float:
     """Return the temperature that gives the least logarithmic loss; fit it on pictures that are not the test.
 
-    Above 1 the probabilities were too sure of themselves.
+    Above 1, the probabilities were overconfident.
     """
     logs = np.log(np.maximum(predictions.probabilities, _LEAST_PROBABILITY))
     rows = np.arange(len(predictions))

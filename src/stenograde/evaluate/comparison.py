@@ -26,12 +26,12 @@ class Comparison:
 
     pictures: int
     patients: int
-    """Units that were drawn; a picture of an unknown patient is one of its own."""
+    """Units that were drawn; a picture of an unknown patient is a unit of its own."""
     unknown_patients: int
     """Pictures whose patient is unknown."""
     scores: dict[str, PairedDifference]
     delong: dict[str, DeLongTest]
-    """By the name of the score; those whose question has pictures of both answers."""
+    """Tests by the name of the score, where its question has pictures of both answers."""
     mcnemar: McNemarTest
 
 

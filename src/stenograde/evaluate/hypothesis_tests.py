@@ -41,7 +41,7 @@ class RepeatsTest:
     mean_a: float
     mean_b: float
     difference: float
-    """Of the means, a minus b."""
+    """Difference of the means, a minus b."""
     normal_p: tuple[float, float]
     """Kolmogorov-Smirnov p-value of each against the Normal of its own mean and deviation. Since those are taken from
     the sample, the test is lenient; it is the document's."""
@@ -52,7 +52,7 @@ class RepeatsTest:
     p: float
     """Two-sided; too small, because repeats share pictures."""
     corrected_p: float | None
-    """Of the corrected resampled t-test over the differences repeat by repeat; None where repeats have no partners."""
+    """p of the corrected resampled t-test over differences repeat by repeat; None where repeats have no partners."""
     cohens_d: float
     """Difference in pooled standard deviations of single repeats."""
 
@@ -79,7 +79,7 @@ class DeLongTest:
 
 @dataclass(frozen=True)
 class McNemarTest:
-    """Which pictures only one of two methods calls rightly."""
+    """How many pictures only one of two methods classifies correctly."""
 
     only_a: int
     only_b: int
@@ -157,7 +157,7 @@ def delong(a: Predictions, b: Predictions, *, question: str = "auc_any") -> DeLo
     Parameters
     ----------
     a, b : Predictions
-        Of the same pictures, in any order.
+        Answers for the same pictures, in any order.
     question : {"auc_any", "auc_worst"}
 
     Raises
@@ -197,7 +197,7 @@ def delong(a: Predictions, b: Predictions, *, question: str = "auc_any") -> DeLo
 
 
 def mcnemar(a: Predictions, b: Predictions) -> McNemarTest:
-    """Compare what two methods call the same pictures, rightly or wrongly.
+    """Compare which of the same pictures two methods classify correctly.
 
     Raises
     ------

@@ -32,27 +32,27 @@ class Interval:
     """A score and the interval around it."""
 
     value: float
-    """On the pictures as they are; NaN where it cannot be told."""
+    """Score on the pictures as they are; NaN where it is undefined."""
     low: float = math.nan
     high: float = math.nan
     draws: int = field(default=0, compare=False)
-    """Draws in which the score could be told; without any, the bounds are NaN."""
+    """Draws in which the score was defined; without any, the bounds are NaN."""
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
     @property
     def known(self) -> bool:
-        """Whether the score can be told."""
+        """Whether the score is defined."""
         return math.isfinite(self.value)
 
     @property
     def bounded(self) -> bool:
-        """Whether an interval can be told, too."""
+        """Whether its interval is defined, too."""
         return self.known and math.isfinite(self.low) and math.isfinite(self.high)
 
     def shown(self, digits: int = 3) -> str:
-        """Return the score with its interval for a table; a dash where it cannot be told.
+        """Return the score with its interval for a table; a dash where it is undefined.
 
         Examples
         --------
@@ -69,14 +69,8 @@ def patient_bootstrap(
 ) -> Interval:
     """Return a score with its 95 % interval over patients.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    metric : str or Metric
-        A name of ``METRICS``, or a score such as ``recall_of(2)``.
-    draws : int
-        How often as many patients as there are are drawn with replacement.
-    seed : int
+    The metric is a name in ``METRICS``, or a score such as ``recall_of(2)``. Each draw takes as many patients as there
+    are, with replacement.
 
     Raises
     ------

@@ -34,7 +34,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class LeakLimits:
-    """From where on two pictures count as the same."""
+    """Limits from which two pictures count as the same."""
 
     hash_bits: int = 6
     """Most bits of 64 in which the hashes of near-duplicates differ."""

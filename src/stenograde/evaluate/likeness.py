@@ -1,7 +1,7 @@
 """How alike two pictures are: perceptual hashes, and fine detail laid over each other, shifted, zoomed or mirrored.
 
-Slices of different patients look alike as a whole: same organs, same place, same black surround. So the grey values
-as they are tell little, and all that follows compares detail, which is what remains when a blurred copy is taken away.
+Slices of different patients look alike as a whole: same organs, same place, same black surround. Grey values as they
+are therefore say little, and all that follows compares detail, which is what remains when a blurred copy is subtracted.
 Pictures come as thumbnails of ``SIDE`` squared.
 """
 
@@ -26,7 +26,7 @@ _HASH_SIDE = 8
 """Rows and columns of the low frequencies that make a hash: 64 bits."""
 
 _FINE, _MIDDLE, _COARSE = 2.0, 4.0, 6.0
-"""Blur whose absence is called detail, standard deviation in thumbnail pixels: to judge, to align, to search."""
+"""Blur that is subtracted to leave detail, standard deviation in thumbnail pixels: to judge, to align, to search."""
 
 _RIM = 6
 """Rows and columns at each edge that are not compared: there a shifted picture has nothing of its own to show."""
@@ -51,7 +51,7 @@ _SMALL_STEP, _LONG_STEP = 5e-4, 0.05
 """Steps of zoom or shift at which the alignment ends (a thirtieth of a thumbnail pixel), and at most takes, shares."""
 
 _ZOOM_RANGE = (0.8, 1.25)
-"""Where the alignment stays."""
+"""Range that the zoom of an alignment stays in."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def likeness_in_place(first: Floats, second: Floats) -> float:
 
 
 def likeness_aligned(first: Floats, second: Floats, change: Change) -> float:
-    """Return the correlation of detail after laying the first over the second as well as can be; -1 to 1.
+    """Return the correlation of detail after laying the first over the second as well as possible; -1 to 1.
 
     Parameters
     ----------
     first, second : ndarray of shape (SIDE, SIDE)
     change : Change
-        Roughly how; shift and zoom are made exact from there.
+        A rough start, from which shift and zoom are refined.
     """
     turned = first[:, ::-1] if change.mirrored else first
     start = np.array([change.zoom[0], change.shift[0], change.zoom[1], change.shift[1]])

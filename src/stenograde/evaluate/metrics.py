@@ -1,11 +1,11 @@
 """Scores of predictions; each is worked out for many weightings of the pictures at once, as a bootstrap needs it.
 
 A :class:`Metric` called with predictions gives one number. Its ``weighted`` form takes weights of shape (draws,
-pictures), how often each picture is counted, and gives one number per draw. A score that cannot be told, such as an
-AUC without a positive picture, is NaN.
+pictures), how often each picture is counted, and gives one number per draw. An undefined score, such as an AUC
+without a positive picture, is NaN.
 
-Means over classes leave out a class that no picture has; a class that has pictures and is never said has precision
-0. This is what scikit-learn gives for ``labels=<classes present>, zero_division=0``, and the tests compare it so.
+Means over classes leave out a class that no picture has; a class that has pictures and is never predicted has
+precision 0. It is what scikit-learn gives for ``labels=<classes present>, zero_division=0``, and tests compare it so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stenograde.evaluate.predictions import Predictions
 Floats = NDArray[np.float64]
 
 _LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""Probabilities are not taken for less in the logarithmic loss, as in scikit-learn's ``log_loss``."""
+"""Floor of probabilities in the logarithmic loss, as in scikit-learn's ``log_loss``."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Metric:
     """One score of predictions."""
 
     weighted: Callable[[Predictions, Floats], Floats]
-    """Predictions and weights (draws, n) to scores (draws,); NaN where it cannot be told."""
+    """Predictions and weights (draws, n) to scores (draws,); NaN where undefined."""
 
     def __call__(self, predictions: Predictions) -> float:
         """Return the score with every picture counted once."""
@@ -38,7 +38,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class against all others; NaN where it cannot be told."""
+    """Scores of one class against all others; NaN where undefined."""
 
     name: str
     count: int
@@ -57,18 +57,7 @@ def confusion(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def confusions(predictions: Predictions, weights: Floats) -> Floats:
-    """Return the confusion matrix of each weighting.
-
-    Parameters
-    ----------
-    predictions : Predictions
-    weights : ndarray of shape (draws, n)
-
-    Returns
-    -------
-    matrices : ndarray of shape (draws, true class, predicted class)
-        Weighted counts.
-    """
+    """Return confusion matrices, shape (draws, true class, predicted class), for weights of shape (draws, n)."""
     n = len(predictions.classes)
     cells = np.zeros((len(predictions), n * n))
     cells[np.arange(len(predictions)), predictions.labels * n + predictions.predicted] = 1
@@ -93,7 +82,7 @@ def per_class(predictions: Predictions) -> tuple[ClassScores, ...]:
 
 
 def precision_of(code: int) -> Metric:
-    """Return the share of pictures called a class that have it; 0 where it was never said."""
+    """Return the share of pictures called a class that have it; 0 where it was never predicted."""
     return Metric(lambda p, w: _precisions(confusions(p, w))[:, code])
 
 

@@ -58,7 +58,7 @@ def curves(
     lines : mapping of name to values
         NaN leaves a gap.
     title, y, x : str
-        Of the plot and its axes.
+        Texts of the plot and its axes.
     at : sequence of float, optional
         Where the values of each line stand; without, the first belongs to epoch 1.
     marked : int, optional
@@ -78,19 +78,11 @@ def curves(
 
 
 def confusion_picture(matrix: ArrayLike, classes: Sequence[str], *, title: str) -> str:
-    """Return a confusion matrix as SVG: counts, shares of each row, darker where the share is larger.
-
-    Parameters
-    ----------
-    matrix : array-like of shape (classes, classes)
-        Rows are true classes, columns predicted ones.
-    classes : sequence of str
-    title : str
-    """
+    """Return a confusion matrix, rows being true classes, as SVG: counts and shares of each row, darker for larger."""
     counts = np.asarray(matrix, np.float64)
     rows = counts.sum(1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
-    figure, axes = _plot(title, "said", "true")
+    figure, axes = _plot(title, "predicted", "true")
     axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)
     axes.invert_yaxis()
     axes.set_aspect("equal")
@@ -109,16 +101,10 @@ def confusion_picture(matrix: ArrayLike, classes: Sequence[str], *, title: str) 
 def roc_curves(methods: Mapping[str, Predictions], *, title: str, question: str = "auc_any") -> str:
     """Return ROC curves of methods as SVG, each with its area in the legend.
 
-    Parameters
-    ----------
-    methods : mapping of name to Predictions
-    title : str
-    question : {"auc_any", "auc_worst"}
-
     Raises
     ------
     ValueError
-        If the question is unknown.
+        If the question is none of ``QUESTIONS``.
     """
     if question not in QUESTIONS:
         msg = f"question must be one of {', '.join(QUESTIONS)}, got {question!r}"
@@ -135,8 +121,8 @@ def roc_curves(methods: Mapping[str, Predictions], *, title: str, question: str 
 
 
 def reliability_curves(predictions: Predictions, *, title: str, bins: int = BINS) -> str:
-    """Return, for each class, the probability said against how often it was true, as SVG; larger dots hold more."""
-    figure, axes = _plot(title, "probability said", "share of which it was true")
+    """Return, for each class, its stated probability against how often it was true, as SVG; larger dots hold more."""
+    figure, axes = _plot(title, "stated probability", "share for which it was true")
     axes.plot([0, 1], [0, 1], color=_REFERENCE, linestyle=":", label="perfect")
     for (code, name), colour, dashes in zip(enumerate(predictions.classes), cycle(COLOURS), cycle(_DASHES)):
         curve = class_reliability(predictions, code, bins=bins)

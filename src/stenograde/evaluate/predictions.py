@@ -1,4 +1,4 @@
-"""What a method said of each picture, beside the truth: one table that every score reads, in memory and as CSV."""
+"""What a method predicts for each picture, beside the truth: the table every score reads, in memory and as CSV."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Predictions:
     classes: tuple[str, ...]
     """In the order of their codes; for severities ascending."""
     names: tuple[str, ...]
-    """Of the pictures, unique."""
+    """Names of the pictures, unique."""
     patients: tuple[str | None, ...]
-    """Whose each picture is; None where that is unknown, and then the picture stands for itself."""
+    """Patient of each picture; None where unknown, and then the picture counts as a patient of its own."""
     labels: NDArray[np.int64]
     """Code of the true class, shape (n,)."""
     probabilities: NDArray[np.float64]

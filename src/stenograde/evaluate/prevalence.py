@@ -1,4 +1,4 @@
-"""What a score becomes where the classes are as common as in life, and not as the test set was balanced.
+"""What a score becomes where the classes are as common as in life, not as in a balanced test set.
 
 How often each class is called which does not depend on how common the class is; the accuracy and the predictive
 values do. They follow from the rows of the confusion matrix by Bayes' rule (10.1136/bmj.309.6947.102).

@@ -35,14 +35,14 @@ UNKNOWN = -1
 """Rank of a cell that has no label."""
 
 _LEAST = float(np.finfo(np.float64).eps)
-"""Probabilities are not taken for less, as in scikit-learn's ``log_loss``."""
+"""Floor of probabilities, as in scikit-learn's ``log_loss``."""
 
 _CONDITION_OF = np.array([tuple(Condition).index(cell.condition) for cell in LUMBAR_MRI.cells])
 
 
 @dataclass(frozen=True, eq=False)
 class CohortAnswers:
-    """What was said of each cell of each study, beside the truth.
+    """Predictions for each cell of each study, beside the truth.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class CohortAnswers:
             raise ValueError(msg)
 
     def known_only(self, keep: NDArray[np.bool_]) -> CohortAnswers:
-        """Return the answers with the labels of other cells than those kept, (studies, cells), made unknown."""
+        """Return the answers with labels only where ``keep``, shape (studies, cells), is true."""
         return CohortAnswers(self.probabilities, np.where(keep, self.severities, UNKNOWN))
 
     def weighted(self) -> CohortAnswers:
@@ -93,18 +93,9 @@ class CohortAnswers:
 
 
 def rsna_score(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
-    """Return the four parts and their mean as ``score``, each with its 95 % interval over studies.
+    """Return the four :data:`PARTS` and their mean, ``score``, each with its 95 % interval over studies.
 
-    Parameters
-    ----------
-    answers : CohortAnswers
-    draws, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    scores : dict
-        By :data:`PARTS` and ``score``; NaN where a part has no labels.
+    They are NaN where a part has no labels.
     """
     each = _lost(answers)
     drawn = np.concatenate([_parts(each, w) for w in _draws(answers, draws, seed)])
@@ -166,7 +157,7 @@ def answers_of(
     Parameters
     ----------
     said : sequence of mapping
-        Probabilities by cell, study by study; a cell of which nothing was said counts as even odds.
+        Probabilities by cell, study by study; a cell without any counts as even odds.
     severities : sequence of mapping
         Labels by cell.
     """

@@ -1,12 +1,13 @@
 """Vector scaling: logits to probabilities that mean what they say, severity by severity.
 
-One temperature for all severities and one shift for each: the shift moves what is said of a severity as a whole, which
-one temperature cannot (training weighs severe cells more, so that uncorrected probabilities say severe too often).
+One temperature for all severities and one shift for each: the shift moves the probabilities of a severity as a
+whole, which one temperature cannot (training weighs severe cells more, so uncorrected probabilities of severe are too
+high).
 
 References
 ----------
 Guo et al., "On calibration of modern neural networks", 2017, arXiv:1706.04599, section 4.2 (vector scaling; here with
-one temperature in place of one per class, as severe cells are few).
+one temperature instead of one per class, as severe cells are few).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TEMPERATURES = (0.05, 20.0)
 
 _STEADY = 0.25
 """Weight of the squared shifts beside the summed loss: half a cell for a shift of 1, so that a severity that is rare or
-missing among the calibration cells is still said."""
+missing among the calibration cells keeps a probability."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class VectorScaling:
 
     temperature: float = 1.0
     shifts: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Of each severity, ascending; they sum to 0."""
+    """Shift of each severity, ascending; they sum to 0."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0 or not np.isfinite(self.shifts).all():

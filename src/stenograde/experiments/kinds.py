@@ -1,4 +1,4 @@
-"""The kinds of experiment in one literal table: what each refuses, and how a recipe of it is read, run and told.
+"""The kinds of experiment in one literal table: what each refuses, and how a recipe of it is read, run and reported.
 
 What only some kinds need, scikit-learn above all, is imported when an experiment of these kinds is read.
 """
@@ -55,7 +55,7 @@ class Ready:
     run: Callable[[Path, Progress | None], Told]
     """Called with a folder that exists, in which a run that was cut short resumes."""
     data: str = ""
-    """How the data were read, in a line; empty where that comes with the run."""
+    """How the data were read, in a line; empty where the run reads them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class KindOfExperiment:
 
     read: Callable[[Request], Ready]
     refuses: tuple[str, ...] = ()
-    """Fields of a request that would not be heard; with any, ``protocol`` must be ``patient``, too."""
+    """Fields of a request that the kind does not take; where there are any, ``protocol`` must be ``patient``."""
 
 
 def read_experiment(asked: Request) -> Ready:

@@ -33,17 +33,17 @@ MEASURED = {Quantity.CANAL_AP_DIAMETER: "sac_ap_mm", Quantity.DURAL_SAC_AREA: "s
 
 @dataclass(frozen=True, eq=False)
 class GradedStudy:
-    """What was said of one study, beside what is true of it."""
+    """The grades of one study, beside the truth."""
 
     name: str
     severities: Mapping[Cell, Severity]
     left_out: Role | None = None
     failure: str = ""
     said: Mapping[Cell, Probabilities] = field(default_factory=dict)
-    """Also of abstained cells, as far as they have probabilities."""
+    """Probabilities by cell, those of abstained cells too where there are any."""
     graded: frozenset[Cell] = frozenset()
     point_errors_mm: tuple[float, ...] = ()
-    """Of the canal's centre at each level that both sides know."""
+    """Errors of the canal's centre at each level that both sides know."""
     errors: Mapping[Quantity, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(MEASURED, ()))
     """Measured minus true."""
     n_flagged: int = 0
@@ -58,14 +58,14 @@ class CohortScores:
     n_studies: int
     failures: tuple[str, ...]
     score: Mapping[str, Interval]
-    """The metric on all labelled cells, with probabilities as they were said."""
+    """The metric on all labelled cells, with the probabilities of the grades."""
     weighted: Mapping[str, Interval]
     """The metric with probabilities times its weights, as it rewards them."""
     graded_only: Mapping[str, Interval]
     """The metric on the cells that were graded."""
     auc: Mapping[str, Interval]
     agreement: Mapping[str, Interval]
-    """Share of labelled cells whose most probable severity is the label's, by condition; nothing said is wrong."""
+    """Share of labelled cells whose most probable severity is the label's, by condition; without one it is wrong."""
     coverage: Mapping[str, float]
     """Share of labelled cells that were graded, by condition."""
     errors: Mapping[str, Interval]
@@ -89,7 +89,7 @@ def score_passes(
     seed: int,
     progress: Progress | None = None,
 ) -> dict[str, CohortScores]:
-    """Grade and score a cohort whole and, if asked for, with one series of each study left out; by name of the pass.
+    """Return scores of a cohort by pass: studies whole and, if asked for, with one series of each left out.
 
     See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too.
     """
@@ -105,17 +105,9 @@ def score_passes(
 def grade_cohort(
     data: Path, bundle: Bundle, *, leave_one_out: int | None = None, progress: Progress | None = None
 ) -> tuple[GradedStudy, ...]:
-    """Grade every labelled study of a cohort.
+    """Grade every labelled study of a cohort, as ``stenograde phantom`` writes it, or RSNA 2024.
 
-    Parameters
-    ----------
-    data : Path
-        As ``stenograde phantom`` writes it, or RSNA 2024.
-    bundle : Bundle
-    leave_one_out : int, optional
-        With it, one series role of each study is left out, drawn from this seed.
-    progress : callable, optional
-        Counts the studies.
+    With ``leave_one_out``, one series role of each study is left out, drawn from this seed.
 
     Raises
     ------
@@ -146,7 +138,7 @@ def without_one(study: Study, rng: np.random.Generator) -> tuple[Study, Role | N
 
 
 def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: int = 0) -> CohortScores:
-    """Score what was graded; a study that failed, and a cell of which nothing was said, count as even odds."""
+    """Score graded studies; a study that failed, and a cell without probabilities, count as even odds."""
     answers = answers_of([one.said for one in graded], [one.severities for one in graded])
     keep = np.array([[cell in one.graded for cell in LUMBAR_MRI.cells] for one in graded])
     errors = {

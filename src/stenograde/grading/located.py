@@ -32,7 +32,7 @@ class LocatedFiles:
     mask: bytes
     """On the grid of the input: 0 background, else the :attr:`~stenograde.terms.Structure.code` of a structure."""
     levels: dict[str, Any]
-    """By :mod:`stenograde.report.as_levels_json`."""
+    """As :mod:`stenograde.report.as_levels_json` makes it."""
     overlay: bytes
     """PNG."""
 
@@ -75,7 +75,7 @@ def locate_in_nifti(path: Path, bundle: Bundle) -> LocatedFiles:
 
 
 def locate_in_picture(path: Path, spacing_mm: tuple[float, float], bundle: Bundle) -> LocatedFiles:
-    """Locate the discs of a sagittal picture, head up, front to the left, whose rows and columns are so far apart.
+    """Locate the discs of a sagittal picture, head up, front to the left, with the distances of its rows and columns.
 
     Raises
     ------

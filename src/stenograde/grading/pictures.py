@@ -49,7 +49,7 @@ def classify_folder(
     folder : Path
     classifier : Classifier
     levels : mapping, optional
-        Levels by file stem; they win over what a file's name tells.
+        Levels by file stem; they override those that file names give.
     progress : callable, optional
         Counts the pictures.
 

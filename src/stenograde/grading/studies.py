@@ -26,16 +26,7 @@ Read = Callable[[Path], Sequence[Study]]
 def grade_studies(
     inputs: Sequence[Path], read: Read, grading: Grading, out: Path, *, progress: Progress | None = None
 ) -> tuple[Outcome, ...]:
-    """Grade every study of the inputs into ``out/<study>``; each that fails is told at once.
-
-    Parameters
-    ----------
-    inputs : sequence of Path
-    read : callable
-    grading : Grading
-    out : Path
-    progress : callable, optional
-        Counts the inputs.
+    """Grade every study of the inputs into ``out/<study>``; each failure is reported at once.
 
     Returns
     -------

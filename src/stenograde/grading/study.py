@@ -1,4 +1,4 @@
-"""Grade one study that was read and write what was found, or say in one line why there are no grades."""
+"""Grade a study that was read and write the files of its grades, or say in one line why there are none."""
 
 from __future__ import annotations
 
@@ -91,14 +91,7 @@ def earlier_results_set_aside(folder: Path) -> Iterator[None]:
 def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) -> Graded:
     """Grade a study and write grades.json and report.html; nothing is written unless both could be made.
 
-    Parameters
-    ----------
-    folder : Path
-        Made if it is not there.
-    study : Study
-    grading : Grading
-    source : Path
-        Where the study was read from.
+    The folder is made if it is not there; ``source`` is where the study was read from.
 
     Raises
     ------
@@ -118,13 +111,7 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
 def attempt(name: str, work: Callable[[], T], *, stopped_by: type[Exception] = Exception) -> T | NotGraded:
     """Return what some work on one study gives, or why it gives nothing, so that the next study can be taken.
 
-    Parameters
-    ----------
-    name : str
-        Of the study, or of where it was to be read from.
-    work : callable
-    stopped_by : type of exception
-        Stops this study only; any other is raised.
+    An exception that is ``stopped_by`` stops this study only; any other is raised.
 
     Raises
     ------

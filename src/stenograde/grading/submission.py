@@ -1,4 +1,4 @@
-"""How good predictions are that were there already, in the layout of RSNA 2024's submissions."""
+"""Score predictions made elsewhere, laid out as submissions to RSNA 2024."""
 
 from __future__ import annotations
 
@@ -14,29 +14,26 @@ from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
 
 @dataclass(frozen=True)
 class SubmissionScores:
-    """Scores of the cells that have a label and a prediction, and how many have but one of them."""
+    """Scores of the cells that have a label and a prediction, and how many cells have only one of the two."""
 
     n_studies: int
     scored_cells: int
     labelled_cells_without_prediction: int
     predictions_without_label: int
     score: dict[str, Interval]
-    """By :func:`~stenograde.evaluate.rsna_metric.rsna_score`."""
+    """See :func:`~stenograde.evaluate.rsna_metric.rsna_score`."""
     auc: dict[str, Interval]
-    """By :func:`~stenograde.evaluate.rsna_metric.severe_auc`."""
+    """See :func:`~stenograde.evaluate.rsna_metric.severe_auc`."""
 
 
 def score_submission(
     labels: Path, predictions: Path, *, model: str | None = None, draws: int = 1000, seed: int = 0
 ) -> SubmissionScores:
-    """Score what was said of the cells of a cohort.
+    """Score predictions against labels laid out as ``train.csv`` of RSNA 2024.
 
     Parameters
     ----------
-    labels : Path
-        As ``train.csv`` of RSNA 2024.
-    predictions : Path
-        By :func:`~stenograde.datasets.submission.read_submission`.
+    labels, predictions : Path
     model : str, optional
         Whose predictions, where there are those of several.
     draws, seed : int

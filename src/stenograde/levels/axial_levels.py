@@ -125,7 +125,7 @@ def levels_by_clusters(
     a series that does not show all five levels, or more of one than of another, is divided in five all the same.
     A series of fewer than five slices has no levels.
     """
-    del points  # this way of telling needs none
+    del points  # clusters need none
     levels = LUMBAR_MRI.levels
     locations = np.array([one.location_mm for one in slices])
     if len(np.unique(locations)) < len(levels):
@@ -156,7 +156,7 @@ def levels_by_points(
 
 
 LEVELS_OF_SLICES: Final[Mapping[str, LevelOf]] = {"clusters": levels_by_clusters, "points": levels_by_points}
-"""The two ways, by name."""
+"""Ways to find the level of an axial slice, by name."""
 
 
 def _normal_to_head(volume: Volume) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ def _normal_to_head(volume: Volume) -> NDArray[np.float64]:
 def _squares_within(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum of squared distances from their mean of locations i to j - 1, shape (n + 1, n + 1).
 
-    Infinite where that is no location at all: no cluster is empty.
+    It is infinite where there is no location between the two, as no cluster may be empty.
     """
     n = len(ordered)
     # from the middle, so that squares of large locations do not swallow what differs

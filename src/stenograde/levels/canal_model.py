@@ -86,13 +86,13 @@ class CanalModel:
         )
     )
     steepness: float = 4.0
-    """Of both logistic curves, per unit of narrowing."""
+    """Slope of both logistic curves, per unit of narrowing."""
     min_weight: float = 2.0
-    """Measurements of less weight in all are too little to grade on."""
+    """Least total weight of measurements to grade on."""
 
     @property
     def scales(self) -> dict[Quantity, Scale]:
-        """Scales by what they are of."""
+        """Scales by the quantity that they are for."""
         return {
             Quantity.CANAL_AP_DIAMETER: self.diameter_mm,
             Quantity.CANAL_AP_RATIO: self.ratio,

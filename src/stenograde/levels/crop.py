@@ -26,7 +26,7 @@ LIMIT = 4.0
 """Normalised values are held within plus and minus this."""
 
 _PERCENTILES = (2.0, 50.0, 98.0)
-"""Of the values of a series' crops: they become about -2, 0 and 2."""
+"""Percentiles of the values of a series' crops that become about -2, 0 and 2."""
 
 Array = NDArray[np.float64]
 
@@ -172,16 +172,7 @@ class LevelCrops:
 def crop_levels(study: Study, points: Mapping[Level, PlacedLevel], config: CropConfig) -> LevelCrops:
     """Cut the crops of each level out of a study's series.
 
-    Parameters
-    ----------
-    study : Study
-    points : mapping
-        Where each imaged level lies; ``LevelPoints.levels``, for one.
-    config : CropConfig
-
-    Returns
-    -------
-    crops : LevelCrops
+    The points say where each imaged level lies; they may be ``LevelPoints.levels``.
 
     Raises
     ------
@@ -249,9 +240,9 @@ def best_volume(
     grids : sequence of CropGrid
         The crop's grid for each volume.
     shapes : sequence of (affine, shape)
-        Of each volume.
+        Those of each volume.
     up : ndarray of shape (3,)
-        The level's own.
+        Unit vector to the head at the level.
 
     Returns
     -------

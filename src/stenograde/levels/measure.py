@@ -37,7 +37,7 @@ def measure_canal(points: LevelPoints, intensities: NDArray[np.float32] | None) 
     ----------
     points : LevelPoints
     intensities : ndarray of shape (slices, rows, columns), float32, optional
-        Of a fluid-bright (T2 or STIR) series on the grid of ``points.surface``; None when there is none.
+        Signal of a fluid-bright (T2 or STIR) series on the grid of ``points.surface``; None when there is none.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def with_second_midline(points: LevelPoints, second: MidSurface) -> tuple[LevelP
     ----------
     points : LevelPoints
     second : MidSurface
-        Of another sagittal series of the study.
+        Surface through another sagittal series of the study.
 
     Returns
     -------

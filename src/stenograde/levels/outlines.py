@@ -18,16 +18,10 @@ _SIMPLER_PX = 0.4
 
 
 def outlines_of(points: LevelPoints, slice_index: int) -> tuple[Outline, ...]:
-    """Outline the structures on one slice of the grid.
+    """Outline the structures on one slice of ``points.surface.marked``.
 
     Vertebrae are named ``L5``, ``L4``… and discs ``L4/L5``… after the nearest disc of the chain; posterior
     elements and pieces that belong to no named level have an empty name.
-
-    Parameters
-    ----------
-    points : LevelPoints
-    slice_index : int
-        Slice of ``points.surface.marked``.
     """
     marked = points.surface.marked
     found = []

@@ -56,6 +56,7 @@ DISC_REACH_MM = 20.0
 
 MIN_DISC_MM2 = 60.0
 """With less disc than this over all slices its middle slice decides, mm²."""
+_SENSES = {Side.LEFT: 1.0, Side.RIGHT: -1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,18 +184,28 @@ def _level_point(
     canal_mm, ahead_mm = surface.to_patient(np.stack([canal.centre[station], canal.centre[station] + axis]))
     left, back, up = _frame(surface, ahead_mm - canal_mm)
     margin_mm = surface.to_patient(np.asarray(disc.margin))[0]
-    foramina, recesses = {}, {}
-    for side, sense in {Side.LEFT: 1.0, Side.RIGHT: -1.0}.items():
-        foramina[side] = as_point(
-            margin_mm
-            + left * sense * FORAMEN_ASIDE_MM[level]
-            + back * FORAMEN_BACK_MM[level]
-            + up * FORAMEN_UP_MM
-        )
-        recesses[side] = as_point(margin_mm + left * sense * RECESS_ASIDE_MM[level] + back * RECESS_BACK_MM)
+    foramina = foramina_at(level, margin_mm, left, back, up)
+    recesses = {
+        side: as_point(margin_mm + left * sense * RECESS_ASIDE_MM[level] + back * RECESS_BACK_MM)
+        for side, sense in _SENSES.items()
+    }
     return LevelPoint(
         level, disc, disc_centre_mm, as_point(canal_mm), foramina, recesses, left, back, up, station
     )
+
+
+def foramina_at(
+    level: Level,
+    margin_mm: NDArray[np.float64],
+    left: NDArray[np.float64],
+    back: NDArray[np.float64],
+    up: NDArray[np.float64],
+) -> dict[Side, Point]:
+    """Return the middle of each foramen, LPS mm, from the disc's posterior margin and the axes of the level."""
+    beside = {side: margin_mm + left * sense * FORAMEN_ASIDE_MM[level] for side, sense in _SENSES.items()}
+    return {
+        side: as_point(at + back * FORAMEN_BACK_MM[level] + up * FORAMEN_UP_MM) for side, at in beside.items()
+    }
 
 
 def _disc_axis(disc: Disc, canal: CanalLine) -> NDArray[np.float64]:

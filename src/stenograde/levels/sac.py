@@ -32,7 +32,7 @@ FLUID_CAP = 0.6
 """Signal above this share of the patch's range is free fluid, beside which roots would seem dark."""
 
 DARK_RUN_MM = 1.0
-"""A ray from the middle has left the sac where it stays below the threshold for so long, mm."""
+"""A ray from the middle has left the sac where it stays below the threshold for this long, mm."""
 
 N_RAYS = 72
 """Rays from the middle, evenly around."""
@@ -41,7 +41,7 @@ LEAK_RAYS = 15
 """Rays are compared with this many around them; where a root sleeve or fat lets one run on, it is cut."""
 
 LEAK = 1.15
-"""A ray may be so much longer than the median around it."""
+"""Longest that a ray may be, as a multiple of the median around it."""
 
 FINE_MM = 0.4
 """The border is found again at this finer scale, mm."""
@@ -70,7 +70,7 @@ LEAST_SHARE = 0.6
 dark there."""
 
 NEIGHBOUR_RAYS = 7
-"""The second border is smoothed by the median over so many rays."""
+"""The second border is smoothed by the median over this many rays."""
 
 MIN_CLOSED = 0.85
 """Share of rays that must find a border."""

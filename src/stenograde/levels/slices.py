@@ -27,8 +27,8 @@ class Seen:
 
     def evidence(self, series: Series) -> Evidence:
         """Return the pixel as evidence."""
-        uid, frame = self.volume.sop_instance_uids[self.slice], self.volume.frames[self.slice]
-        return Evidence(series.uid, uid, self.row, self.column, frame)
+        uid, frame, row, column = self.volume.stored_at(self.slice, self.row, self.column)
+        return Evidence(series.uid, uid, row, column, frame)
 
 
 def slice_through(series: Series, point: Point, across: np.ndarray | None = None) -> Seen | None:

@@ -65,24 +65,18 @@ class BundleTable:
     locator: LocatorEntry
     canal: CanalModel = field(default_factory=CanalModel)
     grader: GraderEntry | None = None
-    """Without it the canal is graded from measurements and nothing else is."""
+    """Without one, only the canal is graded, from measurements."""
 
     @property
     def weight_files(self) -> tuple[WeightFile, ...]:
-        """Every file that the table states the hash of."""
+        """Every file whose hash the table states."""
         entries = (self.locator,) if self.grader is None else (self.locator, self.grader)
         return tuple(file for entry in entries for file in (entry.onnx, entry.weights))
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A checked bundle.
-
-    Parameters
-    ----------
-    table : BundleTable
-    folder : Path
-    """
+    """A checked bundle."""
 
     table: BundleTable
     folder: Path

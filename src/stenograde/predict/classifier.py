@@ -36,7 +36,7 @@ class ClassifierTable:
     name: str
     version: str
     task: str
-    """What a picture is asked for, in words."""
+    """The question asked of a picture, in words."""
     classes: tuple[str, ...]
     """In the order of the logits."""
     graphs: tuple[WeightFile, ...]
@@ -48,7 +48,7 @@ class ClassifierTable:
     mirrored: bool = False
     """Each picture is classified a second time mirrored, and the two are averaged."""
     levels: tuple[Level, ...] = ()
-    """Levels that the networks tell apart and that must be known; empty when they need none."""
+    """Levels that the networks take as input, so that one must be known; empty when they take none."""
     level_names: Mapping[str, Level] = field(default_factory=dict)
     """Level by what ``level_pattern`` finds in a file's name."""
     level_pattern: str = ""
@@ -74,20 +74,14 @@ class ClassifierTable:
             raise ValueError(msg)
 
     def level_of(self, name: str) -> Level | None:
-        """Return the level that a file's name tells, or None."""
+        """Return the level that a file's name gives, or None."""
         match = re.search(self.level_pattern, name) if self.level_pattern else None
         return self.level_names.get(match.group(1)) if match else None
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A checked bundle that classifies pictures.
-
-    Parameters
-    ----------
-    table : ClassifierTable
-    folder : Path
-    """
+    """A checked bundle that classifies pictures."""
 
     table: ClassifierTable
     folder: Path
@@ -145,7 +139,7 @@ class Classifier:
         prepared : ndarray of shape (n, rows, columns), uint8
             By :meth:`prepare`.
         levels : sequence of Level
-            One for each picture where the bundle tells levels apart.
+            One for each picture where the bundle takes levels.
 
         Returns
         -------

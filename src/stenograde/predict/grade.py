@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stenograde import geometry
+from stenograde.dicom.read.pixels import check_pixels
 from stenograde.grades import (
     CellGrade,
     Evidence,
@@ -102,7 +103,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     """
     start = time.perf_counter()
     points = located.points
-    study, _ = keep_reachable(study, located.series, points)
+    study, _ = keep_reachable(check_pixels(study), located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
     measurements = measure_canal(points, located.stack.intensities() if fluid_bright else None)
     warnings = [*study.warnings, *located.warnings]

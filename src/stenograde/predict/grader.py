@@ -38,17 +38,17 @@ class GraderEntry:
     kept: int
     features: int
     calibration: Mapping[str, VectorScaling]
-    """By condition."""
+    """How logits become probabilities, by condition."""
     usual_below: Mapping[str, float]
-    """By kind of crop: a crop that is stranger is unlike those the grader was trained on."""
+    """Limit by kind of crop: a stranger crop is unlike those the grader was trained on."""
     noise_below: Mapping[str, float] = field(default_factory=dict)
-    """By kind of crop: noise (:func:`stenograde.levels.crop_noise.noise_of`) above which it is too noisy; empty for no
-    limit."""
+    """Noise (:func:`stenograde.levels.crop_noise.noise_of`) above which a crop is too noisy, by kind of crop; empty for
+    no limit."""
     crops: CropConfig = field(default_factory=CropConfig)
     flag_grades: float = 1.0
-    """Grader and measurements differ worth telling from so many severities on."""
+    """Least difference of grader and measurements, in severities, that the report mentions."""
     abstain_grades: float = 1.5
-    """Where they differ by so many severities, there is no grade."""
+    """Least difference of grader and measurements, in severities, for which there is no grade."""
     caution: str = ""
     """What a reader of its grades must know, as a phrase; stands in every report."""
 
@@ -76,7 +76,7 @@ class Judged:
 
     probabilities: Probabilities
     doubt: str
-    """Why this is no grade; empty when it is one."""
+    """Why the cell gets no grade; empty when it gets one."""
 
 
 def open_grader(folder: Path, entry: GraderEntry) -> onnxruntime.InferenceSession:

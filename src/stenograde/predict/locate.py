@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
-from stenograde.errors import MissingSeriesError, StudyError
+from stenograde.errors import MissingSeriesError, StudyError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
 from stenograde.images.resample import resample
 from stenograde.levels.discs import find_discs
@@ -23,7 +23,7 @@ from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
 
 MOVED_MM = 6.0
-"""Midlines of two series that differ by more are told to the reader, mm."""
+"""Difference of the midlines of two series above which the reader is warned, mm."""
 
 MIDLINE_REACH_MM = 16.0
 """A second series' midline is looked for this far beside the first's: the canal's half width and some motion, mm."""
@@ -70,7 +70,17 @@ def locating_series(study: Study) -> Series:
     ------
     MissingSeriesError
         If the study has no sagittal series with a role.
+    UnreadableInstanceError
+        If it had a sagittal T2 that could not be read. T1 alone shows the canal too poorly to stand in for it
+        unasked: whoever leaves the spoilt files away asks for it.
     """
+    unread = dict(study.lost).get(Role.SAGITTAL_T2_STIR)
+    if unread is not None:
+        msg = (
+            f"the sagittal T2 of a study must be readable, got none: {unread}; mend or fetch it again, or leave its "
+            "files away to grade from what else there is"
+        )
+        raise UnreadableInstanceError(msg)
     for role in LOCATED_IN:
         series = study.by_role(role)
         if series is not None:
@@ -191,6 +201,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
             "check with 'stenograde inspect' that it is a lumbar MR series"
         )
         raise StudyError(msg)
+    points = replace(points, chain=replace(points.chain, doubts=(*study.name_doubts, *points.chain.doubts)))
     study, notes = keep_reachable(study, series, points)
     second = study.by_role(Role.SAGITTAL_T1)
     if second is not None and second is not series:

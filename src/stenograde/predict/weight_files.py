@@ -23,7 +23,7 @@ class WeightFile:
 
 
 def check_file(folder: Path, entry: WeightFile) -> None:
-    """Check that a file of a bundle is there and is the one that was meant.
+    """Check that a file of a bundle is there and unaltered.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def open_graph(path: Path) -> onnxruntime.InferenceSession:
     Raises
     ------
     BundleError
-        If it is none, or none that ONNX Runtime can run.
+        If it is no graph, or none that ONNX Runtime can run.
     """
     import onnxruntime  # noqa: PLC0415 - 0.15 s that only inference needs
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415

@@ -152,9 +152,13 @@ def _evidence_in(
     study: Study, plane: Plane, cells: Sequence[CellGrade]
 ) -> Iterator[tuple[CellGrade, Evidence]]:
     """Give the evidence that lies in a plane, with its cell, in the order of the cells."""
-    planes = {series.uid: series.plane for series in study.series}
+    # not by series: one UID may hold sagittal and axial slices
+    volumes = [(series.uid, volume) for series, volume in study.volumes() if series.plane is plane]
     for grade in cells:
-        yield from ((grade, item) for item in grade.evidence if planes.get(item.series_uid) is plane)
+        for item in grade.evidence:
+            shown = (volume for uid, volume in volumes if uid == item.series_uid)
+            if any(volume.find(item.sop_instance_uid, item.frame) is not None for volume in shown):
+                yield grade, item
 
 
 def _mark(centre: NDArray[np.float64], box: Box) -> Drawn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +44,8 @@ class ShownSlice:
     """Shape (rows, columns), as displayed."""
     affine: NDArray[np.float64]
     """(slice, row, column) index as displayed to LPS mm."""
+    corner: tuple[int, int] = (0, 0)
+    """Row and column at which the instance's own first pixel lies, where the slice was joined from several."""
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -84,7 +86,8 @@ class ShownSlice:
 
     def place_pixel(self, row: float, column: float) -> NDArray[np.float64]:
         """Return x and y of a pixel given as it is stored (row and column from 0); mm."""
-        return self.place(geometry.to_patient(self.volume.affine, [[self.index, row, column]]))[0, :2]
+        there = [self.index, row + self.corner[0], column + self.corner[1]]
+        return self.place(geometry.to_patient(self.volume.affine, [there]))[0, :2]
 
     def letters(self) -> dict[str, str]:
         """Return the patient directions at the four edges, such as ``{"left": "A", ...}``."""
@@ -155,9 +158,11 @@ def find_slice(study: Study, evidence: Evidence) -> ShownSlice | None:
     for series, volume in study.volumes():
         if series.uid != evidence.series_uid:
             continue
-        for index, key in enumerate(zip(volume.sop_instance_uids, volume.frames, strict=True)):
-            if key == (evidence.sop_instance_uid, evidence.frame):
-                return show_slice(series, volume, index)
+        found = volume.find(evidence.sop_instance_uid, evidence.frame)
+        if found is not None:
+            index, corner = found
+            shown = show_slice(series, volume, index)
+            return None if shown is None else replace(shown, corner=corner)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is made once and kept in a folder: how phantoms are acquired, and by which settings and code all was made."""
+"""Things made once and kept in a folder, with the settings and code that made them; how phantoms are acquired."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from stenograde.phantom import ContrastMode, Protocol, ProtocolMix, body, draw_p
 from stenograde.predict.bundle import Bundle
 
 SETTINGS = "settings.json"
-"""What the things in a folder were made by."""
+"""Settings that the things in a folder were made by."""
 
 _HOMES = tuple(Path(one.__path__[0]) for one in (body, scanner))
-"""Where the code lies that every picture of a phantom goes through; files only write what is rendered."""
+"""Folders of the code that every picture of a phantom goes through; phantom/files only writes what is rendered."""
 
 
 def protocol_in(
@@ -33,34 +33,25 @@ def protocol_in(
 
 
 def settings_of(config: object, **more: object) -> dict[str, Any]:
-    """Return what is made depends on; the phantom's own code too, as other code makes other patients."""
+    """Return what the things made depend on: settings, and the phantom's code, as other code makes other patients."""
     parts = [path for home in _HOMES for path in sorted(home.glob("*.py"))]
     code = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
     return {**as_plain(config), **as_plain(more), "phantom": code}
 
 
 def keep_cut_settings(folder: Path, config: object, data: Path, bundle: Bundle, *, what: str) -> None:
-    """Write by what a folder's crops of real studies are cut, or check it; see :func:`keep_settings`."""
+    """Write the settings that a folder's crops of real studies are cut by, or check them; see :func:`keep_settings`."""
     settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
     keep_settings(folder / SETTINGS, settings, what=what)
 
 
 def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
-    """Write what a folder is made by, or check that it was made so.
-
-    Parameters
-    ----------
-    path : Path
-        JSON file of the settings.
-    asked : mapping
-        Settings as JSON holds them.
-    what : str
-        What lies there, for messages.
+    """Write the settings of what a folder holds to a JSON file, or check that they are those stored there.
 
     Raises
     ------
     ConfigError
-        If others made it; the message names what differs.
+        If it was made by others; the message names ``what`` lies there and which settings differ.
     """
     if not path.is_file():
         write_whole(path, json.dumps(asked, indent=1))

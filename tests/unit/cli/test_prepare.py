@@ -31,7 +31,7 @@ def test_prepare_when_done_then_counts_balance_and_agreement_are_printed(
     assert table["Moderate"] == ["2", "3 (of 1: 4)", "7"]
     assert table["Severe"] == ["1", "7", "7"]
     assert "k-means agrees with patient space on" in printed
-    assert "of 10 slices on which experts marked a level, k-means names" in printed
+    assert "of 10 slices on which experts marked a level, k-means agrees on" in printed
     assert f"manifest: {tmp_path / 'out' / 'manifest.csv'}" in printed
     assert len(list((tmp_path / "out").glob("*/*.png"))) == 10
 
@@ -42,7 +42,7 @@ def test_prepare_when_there_are_no_coordinates_then_it_says_that_levels_cannot_b
     data = write_rsna(tmp_path / "data", {"100": "nnmsn"})
     (data / "train_label_coordinates.csv").unlink()
     assert main(["prepare", "rsna2024", "--data", str(data), "--out", str(tmp_path / "out")]) == 0
-    assert "no coordinates, so that k-means cannot be checked" in capsys.readouterr().out
+    assert "no coordinates, so k-means cannot be checked" in capsys.readouterr().out
 
 
 def test_prepare_when_a_study_is_left_out_then_it_says_why(

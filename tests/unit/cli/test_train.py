@@ -122,7 +122,7 @@ def test_locator_when_data_are_not_there_then_that_is_said(
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "spider_t2space_masks" in shown
-    assert not (tmp_path / "b").exists(), "no virtual patient is rendered for nothing"
+    assert not (tmp_path / "b").exists(), "no phantom is rendered for nothing"
 
 
 def test_locator_when_torch_is_missing_then_the_extra_that_brings_it_is_named(

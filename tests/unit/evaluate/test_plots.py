@@ -65,7 +65,7 @@ def test_plots_when_drawn_then_settings_of_the_process_stay() -> None:
 
 def test_confusion_when_drawn_then_counts_and_shares_are_in_it() -> None:
     words = _words(confusion_picture([[30, 10], [2, 8]], ["normal_mild", "severe"], title="t"))
-    for expected in ("30", "75%", "10", "25%", "80%", "normal mild", "severe", "said", "true"):
+    for expected in ("30", "75%", "10", "25%", "80%", "normal mild", "severe", "predicted", "true"):
         assert expected in words.splitlines()
 
 

@@ -11,7 +11,7 @@ from tests.spine_marks import GRID_MM, Spine, turned
 from tests.spine_pictures import pictures_of, plain_bundle, volume_with
 
 from stenograde import geometry
-from stenograde.errors import MissingSeriesError, StudyError
+from stenograde.errors import MissingSeriesError, StudyError, UnreadableInstanceError
 from stenograde.images.orient import Turn
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.predict.locate import (
@@ -200,3 +200,26 @@ def test_a_picture_without_a_canal_has_a_mask_and_says_so():
     assert found.doubts == ("no canal was found",)
     assert found.mask.shape == (60, 71)
     assert not found.mask.any()
+
+
+def test_names_are_uncertain_where_reading_says_that_they_cannot_be_certain():
+    study = study_of(series_of(volume_with(SPINE, AFFINE), role=Role.SAGITTAL_T2_STIR))
+    doubt = "Sagittal T2/STIR is one of 2 stations that were not joined"
+
+    sure, unsure = (locate_study(one, BUNDLE) for one in (study, replace(study, name_doubts=(doubt,))))
+
+    assert all(position.certain for position in sure.points.positions())
+    assert not any(position.certain for position in unsure.points.positions())
+    assert f"level names are uncertain: {doubt}" in unsure.warnings
+
+
+def test_t1_does_not_stand_in_for_a_t2_that_could_not_be_read():
+    study = study_of(series_of(volume_with(SPINE, AFFINE), role=Role.SAGITTAL_T1))
+    assert locating_series(study).role is Role.SAGITTAL_T1
+
+    lost = replace(study, lost=((Role.SAGITTAL_T2_STIR, "series 1.2 could not be used: cut short"),))
+
+    with pytest.raises(
+        UnreadableInstanceError, match=r"got none: series 1\.2 could not be used: cut short; mend"
+    ):
+        locate_study(lost, BUNDLE)

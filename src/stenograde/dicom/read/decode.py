@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -100,6 +100,8 @@ class FrameSource:
     """Decodes the slices of one volume on demand; a :class:`stenograde.study.SliceSource`."""
 
     frames: tuple[Frame, ...]
+    notes: list[str] = field(default_factory=list, repr=False)
+    """What was found out of the pixels while decoding them, once for each slice."""
 
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Return slices, shape (n, rows, columns), float32, in the stored units, in the given order.
@@ -113,7 +115,7 @@ class FrameSource:
         assert layout is not None
         slices = np.empty((len(indices), layout.rows, layout.columns), np.float32)
         frames = _at_hand([self.frames[index] for index in indices])
-        jobs = list(zip(frames, slices, strict=True))
+        jobs = [(frame, place, self.notes) for frame, place in zip(frames, slices, strict=True)]
         n_threads = min(n_cores(), len(jobs) // 2)
         with ForeignDecoder() as foreign:
             if n_threads < 2:
@@ -149,9 +151,16 @@ def _at_hand(frames: list[Frame]) -> list[Frame]:
     return [replace(frame, instance=unpacked.get(id(frame.instance), frame.instance)) for frame in frames]
 
 
-def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32]]], foreign: ForeignDecoder) -> None:
-    for frame, place in jobs:
-        _to_units(stored_pixels(frame.instance, frame.index, foreign), frame, place)
+def _decode_all(jobs: list[tuple[Frame, NDArray[np.float32], list[str]]], foreign: ForeignDecoder) -> None:
+    for frame, place, notes in jobs:
+        stored = stored_pixels(frame.instance, frame.index, foreign)
+        layout = frame.instance.layout
+        assert layout is not None
+        if layout.bits_stored < layout.bits_allocated and misread(stored, layout):
+            notes.append(f"pixels exceed BitsStored {layout.bits_stored}; they are read as they stand")
+        elif layout.is_signed and stored.dtype.kind == "u" and misread(stored, layout):
+            notes.append("signed pixels wrap around; they are read as unsigned")
+        _to_units(stored, frame, place)
 
 
 def _to_units(stored: Pixels, frame: Frame, place: NDArray[np.float32]) -> None:
@@ -161,6 +170,7 @@ def _to_units(stored: Pixels, frame: Frame, place: NDArray[np.float32]) -> None:
     if layout.photometric == "MONOCHROME1":
         # the lowest value is shown white: turn the range of stored values over
         highest = -1 if layout.is_signed else (1 << layout.bits_stored) - 1
+        highest = max(highest, int(stored.max(initial=0))) if misread(stored, layout) else highest
         stored = highest - stored.astype(np.int64)
     if frame.slope == 1 and frame.intercept == 0:
         np.copyto(place, stored, casting="unsafe")
@@ -221,7 +231,7 @@ def stored_pixels(instance: Instance, frame: int = 0, foreign: ForeignDecoder | 
             f"got {' x '.join(map(str, decoded.shape))}"
         )
         raise UnreadableInstanceError(msg)
-    return _as_signed(decoded.reshape(layout.rows, layout.columns), layout)
+    return _as_meant(decoded.reshape(layout.rows, layout.columns), layout)
 
 
 def _native(instance: Instance, layout: PixelLayout, frame: int) -> Pixels:
@@ -239,20 +249,50 @@ def _native(instance: Instance, layout: PixelLayout, frame: int) -> Pixels:
         raise UnreadableInstanceError(msg)
     order = ">" if instance.is_big_endian else "<"
     stored = np.frombuffer(raw, f"{order}u{layout.bits_allocated // 8}")
-    return _as_signed(stored.reshape(layout.rows, layout.columns), layout)
+    return _as_meant(stored.reshape(layout.rows, layout.columns), layout)
 
 
-def _as_signed(stored: Pixels, layout: PixelLayout) -> Pixels:
-    """Drop the bits above BitsStored, and read two's complement where pixels are signed (PS3.5 8.1.1)."""
+def _as_meant(stored: Pixels, layout: PixelLayout) -> Pixels:
+    """Read the stored bits as BitsStored, HighBit and PixelRepresentation say (PS3.5 8.1.1).
+
+    Where pixels do not fit what the header says, of the readings that are left the one is taken that makes the
+    smoother picture: a value that wraps around makes an edge. See :func:`misread`.
+    """
     bits = stored.dtype.itemsize * 8
-    unused = max(bits - layout.bits_stored, 0)
-    if layout.is_signed:
-        if stored.dtype.kind == "u":
-            stored = stored.view(stored.dtype.str.replace("u", "i"))
-        return (stored << unused) >> unused if unused else stored
-    if unused and int(stored.max()) >> layout.bits_stored:
-        return stored & ((1 << layout.bits_stored) - 1)
-    return stored
+    above = max(bits - 1 - layout.high_bit, 0)
+    below = max(layout.high_bit + 1 - layout.bits_stored, 0)
+    if below and not (stored & ((1 << below) - 1)).any():
+        stored = stored >> below
+        above += below
+    elif below:
+        above = 0  # the cell is not where HighBit says
+    unsigned = stored.view(stored.dtype.str.replace("i", "u"))
+    if not layout.is_signed:
+        if above and int(unsigned.max(initial=0)) >> (bits - above):
+            return _smoother(unsigned & ((1 << (bits - above)) - 1), unsigned)
+        return unsigned
+    signed = unsigned.view(stored.dtype.str.replace("u", "i"))
+    wrapped = (signed << above) >> above if above else signed
+    if int(wrapped.min(initial=0)) >= 0:
+        return wrapped
+    return _smoother(_smoother(wrapped, signed), unsigned)
+
+
+def _smoother(first: Pixels, second: Pixels) -> Pixels:
+    """Return that of two readings of the same pixels which has the smaller steps; the first if they are alike."""
+    steps = [
+        float(np.abs(np.diff(one.astype(np.float64), axis=axis)).sum())
+        for one in (first, second)
+        for axis in (0, 1)
+    ]
+    return second if steps[2] + steps[3] < steps[0] + steps[1] else first
+
+
+def misread(stored: Pixels, layout: PixelLayout) -> bool:
+    """Whether decoded pixels exceed what BitsStored and PixelRepresentation allow: they were read as they stand."""
+    least = -(1 << (layout.bits_stored - 1)) if layout.is_signed else 0
+    most = (1 << (layout.bits_stored - layout.is_signed)) - 1
+    return bool(stored.size) and (int(stored.min()) < least or int(stored.max()) > most)
 
 
 def _encoded(instance: Instance, layout: PixelLayout, frame: int) -> bytes:

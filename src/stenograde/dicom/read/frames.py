@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +24,22 @@ class Contrast:
     inversion_time_ms: float | None = None
     flip_angle_deg: float | None = None
     b_value: float | None = None
+    """Diffusion weighting, s/mm²; 0 where it is said to be none."""
     temporal_position: int | None = None
+    sequence: tuple[str, ...] = ()
+    """SE, IR, GR, EP: ScanningSequence, else what EchoPulseSequence and its like say of Enhanced MR."""
+    sequence_name: str = ""
+    """The maker's name of the pulse sequence."""
+    options: tuple[str, ...] = ()
+    """ScanOptions; FS where Enhanced MR says that fat was suppressed."""
+    said: tuple[str, ...] = ()
+    """AcquisitionContrast, ComplexImageComponent and VolumeBasedCalculationTechnique, where they stand."""
+    echo_train: int | None = None
+    """Echoes per excitation."""
+    dimensions: str = ""
+    """MRAcquisitionType: 2D or 3D."""
+    has_agent: bool = False
+    """Whether a contrast agent was given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +68,39 @@ class Frame:
         """Place in the order of acquisition as the header gives it."""
         number = self.instance.number("InstanceNumber")
         return (int(number) if number is not None else 0) * 100_000 + self.index
+
+    @property
+    def matrix(self) -> tuple[int, int]:
+        """Rows and columns."""
+        layout = self.instance.layout
+        return (layout.rows, layout.columns) if layout is not None else (0, 0)
+
+    @property
+    def location_mm(self) -> float:
+        """Slice location s = n·p, mm."""
+        return sum(n * p for n, p in zip(normal_of(self.orientation), self.position_mm, strict=True))
+
+    @property
+    def place(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Position and orientation, rounded: what slices that repeat share."""
+        return tuple(round(v, 2) for v in self.position_mm), tuple(round(v, 3) for v in self.orientation)
+
+
+def in_order(frames: Iterable[Frame]) -> list[Frame]:
+    """Sort frames by what their headers say, so that names and order of files change nothing."""
+    return sorted(
+        frames,
+        key=lambda one: (
+            one.matrix,
+            one.orientation,
+            one.location_mm,
+            one.position_mm,
+            one.number,
+            one.instance.sop_instance_uid,
+            one.instance.series_uid,
+            one.contrast.echo_time_ms or 0.0,
+        ),
+    )
 
 
 def single_frame(instance: Instance) -> Frame:
@@ -120,12 +171,72 @@ def checked_frame(frame: Frame) -> Frame:
 
 
 def _contrast(instance: Instance) -> Contrast:
-    temporal = instance.number("TemporalPositionIdentifier")
+    temporal, echo_train = instance.number("TemporalPositionIdentifier"), instance.number("EchoTrainLength")
+    names = ("AcquisitionContrast", "ComplexImageComponent")
+    suppressed = instance.text("SpectrallySelectedSuppression")
     return Contrast(
         image_type=tuple(part.upper() for part in instance.texts("ImageType")),
         repetition_time_ms=instance.number("RepetitionTime"),
         echo_time_ms=instance.number("EchoTime"),
         inversion_time_ms=instance.number("InversionTime"),
         flip_angle_deg=instance.number("FlipAngle"),
+        b_value=_b_value(instance),
         temporal_position=None if temporal is None else int(temporal),
+        sequence=tuple(part.upper() for part in instance.texts("ScanningSequence"))
+        or sequence_of(
+            *map(instance.text, ("EchoPulseSequence", "InversionRecovery", "EchoPlanarPulseSequence"))
+        ),
+        sequence_name=instance.text("SequenceName") or instance.text("PulseSequenceName"),
+        options=(*(part.upper() for part in instance.texts("ScanOptions")), *suppression(suppressed)),
+        said=tuple(text.upper() for text in map(instance.text, names) if text),
+        echo_train=None if echo_train is None else int(echo_train),
+        dimensions=instance.text("MRAcquisitionType").upper(),
+        has_agent=bool(instance.text("ContrastBolusAgent")),
     )
+
+
+def sequence_of(pulse: str, inversion: str, planar: str) -> tuple[str, ...]:
+    """Give the attributes of Enhanced MR (PS3.3 C.8.13.4) as values of ScanningSequence.
+
+    Parameters
+    ----------
+    pulse : {"SPIN", "GRADIENT", "BOTH", ""}
+        EchoPulseSequence.
+    inversion, planar : {"YES", "NO", ""}
+        InversionRecovery and EchoPlanarPulseSequence.
+    """
+    echoes = {"SPIN": ("SE",), "GRADIENT": ("GR",), "BOTH": ("SE", "GR")}.get(pulse.upper(), ())
+    return (*echoes, *("IR" for _ in "1" if inversion == "YES"), *("EP" for _ in "1" if planar == "YES"))
+
+
+def suppression(selected: str) -> tuple[str, ...]:
+    """Give SpectrallySelectedSuppression (PS3.3 C.8.13.5.7) as a value of ScanOptions."""
+    return ("FS",) if "FAT" in selected.upper() else ()
+
+
+def _b_value(instance: Instance) -> float | None:
+    """Diffusion weighting of a single frame, s/mm²: the standard's element, else the makers' own."""
+    maker = instance.text("Manufacturer").upper()
+    standard = _floating(instance, "DiffusionBValue", "d")
+    if standard is not None:
+        return standard
+    if "SIEMENS" in maker:
+        return instance.number("SiemensBValue")
+    if maker.startswith("GE") and (found := instance.number("GeBValue")) is not None:
+        return found % 100_000  # newer releases add a flag of 1e9 to it
+    return _floating(instance, "PhilipsBValue", "f") if "PHILIPS" in maker else None
+
+
+def _floating(instance: Instance, keyword: str, code: str) -> float | None:
+    """Value of VR FD or FL; a file that was read by pydicom may hold it as text."""
+    raw = instance.values.get(keyword)
+    if not raw:
+        return None
+    try:
+        return float(raw)
+    except ValueError:
+        pass
+    if len(raw) != struct.calcsize(code):
+        return None
+    value = float(struct.unpack((">" if instance.is_big_endian else "<") + code, raw)[0])
+    return value if math.isfinite(value) and 0 <= value < 1e5 else None

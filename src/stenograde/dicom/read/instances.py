@@ -42,6 +42,7 @@ class PixelLayout:
     samples: int
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     is_signed: bool
     photometric: str
     offset: int
@@ -52,7 +53,7 @@ class PixelLayout:
     """False when only the tolerant reader could parse the file; it then decodes it, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Instance:
     """One readable SOP instance."""
 
@@ -163,6 +164,16 @@ def walk_instance(file: StudyFile) -> Instance:
     return replace(instance, layout=layout, notes=notes)
 
 
+def walk_header(file: StudyFile) -> Instance | None:
+    """Read the header of a file whose pixels cannot be used; None when it cannot be read either."""
+    try:
+        walked, _, _ = _walk(file)
+    except (UnreadableInstanceError, elements.MalformedError):
+        return None
+    values, is_big_endian = walked.values, walked.syntax == elements.EXPLICIT_BIG
+    return Instance(file, values, is_big_endian, None, walked.has_functional_groups, tuple(walked.notes))
+
+
 def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: bool = True) -> PixelLayout:
     """Gather how the pixels of an instance are written; fragments are left to be added.
 
@@ -177,6 +188,7 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
         msg = f"NumberOfFrames must be at most {MAX_FRAMES}, got {n_frames:g}"
         raise UnreadableInstanceError(msg)
     bits_allocated = integer("BitsAllocated", 16)
+    bits_stored = integer("BitsStored", bits_allocated)
     layout = PixelLayout(
         syntax=syntax,
         rows=integer("Rows", 0),
@@ -184,7 +196,8 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
         n_frames=max(int(n_frames), 1) if n_frames is not None else 1,
         samples=integer("SamplesPerPixel", 1),
         bits_allocated=bits_allocated,
-        bits_stored=integer("BitsStored", bits_allocated),
+        bits_stored=bits_stored,
+        high_bit=integer("HighBit", bits_stored - 1),
         is_signed=integer("PixelRepresentation", 0) == 1,
         photometric=instance.text("PhotometricInterpretation"),
         offset=offset,
@@ -197,6 +210,9 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
     if not 1 <= layout.bits_stored <= layout.bits_allocated:
         msg = f"bits stored must be 1 to {layout.bits_allocated}, got {layout.bits_stored}"
         raise UnreadableInstanceError(msg)
+    if not layout.bits_stored - 1 <= layout.high_bit < layout.bits_allocated:
+        # no bits lie there: what BitsStored says is the only reading left
+        layout = replace(layout, high_bit=layout.bits_stored - 1)
     return layout
 
 
@@ -262,6 +278,12 @@ def _fragments(
         msg = "truncated: the file ends before its pixel data"
         raise UnreadableInstanceError(msg)
     return tuple(fragments), False
+
+
+def stated_high_bit(instance: Instance) -> int | None:
+    """HighBit as the header states it; None when absent."""
+    found = _integers(instance)("HighBit", -1)
+    return None if found < 0 else found
 
 
 def _integers(instance: Instance) -> Callable[[str, int], int]:

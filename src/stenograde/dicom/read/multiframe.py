@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from stenograde.dicom.read.frames import Contrast, Frame, checked_frame
+from stenograde.dicom.read.frames import Contrast, Frame, checked_frame, sequence_of, suppression
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.tolerant import read_dataset, recorded_warnings
 from stenograde.errors import UnreadableInstanceError
@@ -59,12 +59,8 @@ def _lookup(groups: Dataset, shared: Dataset) -> Lookup:
 
 
 def _frame(instance: Instance, index: int, ds: Dataset, value: Lookup) -> Frame:
-    image_type = value("MRImageFrameTypeSequence", "FrameType") or ds.get("ImageType") or ()
-    temporal = value("FrameContentSequence", "TemporalPositionIndex")
-    b_value = value("MRDiffusionSequence", "DiffusionBValue")
     slope = value("PixelValueTransformationSequence", "RescaleSlope")
     spacing_between = value("PixelMeasuresSequence", "SpacingBetweenSlices") or ds.get("SpacingBetweenSlices")
-    inversion = value("MRModifierSequence", "InversionTimes")
     return Frame(
         instance=instance,
         index=index,
@@ -74,17 +70,60 @@ def _frame(instance: Instance, index: int, ds: Dataset, value: Lookup) -> Frame:
         thickness_mm=_number(spacing_between or value("PixelMeasuresSequence", "SliceThickness")),
         slope=1.0 if slope is None else float(slope),
         intercept=_number(value("PixelValueTransformationSequence", "RescaleIntercept")) or 0.0,
-        contrast=Contrast(
-            image_type=tuple(str(part).strip().upper() for part in image_type),
-            repetition_time_ms=_number(value("MRTimingAndRelatedParametersSequence", "RepetitionTime")),
-            echo_time_ms=_number(value("MREchoSequence", "EffectiveEchoTime")),
-            inversion_time_ms=_number(inversion),
-            flip_angle_deg=_number(value("MRTimingAndRelatedParametersSequence", "FlipAngle")),
-            b_value=_number(b_value) or None,
-            temporal_position=None if temporal is None else int(temporal),
-        ),
+        contrast=_contrast(ds, value),
         stored_location_mm=None,
     )
+
+
+def _contrast(ds: Dataset, value: Lookup) -> Contrast:
+    image_type = value("MRImageFrameTypeSequence", "FrameType") or ds.get("ImageType") or ()
+    temporal = value("FrameContentSequence", "TemporalPositionIndex")
+    echo_train = value("MRTimingAndRelatedParametersSequence", "EchoTrainLength")
+
+    def said(keyword: str, macro: str = "MRImageFrameTypeSequence") -> str:
+        return str(value(macro, keyword) or ds.get(keyword) or "").strip().upper()
+
+    # what tells the pulse sequence stands once for all frames (PS3.3 C.8.13.4)
+    pulse, inversion, planar, name, dimensions = (
+        str(ds.get(keyword) or "").strip().upper()
+        for keyword in (
+            "EchoPulseSequence",
+            "InversionRecovery",
+            "EchoPlanarPulseSequence",
+            "PulseSequenceName",
+            "MRAcquisitionType",
+        )
+    )
+    names = ("AcquisitionContrast", "ComplexImageComponent", "VolumeBasedCalculationTechnique")
+    return Contrast(
+        image_type=tuple(
+            str(part).strip().upper()
+            for part in ([image_type] if isinstance(image_type, str) else image_type)
+        ),
+        repetition_time_ms=_number(value("MRTimingAndRelatedParametersSequence", "RepetitionTime")),
+        echo_time_ms=_number(value("MREchoSequence", "EffectiveEchoTime")),
+        inversion_time_ms=_number(value("MRModifierSequence", "InversionTimes")),
+        flip_angle_deg=_number(value("MRTimingAndRelatedParametersSequence", "FlipAngle")),
+        b_value=_number(value("MRDiffusionSequence", "DiffusionBValue")),
+        temporal_position=None if temporal is None else int(temporal),
+        sequence=sequence_of(pulse, inversion, planar)
+        or tuple(part.upper() for part in _texts(ds, "ScanningSequence")),
+        sequence_name=name,
+        options=(
+            *(part.upper() for part in _texts(ds, "ScanOptions")),
+            *suppression(said("SpectrallySelectedSuppression", "MRModifierSequence")),
+        ),
+        said=tuple(text for text in map(said, names) if text),
+        echo_train=None if echo_train is None else int(echo_train),
+        dimensions=dimensions,
+        has_agent=bool(ds.get("ContrastBolusAgentSequence") or ds.get("ContrastBolusAgent")),
+    )
+
+
+def _texts(ds: Dataset, keyword: str) -> tuple[str, ...]:
+    """Values of an attribute of the instance itself, as texts; none when absent."""
+    found = ds.get(keyword)
+    return () if not found else (str(found),) if isinstance(found, str) else tuple(map(str, found))
 
 
 def _numbers(value: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from stenograde.dicom.read.instances import Instance, standard_uid
+from stenograde.dicom.read.findings import Finding, Weight, note
+from stenograde.dicom.read.instances import Instance, PixelLayout, standard_uid, stated_high_bit
 
 _MR_STORAGE: Final = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
@@ -41,37 +42,38 @@ _OTHER_STORAGE: Final = {
 """SOP classes that are met beside MR slices, in words."""
 
 _DERIVED_KINDS: Final = {
-    "MIP": "maximum intensity projection",
-    "MAX_IP": "maximum intensity projection",
-    "MINIP": "minimum intensity projection",
-    "MIN_IP": "minimum intensity projection",
-    "PROJECTION IMAGE": "projection",
-    "MPR": "reformatted",
-    "CURVED MPR": "reformatted",
-    "REFORMATTED": "reformatted",
-    "RESAMPLED": "resampled",
-    "SUBTRACTION": "subtraction",
-    "SUB": "subtraction",
-    "ADC": "diffusion map",
-    "EADC": "diffusion map",
-    "TRACE": "diffusion map",
-    "TRACEW": "diffusion map",
-    "ISOTROPIC": "diffusion map",
-    "FA": "diffusion map",
-    "DIFFUSION": "diffusion image",
-    "T1 MAP": "relaxation map",
-    "T2 MAP": "relaxation map",
-    "T2_STAR_MAP": "relaxation map",
-    "MAP": "parametric map",
-    "CSA MPR": "reformatted",
-    "CSA 3D EDITOR": "reformatted",
-    "SCREEN SAVE": "screen capture",
-    "SECONDARY CAPTURE": "secondary capture",
-    "P": "phase image",
-    "PHASE MAP": "phase image",
-    "FAT": "fat image of a Dixon series",
-    "F": "fat image of a Dixon series",
-    "FAT_FRACTION": "fat fraction map",
+    kind: what
+    for what, kinds in {
+        "maximum intensity projection": ("MIP", "MAX_IP", "MAX IP", "MAXIMUM", "MNIP", "PJN", "COLLAPSE"),
+        "minimum intensity projection": ("MINIP", "MIN_IP", "MIN IP", "MINIMUM"),
+        "projection": ("PROJECTION IMAGE", "PROJECTION", "RADIAL"),
+        "reformatted": ("MPR", "CURVED MPR", "REFORMATTED", "CSA MPR", "CSA 3D EDITOR", "MPR_3D"),
+        "resampled": ("RESAMPLED",),
+        "subtraction": ("SUBTRACTION", "SUB", "SUBTRACT", "SUBTRACTED", "DIFFERENCE"),
+        "diffusion map": (
+            "ADC",
+            "EADC",
+            "TRACE",
+            "TRACEW",
+            "ISOTROPIC",
+            "FA",
+            "TENSOR",
+            "CALC_BVALUE",
+            "EXP",
+        ),
+        "diffusion image": ("DIFFUSION", "DIFFUSION_ANISO", "ANISOTROPIC"),
+        "relaxation map": (
+            *("T1 MAP", "T2 MAP", "T1_MAP", "T2_MAP", "T2_STAR_MAP", "T2STAR_MAP", "T2 STAR MAP"),
+            *("R1_MAP", "R2_MAP", "R2_STAR_MAP", "R2STAR_MAP", "R2 STAR MAP", "R2", "R2_STAR"),
+        ),
+        "parametric map": ("MAP", "PROTON_DENSITY_MAP", "FIELD_MAP", "B0", "B1", "PERFUSION", "VELOCITY"),
+        "screen capture": ("SCREEN SAVE",),
+        "secondary capture": ("SECONDARY CAPTURE",),
+        "phase image": ("P", "PHASE MAP", "PHASE_MAP", "PHASE", "IMAGINARY", "I"),
+        "fat image of a Dixon series": ("FAT", "F", "DIXON_F", "FAT_IMAGE", "FAT_ONLY", "DIXON_FAT"),
+        "fat or water fraction": ("FAT_FRACTION", "FF", "FP", "FAT_PERCENTAGE", "WATER_FRACTION", "WF", "WP"),
+    }.items()
+    for kind in kinds
 }
 """Values of ImageType from the third on (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) that name a computed image."""
 
@@ -82,6 +84,10 @@ _MODALITIES: Final = (
     "VA XA XAPROTOCOL XC "
 )
 """Defined terms of Modality (PS3.3 C.7.3.1.1.1)."""
+_PHOTOMETRIC: Final = frozenset(
+    {"PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
+)
+"""Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
 
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
@@ -94,17 +100,9 @@ def reason_to_leave_out(instance: Instance) -> str:
     acquired image. It is one together with SECONDARY, unless the derivation is said to be a compression,
     and together with a kind such as MPR.
     """
-    sop_class = instance.text("SOPClassUID") or instance.text("MediaStorageSOPClassUID")
-    modality = instance.text("Modality").upper()
-    if sop_class in _OTHER_STORAGE:
-        return _OTHER_STORAGE[sop_class]
-    if sop_class and sop_class not in _MR_STORAGE:
-        named = standard_uid(sop_class)
-        return (
-            f"not an MR image (modality {_shown(modality) if modality else 'not given'}, SOP class {named})"
-        )
-    if modality and modality != "MR":
-        return f"not an MR image (modality {_shown(modality)})"
+    reason = reason_by_class(instance)
+    if reason:
+        return reason
     layout = instance.layout
     if layout is None:
         return "holds no pixel data"
@@ -118,6 +116,18 @@ def reason_to_leave_out(instance: Instance) -> str:
 def _shown(modality: str) -> str:
     """Return a modality as it may stand in a reason: a defined term, or words."""
     return modality if f" {modality} " in _MODALITIES else "that the standard does not define"
+
+
+def reason_by_class(instance: Instance) -> str:
+    """Return why an instance is not of a class or modality that holds MR slices; empty when it is."""
+    sop_class = instance.text("SOPClassUID") or instance.text("MediaStorageSOPClassUID")
+    modality = instance.text("Modality").upper()
+    if sop_class in _OTHER_STORAGE:
+        return _OTHER_STORAGE[sop_class]
+    if sop_class and sop_class not in _MR_STORAGE:
+        named = _shown(modality) if modality else "not given"
+        return f"not an MR image (modality {named}, SOP class {standard_uid(sop_class)})"
+    return f"not an MR image (modality {_shown(modality)})" if modality and modality != "MR" else ""
 
 
 def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:
@@ -137,7 +147,7 @@ def _is_recompressed(instance: Instance) -> bool:
     return lossy or bool(_COMPRESSED.search(instance.text("DerivationDescription")))
 
 
-def tolerated(instance: Instance) -> list[str]:
+def tolerated(instance: Instance) -> list[Finding]:
     """Return what is unusual about an instance that is used all the same, in words."""
     notes = list(instance.notes)
     layout = instance.layout
@@ -157,12 +167,29 @@ def tolerated(instance: Instance) -> list[str]:
         notes.append("implicit VR")
     if layout.is_signed:
         notes.append("signed pixels")
-    if layout.photometric == "MONOCHROME1":
-        notes.append("MONOCHROME1: turned over, so that brighter is greater")
     if (instance.number("RescaleSlope") or 1) != 1 or (instance.number("RescaleIntercept") or 0) != 0:
         notes.append("pixels rescaled by RescaleSlope and RescaleIntercept")
     if "DERIVED" in instance.text("ImageType").upper():
         notes.append("ImageType says DERIVED, but names no computed kind; taken as acquired")
     if instance.text("LossyImageCompression") == "01":
         notes.append("lossily compressed")
+    return [*map(note, notes), *(Finding(Weight.PIXELS, text) for text in _overruled(instance, layout))]
+
+
+def _overruled(instance: Instance, layout: PixelLayout) -> list[str]:
+    """Say which of an instance's statements about its pixels were overruled or are odd."""
+    notes = []
+    if layout.photometric == "MONOCHROME1":
+        notes.append("MONOCHROME1: turned over, so that brighter is greater")
+    elif layout.photometric not in {"MONOCHROME2", ""}:
+        # free text must not reach a report; only values that the standard defines are quoted
+        named = layout.photometric if layout.photometric in _PHOTOMETRIC else "an undefined value"
+        notes.append(f"PhotometricInterpretation is {named} on one sample per pixel; read as MONOCHROME2")
+    high_bit = stated_high_bit(instance)
+    if high_bit not in {None, layout.bits_stored - 1}:
+        how = "taken from the bits up to HighBit" if high_bit == layout.high_bit else "taken as they stand"
+        notes.append(f"HighBit {high_bit} does not fit BitsStored {layout.bits_stored}; pixels are {how}")
+    slope = instance.number("RescaleSlope")
+    if slope is not None and slope < 0:
+        notes.append("RescaleSlope is below zero, which turns bright and dark over; applied as it stands")
     return notes

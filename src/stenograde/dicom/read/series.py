@@ -6,17 +6,16 @@ not tell, the picture does (fluid bright or dark); the description only breaks t
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from stenograde.dicom.read.frames import Frame, normal_of
-from stenograde.errors import ConfigError
+from stenograde.dicom.read.frames import Contrast, Frame, in_order, normal_of
+from stenograde.dicom.read.kinds import Kind, kind_of
 from stenograde.images.contrast import FluidSignal
 from stenograde.terms import Plane, Role, Weighting
 
@@ -40,15 +39,6 @@ STIR_INVERSION_TIMES_MS: Final = (80.0, 300.0)
 T1_INVERSION_TIMES_MS: Final = (400.0, 1400.0)
 """Inversion times of T1-weighted inversion recovery (T1 FLAIR), ms."""
 
-GRADIENT_T2_MAX_FLIP_DEG: Final = 45.0
-"""Largest flip angle at which a gradient echo of long echo time shows fluid bright, degrees."""
-
-GRADIENT_T2_MIN_ECHO_TIME_MS: Final = 9.0
-"""Shortest echo time at which such a gradient echo is T2*-weighted, ms."""
-
-MIN_SLICES: Final = 3
-"""Fewest slices with which a series can have a role."""
-
 ROLE_OF: Final = {
     (Plane.SAGITTAL, Weighting.T1): Role.SAGITTAL_T1,
     (Plane.SAGITTAL, Weighting.T2): Role.SAGITTAL_T2_STIR,
@@ -57,13 +47,15 @@ ROLE_OF: Final = {
 }
 """What a series of a plane and weighting is used for."""
 
+PLANE_OF: Final = {role: plane for (plane, _), role in ROLE_OF.items()}
+"""Plane of the series that has a role."""
+
 _WORDS: Final = {
     Weighting.STIR: re.compile(r"STIR|TIRM|\bTIR\b", re.IGNORECASE),
     Weighting.PD: re.compile(r"(?<![A-Z])PDW?(?![A-Z])|PROTON", re.IGNORECASE),
     Weighting.T1: re.compile(r"(?<![A-Z0-9])T1(?!\d)", re.IGNORECASE),
     Weighting.T2: re.compile(r"(?<![A-Z0-9])T2(?!\d)", re.IGNORECASE),
 }
-_CONTRAST_WORDS: Final = re.compile(r"\+\s*C\b|\bPOST\b|\bGD\b|\bGAD|CONTRAST|\bKM\b|\bC\+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,17 +68,16 @@ class SeriesFacts:
     n_slices: tuple[int, ...]
     description: str = ""
     """SeriesDescription, else ProtocolName, else SequenceName."""
-    scanning_sequence: tuple[str, ...] = ()
-    scan_options: tuple[str, ...] = ()
-    image_type: tuple[str, ...] = ()
-    repetition_time_ms: float | None = None
-    echo_time_ms: float | None = None
-    inversion_time_ms: float | None = None
-    flip_angle_deg: float | None = None
-    b_value: float | None = None
-    has_contrast_agent: bool = False
+    contrast: Contrast = field(default_factory=Contrast)
+    is_diffusion: bool = False
+    """Whether it lies beside diffusion-weighted images of one acquisition, as b = 0 does."""
     fluid: FluidSignal | None = None
     """Whether the picture shows fluid bright; None while nobody has looked."""
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What kind of image it is, beside plane and weighting."""
+        return kind_of(self.contrast, self.description)
 
 
 @dataclass(frozen=True)
@@ -105,29 +96,22 @@ class NotUsed:
     why: str
 
 
-def gather(uid: str, frames: Sequence[Frame], fluid: FluidSignal | None = None) -> SeriesFacts:
+def gather(
+    uid: str, frames: Sequence[Frame], fluid: FluidSignal | None = None, *, is_diffusion: bool = False
+) -> SeriesFacts:
     """Gather the facts of a series once, from the frames of one contrast of it."""
-    first = frames[len(frames) // 2]
-    instance = first.instance
+    frames = in_order(frames)
+    middle = frames[len(frames) // 2]
     orientations: dict[tuple[float, ...], int] = {}
     for frame in frames:
         orientations[frame.orientation] = orientations.get(frame.orientation, 0) + 1
-    normals = tuple(map(normal_of, orientations))
-    contrast = first.contrast
     return SeriesFacts(
         uid=uid,
-        normals=normals,
+        normals=tuple(map(normal_of, orientations)),
         n_slices=tuple(orientations.values()),
-        description=next(filter(None, map(instance.text, _NAMES)), ""),
-        scanning_sequence=instance.texts("ScanningSequence"),
-        scan_options=instance.texts("ScanOptions"),
-        image_type=contrast.image_type,
-        repetition_time_ms=_known(contrast.repetition_time_ms),
-        echo_time_ms=_known(contrast.echo_time_ms),
-        inversion_time_ms=_known(contrast.inversion_time_ms),
-        flip_angle_deg=_known(contrast.flip_angle_deg),
-        b_value=contrast.b_value,
-        has_contrast_agent=bool(instance.text("ContrastBolusAgent")),
+        description=next(filter(None, map(middle.instance.text, _NAMES)), ""),
+        contrast=middle.contrast,
+        is_diffusion=is_diffusion,
         fluid=fluid,
     )
 
@@ -155,14 +139,15 @@ def classify(facts: SeriesFacts) -> Verdict | NotUsed:
 
     Examples
     --------
-    >>> sagittal = SeriesFacts("1.2", ((-1.0, 0.0, 0.0),), (15,), echo_time_ms=100.0, repetition_time_ms=3500)
-    >>> classify(sagittal).why
+    >>> times = Contrast(echo_time_ms=100.0, repetition_time_ms=3500)
+    >>> classify(SeriesFacts("1.2", ((-1.0, 0.0, 0.0),), (15,), contrast=times)).why
     'sagittal by geometry; T2: TE 100 ms, TR 3500 ms'
     """
     if len(facts.normals) > 1 and _spread_deg(facts) > 60:
         return NotUsed(f"localizer: slices up to {_spread_deg(facts):.0f} degrees apart in one series")
-    if facts.b_value is not None or "EP" in facts.scanning_sequence:
-        return NotUsed("diffusion or echo planar series, which is not graded")
+    never = "diffusion or echo planar series" if facts.is_diffusion else facts.kind.never
+    if never:
+        return NotUsed(f"{never}, which serves for no role")
     plane = plane_of(facts)
     for judge in (_by_times, _by_picture, _by_description):
         found = judge(facts)
@@ -189,31 +174,23 @@ def _spread_deg(facts: SeriesFacts) -> float:
 
 def _by_times(facts: SeriesFacts) -> tuple[Weighting, str] | None:
     """Weighting by inversion, echo and repetition time."""
-    echo, repetition, inversion = facts.echo_time_ms, facts.repetition_time_ms, facts.inversion_time_ms
-    if inversion is not None and (not facts.scanning_sequence or "IR" in facts.scanning_sequence):
+    contrast = facts.contrast
+    times = contrast.echo_time_ms, contrast.repetition_time_ms, contrast.inversion_time_ms
+    echo, repetition, inversion = map(_known, times)
+    if inversion is not None and (not contrast.sequence or "IR" in contrast.sequence):
         if STIR_INVERSION_TIMES_MS[0] <= inversion <= STIR_INVERSION_TIMES_MS[1]:
             return Weighting.STIR, f"STIR: TI {inversion:g} ms"
         if T1_INVERSION_TIMES_MS[0] <= inversion <= T1_INVERSION_TIMES_MS[1]:
             return Weighting.T1, f"T1: TI {inversion:g} ms"
     if echo is None or repetition is None:
         return None
-    if "GR" in facts.scanning_sequence and "SE" not in facts.scanning_sequence:
-        return _by_flip_angle(facts, echo)
-    times = f"TE {echo:g} ms, TR {repetition:g} ms"
+    shown = f"TE {echo:g} ms, TR {repetition:g} ms"
     if echo >= T2_MIN_ECHO_TIME_MS:
-        return Weighting.T2, f"T2: {times}"
+        return Weighting.T2, f"T2: {shown}"
     if echo <= SHORT_ECHO_TIME_MS and repetition <= T1_MAX_REPETITION_TIME_MS:
-        return Weighting.T1, f"T1: {times}"
+        return Weighting.T1, f"T1: {shown}"
     if repetition >= PD_MIN_REPETITION_TIME_MS:
-        return Weighting.PD, f"PD: {times}"
-    return None
-
-
-def _by_flip_angle(facts: SeriesFacts, echo: float) -> tuple[Weighting, str] | None:
-    """Weighting of a gradient echo."""
-    flip = facts.flip_angle_deg
-    if flip is not None and flip <= GRADIENT_T2_MAX_FLIP_DEG and echo >= GRADIENT_T2_MIN_ECHO_TIME_MS:
-        return Weighting.T2, f"T2*: gradient echo, TE {echo:g} ms, flip angle {flip:g} degrees"
+        return Weighting.PD, f"PD: {shown}"
     return None
 
 
@@ -264,57 +241,3 @@ def contradiction(facts: SeriesFacts, verdict: Verdict) -> str:
     if {said, verdict.weighting} == {Weighting.T2, Weighting.STIR}:
         return ""
     return f"the description names {said}, but it is taken as {verdict.weighting}"
-
-
-def is_enhanced(facts: SeriesFacts) -> bool:
-    """Whether a contrast agent was given, by header or description."""
-    return facts.has_contrast_agent or bool(_CONTRAST_WORDS.search(facts.description))
-
-
-def read_roles(csv_path: str | Path) -> dict[str, Role]:
-    """Read roles from a table in the form of RSNA 2024's ``train_series_descriptions.csv``.
-
-    Parameters
-    ----------
-    csv_path : path
-        Columns ``series_id`` and ``series_description`` (Sagittal T1, Sagittal T2/STIR or Axial T2).
-
-    Returns
-    -------
-    roles : dict
-        Role by series key: the series' UID, its last component, or the name of its folder.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, lacks a column, or names an unknown role.
-    """
-    by_name = {role.shown.lower(): role for role in Role} | {role.value: role for role in Role}
-    try:
-        with Path(csv_path).open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        msg = f"roles must be a readable CSV file, got {csv_path} ({exc})"
-        raise ConfigError(msg) from exc
-    roles: dict[str, Role] = {}
-    for number, row in enumerate(rows, start=2):
-        series, text = row.get("series_id"), row.get("series_description")
-        if series is None or text is None:
-            columns = ", ".join(map(str, row))
-            msg = f"roles must have the columns series_id and series_description, got {columns}"
-            raise ConfigError(msg)
-        role = by_name.get(text.strip().lower())
-        if role is None:
-            known = ", ".join(role.shown for role in Role)
-            msg = f"role must be one of {known}, got {text!r} in line {number} of {csv_path}"
-            raise ConfigError(msg)
-        roles[series.strip()] = role
-    return roles
-
-
-def role_override(roles: Mapping[str, Role], uid: str, folders: frozenset[str]) -> Role | None:
-    """Role given for a series by its UID, its UID's last component, or the name of its folder."""
-    return next(
-        (roles[key] for key in (uid, uid.rpartition(".")[2], *sorted(folders)) if key in roles),
-        None,
-    )

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stenograde.dicom.read.assemble import assemble_series, settle_axial
+from stenograde.dicom.read.acquisitions import MIN_SLICES
+from stenograde.dicom.read.assemble import assemble, settle_axial
+from stenograde.dicom.read.candidates import join_stations
 from stenograde.dicom.read.files import StudyFile
-from stenograde.dicom.read.instances import Instance
+from stenograde.dicom.read.given_roles import check_matched
+from stenograde.dicom.read.instances import Instance, walk_header
 from stenograde.dicom.read.opening import find_files, read_instance
-from stenograde.dicom.read.roles import Candidate, choose_roles
-from stenograde.dicom.read.screening import reason_to_leave_out
+from stenograde.dicom.read.roles import choose_roles
+from stenograde.dicom.read.said import lost_series, roles_lost, unread_text, warnings_of
+from stenograde.dicom.read.screening import reason_by_class, reason_to_leave_out
 from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError, UnreadableInstanceError
 from stenograde.files import MEMORY_LIMIT_BYTES, shown_bytes
-from stenograde.study import Study
+from stenograde.study import Series, Study
 from stenograde.terms import Role, Unused
 
 StudyPath = str | Path | Sequence[str | Path]
@@ -31,6 +35,23 @@ class _Pile:
 
     instances: list[Instance] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    damaged: dict[Instance, str] = field(default_factory=dict)
+    """What only the header of can be read, with the reason."""
+
+
+@dataclass
+class _Piles:
+    """What was found at a path."""
+
+    by_study: dict[str, _Pile] = field(default_factory=dict)
+    strays: list[Unused] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Why files that begin as DICOM does could not be read at all."""
+
+    @property
+    def usable(self) -> list[str]:
+        """UIDs of the studies with slices."""
+        return sorted(uid for uid, pile in self.by_study.items() if pile.instances)
 
 
 def read_study(
@@ -52,7 +73,7 @@ def read_study(
     study_uid : str, optional
         StudyInstanceUID of the study to read, where there are several.
     roles : mapping, optional
-        Role by series key (see :func:`stenograde.dicom.read.series.read_roles`); always wins.
+        Role by series key (see :func:`stenograde.dicom.read.given_roles.read_roles`); always wins.
     memory_limit : int
         Most bytes that an archive may unpack to, and that a study may take while it is graded.
 
@@ -62,11 +83,13 @@ def read_study(
         If nothing usable is found, or an archive is damaged or too large.
     SeveralStudiesError
         If more than one study is found and none is chosen, or two patients share a StudyInstanceUID.
+    ConfigError
+        If a role is given twice, fits no plane, or names no series.
     StudyError
         If the study would take more memory than is allowed.
     """
-    piles, strays = _pile(find_files(path, limit_bytes=memory_limit))
-    usable = [uid for uid, pile in piles.items() if pile.instances]
+    piles = _pile(find_files(path, limit_bytes=memory_limit))
+    usable = piles.usable
     if study_uid is not None:
         if study_uid not in usable:
             known = ", ".join(sorted(usable)) or "none"
@@ -79,15 +102,17 @@ def read_study(
         )
         raise SeveralStudiesError(msg)
     elif not usable:
-        raise NoStudyError(_nothing_usable(path, piles, strays))
+        raise NoStudyError(_nothing_usable(path, piles.by_study, piles.strays))
     chosen = study_uid or usable[0]
     others = [
         Unused(unused.what, f"of another study ({uid}): {unused.why}")
-        for uid, pile in piles.items()
+        for uid, pile in piles.by_study.items()
         if uid != chosen
         for unused in (*pile.unused, *(Unused(one.file.name, "not chosen") for one in pile.instances))
     ]
-    return _within(_study(chosen, piles[chosen], [*strays, *others], roles or {}), memory_limit)
+    study, matched = _study(chosen, piles, roles or {})
+    check_matched(roles or {}, [chosen], matched)
+    return _within(replace(study, unused=(*piles.strays, *others, *study.unused)), memory_limit)
 
 
 def read_studies(
@@ -103,14 +128,19 @@ def read_studies(
         If nothing usable is found.
     SeveralStudiesError
         If two patients share a StudyInstanceUID.
+    ConfigError
+        If a role is given twice, fits no plane, or names no series.
     StudyError
         If a study would take more memory than is allowed.
     """
-    piles, strays = _pile(find_files(path, limit_bytes=memory_limit))
-    usable = sorted(uid for uid, pile in piles.items() if pile.instances)
-    if not usable:
-        raise NoStudyError(_nothing_usable(path, piles, strays))
-    return tuple(_within(_study(uid, piles[uid], strays, roles or {}), memory_limit) for uid in usable)
+    piles = _pile(find_files(path, limit_bytes=memory_limit))
+    if not piles.usable:
+        raise NoStudyError(_nothing_usable(path, piles.by_study, piles.strays))
+    found = [_study(uid, piles, roles or {}) for uid in piles.usable]
+    check_matched(roles or {}, piles.usable, {key for _, matched in found for key in matched})
+    return tuple(
+        _within(replace(study, unused=(*piles.strays, *study.unused)), memory_limit) for study, _ in found
+    )
 
 
 def _within(study: Study, memory_limit: int) -> Study:
@@ -125,16 +155,15 @@ def _within(study: Study, memory_limit: int) -> Study:
     return study
 
 
-def _pile(files: Sequence[StudyFile]) -> tuple[dict[str, _Pile], list[Unused]]:
+def _pile(files: Sequence[StudyFile]) -> _Piles:
     """Read all headers; pile them up by study, and list what belongs to none."""
-    piles: dict[str, _Pile] = {}
-    strays: list[Unused] = []
-    seen: dict[tuple[str, str, str], Instance] = {}
+    piles = _Piles()
+    seen: dict[tuple[str, str, str], list[Instance]] = {}
     for file in files:
         try:
             instance = read_instance(file)
         except UnreadableInstanceError as exc:
-            strays.append(Unused(file.name, str(exc)))
+            _pile_unreadable(file, str(exc), piles)
             continue
         uids = (instance.study_uid, instance.series_uid, instance.sop_instance_uid)
         reason = reason_to_leave_out(instance)
@@ -142,30 +171,50 @@ def _pile(files: Sequence[StudyFile]) -> tuple[dict[str, _Pile], list[Unused]]:
             missing = next(
                 name for name, uid in zip(("Study", "Series", "SOP"), uids, strict=True) if not uid
             )
-            strays.append(Unused(file.name, reason or f"has no {missing}InstanceUID"))
+            piles.strays.append(Unused(file.name, reason or f"has no {missing}InstanceUID"))
             continue
-        pile = piles.setdefault(instance.study_uid, _Pile())
-        if not reason and uids in seen:
-            reason = _duplicate(instance, seen[uids])
+        pile = piles.by_study.setdefault(instance.study_uid, _Pile())
+        if not reason:
+            reason = next((_duplicate(one) for one in seen.get(uids, []) if _is_same(instance, one)), "")
         if reason:
             pile.unused.append(Unused(file.name, reason))
             continue
-        seen[uids] = instance
+        seen.setdefault(uids, []).append(instance)
         pile.instances.append(instance)
-    return piles, strays
+    return piles
 
 
-def _duplicate(instance: Instance, first: Instance) -> str:
+def _pile_unreadable(file: StudyFile, reason: str, piles: _Piles) -> None:
+    """List a file that cannot be used, with its study where the header tells it."""
+    instance = walk_header(file)
+    if instance is None or not instance.study_uid:
+        piles.strays.append(Unused(file.name, reason))
+        try:
+            if file.head(132)[0][128:132] == b"DICM":
+                piles.unread.append(reason)
+        except UnreadableInstanceError:
+            pass
+        return
+    pile = piles.by_study.setdefault(instance.study_uid, _Pile())
+    pile.unused.append(Unused(file.name, reason))
+    if not reason_by_class(instance):
+        pile.damaged[instance] = reason
+
+
+def _is_same(instance: Instance, first: Instance) -> bool:
     try:
-        is_same = instance.file.whole() == first.file.whole()
+        return instance.file.whole() == first.file.whole()
     except UnreadableInstanceError:
-        is_same = False
-    if is_same:
-        return f"duplicate of {first.file.name}"
-    return f"duplicate: same SOPInstanceUID as {first.file.name}, but other content; the first is used"
+        return False
 
 
-def _study(uid: str, pile: _Pile, strays: Sequence[Unused], roles: Mapping[str, Role]) -> Study:
+def _duplicate(first: Instance) -> str:
+    return f"duplicate of {first.file.name}"
+
+
+def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, set[str]]:
+    """Make a study of its pile; also return the keys of roles that named a series of it."""
+    pile = piles.by_study[uid]
     patients = {instance.text("PatientID") for instance in pile.instances} - {""}
     if len(patients) > 1:
         msg = (
@@ -173,23 +222,44 @@ def _study(uid: str, pile: _Pile, strays: Sequence[Unused], roles: Mapping[str, 
             "put each patient's files into a folder of its own"
         )
         raise SeveralStudiesError(msg)
+    found = assemble(uid, pile.instances, roles)
+    found.candidates, apart = join_stations(found.candidates)
+    settle_axial(found)
+    unused = [*pile.unused, *found.unused]
+    if not found.candidates:
+        raise NoStudyError(_nothing_usable(f"study {uid}", {}, [*piles.strays, *unused]))
+    chosen = choose_roles(found.candidates)
+    series = tuple(one for one, _ in chosen)
+    lost = [*found.lost, *lost_series(pile.damaged)]
+    missing = roles_lost(lost, series)
+    missing = _with_unread(missing, series, piles)
+    said = warnings_of([(one, candidate.findings) for one, candidate in chosen], lost, missing)
+    sagittal = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)  # the levels are found in the first there is
+    located = next((found for role in sagittal for one, found in chosen if one.role is role), None)
+    doubts = (apart[id(located)],) if id(located) in apart else ()
+    study = Study(
+        uid, series, tuple(unused), (*said, *_warnings(pile.instances)), lost=missing, name_doubts=doubts
+    )
+    return study, found.matched
+
+
+def _with_unread(
+    missing: tuple[tuple[Role, str], ...], series: Sequence[Series], piles: _Piles
+) -> tuple[tuple[Role, str], ...]:
+    """Add the sagittal T2 where none is left and files were met that cannot be read, whatever they held."""
+    role = Role.SAGITTAL_T2_STIR
+    is_there = any(one.role is role for one in series) or any(one is role for one, _ in missing)
+    if is_there or len(piles.unread) < MIN_SLICES or len(piles.usable) > 1:
+        return missing
+    return ((role, unread_text(piles.unread)), *missing)
+
+
+def _warnings(instances: Sequence[Instance]) -> list[str]:
     by_series: dict[str, list[Instance]] = {}
-    for instance in pile.instances:
+    for instance in instances:
         by_series.setdefault(instance.series_uid, []).append(instance)
-    unused = [*strays, *pile.unused]
-    candidates: list[Candidate] = []
-    for series_uid, instances in by_series.items():
-        found = assemble_series(series_uid, instances, roles)
-        candidates += found.candidates
-        unused += found.unused
-    if not candidates:
-        raise NoStudyError(_nothing_usable(f"study {uid}", {}, unused))
-    return Study(uid, choose_roles(settle_axial(candidates)), tuple(unused), tuple(_warnings(by_series)))
-
-
-def _warnings(by_series: Mapping[str, Sequence[Instance]]) -> list[str]:
     of_series = ({one.sop_instance_uid for one in instances} for instances in by_series.values())
-    uses = Counter(uid for uids in of_series for uid in uids)
+    uses = Counter(uid for uids in of_series for uid in sorted(uids))
     n_reused = sum(1 for n in uses.values() if n > 1)
     if not n_reused:
         return []

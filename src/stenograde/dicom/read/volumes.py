@@ -20,17 +20,21 @@ from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.dicom.read.decode import FrameSource
+from stenograde.dicom.read.findings import Finding, Weight, note
 from stenograde.dicom.read.frames import Frame, normal_of
+from stenograde.dicom.read.grids import (
+    POSITION_TOLERANCE_MM,
+    distances_from_grid,
+    odd_ones,
+    parallel_groups,
+    placed,
+    split,
+    stacks,
+)
 from stenograde.errors import IrregularSlicesError
 from stenograde.study import Volume
 
 Array = NDArray[np.float64]
-
-PARALLEL_TOLERANCE: Final = 1e-3
-"""Largest difference between direction cosines of slices that count as parallel (0.2 mm at 200 mm)."""
-
-POSITION_TOLERANCE_MM: Final = 0.1
-"""Largest distance of a slice from the regular grid of its volume that goes without saying, mm."""
 
 JUMP_TOLERANCE: Final = 0.4
 """Largest distance of a slice from the regular grid, in gaps between slices, at which a stack that jumps once
@@ -46,10 +50,12 @@ MISSING_TOLERANCE: Final = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Volumes made of one series' frames, and what was tolerated or found on the way."""
+    """Volumes made of one series' frames, and what was found on the way."""
 
     volumes: tuple[Volume, ...]
-    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    odd: tuple[Frame, ...] = ()
+    """Slices that lie off the grid of all others, and are in no volume."""
 
 
 def stack(frames: Sequence[Frame]) -> Stacked:
@@ -70,188 +76,171 @@ def stack(frames: Sequence[Frame]) -> Stacked:
     IrregularSlicesError
         If parallel slices follow no regular grid, not even in parts.
     """
-    groups = _parallel_groups(frames)
-    problems = []
-    matrices = Counter(_matrix(frame) for frame in frames)
+    findings = []
+    matrices = Counter(frame.matrix for frame in frames)
     if len(matrices) > 1:
         counts = ", ".join(f"{n} of {rows} x {columns}" for (rows, columns), n in sorted(matrices.items()))
-        problems.append(f"mixed matrices: slices {counts}; each matrix is a volume of its own")
+        text = f"mixed matrices: slices {counts}; each matrix is a volume of its own"
+        findings.append(Finding(Weight.GRID, text))
     references = Counter(frame.instance.text("FrameOfReferenceUID") for frame in frames)
     if len(references) > 1:
         counts = " and ".join(map(str, sorted(references.values())))
-        problems.append(f"mixed frames of reference: {counts} slices; they are assumed to share one")
+        text = f"mixed frames of reference: {counts} slices; they are assumed to share one"
+        findings.append(Finding(Weight.GRID, text))
     volumes: list[Volume] = []
-    for group in groups:
-        blocks, found = _regular_blocks(group)
-        problems += found
-        for block in blocks:
-            volume, found = _volume(block)
-            volumes.append(volume)
-            problems += found
-    problems += check_stored_locations(frames)
-    return Stacked(tuple(sorted(volumes, key=_place)), tuple(dict.fromkeys(problems)))
+    odd: list[Frame] = []
+    for group in parallel_groups(frames):
+        for one in stacks(group):
+            blocks, found, off = _regular_blocks(one)
+            findings += found
+            odd += off
+            for block in blocks:
+                volume, notes = _volume(block)
+                volumes.append(volume)
+                findings += notes
+    findings += map(note, check_stored_locations(frames))
+    return Stacked(tuple(sorted(volumes, key=_place)), tuple(dict.fromkeys(findings)), tuple(odd))
 
 
-def location(frame: Frame) -> float:
-    """Slice location s = n·p of a frame, mm."""
-    return sum(n * p for n, p in zip(normal_of(frame.orientation), frame.position_mm, strict=True))
+Block = list[Frame | None]
+"""Slices along their normal; None for a lost one that its neighbours stand for."""
 
 
-def _matrix(frame: Frame) -> tuple[int, int]:
-    layout = frame.instance.layout
-    assert layout is not None
-    return layout.rows, layout.columns
-
-
-def _parallel_groups(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Group frames that share matrix, pixel spacing and orientation."""
-    groups: list[list[Frame]] = []
-    for frame in frames:
-        rows, columns = _matrix(frame)
-        for group in groups:
-            if (rows, columns) == _matrix(group[0]) and _is_parallel(frame, group[0]):
-                group.append(frame)
-                break
-        else:
-            groups.append([frame])
-    return groups
-
-
-def _is_parallel(frame: Frame, other: Frame) -> bool:
-    """Whether two frames share orientation and pixel spacing."""
-    if frame.orientation != other.orientation:
-        off = max(abs(a - b) for a, b in zip(frame.orientation, other.orientation, strict=True))
-        if off > PARALLEL_TOLERANCE:
-            return False
-    return all(abs(a - b) <= 1e-3 * b for a, b in zip(frame.spacing_mm, other.spacing_mm, strict=True))
-
-
-def _regular_blocks(group: list[Frame]) -> tuple[list[list[Frame]], list[str]]:
-    """Split parallel slices wherever their grid breaks."""
-    normal = np.asarray(normal_of(group[0].orientation))
-    ordered = sorted(group, key=lambda frame: float(normal @ np.asarray(frame.position_mm)))
+def _regular_blocks(stack: list[Frame]) -> tuple[list[Block], list[Finding], list[Frame]]:
+    """Cut one stack wherever its grid breaks; bridge lost slices, and leave out odd ones."""
+    ordered, positions, normal = placed(stack)
+    whole: list[Block] = [list(ordered)]
     if len(ordered) < 3:
-        return [ordered], []
-    positions = np.array([frame.position_mm for frame in ordered])
-    steps = np.diff(positions, axis=0)
-    gaps = steps @ normal
+        return whole, [], []
+    gaps = np.diff(positions, axis=0) @ normal
     usual = float(np.median(gaps))
-    off = _distances_from_grid(positions)
+    off = distances_from_grid(positions)
     if off.max() <= POSITION_TOLERANCE_MM:
-        return [ordered], []
-    missing = _missing_slices(gaps, usual)
-    text = ", ".join(f"{gap:.1f}" for gap in gaps)
-    if not missing and off.max() <= min(JUMP_TOLERANCE * usual, usual / 2) and _n_jumps(steps) == 1:
-        found = (
-            f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps {text} mm; "
-            f"kept as one volume, whose grid is off by up to {off.max():.1f} mm"
-        )
-        return [ordered], [found]
-    blocks = _split(ordered, steps)
-    if (
-        not missing
-        and len(ordered) > 3
-        and sum(len(block) for block in blocks if len(block) > 2) * 2 < len(ordered)
-    ):
-        by_number = sorted(group, key=lambda frame: frame.number)
-        blocks = _split(by_number, np.diff([frame.position_mm for frame in by_number], axis=0))
-        if sum(len(block) for block in blocks if len(block) > 2) * 2 < len(ordered):
-            msg = f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps {text} mm"
-            raise IrregularSlicesError(msg)
-    what = f"; {missing}" if missing else ""
-    found = (
-        f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps {text} mm{what}; "
-        f"split into {len(blocks)} volumes"
+        return whole, [], []
+    said = (
+        f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps "
+        f"{', '.join(f'{gap:.1f}' for gap in gaps)} mm"
     )
-    return blocks, [found]
+    lost = _lost_after(gaps, usual)
+    if lost and abs(normal[0]) > max(abs(normal[1]), abs(normal[2])):
+        bridged = _bridged(ordered, lost)
+        if bridged is not None:
+            text = f"{said}; {_missing(lost)}; bridged by the mean of the slices on both sides"
+            return [bridged], [Finding(Weight.LOSS, text)], []
+    odd = odd_ones(ordered)
+    if odd:
+        rest, found, more = _regular_blocks([frame for frame in ordered if frame not in odd])
+        text = f"{said}; {len(odd)} of {len(ordered)} slices lie off the grid of the others and are left out"
+        return rest, [Finding(Weight.LOSS, text), *found], [*odd, *more]
+    jumps = np.linalg.norm(np.diff(positions, axis=0) - np.median(np.diff(positions, axis=0), axis=0), axis=1)
+    n_jumps = int((jumps > POSITION_TOLERANCE_MM).sum())
+    if not lost and off.max() <= min(JUMP_TOLERANCE * usual, usual / 2) and n_jumps == 1:
+        text = f"{said}; kept as one volume, whose grid is off by up to {off.max():.1f} mm"
+        return whole, [Finding(Weight.GRID, text)], []
+    blocks = split(ordered)
+    if not lost and len(ordered) > 3 and sum(len(one) for one in blocks if len(one) > 2) * 2 < len(ordered):
+        raise IrregularSlicesError(said)
+    what = f"; {_missing(lost)}" if lost else ""
+    weight = Weight.LOSS if lost else Weight.GRID
+    found = [Finding(weight, f"{said}{what}; split into {len(blocks)} volumes")]
+    return [list(block) for block in blocks], found, []
 
 
-def _distances_from_grid(positions: Array) -> Array:
-    """Distance of each slice from the straight, even line through the first and last, centred; mm."""
-    n = len(positions)
-    index = np.arange(n) - (n - 1) / 2
-    step = (index @ positions) / (index @ index)
-    grid = positions.mean(axis=0) + index[:, None] * step
-    return np.linalg.norm(positions - grid, axis=1)
-
-
-def _n_jumps(steps: Array) -> int:
-    usual = np.median(steps, axis=0)
-    return int((np.linalg.norm(steps - usual, axis=1) > POSITION_TOLERANCE_MM).sum())
-
-
-def _missing_slices(gaps: Array, usual: float) -> str:
-    """Say after which slices some are missing; empty when none are."""
+def _lost_after(gaps: Array, usual: float) -> dict[int, int]:
+    """Count the slices lost after a slice, by its place from 0; none where the gaps tell nothing."""
     ratios = gaps / usual
     whole = np.round(ratios)
     wide = (whole >= 2) & (np.abs(ratios - whole) <= MISSING_TOLERANCE)
-    if not wide.any() or wide.sum() * 2 > len(gaps):
-        return ""
+    if wide.sum() * 2 > len(gaps):
+        return {}
+    return {int(place): int(whole[place]) - 1 for place in np.flatnonzero(wide)}
+
+
+def _missing(lost: dict[int, int]) -> str:
     return " and ".join(
-        "a slice is missing after " + str(place + 1)
-        if whole[place] == 2
-        else f"{int(whole[place]) - 1} slices are missing after {place + 1}"
-        for place in np.flatnonzero(wide)
+        f"a slice is missing after {place + 1}" if n == 1 else f"{n} slices are missing after {place + 1}"
+        for place, n in lost.items()
     )
 
 
-def _split(ordered: list[Frame], steps: Array) -> list[list[Frame]]:
-    """Cut an ordered list into the longest runs of equal steps."""
-    blocks = [[ordered[0]]]
-    step: Array | None = None
-    usual = np.median(steps, axis=0)
-    for place, frame in enumerate(ordered[1:]):
-        expected = usual if step is None else step
-        if np.linalg.norm(steps[place] - expected) <= POSITION_TOLERANCE_MM:
-            blocks[-1].append(frame)
-            step = steps[place] if step is None else step
-        elif step is None and len(blocks[-1]) == 1 and _repeats(steps, place):
-            blocks[-1].append(frame)
-            step = steps[place]
-        else:
-            blocks.append([frame])
-            step = None
-    return blocks
+def _bridged(ordered: list[Frame], lost: dict[int, int]) -> Block | None:
+    """Give the slices with a gap for each lost one; None where two neighbours are lost, or the rest is uneven."""
+    if max(lost.values()) > 1 or len(lost) * 3 > len(ordered):
+        return None
+    block: Block = []
+    for place, frame in enumerate(ordered):
+        block += [frame] if place not in lost else [frame, None]
+    index = np.array([place for place, frame in enumerate(block) if frame is not None], np.float64)
+    positions = np.array([frame.position_mm for frame in ordered])
+    step, first = np.polynomial.polynomial.polyfit(index, positions, 1)[::-1]
+    off = np.linalg.norm(positions - first - index[:, None] * step, axis=1)
+    return block if off.max() <= POSITION_TOLERANCE_MM else None
 
 
-def _repeats(steps: Array, place: int) -> bool:
-    """Whether the next step equals this one, so that a run with another gap begins here."""
-    return place + 1 < len(steps) and bool(
-        np.linalg.norm(steps[place + 1] - steps[place]) <= POSITION_TOLERANCE_MM
-    )
+@dataclass(frozen=True, eq=False)
+class BridgedSource:
+    """Decodes a stack with lost slices; a :class:`stenograde.study.SliceSource`."""
+
+    source: FrameSource
+    sides: tuple[tuple[int, ...], ...]
+    """For each slice its place in ``source``; for a lost one the places on both sides."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found out of the pixels while decoding them."""
+        return self.source.notes
+
+    def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return slices, shape (n, rows, columns), float32; a lost one is the mean of those on both sides.
+
+        Raises
+        ------
+        UnreadableInstanceError
+            If a slice cannot be decoded.
+        """
+        wanted = sorted({place for index in indices for place in self.sides[index]})
+        decoded = dict(zip(wanted, self.source(wanted), strict=True))
+        slices = [np.mean([decoded[place] for place in self.sides[index]], axis=0) for index in indices]
+        return np.stack(slices).astype(np.float32, copy=False)
 
 
-def _volume(block: list[Frame]) -> tuple[Volume, list[str]]:
+def _volume(block: Block) -> tuple[Volume, list[Finding]]:
     """Make one volume of slices on a regular grid."""
-    problems = []
-    normal = np.asarray(normal_of(block[0].orientation))
-    block = sorted(block, key=lambda frame: float(normal @ np.asarray(frame.position_mm)))
-    positions = np.array([frame.position_mm for frame in block])
+    findings = []
+    there = [frame for frame in block if frame is not None]
+    positions = np.array([frame.position_mm for frame in there])
+    index = np.array([place for place, frame in enumerate(block) if frame is not None])
     n = len(block)
-    if n > 1:
-        index = np.arange(n) - (n - 1) / 2
-        step = (index @ positions) / (index @ index)
-        first = positions.mean(axis=0) - step * (n - 1) / 2
+    if len(there) > 1:
+        centred = index - index.mean()
+        step = (centred @ positions) / (centred @ centred)
+        first = positions.mean(axis=0) - step * index.mean()
         if np.abs(positions[0] - first).max() < 1e-3:
             first, step = positions[0], (positions[-1] - positions[0]) / (n - 1)
     else:
-        thickness = block[0].thickness_mm
+        thickness = there[0].thickness_mm
         if thickness is None or thickness <= 0:
-            problems.append("a single slice has no thickness; 1 mm is assumed")
+            findings.append(Finding(Weight.GRID, "a single slice has no thickness; 1 mm is assumed"))
             thickness = 1.0
-        first, step = positions[0], normal * thickness
-    layout = block[0].instance.layout
-    assert layout is not None
-    references = {frame.instance.text("FrameOfReferenceUID") for frame in block}
-    volume = Volume(
-        affine=geometry.affine_of(first, block[0].orientation, block[0].spacing_mm, step),
-        shape=(n, layout.rows, layout.columns),
-        sop_instance_uids=tuple(frame.instance.sop_instance_uid for frame in block),
-        source=FrameSource(tuple(block)),
-        frames=tuple(frame.index for frame in block),
-        frame_of_reference_uid=(references.pop() or None) if len(references) == 1 else None,
+        first, step = positions[0], np.asarray(normal_of(there[0].orientation)) * thickness
+    references = {frame.instance.text("FrameOfReferenceUID") for frame in there}
+    source = FrameSource(tuple(there))
+    places = np.cumsum([frame is not None for frame in block]) - 1
+    sides = tuple(
+        (int(place),) if frame is not None else (int(place), int(place) + 1)
+        for place, frame in zip(places, block, strict=True)
     )
-    return volume, problems
+    shown = [there[place] for place in places]  # beside a lost slice, the one before it stands for it
+    volume = Volume(
+        affine=geometry.affine_of(first, there[0].orientation, there[0].spacing_mm, step),
+        shape=(n, *there[0].matrix),
+        sop_instance_uids=tuple(frame.instance.sop_instance_uid for frame in shown),
+        source=source if len(there) == n else BridgedSource(source, sides),
+        frames=tuple(frame.index for frame in shown),
+        frame_of_reference_uid=(references.pop() or None) if len(references) == 1 else None,
+        bridged=tuple(place for place, frame in enumerate(block) if frame is None),
+    )
+    return volume, findings
 
 
 def check_stored_locations(frames: Sequence[Frame]) -> list[str]:
@@ -264,7 +253,7 @@ def check_stored_locations(frames: Sequence[Frame]) -> list[str]:
     """
     frames = [frame for frame in frames if not frame.instance.has_functional_groups]
     stored = [
-        (frame.stored_location_mm, location(frame))
+        (frame.stored_location_mm, frame.location_mm)
         for frame in frames
         if frame.stored_location_mm is not None
     ]

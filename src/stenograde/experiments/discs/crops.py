@@ -80,7 +80,7 @@ class DiscSet:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that is learnt from."""
+        """SHA-256 of everything that is learnt from."""
         names = "\n".join(self.names).encode()
         parts = (self.crops.tobytes(), self.there.tobytes(), self.answers.tobytes(), names)
         return hashlib.sha256(b"".join(parts)).hexdigest()

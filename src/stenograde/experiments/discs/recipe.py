@@ -28,7 +28,7 @@ class DiscRecipe:
     augment: PictureAugment = field(default_factory=PictureAugment)
     kind: Literal["discs"] = "discs"
     bundle: Path | None = None
-    """Whose locator finds the discs; the one that ships without."""
+    """Bundle whose locator finds the discs; the shipped one if not given."""
     folds: int = 5
     seed: int = 0
     liberties: tuple[str, ...] = ()

@@ -246,7 +246,7 @@ def _level_shares(discs: DiscSet, train: Sequence[int], levels: Sequence[Level])
 
 
 def _scored(discs: DiscSet, said: dict[str, NDArray[np.float64]], folder: Path) -> DiscScores:
-    """Score every test on the discs that T1 and T2 both show, and write what was said of all."""
+    """Score every test on the discs that T1 and T2 both show, and write the answers for all discs."""
     both = discs.there[:, SERIES.index("t1")] & (discs.there & _keep(T2)).any(axis=1)
     scores: dict[str, dict[str, Interval]] = {}
     for name, shares in said.items():

@@ -20,10 +20,10 @@ from stenograde.train.made_once import keep_cut_settings
 from stenograde.workers import Progress
 
 RECIPE: Final = "recipe.json"
-"""What was run."""
+"""File of the recipe that was run."""
 
 DIGEST: Final = "discs_sha256"
-"""On what: added to :data:`RECIPE`."""
+"""Key in :data:`RECIPE` of the hash of the discs."""
 
 CROPS: Final = "crops"
 """Folder of the discs that nets are fitted on."""
@@ -57,18 +57,9 @@ def read_disc_result(folder: Path) -> tuple[DiscRecipe, DiscSet, Bundle]:
 def cut_once(
     data: Path, bundle: Bundle, config: DiscCropConfig, folder: Path, *, progress: Progress | None = None
 ) -> DiscSet:
-    """Cut the graded discs of a data set out, or read those that were.
+    """Cut the graded discs of a data set out into a folder, or read those that were cut before.
 
-    Parameters
-    ----------
-    data : Path
-        See :func:`stenograde.experiments.discs.crops.read_discs`.
-    bundle : Bundle
-        Its locator finds the discs.
-    config : DiscCropConfig
-    folder : Path
-        Keeps them.
-    progress : callable, optional
+    See :func:`stenograde.experiments.discs.crops.read_discs`.
 
     Raises
     ------

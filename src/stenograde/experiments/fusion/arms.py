@@ -1,4 +1,4 @@
-"""The published ways to fuse, each fitted on one training part and asked with every pattern of series there are."""
+"""The published ways to fuse, each fitted on one training part and tested with every pattern of series."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Answers = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FusionStudies:
-    """All that is known of some studies."""
+    """Everything known of some studies."""
 
     vectors: SeriesSet
     crops: CropSet
@@ -61,7 +61,7 @@ class FusionStudies:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that is learnt from."""
+        """SHA-256 of everything that is learnt from."""
         vectors, crops = self.vectors, self.crops
         arrays = (vectors.values, vectors.there, vectors.severities, crops.crops, crops.present)
         found = hashlib.sha256()
@@ -92,7 +92,7 @@ class ScaledFold:
 
 
 def answers_of_vectors(fold: ScaledFold, recipe: FusionRecipe) -> dict[str, Answers]:
-    """Return what the single series and the published ways say."""
+    """Return the answers of the single series and of the published ways."""
     found = {}
     for name, role in SINGLES.items():
         net = _fitted(fold, recipe, Fusion.LATE, kept=[role], leave_out=False)
@@ -106,7 +106,7 @@ def answers_of_vectors(fold: ScaledFold, recipe: FusionRecipe) -> dict[str, Answ
 def answers_of_imputed(
     fold: ScaledFold, recipe: FusionRecipe
 ) -> tuple[dict[str, Answers], dict[str, list[float]]]:
-    """Return what mean vectors say, masked and imputed; and cosines of imputed to true vectors.
+    """Return the answers of mean vectors, masked and imputed, and cosines of imputed to true vectors.
 
     Returns
     -------

@@ -113,27 +113,24 @@ def fit_fusion(
 
 
 def probabilities_of(net: SeriesFusion, studies: SeriesSet) -> NDArray[np.float64]:
-    """Return probabilities, shape (studies, cells, severities), the weights of the metric taken back."""
+    """Return probabilities, shape (studies, cells, severities)."""
     with torch.inference_mode():
-        logits = net(torch.from_numpy(studies.values), torch.from_numpy(studies.there))
+        return shares_of(net(torch.from_numpy(studies.values), torch.from_numpy(studies.there)))
+
+
+def shares_of(logits: Tensor) -> NDArray[np.float64]:
+    """Return probabilities of logits, shape (..., severities), the weights of the metric taken back."""
     said = torch.softmax(logits.double(), dim=-1).numpy() / np.array(SEVERITY_WEIGHTS)
     return np.asarray(said / said.sum(axis=-1, keepdims=True))
 
 
 def cells_loss(output: Tensor, batch: Batch) -> Tensor:
-    """Return the weighted logarithmic loss of RSNA 2024, the mean over conditions; unlabelled cells do not count.
-
-    Parameters
-    ----------
-    output : tensor of shape (n, cells, severities)
-    batch : dict
-        ``target`` of shape (n, cells), int64.
-    """
+    """Return the :func:`~stenograde.train.loop.loss.condition_loss` of the cells of studies."""
     return condition_loss(output, batch["target"], PARTS)
 
 
 def series_batches(studies: SeriesSet, how: FitConfig, *, shuffle: bool, leave_out: bool) -> SeededBatches:
-    """Return batches of studies, of which series are left out where that is asked for."""
+    """Return batches of studies, with series left out at random if asked for."""
 
     def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
         def make(at: NDArray[np.int64], number: int) -> Batch:

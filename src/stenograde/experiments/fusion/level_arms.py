@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS
 from stenograde.experiments.fusion.arms import PATTERNS, Answers, ScaledFold, likeness
+from stenograde.experiments.fusion.fit import shares_of
 from stenograde.experiments.fusion.pseudo_modality import Imputation, Scale, Vectors, fit_imputer
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.levels.crop import CropKind
@@ -38,15 +38,15 @@ GIVEN_ONE: Final = {f"ours, given {role.shown} only": PATTERNS.index((role,)) fo
 def answers_of_ours(
     fold: ScaledFold, recipe: FusionRecipe
 ) -> tuple[dict[str, Answers], dict[str, list[float]]]:
-    """Return what crops of levels say, masked and imputed; and cosines of imputed to true tokens.
+    """Return the answers of crops of levels, masked and imputed, and cosines of imputed to true tokens.
 
     Returns
     -------
     answers : dict
         By name; the masked one first.
     cosines : dict
-        By name, the mean over crops for each pattern of series, NaN where it lacks nothing. Of tokens standardised by
-        those that train, as all tokens of a place have much in common.
+        By name, the mean over crops for each pattern of series, NaN where it lacks nothing. Tokens are standardised
+        first by those that train, as all tokens of a place have much in common.
     """
     fitted = _fitted(EveryPattern(_new(recipe)), every_pattern_loss, fold, recipe, "level crops")
     assert isinstance(fitted, EveryPattern)
@@ -101,7 +101,7 @@ class _Tokens:
 
 
 def _new(recipe: FusionRecipe) -> LevelFusion:
-    """Return a net at its start; what is drawn in fitting it goes on from the same seed."""
+    """Return a new net; fitting it draws on from the same seed."""
     torch.manual_seed(recipe.level_fit.seed)
     return LevelFusion(recipe.level)
 
@@ -126,8 +126,8 @@ def _said(net: LevelFusion, tokens: Vectors, there: NDArray[np.bool_]) -> NDArra
     features = torch.from_numpy(tokens).unflatten(0, (-1, N_VIEWS)).unflatten(3, (-1, net.config.features))
     present = torch.from_numpy(there.astype(np.float32)).unflatten(0, (-1, N_VIEWS))
     logits = net.answer(features, present)
-    shares = torch.softmax(logits.double(), dim=-1).numpy() / np.array(SEVERITY_WEIGHTS)
-    shares /= shares.sum(axis=-1, keepdims=True)
+    shares = shares_of(logits)
+
     of_levels = shares.reshape(-1, len(LUMBAR_MRI.levels), *shares.shape[1:])
     out = np.zeros((len(of_levels), len(LUMBAR_MRI.cells), len(Severity)))
     for place, cells in enumerate(CELLS_OF_LEVEL):

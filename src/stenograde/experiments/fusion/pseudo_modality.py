@@ -1,4 +1,4 @@
-"""What a missing series would have said: its vector imputed from those of the series that are there.
+"""Stand-ins for a missing series: its vector imputed from those of the series that are there.
 
 Four ways, from the plainest: the mean of the training patients; ridge regression on the series present, one for each
 pattern of presence; a denoising autoencoder that sees series left out and gives all of them back (Vincent et al., J
@@ -25,7 +25,7 @@ Vectors = NDArray[np.float32]
 
 
 class Imputation(StrEnum):
-    """How a missing series is made up for."""
+    """How a missing series is imputed."""
 
     MEAN = "mean"
     RIDGE = "ridge"

@@ -41,10 +41,10 @@ class FusionRecipe:
     augment: CropAugment = field(default_factory=CropAugment)
     imputation: ImputationConfig = field(default_factory=ImputationConfig)
     bundle: Path | None = None
-    """Whose locator finds the levels; the one that ships without."""
+    """Bundle whose locator finds the levels; the shipped one if not given."""
     folds: int = 3
     validation_share: float = 0.15
-    """Share of the patients that train which is kept for choosing the epoch of the published ways."""
+    """Share of the training patients that is kept for choosing the epoch of the published ways."""
     seed: int = 0
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()

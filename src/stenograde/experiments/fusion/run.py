@@ -47,8 +47,8 @@ class FusionResult:
     scores: Mapping[str, tuple[Interval, ...]]
     """The metric of RSNA 2024 of each way, for each of :data:`~stenograde.experiments.fusion.arms.PATTERNS`."""
     behind: Mapping[str, Interval]
-    """By how much each way, where all series are there, and ours given a single one are worse than ours given all, on
-    the same studies."""
+    """How much worse than ours given all series the other ways given all are, and ours given a single one, on the same
+    studies."""
     cosines: Mapping[str, tuple[float, ...]]
     """Cosine of imputed to true vectors, by way and pattern; NaN where nothing is missing."""
     notes: tuple[str, ...]

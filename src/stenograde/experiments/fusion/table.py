@@ -25,7 +25,7 @@ _DRAWN = (Imputation.MEAN, Imputation.RIDGE)
 _ON_COMPLETE = {
     name: f"{name.split(',')[0]}, fitted on complete studies" for name in (*OURS_IMPUTED, *IMPUTED)
 }
-"""With all series there nothing is imputed, and all that stand in front of one net are that net."""
+"""Names where all series are there: nothing is imputed then, so all imputations before one net are one way."""
 
 
 def page_of(result: FusionResult) -> ScorePage:
@@ -58,8 +58,8 @@ def _all_series(result: FusionResult) -> ScoreTable:
         for name in sorted(scores, key=lambda name: scores[name].value)
     )
     note = (
-        "Weighted logarithmic loss of RSNA 2024, the mean of its four parts: lower is better. The last column is by "
-        "how much a way is worse than ours on the same draws of studies. Intervals are 95 %, 1000 draws of studies."
+        "Weighted logarithmic loss of RSNA 2024, the mean of its four parts: lower is better. The last column is how "
+        "much worse than ours a way is on the same draws of studies. Intervals are 95 %, 1000 draws of studies."
     )
     return ScoreTable("All series there", ("way", "metric", "worse than ours by"), rows, note)
 
@@ -96,8 +96,8 @@ def _cosines(result: FusionResult) -> ScoreTable:
         for name, each in result.cosines.items()
     )
     note = (
-        "Cosine of what was taken away to what was imputed from the series named, both standardised: of mean vectors "
-        "of series, and of the tokens of level crops."
+        "Cosine of what was taken away to what was imputed from the series named, both standardised: for mean vectors "
+        "of series, and for the tokens of level crops."
     )
     return ScoreTable("How like imputed vectors are to true ones", head, rows, note)
 

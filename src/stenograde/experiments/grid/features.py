@@ -89,7 +89,7 @@ def pooled(
     tokens : Tokens
         Vectors of one role.
     labels : ndarray of shape (studies, cells), int64
-        Severities of the condition told from it; only those of ``train`` are looked at.
+        Severities of the condition graded from it; only those of ``train`` are used.
     train : sequence of int
         Places of the studies that train.
     row : GridRow
@@ -165,14 +165,9 @@ def _trained_pool(
 
 
 class Features:
-    """What each condition is told from, for one training part after another; the last vectors are kept.
+    """What each condition is graded from in a row of the grid, for one training part after another; all are kept.
 
-    Parameters
-    ----------
-    cohort : CohortVectors
-    row : GridRow
-        Its vectors; the head does not matter.
-    recipe : GridRecipe
+    The head of the row does not matter.
     """
 
     def __init__(self, cohort: CohortVectors, row: GridRow, recipe: GridRecipe) -> None:

@@ -16,7 +16,7 @@ ATTENTION = "attention"
 """Folder of the weights, one file for rows that share their vectors."""
 
 _PLACES = np.linspace(0, 1, 21)
-"""Where curves are told, from the first slice of a series to its last."""
+"""Where curves are sampled, from the first slice of a series to its last."""
 
 _CAPTION = (
     "How much a slice counts beside the mean of its series, by its place in it, first to last in geometric order; a "

@@ -26,13 +26,13 @@ def network_scores(
     weighted: bool,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Return how much speaks for each severity of the cells of a condition, shape (tests, cells, severities).
+    """Return a score from 0 to 1 for each severity of the cells of a condition, shape (tests, cells, severities).
 
     Parameters
     ----------
     features : ndarray of shape (studies, width), float32
     labels : ndarray of shape (studies, cells), int64
-        Only those of ``train`` are looked at.
+        Only those of ``train`` are used.
     train, test : sequence of int
     config : NetworkConfig
     weighted : bool

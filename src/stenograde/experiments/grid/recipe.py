@@ -34,7 +34,7 @@ class GridRow:
     keep: float = 1.0
     """Share of the most frequent class that stays."""
     ordinal: bool = False
-    """Whether a head is asked for "at least moderate" and "severe" in place of three classes."""
+    """Whether a head is asked for "at least moderate" and "severe" instead of three classes."""
     published: tuple[float, ...] = ()
     """Accuracy, F1 and AUC as shares of one; empty for a row that is not in the table."""
 

@@ -48,10 +48,10 @@ class RowResult:
 
     key: str
     scores: dict[str, Interval]
-    """By name, with its 95 % interval over patients."""
+    """Scores by name, with 95 % intervals over patients."""
     published: tuple[float, ...]
     seconds: float
-    """To fit and judge all folds. The first row of those that share vectors also pools them."""
+    """Time to fit and test all folds. The first row of those that share vectors also pools them."""
 
 
 @dataclass(frozen=True, eq=False)

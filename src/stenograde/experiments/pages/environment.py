@@ -31,7 +31,7 @@ def page_environment() -> Environment:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it.
+    """Return a time in words.
 
     Examples
     --------

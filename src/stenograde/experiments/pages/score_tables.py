@@ -1,4 +1,4 @@
-"""What an experiment of several series found as tables of scores, in Markdown and as a page."""
+"""The scores of an experiment with several series, as tables in Markdown and as a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class ScorePage:
-    """What is told of an experiment."""
+    """What a page shows of an experiment."""
 
     recipe: Any
     """With name, title, document, liberties and traps."""

@@ -30,23 +30,9 @@ def draw_cases(
     *,
     folder: Path,
 ) -> tuple[Case, ...]:
-    """Write the surest right and wrong cases of a test as PNG files into a folder.
+    """Write the surest right and wrong cases of a test, whose samples lie at ``test``, as PNG files into a folder.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    material : Material
-    net : Module
-        As it was tested.
-    test : tuple of int
-        Places of the tested samples, in the order of ``predictions``.
-    predictions : Predictions
-    folder : Path
-
-    Returns
-    -------
-    cases : tuple of Case
-        Right ones first; their files are named relative to ``folder``.
+    Right ones come first; their files are named relative to the folder.
     """
     device = next(net.parameters()).device
     made = []

@@ -1,4 +1,4 @@
-"""From the path a user names to samples: the layout is told by a literal table, and what was taken is said."""
+"""From the path a user names to samples: a literal table recognises the layout, which is reported."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from stenograde.terms import Condition, Weighting
 
 @dataclass(frozen=True)
 class Asked:
-    """What is wanted of a folder."""
+    """What to read, and how."""
 
     path: Path
     patient_pattern: str | None = None
     """Regular expression whose first group is the patient in a file's name; for class folders."""
     levels_by: LevelsBy = "points"
-    """How axial slices are given to levels, where nobody has said which shows which."""
+    """How axial slices are assigned to levels, where the data do not do so."""
 
 
 Reader = Callable[[Asked], SampleSet]
@@ -42,7 +42,7 @@ class Layout:
     """What it is recognised by, in words."""
     fits: Callable[[Path], bool]
     readers: Mapping[Task, Reader]
-    """For the tasks that it can serve."""
+    """Readers of the tasks that it can serve."""
 
 
 def read_data(task: Task, asked: Asked) -> tuple[SampleSet, Layout]:
@@ -158,7 +158,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 LEVELS_OF: dict[LevelsBy, LevelOf] = {"clusters": levels_by_clusters, "points": levels_by_points}
-"""Ways to tell the level of an axial slice: k-means over slice locations, or the level points in patient space."""
+"""Ways to find the level of an axial slice: k-means over slice locations, or the level points in patient space."""
 
 LAYOUTS: dict[str, Layout] = {
     "manifest": Layout(
@@ -187,7 +187,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "class_folders": Layout(
         "class folders",
-        "a folder of pictures per class; --patient-pattern says whose each is",
+        "a folder of pictures per class; --patient-pattern finds the patient of each",
         _is_class_folders,
         {"canal_severity": _class_folders, "foraminal_xray": _class_folders, "mid_lateral": _class_folders},
     ),

@@ -20,7 +20,7 @@ _STRONGEST = 0.55
 """Opacity of the heat where it is strongest, so that the anatomy below can still be seen."""
 
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
-"""Five stops of a scale that grows evenly in lightness (matplotlib's "inferno"), so that it survives any eye."""
+"""Five stops of a scale that grows evenly in lightness (matplotlib's "inferno"), so that it reads for any eye."""
 
 
 def grad_cam(net: nn.Module, image: Tensor, code: int, *, extra: Tensor | None = None) -> NDArray[np.float32]:

@@ -16,18 +16,11 @@ _BOXED = {"accuracy": "accuracy", "macro_precision": "precision", "macro_recall"
 """Scores that are drawn over the splits: those of the box plots of seed document S4."""
 
 _LEAST_SPLITS = 3
-"""Fewer splits make no box."""
+"""Fewest splits that make a box."""
 
 
 def arm_figures(arm: Arm, predictions: Predictions) -> tuple[Figure, ...]:
-    """Return the figures of one arm.
-
-    Parameters
-    ----------
-    arm : Arm
-    predictions : Predictions
-        Predictions of all its splits.
-    """
+    """Return the figures of one arm, from the predictions of all its splits."""
     made = [
         drawn(
             confusion_picture(arm.confusion, predictions.classes, title="Confusion"),
@@ -38,11 +31,11 @@ def arm_figures(arm: Arm, predictions: Predictions) -> tuple[Figure, ...]:
         first = predictions.classes[0]
         title = f"Any but {first}" if len(predictions.classes) > 2 else predictions.classes[1]
         roc = roc_curves({"network": predictions}, title=f"ROC: {title}")
-        made.append(drawn(roc, f"Told apart: {first} from the rest."))
+        made.append(drawn(roc, f"Distinguishes {first} from the rest."))
     made.append(
         drawn(
             reliability_curves(predictions, title="Reliability"),
-            "Probability said against how often it was true.",
+            "Stated probability against how often it was true.",
         )
     )
     made.extend(_training(arm.splits))

@@ -1,4 +1,4 @@
-"""What test and training of an arm share, and what its score is where they share and where they do not."""
+"""What test and training of an arm share, and its score on the test pictures that leak and on the others."""
 
 from __future__ import annotations
 
@@ -57,13 +57,7 @@ class Audits:
 def joined_leaks(plan: ArmPlan, samples: SampleSet, together: Predictions, leaks: Sequence[Leak]) -> Leak:
     """Return the leaks of all splits of an arm, with the scores on leaking and on clean test pictures.
 
-    Parameters
-    ----------
-    plan : ArmPlan
-    samples : SampleSet
-    together : Predictions
-        Predictions of all splits, one after the other in the order of ``leaks``.
-    leaks : sequence of Leak
+    ``together`` are the predictions of all splits, one after the other in the order of ``leaks``.
     """
     starts = np.cumsum([0, *(leak.tested for leak in leaks)])
     places = [

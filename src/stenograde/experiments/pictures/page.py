@@ -22,7 +22,7 @@ from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
 
 _CASES = 12
-"""So many cases are shown at most."""
+"""Most cases that are shown."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,9 @@ def write_page(result: Result, folder: Path) -> Path:
 
 
 def as_page(result: Result, folder: Path) -> str:
-    """Return a result as a self-contained HTML page.
+    """Return a result, whose arms lie below a folder, as a self-contained HTML page.
 
-    Parameters
-    ----------
-    result : Result
-    folder : Path
-        Holds ``arms``, with the predictions and pictures of cases.
-
-    Returns
-    -------
-    html : str
-        Everything inline; all text escaped; a content security policy in the page forbids it any request.
+    Everything is inline and all text is escaped; a content security policy in the page forbids it any request.
     """
     first = [arm for arm in result.arms if arm.variant == result.main.variant]
     differences = result.against_first
@@ -79,7 +70,7 @@ def as_page(result: Result, folder: Path) -> str:
 
 
 def _finding(result: Result) -> str:
-    """Say the result in two sentences: the score, the document's, and what needs no picture."""
+    """Return the result in a few sentences: the score, the document's, and what needs no picture."""
     arm = result.main
     score = arm.scores["accuracy"]
     if not score.known:
@@ -123,7 +114,7 @@ def _leak_words(result: Result) -> str:
     if on and off and on.known and off.known:
         text += f" Accuracy is {on.value:.2f} on them and {off.value:.2f} on the others."
     elif not leak.on_clean:
-        text += " No test picture is free of it, so how much of the score it explains only another split can tell."
+        text += " No test picture is free of it, so only another split can tell how much of the score it explains."
     return text
 
 

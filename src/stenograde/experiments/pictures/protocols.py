@@ -28,7 +28,7 @@ class Trial:
     test: tuple[int, ...]
     by: Literal["patient", "image"]
     twins: bool = False
-    """Augmented copies of the test pictures train, too; never the pictures themselves."""
+    """Whether augmented copies of the test pictures are trained on, too; never the pictures themselves."""
 
     @property
     def fitted_on(self) -> tuple[int, ...]:
@@ -56,12 +56,7 @@ class ArmPlan:
 def plan_arms(recipe: Recipe, samples: SampleSet, protocol: Protocol) -> tuple[ArmPlan, ...]:
     """Return what has to be trained and tested, the network as published first.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    samples : SampleSet
-        Labelled samples only.
-    protocol : {"published", "patient"}
+    The samples must all be labelled.
 
     Raises
     ------
@@ -166,7 +161,7 @@ def _sized(
 
 
 def _with_patients(trial: Trial, samples: SampleSet, size: int, recipe: Recipe) -> Trial:
-    """Return a trial whose training and validation go through so many patients together."""
+    """Return a trial whose training and validation have ``size`` patients together."""
     rng = np.random.default_rng([recipe.fit.seed, trial.number])
     share = recipe.protocols.patient.validation_share if trial.validation else 0.0
     validating = min(max(1, round(share * size)), size - 1) if trial.validation else 0

@@ -22,10 +22,10 @@ Settings = Mapping[str, Setting | Mapping[str, Setting]]
 """A network's settings; one of them may be a table itself."""
 
 Task = Literal["canal_severity", "foraminal_xray", "mid_lateral"]
-"""What a picture is asked for; says which readers of :mod:`stenograde.experiments.pictures.data` can serve."""
+"""The question asked of a picture; decides which readers of :mod:`stenograde.experiments.pictures.data` can serve."""
 
 LevelsBy = Literal["clusters", "points"]
-"""How axial slices are given to levels: by k-means over slice locations, or by points in patient space."""
+"""How axial slices are assigned to levels: by k-means over slice locations, or by points in patient space."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Claim:
     text: str
     """In one or two sentences: how much, on what."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """By the names of :data:`stenograde.evaluate.metrics.METRICS`, as shares of one."""
+    """Scores by the names of :data:`stenograde.evaluate.metrics.METRICS`, as shares of one."""
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same, where the document scores parts of its set apart."""
 
@@ -51,7 +51,7 @@ class NetChoice:
 
 @dataclass(frozen=True)
 class Question:
-    """A yes-or-no fact of the samples that training asks beside the label, and use does not."""
+    """A yes-or-no fact of the samples that training asks beside the label, and inference does not."""
 
     fact: str
     """Name in the samples' facts; a text that begins with 1 means yes, with 0 no, anything else unknown."""
@@ -72,9 +72,9 @@ class Variant:
     settings: Settings = field(default_factory=dict)
     """Laid over the network's settings."""
     intensity: Intensity | None = None
-    """In place of the pictures' own; None leaves it."""
+    """Replaces that of the pictures; None keeps it."""
     one_side: bool | None = None
-    """In place of the recipe's own; None leaves it."""
+    """Replaces that of the recipe; None keeps it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Published:
     per_class: int = 100
     """Test pictures of each class; for ``balanced_test``."""
     scored_on: Literal["test", "validation"] = "test"
-    """Where the document scored the pictures that also chose its weights, so is it done here."""
+    """``validation`` where the document scored the pictures that also chose its weights."""
     levels_by: LevelsBy = "points"
     twins: bool = False
     """Augmented copies of the test pictures stand in training; a second arm then shows the score without them."""
@@ -113,8 +113,8 @@ class ByPatient:
     """Share of the patients, in each holdout."""
     validation_share: float = 0.15
     train_patients: tuple[int, ...] = ()
-    """So many patients train and validate, one part of the result for each number, the smaller within the larger;
-    empty for all there are. The test is the same for all."""
+    """Numbers of patients that train and validate, one part of the result for each, smaller within larger; empty
+    for all there are. The test is the same for all."""
 
     def __post_init__(self) -> None:
         _check_split(self.repeats, self.test_share, self.validation_share)
@@ -154,7 +154,7 @@ class Recipe:
     net: NetChoice
     fit: FitConfig
     starts: int = 1
-    """The network is fitted so often, each time with another seed, and the answers are averaged."""
+    """How often the network is fitted, each time with another seed; the answers are averaged."""
     picture: PictureConfig = field(default_factory=PictureConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
     """What the network takes, and how training pictures are balanced and changed."""

@@ -60,9 +60,9 @@ class AtPrevalence:
     majority: float
     """Accuracy of always saying the most common class."""
     ppv: tuple[Interval, ...]
-    """By class: how often it is right when it is said."""
+    """Positive predictive value of each class: how often it is right when it is predicted."""
     npv: tuple[Interval, ...]
-    """By class: how often it is right that it is not said."""
+    """Negative predictive value of each class: how often it is right when it is not predicted."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class Case:
     truth: str
     said: str
     probability: float
-    """Probability of the class that was said."""
+    """Probability of the class that was predicted."""
     picture: str
     """File in the split's folder: the picture."""
     heat: str
-    """File in the split's folder: the picture with the Grad-CAM map of the class that was said."""
+    """File in the split's folder: the picture with the Grad-CAM map of the predicted class."""
     straightened: str | None = None
     """File in the split's folder: what the spatial transformer passes on."""
 
@@ -141,7 +141,7 @@ class Calibration:
     error: float | None
     """Expected calibration error of the most probable class."""
     temperature: float | None
-    """Above 1 the network is surer than it should be; fitted on the test itself, for description only."""
+    """Above 1, the network is overconfident; fitted on the test itself, for description only."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Arm:
         return sum(split.seconds for split in self.splits)
 
     def over_splits(self, metric: str) -> list[float]:
-        """Return a score of each split where it can be told."""
+        """Return a score of each split where it is defined."""
         return [value for split in self.splits if (value := split.scores.get(metric)) is not None]
 
 
@@ -248,9 +248,9 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
     seconds: float = 0.0
-    """Wall time of all parts, those taken up from an earlier run with the time they took."""
+    """Wall time of all parts; those reused from an earlier run count with the time they took."""
     predictions: str = PREDICTIONS
-    """File beside it: what the first arm said of each test picture."""
+    """File beside it: the predictions of the first arm."""
     schema: str = SCHEMA
 
     @property
@@ -260,7 +260,7 @@ class Result:
 
     @property
     def against_first(self) -> Mapping[str, ArmDifference]:
-        """What the network as published is more than each other arm of its part, by that arm's key."""
+        """The network as published less each other arm of its part, by that arm's key."""
         firsts = {arm.key for arm in self.arms if arm.variant == self.main.variant}
         return {found.second: found for found in self.comparisons if found.first in firsts}
 
@@ -271,7 +271,7 @@ def told(value: float | None) -> float | None:
 
 
 def as_stored(fields_of_one: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the fields of a record as JSON holds them: of an interval three numbers, None where it cannot be told."""
+    """Return the fields of a record as JSON holds them: of an interval three numbers, None where undefined."""
     table = dict(fields_of_one)
     if "draws" not in table:
         return table

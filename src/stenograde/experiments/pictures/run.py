@@ -60,7 +60,7 @@ FITTED_BY = (
     "theta_penalty",
     "level_input",
 )
-"""Settings of a recipe that decide what a training gives; the others may change between a run and its going on."""
+"""Settings of a recipe that decide what a training gives; the others may change before a run is resumed."""
 
 _SPLITS_WITH_CASES = 3
 """Number of splits of each arm of which pictures of right and wrong cases are kept."""
@@ -76,7 +76,7 @@ def run_experiment(
     weights: Weights | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Run a recipe; started again with the same ``out``, trainings that are done are taken up, not repeated.
+    """Run a recipe; started again with the same ``out``, finished trainings are reused, not repeated.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def run_experiment(
 def _run_arm(
     plan: ArmPlan, material: Material, audits: Audits, folder: Path, shown: str, progress: Progress | None
 ) -> tuple[Arm, Predictions]:
-    """Train and test an arm split by split, and write what it said."""
+    """Train and test an arm split by split, and write its predictions."""
     done = []
     for trial in plan.trials:
         told = named(progress, f"{shown}, split {trial.number}/{len(plan.trials)}")
@@ -138,7 +138,7 @@ def _run_arm(
 def _prepared(
     plans: tuple[ArmPlan, ...], samples: SampleSet, folder: Path, weights: Weights | None
 ) -> Callable[[ArmPlan], Material]:
-    """Return what gives the pictures of an arm; arms that prepare them alike share them."""
+    """Return a function that gives the pictures of an arm; arms that prepare them alike share them."""
     made: dict[object, Material] = {}
 
     def of(plan: ArmPlan) -> Material:
@@ -147,7 +147,7 @@ def _prepared(
             made[key] = prepare(plan.recipe, samples, folder, weights=weights)
         return made[key]
 
-    # a picture that cannot be read is told before anything is trained
+    # so that an unreadable picture is reported before anything is trained
     for plan in plans:
         of(plan)
     return of
@@ -162,7 +162,7 @@ def _tried(
     folder: Path,
     progress: Progress | None,
 ) -> tuple[SplitRecord, Predictions]:
-    """Return one training's record and predictions: those kept, or of a training done now."""
+    """Return one training's record and predictions, kept from an earlier run or made now."""
     made_of = _fingerprint(plan.recipe, trial, material)
     kept = _kept(folder, made_of)
     if kept is not None:
@@ -218,7 +218,7 @@ def _kept(folder: Path, made_of: str) -> tuple[SplitRecord, Predictions] | None:
     if found != made_of:
         msg = f"--out must be new or hold this very experiment, got another one in {folder}; name another folder"
         raise ConfigError(msg)
-    log.info("taking up %s", folder)
+    log.info("reusing %s", folder)
     return SplitRecord(**from_table(SplitRecord, table, file)), read_predictions(folder / PREDICTIONS)
 
 
@@ -267,7 +267,7 @@ def _data_record(
     if len(labelled) < len(samples):
         notes = (*notes, f"{len(samples) - len(labelled)} pictures without a label were left out")
     if question and not any(sample.facts.get(question.fact) for sample in samples.samples):
-        notes = (*notes, f"no picture tells {question.fact!r}: the recipe's question was asked of none")
+        notes = (*notes, f"no picture has the fact {question.fact!r}: the recipe's question was not asked")
     return DataRecord(
         name=samples.name,
         layout=layout,

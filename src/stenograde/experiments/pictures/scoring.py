@@ -1,4 +1,4 @@
-"""From what was said of the test pictures to scores: intervals, trivial answers, prevalence, calibration, tests."""
+"""From predictions for the test pictures to scores: intervals, trivial answers, prevalence, calibration, tests."""
 
 from __future__ import annotations
 
@@ -67,24 +67,17 @@ _MID_SLICES = 5
 
 
 def plain_scores(predictions: Predictions) -> dict[str, float | None]:
-    """Return every score of a test without interval; None where it cannot be told."""
+    """Return every score of a test without interval; None where undefined."""
     return {name: told(metric(predictions)) for name, metric in METRICS.items()}
 
 
 def summarised(
     plan: ArmPlan, done: Sequence[tuple[SplitRecord, Predictions]], samples: SampleSet
 ) -> tuple[Arm, Predictions]:
-    """Return what all splits of an arm come to, and all its test predictions in one.
+    """Return the summary of all splits of an arm, and all its test predictions in one.
 
-    Where pictures are tested more than once, each answer counts, and its picture's name gets the repeat's number.
-
-    Parameters
-    ----------
-    plan : ArmPlan
-    done : sequence of (SplitRecord, Predictions)
-        In the order of the plan's trials.
-    samples : SampleSet
-        The places of the plan are places in it.
+    Where pictures are tested more than once, each answer counts, and its picture's name gets the repeat's number. What
+    is done comes in the order of the plan's trials, whose places are places in the samples.
     """
     named = [
         _named(predictions, trial, plan) for trial, (_, predictions) in zip(plan.trials, done, strict=True)
@@ -244,7 +237,7 @@ def _baselines(plan: ArmPlan, named: Sequence[Predictions], samples: SampleSet) 
 
 
 def _by_position(samples: SampleSet, places: Sequence[int]) -> list[int] | None:
-    """Return what the rule of position says of slices; None where a slice's place in its stack is unknown."""
+    """Return the answers of the rule of position; None where a slice's place in its stack is unknown."""
     said = []
     for place in places:
         facts = samples.samples[place].facts

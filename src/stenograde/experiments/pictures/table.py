@@ -31,12 +31,12 @@ _FEW = ("accuracy", "balanced_accuracy", "macro_f1", "auc_any")
 
 
 def score_text(score: Interval | None, digits: int = 3) -> str:
-    """Return a score with its interval, or a dash where it cannot be told."""
+    """Return a score with its interval, or a dash where it is undefined."""
     return "–" if score is None else score.shown(digits)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number, or a dash where it cannot be told."""
+    """Return a number, or a dash where it is undefined."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 

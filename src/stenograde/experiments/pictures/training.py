@@ -43,7 +43,7 @@ TEMPLATE = "template.npz"
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What every training of an experiment takes from."""
+    """What all trainings of an experiment share."""
 
     samples: SampleSet
     pictures: NDArray[np.uint8]
@@ -73,7 +73,7 @@ class Material:
         return np.array([[known.get(text[:1], np.nan)] for text in texts], np.float32)
 
     def predictions(self, places: tuple[int, ...], probabilities: NDArray[np.float64]) -> Predictions:
-        """Return what was said of some pictures beside what is known of them."""
+        """Return probabilities for some pictures beside what is known of them."""
         chosen = [self.samples.samples[place] for place in places]
         levels = tuple(sample.level.value if sample.level else None for sample in chosen)
         return Predictions(
@@ -87,14 +87,14 @@ class Material:
 
 
 def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weights | None = None) -> Material:
-    """Return what trainings take from: pictures cut, resampled and normalised, and kept in ``folder``.
+    """Return what trainings share: pictures cut, resampled and normalised, and kept in ``folder``.
 
-    Those of right sides are mirrored where the recipe says that all shall look like one side.
+    Those of right sides are mirrored where the recipe wants all to look like one side.
 
     Raises
     ------
     DatasetError
-        If a picture cannot be read, or the level shall be an input and no sample has one.
+        If a picture cannot be read, or the level is to be an input and no sample has one.
     """
     levels: tuple[Level, ...] = ()
     if recipe.level_input:
@@ -118,14 +118,7 @@ def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path
 
     The template is fitted to the training pictures alone, so that nothing of a test picture reaches it.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    material : Material
-    train : tuple of int
-        Places of the pictures that the template is fitted to.
-    folder : Path
-        Gets the template and the cut pictures.
+    The folder gets the template and the cut pictures.
     """
     if recipe.align is None:
         return material
@@ -244,7 +237,7 @@ def _fit_net(
 def predicted(
     recipe: Recipe, material: Material, nets: Sequence[nn.Module], places: tuple[int, ...]
 ) -> Predictions:
-    """Return what networks, averaged, say of some of the samples."""
+    """Return the averaged predictions of networks for some of the samples."""
     pictures = material.pictures[list(places)]
     views = [pictures, pictures[:, :, ::-1]] if recipe.mirrored else [pictures]
     probabilities = [

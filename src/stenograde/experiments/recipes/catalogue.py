@@ -17,7 +17,7 @@ RECIPES = {
 """The recipes that ship, by name: the published systems by their number, then this project's own."""
 
 PROTOCOLS: Mapping[str, str] = {
-    "published": "the document's split, with what is wrong with it",
+    "published": "the document's split, with its flaws",
     "patient": "no patient on both sides, the test at its natural prevalence",
 }
 """Protocols by name, with what each is in words."""
@@ -45,7 +45,7 @@ def kind_of(name: str) -> Kind:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a list says of a recipe."""
+    """A recipe as lists show it."""
 
     name: str
     title: str
@@ -57,7 +57,7 @@ class Entry:
 
 
 def entries() -> tuple[Entry, ...]:
-    """Return what a list says of each recipe that ships."""
+    """Return an entry for each shipped recipe."""
     return tuple(_entry(path) for path in RECIPES.values())
 
 

@@ -11,7 +11,7 @@ from stenograde.errors import ConfigError
 from stenograde.experiments.recipes.catalogue import RECIPES
 
 Size = Literal["quick", "published"]
-"""For 2 cores in minutes, or as the document has it."""
+"""Minutes on 2 cores, or as in the document."""
 
 
 def read_as(kind: type[Config], name: str | Path, size: Size = "quick") -> Config:
@@ -22,7 +22,7 @@ def read_as(kind: type[Config], name: str | Path, size: Size = "quick") -> Confi
     kind : dataclass
         What recipes of this kind are built as; has ``size``.
     name : str or Path
-        One of :data:`stenograde.experiments.catalogue.RECIPES`, or a path that ends in ``.toml``.
+        One of :data:`stenograde.experiments.recipes.catalogue.RECIPES`, or a path that ends in ``.toml``.
     size : {"quick", "published"}
         ``quick`` lays the file's ``[quick]`` table over the rest; a file without one has one size.
 

@@ -75,7 +75,7 @@ class StudyVectors:
     severities: NDArray[np.int64]
     """Ranks of the cells of :data:`~stenograde.terms.LUMBAR_MRI`, ``UNKNOWN`` without a label."""
     metadata: Mapping[str, str | float | None]
-    """How each series was acquired, by :func:`metadata_of`; None of a series that is missing."""
+    """How each series was acquired, by :func:`metadata_of`; None for a missing series."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class CohortVectors:
         return next(one.shape[1] for study in self.studies for one in study.vectors.values())
 
     def projected(self, width: int, *, seed: int) -> CohortVectors:
-        """Return the cohort with vectors of so many numbers.
+        """Return the cohort with vectors of ``width`` numbers.
 
         Fewer numbers than the encoder gives come from a random projection (Johnson and Lindenstrauss), which is what an
         untrained linear layer is.

@@ -128,14 +128,7 @@ def every_pattern_loss(output: Tensor, batch: Batch) -> Tensor:
 
 
 def grader_loss(output: Tensor, batch: Batch) -> Tensor:
-    """Return the weighted logarithmic loss, the mean over conditions.
-
-    Parameters
-    ----------
-    output : tensor of shape (n, cells, severities)
-    batch : dict
-        ``target`` of shape (n, cells), int64: ranks of severities, ``UNKNOWN`` without a label.
-    """
+    """Return the :func:`~stenograde.train.loop.loss.condition_loss` of the cells of levels."""
     sizes = [cells.stop - cells.start for cells in CELLS_OF_CONDITIONS]
     return condition_loss(output, batch["target"], sizes)
 

@@ -1,9 +1,8 @@
-"""Make a trained level grader into a bundle: calibrate, say what is usual, export, write table and card."""
+"""Turn a trained level grader into a bundle: calibrate, set limits of the usual, export, write table and card."""
 
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,24 +20,24 @@ from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
-from stenograde.predict.bundle import BUNDLE_FILE, Bundle
+from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.terms import Condition, Severity, Side
 from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
 from stenograde.train.loop.checkpoint import write_weights
-from stenograde.train.weights.bundle_toml import as_toml, weight_file
+from stenograde.train.weights.bundle_toml import weight_file, write_texts
 from stenograde.train.weights.export import load_locator, write_graph
 
 CAUTION = (
-    "foramina and subarticular zones are graded by a network that has seen simulated patients only, and the canal by "
-    "it and measurements together; on patients it is often wrong"
+    "foramina and subarticular zones are graded by a network that has seen phantoms (simulated patients) only, and the "
+    "canal by it and measurements together; on patients it is often wrong"
 )
 """Stands in every report of a study that a grader trained here has graded."""
 
 BASE = "base-"
-"""Before the names of the files that tell how the locator came about."""
+"""Prefix of the files that record how the locator was made."""
 
 _AT_ONCE = 16
 """Levels that go through the net at once when it is calibrated."""
@@ -49,13 +48,13 @@ class Calibrated:
     """What the calibration patients say of a grader."""
 
     scaling: Mapping[str, VectorScaling]
-    """By condition."""
+    """How logits become probabilities, by condition."""
     usual_below: Mapping[str, float]
-    """By kind of crop."""
+    """Limit of strangeness, by kind of crop."""
     noise_below: Mapping[str, float]
-    """By kind of crop."""
+    """Limit of noise, by kind of crop."""
     scores: Mapping[str, Mapping[str, float]]
-    """By condition, for the card: ``cells``, ``severe``, ``log_loss`` and ``auc_severe``."""
+    """Scores by condition, for the card: ``cells``, ``severe``, ``log_loss`` and ``auc_severe``."""
 
 
 def calibrate(
@@ -67,7 +66,7 @@ def calibrate(
     added_noise: float,
     most: int = 2000,
 ) -> Calibrated:
-    """Fit probabilities and limits, and tell the net what features are usual.
+    """Fit probabilities and limits, and set in the net what features are usual.
 
     Parameters
     ----------
@@ -79,11 +78,11 @@ def calibrate(
         Crops of other phantoms. Each level counts with all its series and with each series left out in turn, as
         far as its cells are still shown.
     usual_share : float
-        Share of the calibration crops of a kind that are taken for usual.
+        Share of the calibration crops of a kind that count as usual.
     added_noise : float
-        Most that training added to the crops: the net bears so much more than the calibration crops have.
+        Most noise that training added to crops: the net tolerates that much more than the calibration crops have.
     most : int
-        No more training levels are looked at.
+        Most training levels that are looked at.
     """
     net = net.to("cpu").eval()
     places = np.linspace(0, len(usual) - 1, min(most, len(usual))).astype(int)
@@ -165,7 +164,7 @@ def write_bundle(
     ----------
     out : Path
     base : Bundle
-        Whose locator and canal model the bundle takes over.
+        Bundle whose locator and canal model are taken over.
     entry : GraderEntry
     training : mapping
         The resolved configuration of the training.
@@ -178,11 +177,11 @@ def write_bundle(
     # written anew, as bundles from before the grader kept them in 32 bits
     weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
     locator = replace(locator, weights=weight_file(weights))
-    # a base that was made so itself hands on what it was made from
-    made_so = base.table.grader is not None
+    # a base that has a grader passes on the files of its own base
+    has_grader = base.table.grader is not None
     for name in ("card.md", "training.json"):
-        shutil.copyfile(base.folder / (f"{BASE}{name}" if made_so else name), out / f"{BASE}{name}")
-    told = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))
+        shutil.copyfile(base.folder / (f"{BASE}{name}" if has_grader else name), out / f"{BASE}{name}")
+    base_made_by = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))
     table = {
         "name": f"{base.table.name.removesuffix('-25')}-25",
         "version": version("stenograde"),
@@ -191,16 +190,9 @@ def write_bundle(
         "canal": asdict(base.table.canal),
         "grader": asdict(entry),
     }
-    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
-    (out / "card.md").write_text(card(training, calibrated.scores, tested), encoding="utf-8")
-    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
-    resolved = {
-        "versions": {"python": platform.python_version(), **versions},
-        "base": told["base"] if made_so else asdict(base.stamp),
-        "training": training,
-        "calibration": calibrated.scores,
-    }
-    (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+    made_from = base_made_by["base"] if has_grader else asdict(base.stamp)
+    made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
+    write_texts(out, table, card(training, calibrated.scores, tested), made_by)
 
 
 def _seen(
@@ -255,5 +247,5 @@ def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dic
 
 
 def _quantile(values: NDArray[np.floating[Any]], share: float) -> float:
-    """Return the limit that so many of the values stay below; none where there are no values."""
+    """Return the limit that a share of the values stays below; 0 where there are no values."""
     return float(np.quantile(values, share)) if values.size else 0.0

@@ -23,7 +23,7 @@ def card(
     training : mapping
         The resolved configuration, with ``patients``, ``seed``, ``validation_patients``, ``calibration_patients``.
     scores : mapping
-        By condition: what the calibration patients gave.
+        Scores on the calibration patients, by condition.
     tested : sequence of mapping
         What ``stenograde score --json`` printed of each cohort.
     """

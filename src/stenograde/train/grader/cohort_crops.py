@@ -78,10 +78,7 @@ def crop_cohort(
 def _crops_of(
     study: Study, bundle: Bundle, config: CropConfig
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], str]:
-    """Crops and presence, shapes (levels, sides, kinds, slices, rows, columns) and (levels, sides, kinds).
-
-    And why there are none; empty when there are.
-    """
+    """Return crops, shape (levels, sides, kinds, slices, rows, columns), presence, and why there are none, if so."""
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *config.shape), np.int8), np.zeros(shape, bool)
     try:

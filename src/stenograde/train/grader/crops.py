@@ -1,6 +1,7 @@
 """Crops of phantoms on disk, made once: rendered, cut like any study's, mapped into memory for training.
 
-Each patient depends on the seed and its number alone, so that making can stop and go on, in any number of processes.
+Each patient depends on the seed and its number alone, so making can be interrupted and resumed, in any number of
+processes.
 """
 
 from __future__ import annotations
@@ -47,17 +48,17 @@ class CropsConfig:
     crops: CropConfig = field(default_factory=CropConfig)
     error: LocatorError = field(default_factory=LocatorError)
     contrasts: tuple[ContrastMode, ...] = (ContrastMode.RANDOMISED, ContrastMode.CLINICAL)
-    """Each patient's is drawn from these, with equal odds."""
+    """Each patient's contrast is drawn from these, with equal odds."""
     mix: ProtocolMix = field(default_factory=ProtocolMix)
     """How the rest of each patient's protocol is drawn."""
     layers: int = 2
     """Planes painted through the thickness of a slice; rendering takes as long as there are layers."""
     protocol: Protocol | None = None
-    """With it, every patient's protocol; nothing is drawn."""
+    """Protocol of every patient; without it, one is drawn for each."""
     population: Population = field(default_factory=Population)
     worse_by: float = 0.8
-    """Patients to train on and to choose the epoch by are worse by so many standard deviations; those to calibrate on
-    are not, so that probabilities mean what they say at the population's own shares."""
+    """Patients to train on and to choose the epoch by are worse by this many standard deviations; those to calibrate
+    on are not, so that probabilities mean what they say at the population's own shares."""
 
     def __post_init__(self) -> None:
         if not self.contrasts or self.layers < 1:
@@ -180,7 +181,7 @@ _SALT = 25
 def _opened(
     folder: Path, patients: int, config: CropConfig
 ) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any], np.memmap[Any, Any]]:
-    """Map crops, presence and severities, of no patient at first."""
+    """Map crops, presence and severities, which hold no patient at first."""
     shape = (patients, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present, severities = (folder / f"{name}.npy" for name in ("crops", "present", "severities"))
     if not severities.is_file():

@@ -1,4 +1,4 @@
-"""Only what the crops of a phantom's levels show, rendered: a study in memory, without files.
+"""Render only what the crops of a phantom's levels show, as a study in memory.
 
 A whole study has seven times as many pixels as its crops sample. Here each series is one small volume per level, cut
 from the same slices that :func:`~stenograde.phantom.scanner.acquisition.plan_study` lays, so that the crops are those
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.crop import CropConfig, CropGrid, CropKind, best_volume, crop_grid
-from stenograde.levels.points import FORAMEN_ASIDE_MM, FORAMEN_BACK_MM, FORAMEN_UP_MM, as_point
+from stenograde.levels.points import as_point, foramina_at
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.patient import Phantom, rotation
@@ -53,9 +53,9 @@ class LocatorError:
     margin_mm: float = 2.2
     """Error of the disc's posterior margin, from which foramina are placed, along the disc."""
     turn_deg: float = 2.5
-    """About the axis from left to right."""
+    """Rotation about the axis from left to right."""
     tilt_deg: float = 1.5
-    """About the other two."""
+    """Rotation about each of the other two axes."""
 
     def __post_init__(self) -> None:
         if min(astuple(self)) < 0:
@@ -79,13 +79,7 @@ def true_levels(
 ) -> dict[Level, TrueLevel]:
     """Return where the levels lie, foramina by the rule of :mod:`stenograde.levels.points`.
 
-    Parameters
-    ----------
-    phantom : Phantom
-    error : LocatorError, optional
-        With it, each level is moved and turned at random.
-    rng : numpy.random.Generator, optional
-        Needed with ``error``.
+    With an ``error``, each level is moved and turned at random, which needs ``rng``.
 
     Raises
     ------
@@ -105,20 +99,7 @@ def render_levels(
     *,
     protocol: Protocol | None = None,
 ) -> Study:
-    """Render what the crops of these levels sample.
-
-    Parameters
-    ----------
-    phantom : Phantom
-    points : mapping
-    config : CropConfig
-    protocol : Protocol, optional
-
-    Returns
-    -------
-    study : Study
-        With as many volumes per series as levels it shows.
-    """
+    """Render what the crops of these levels sample: a study whose series have a volume for each level they show."""
     protocol = protocol or Protocol()
     series = []
     for number, plan in enumerate(plan_study(phantom, protocol)):
@@ -151,16 +132,7 @@ def _level(
         margin = margin + shift + axes[:, 1] * rng.normal(0, error.margin_mm)
         canal, axes = canal + shift, axes @ turned
     left, back, up = axes.T
-    foramina = {
-        side: as_point(
-            margin
-            + left * sense * FORAMEN_ASIDE_MM[level]
-            + back * FORAMEN_BACK_MM[level]
-            + up * FORAMEN_UP_MM
-        )
-        for side, sense in {Side.LEFT: 1.0, Side.RIGHT: -1.0}.items()
-    }
-    return TrueLevel(as_point(canal), foramina, left, back, up)
+    return TrueLevel(as_point(canal), foramina_at(level, margin, left, back, up), left, back, up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +146,7 @@ class _Part:
     matrix: int
 
     def planes(self, matrix: int) -> tuple[SlicePlane, ...]:
-        """Return the slices, cut to a square of so many pixels."""
+        """Return the slices, cut to a square of ``matrix`` pixels."""
         first = self.stack[0]
         row, column = (round(middle - (matrix - 1) / 2) for middle in (self.row, self.column))
         u, v = first.orientation[:3], first.orientation[3:]

@@ -38,10 +38,10 @@ class GraderTraining:
         )
     )
     validation_patients: int = 60
-    """To choose the epoch by."""
+    """Patients to choose the epoch by."""
     calibration_patients: int = 150
     usual_share: float = 0.995
-    """Share of the calibration crops of a kind that are taken for usual; stranger ones are not graded on."""
+    """Share of the calibration crops of a kind that count as usual; no grade rests on stranger ones."""
 
     def __post_init__(self) -> None:
         if min(self.validation_patients, self.calibration_patients) < 1 or not 0 < self.usual_share <= 1:
@@ -72,15 +72,8 @@ def make_training_crops(
 ) -> Crops:
     """Make the crops of all parts that are still to be made in ``out/training``, and map them all.
 
-    Parameters
-    ----------
-    out : Path
-    config : GraderTraining
-    patients, seed : int
-        Patients to train on; those to validate and calibrate on come besides.
-    processes : int
-        Processes that render phantoms; 0 for this one alone.
-    progress : callable, optional
+    ``patients`` are those to train on; those to validate and calibrate on are added. With 0 ``processes``, this one
+    renders.
 
     Raises
     ------
@@ -128,7 +121,7 @@ def train_grader(
     seed : int
         Seed of the fit; replaces the one in ``config.fit``.
     base : Bundle
-        Whose locator and canal model the bundle takes over.
+        Bundle whose locator and canal model are taken over.
     progress : callable, optional
     tested : sequence of mapping
         What ``stenograde score --json`` printed of a bundle made before by the same settings, for the card.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from stenograde.levels.canal_model import CanalModel
-from stenograde.predict.bundle import BUNDLE_FILE, LocatorEntry
+from stenograde.predict.bundle import LocatorEntry
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import LUMBAR_MRI, Structure
-from stenograde.train.weights.bundle_toml import as_toml
+from stenograde.train.weights.bundle_toml import write_texts
 
 Scores = Mapping[str, Mapping[str, float]]
 """Slice name to Dice by structure."""
@@ -25,17 +23,7 @@ Scores = Mapping[str, Mapping[str, float]]
 def write_bundle(
     out: Path, entry: LocatorEntry, training: Mapping[str, Any], folds: Sequence[Scores]
 ) -> None:
-    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the weights.
-
-    Parameters
-    ----------
-    out : Path
-    entry : LocatorEntry
-    training : mapping
-        The resolved configuration of the training.
-    folds : sequence of mapping
-        Scores of each fold's test slices.
-    """
+    """Write ``bundle.toml``, ``card.md`` and ``training.json`` beside the weights, with the scores of the folds."""
     table = {
         "name": "lumbar-mri",
         "version": version("stenograde"),
@@ -43,38 +31,22 @@ def write_bundle(
         "locator": asdict(entry),
         "canal": asdict(CanalModel()),
     }
-    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
-    (out / "card.md").write_text(card(folds, training), encoding="utf-8")
-    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
-    resolved = {
-        "versions": {"python": platform.python_version(), **versions},
-        "training": training,
-        "folds": folds,
-    }
-    (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+    write_texts(out, table, card(folds, training), {"training": training, "folds": folds})
 
 
 def card(folds: Sequence[Scores], training: Mapping[str, Any]) -> str:
-    """Return the text of the card.
-
-    Parameters
-    ----------
-    folds : sequence of mapping
-        Scores of each fold's test slices; empty when no folds were fitted.
-    training : mapping
-        The resolved configuration, with ``virtual``.
-    """
+    """Return the text of the card, from the scores of the folds, if any, and the resolved configuration."""
     return _CARD.format(
-        scores=_score_table(folds), model=_model_table(), virtual=_virtual_words(training["virtual"])
+        scores=_score_table(folds), model=_model_table(), phantoms=_phantom_words(training["virtual"])
     )
 
 
-def _virtual_words(virtual: Mapping[str, Any]) -> str:
-    patients = virtual["patients"]
+def _phantom_words(phantoms: Mapping[str, Any]) -> str:
+    patients = phantoms["patients"]
     if not patients:
         return "No phantom was trained on."
     return (
-        f"And {2 * virtual['slices'] * patients} sagittal T1 and T2 or STIR slices of {patients} phantoms\n"
+        f"And {2 * phantoms['slices'] * patients} sagittal T1 and T2 or STIR slices of {patients} phantoms\n"
         "(`stenograde.phantom`) with their true masks: first alone, then some in each epoch."
     )
 
@@ -127,7 +99,7 @@ SPIDER lumbar MRI data set (van der Graaf et al., Scientific Data 2024, doi:10.1
 - 32 sagittal T1 and T2 slices of 13 patients with coloured vertebrae (vertebra against the rest only);
 - 317 mid-sagittal T1 and T2 slices of 167 patients without masks, marked by the network so far (self-training).
 
-{virtual}
+{phantoms}
 
 Contrast is changed strongly in training, because only T2 SPACE slices of patients carry whole masks. The sacrum is
 background, as in SPIDER. No RSNA 2024 study was trained on. Train it again with

@@ -31,7 +31,7 @@ from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, set
 from stenograde.workers import Progress, counted, in_processes
 
 NEAR_MIDLINE_MM = 12.0
-"""Slices so far beside the canal are drawn about a third as often as those through it, mm."""
+"""Slices this far beside the canal are drawn about a third as often as those through it, mm."""
 
 ANYWHERE = 0.1
 """How often slices far beside the canal are drawn, against those through it."""
@@ -50,11 +50,11 @@ class PhantomSlicesConfig:
     """Slices of each sagittal series of a phantom."""
     seed: int = 4
     contrasts: tuple[ContrastMode, ...] = (ContrastMode.RANDOMISED, ContrastMode.CLINICAL)
-    """Each patient's is drawn from these, with equal odds."""
+    """Each patient's contrast is drawn from these, with equal odds."""
     mix: ProtocolMix = field(default_factory=ProtocolMix)
     population: Population = field(default_factory=Population)
     worse_by: float = 0.8
-    """Patients are worse than the population by so many standard deviations."""
+    """Patients are worse than the population by this many standard deviations."""
     layers: int = 2
     """Planes painted through the thickness of a slice."""
 
@@ -70,17 +70,9 @@ class PhantomSlicesConfig:
 def make_phantom_slices(
     folder: Path, config: PhantomSlicesConfig, *, workers: int = 0, progress: Progress | None = None
 ) -> list[MarkedSlice]:
-    """Make the slices of phantoms that are still to be made, and read them all.
+    """Make the slices of phantoms that are still to be made in ``folder``, one file per patient, and read them all.
 
-    Parameters
-    ----------
-    folder : Path
-        Gets one file per patient.
-    config : PhantomSlicesConfig
-    workers : int
-        Processes that render; 1 or fewer for this one.
-    progress : callable, optional
-        Counts the patients.
+    With 1 worker or fewer, this process renders.
 
     Raises
     ------
@@ -142,7 +134,7 @@ def _chosen(phantom: Phantom, plan: SeriesPlan, count: int, rng: np.random.Gener
 def _stored(number: int, file: Path) -> list[MarkedSlice]:
     with np.load(file) as stored:
         pictures, masks, pixel_mm = stored["pictures"], stored["masks"], float(stored["pixel_mm"])
-    patient = f"virtual-{number}"
+    patient = f"phantom-{number}"
     return [
         MarkedSlice(f"{patient}_{k}", patient, picture.astype(np.float32), mask, (pixel_mm, pixel_mm))
         for k, (picture, mask) in enumerate(zip(pictures, masks, strict=True))

@@ -40,17 +40,7 @@ class _Prepared:
 
 
 def disc_instances(mask: NDArray[np.uint8], spacing_mm: tuple[float, float]) -> NDArray[np.uint8]:
-    """Give each disc of a mask a number, from the lowest (1) upwards; pieces of one disc share a number.
-
-    Parameters
-    ----------
-    mask : ndarray of shape (rows, columns), uint8
-    spacing_mm : tuple of float
-
-    Returns
-    -------
-    instances : ndarray of shape (rows, columns), uint8
-    """
+    """Give each disc of a mask (rows, columns) a number, from the lowest (1) upwards, shared by its pieces."""
     labels, n = ndimage.label(mask == Structure.DISC.code)
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
     numbers = range(1, n + 1)
@@ -165,11 +155,7 @@ def heat_maps(instances: NDArray[np.uint8], grid_mm: float) -> NDArray[np.float3
 def loss_of(output: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Return cross-entropy with partial labels, soft Dice and heat-map loss, each per slice, weighted.
 
-    Parameters
-    ----------
-    output : tensor of shape (batch, classes + heat maps, rows, columns)
-    batch : dict
-        As :class:`LocatorSamples` gives it.
+    The output has shape (batch, classes + heat maps, rows, columns); the batch is of :class:`LocatorSamples`.
     """
     classes, heat = output[:, :N_CLASSES], output[:, N_CLASSES:]
     mask, weight = batch["mask"], batch["weight"]

@@ -50,13 +50,13 @@ class LocatorTraining:
     finish_virtual_share: float = 0.33
     """The same in the last stage."""
     start: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=6))
-    """On phantoms alone."""
+    """Fit on phantoms alone."""
     first: FitConfig = field(default_factory=lambda: FitConfig(epochs=8))
-    """On slices with masks."""
+    """First stage, on slices with masks."""
     second: FitConfig = field(default_factory=lambda: FitConfig(epochs=6, seed=8))
-    """With slices marked by the net so far."""
+    """Second stage, with slices marked by the net so far."""
     finish: FitConfig = field(default_factory=lambda: FitConfig(epochs=64, learning_rate=2e-3, seed=9))
-    """On slices with masks once more, hardly changed, so that borders are learnt as they are."""
+    """Last stage, on slices with masks once more, hardly changed, so that borders are learnt as they are."""
     finish_augment: AugmentConfig = field(
         default_factory=lambda: AugmentConfig(mild_share=0.8, turn_deg=8.0, log_scale=0.12, bend_mm=6.0)
     )
@@ -93,7 +93,7 @@ def train_locator(
     out : Path
         Becomes the bundle; slices of phantoms, checkpoints and fold scores lie in ``out/training``.
     config : LocatorTraining
-        Without phantoms each net starts from nothing.
+        Without phantoms, each net starts at random.
     processes : int
         Processes that render phantoms; 0 for this one alone.
     progress : callable, optional
@@ -110,9 +110,9 @@ def train_locator(
     folds = folds_by_patient([one.patient for one in space], folds=config.folds, seed=config.fold_seed)
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
-    virtual = make_phantom_slices(work / "virtual", config.virtual, workers=processes, progress=progress)
-    stages = _Stages(config, virtual, progress)
-    start = stages.fit(work / "start", [], [], config.start, turn=len(virtual)) if virtual else None
+    phantoms = make_phantom_slices(work / "virtual", config.virtual, workers=processes, progress=progress)
+    stages = _Stages(config, phantoms, progress)
+    start = stages.fit(work / "start", [], [], config.start, turn=len(phantoms)) if phantoms else None
     # whose patients the coloured slices show is unknown, so they are left out of the folds
     net = stages.fit_all([*space, *data.coloured], unmarked, work / "all", start)
     scores = []
@@ -161,7 +161,7 @@ class _Stages:
     """Fits one net after the other, each with a checkpoint of its own."""
 
     config: LocatorTraining
-    virtual: Sequence[MarkedSlice]
+    phantoms: Sequence[MarkedSlice]
     progress: Progress | None
 
     def fit_all(
@@ -212,7 +212,7 @@ class _Stages:
             augment or config.augment,
             grid_mm=config.net.spacing_mm,
             seed=how.seed,
-            in_turn=self.virtual,
+            in_turn=self.phantoms,
             turn=turn,
         )
         torch.manual_seed(how.seed)

@@ -1,4 +1,4 @@
-"""Have the C library keep freed memory: a training step gives back and takes anew hundreds of megabytes.
+"""Have the C library keep freed memory: a training step frees and reallocates hundreds of megabytes.
 
 By default glibc maps each large block afresh and unmaps it when it is freed, so that every activation of every step
 is paid for in page faults (PERFORMANCE: a third of a training step of the five-block net on a CPU).
@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
     """Have this process keep freed memory for its next step, and torch ask for huge pages.
 
     Made for processes that train or predict in a loop. Huge pages come only if it is called before the first tensor
-    is made; calling it again changes nothing. What the environment already says of huge pages stays.
+    is made; calling it again changes nothing. A setting of huge pages in the environment stays.
 
     Returns
     -------

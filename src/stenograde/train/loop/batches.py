@@ -58,7 +58,7 @@ def shuffled(places: int | NDArray[np.int64], seed: int, epoch: int) -> NDArray[
 
 
 def _made_ahead(make: Callable[[int], Batch], numbers: range, workers: int) -> Generator[Batch, None, None]:
-    """Give the batches of these numbers in order, made by so many threads while others are used."""
+    """Give the batches of these numbers in order, made by ``workers`` threads while others are used."""
     if not workers:
         yield from map(make, numbers)
         return

@@ -78,7 +78,7 @@ def load_checkpoint(folder: Path, parts: Mapping[str, Stateful], config: FitConf
         msg = f"checkpoint in {folder} must be of the same net, got other tensors; choose another folder"
         raise ConfigError(msg) from exc
     history = [EpochRecord(**record) for record in stored["history"]]
-    log.info("going on after epoch %d of %s", len(history), folder.name)
+    log.info("resuming after epoch %d of %s", len(history), folder.name)
     return history
 
 

@@ -52,7 +52,7 @@ def fit(
     net : Module
         Called on ``input``, and on ``extra`` too where batches have it. It is changed.
     train : Batches
-        What is left when its batches are shared out among the processes is left out.
+        Batches that cannot be shared out evenly among the processes are left out.
     config : FitConfig
     loss_of : callable
         (output, batch) to a scalar; the output is in 32 bits.

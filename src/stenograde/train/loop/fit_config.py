@@ -1,4 +1,4 @@
-"""How a net is fitted, on what, and what comes of it: the plain types of the training loop."""
+"""How a net is fitted, on what, and with what result: the plain types of the training loop."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class FitConfig:
     """Samples per step and process."""
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = 3e-3
-    """Highest of the schedule."""
+    """Peak of the schedule."""
     head_multiplier: float = 1.0
-    """How many times the learning rate the parameters of ``net.head`` get."""
+    """Multiple of the learning rate that the parameters of ``net.head`` get."""
     momentum: float = 0.9
     """Momentum of sgd; the others have their own."""
     weight_decay: float = 1e-4
@@ -51,7 +51,7 @@ class FitConfig:
     average: float = 0.99
     """Decay of the running average of the weights, which is what comes out; 0 for none."""
     patience: int | None = None
-    """Stop when the validation loss has not fallen for so many epochs."""
+    """Stop when the validation loss has not fallen for this many epochs."""
     precision: Literal["32", "bf16"] = "bf16"
     """bf16 is mixed: weights stay in 32 bits. On a CPU it is quicker only with avx512_bf16 or amx_bf16."""
     seed: int = 7

@@ -23,14 +23,7 @@ TENSORBOARD_LOG = "tensorboard"
 
 
 class FitLog:
-    """Writes the records of a fit into its folder.
-
-    Parameters
-    ----------
-    folder : Path
-    writer : SummaryWriter or None
-        Writer of TensorBoard's log.
-    """
+    """Writes the records of a fit into its folder, and to TensorBoard where there is a writer."""
 
     def __init__(self, folder: Path, writer: SummaryWriter | None) -> None:
         self.folder, self.writer = folder, writer
@@ -49,7 +42,7 @@ class FitLog:
 
 @contextmanager
 def open_log(folder: Path, *, epochs_done: int) -> Iterator[FitLog]:
-    """Open the logs of a fit that has done so many epochs; what TensorBoard holds of later ones is hidden."""
+    """Open the logs of a fit with ``epochs_done``; what TensorBoard holds of later epochs is hidden."""
     if find_spec("tensorboard") is None:
         yield FitLog(folder, None)
         return

@@ -63,12 +63,7 @@ def inverse_frequencies(codes: NDArray[np.int64], classes: int) -> Tensor:
 def build_loss(config: LossConfig, codes: NDArray[np.int64], classes: int) -> LossOf:
     """Return the loss of logits (n, classes) and ``target`` codes (n,); a batch's ``weight`` (n,) counts too.
 
-    Parameters
-    ----------
-    config : LossConfig
-    codes : ndarray of shape (n,)
-        Classes of the training pictures, for the class weights.
-    classes : int
+    ``codes`` are the classes of the training pictures, for the class weights.
     """
     of_class = inverse_frequencies(codes, classes) if config.class_weights == "inverse_frequency" else None
 
@@ -85,14 +80,9 @@ def build_loss(config: LossConfig, codes: NDArray[np.int64], classes: int) -> Lo
 
 
 def with_questions(loss_of: LossOf, weight: float) -> LossOf:
-    """Return a loss that adds that of the further questions ``also`` of a batch, where it has them.
+    """Return a loss that adds, where a batch has further questions ``also``, their weighted mean cross-entropy.
 
-    Parameters
-    ----------
-    loss_of : callable
-        Loss of the output without the questions' logits.
-    weight : float
-        Weight of the questions' cross-entropy, the mean over known answers.
+    ``loss_of`` takes the output without the questions' logits.
     """
 
     def joined(output: Tensor, batch: Batch) -> Tensor:

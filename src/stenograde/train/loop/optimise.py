@@ -18,7 +18,7 @@ def parameter_groups(net: nn.Module, config: FitConfig) -> list[dict[str, object
     Raises
     ------
     ValueError
-        If the head shall have its own learning rate and the net has no ``head``.
+        If the head is to have its own learning rate and the net has no ``head``.
     """
     if config.head_multiplier == 1:
         return [{"params": list(net.parameters()), "lr": config.learning_rate}]

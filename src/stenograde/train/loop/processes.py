@@ -1,4 +1,4 @@
-"""The processes and devices of a fit, and what they tell each other."""
+"""The processes and devices of a fit, and what they exchange."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from stenograde.train.loop.fit_config import Batch, FitConfig
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
-"""Ours to Fabric's."""
+"""Fabric's name of each of our precisions."""
 
 
 def start_fabric(config: FitConfig) -> Fabric:
     """Return the launched Fabric of a fit.
 
-    Where torchrun started the program, its number of processes counts (its variables are read: they are how it
-    speaks to a program), so that the same settings run on one device and on many.
+    Where torchrun started the program, its number of processes counts, as its variables give it, so that the same
+    settings run on one device and on many.
     """
-    # what it tells of itself at each start is in our settings already
+    # its messages at each start repeat our settings
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     devices, nodes = config.devices, config.nodes
     if torch.distributed.is_torchelastic_launched():

@@ -29,7 +29,7 @@ class BatchConfig:
 
     input: InputConfig = field(default_factory=InputConfig)
     balance: Literal["none", "sampling", "augmentation"] = "none"
-    """sampling draws as many pictures of each class, with repeats, and no more than there are in all; augmentation
+    """sampling draws equally many pictures of each class, with repeats, as many in all as there are; augmentation
     adds changed copies until each class has as many as the largest (seed document S1)."""
     augment: PictureAugment | None = field(default_factory=PictureAugment)
     """None leaves pictures as they are."""
@@ -110,7 +110,7 @@ def picture_batches(
     Raises
     ------
     ValueError
-        If lengths differ, or classes shall be balanced and targets are no class codes.
+        If lengths differ, or classes are to be balanced and targets are no class codes.
     """
     _check_lengths(pictures, targets, extra, weights, also)
 

@@ -1,6 +1,6 @@
 """Self-supervised pre-training of the small encoder on slices without labels: VICReg.
 
-Two changed views of a slice shall have the same embedding, while each embedded variable keeps its spread and shares
+Two changed views of a slice are to have the same embedding, while each embedded variable keeps its spread and shares
 nothing with the others (Bardes et al., arXiv:2105.04906). Nothing is pushed apart, so neighbouring slices of one
 patient are no false negatives, and batches of 64 do, which fits hundreds to thousands of slices on two cores.
 """
@@ -33,10 +33,10 @@ from stenograde.train.pictures.batches import as_input
 from stenograde.workers import Progress, named
 
 SPREAD = 1.0
-"""Standard deviation that each embedded variable shall keep (ibid., section 4.1)."""
+"""Standard deviation that each embedded variable is to keep (ibid., section 4.1)."""
 
 PROBED = 1024
-"""Most pictures whose features are looked at for the report."""
+"""Most pictures whose features the report rests on."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PretrainConfig:
             erase=0.3,
         )
     )
-    """How the two views are changed; a flip does no harm here, for there is no side to be told."""
+    """How the two views are changed; a flip does no harm here, as nothing depends on the side."""
     projector: tuple[int, ...] = (512, 512)
     """Widths of the layers behind the features; the last is that of the embedding."""
     fit: FitConfig = field(
@@ -95,11 +95,6 @@ class Pretrained:
 
 def two_views(pictures: NDArray[np.uint8], config: PretrainConfig) -> SeededBatches:
     """Return batches of two changed views of each picture: the first views of all, then the second ones.
-
-    Parameters
-    ----------
-    pictures : ndarray of shape (n, rows, columns), uint8
-    config : PretrainConfig
 
     Raises
     ------
@@ -148,14 +143,7 @@ class Projected(nn.Module):
 
 
 def vicreg_loss(embeddings: Tensor, config: PretrainConfig) -> Tensor:
-    """Return the loss of embeddings of two views.
-
-    Parameters
-    ----------
-    embeddings : tensor of shape (2n, width)
-        Embeddings of the first views, then of the second ones in the same order.
-    config : PretrainConfig
-    """
+    """Return the loss of embeddings, shape (2n, width), of the first views, then of the second in the same order."""
     first, second = embeddings.chunk(2)
     distance = functional.mse_loss(first, second)
     missing, shared = embeddings.new_zeros(()), embeddings.new_zeros(())
@@ -175,16 +163,9 @@ def pretrain(
     folder: Path,
     progress: Progress | None = None,
 ) -> Pretrained:
-    """Pre-train an encoder; started again with the same folder it resumes.
+    """Pre-train an encoder on pictures that ``config.picture`` prepared, shape (n, rows, columns), uint8.
 
-    Parameters
-    ----------
-    pictures : ndarray of shape (n, rows, columns), uint8
-        Prepared by ``config.picture``.
-    config : PretrainConfig
-    folder : Path
-        Gets checkpoint and logs.
-    progress : callable, optional
+    The folder gets checkpoint and logs; started again with the same one, it resumes.
     """
     keep_freed_memory()
     torch.manual_seed(config.fit.seed)
@@ -203,20 +184,10 @@ def pretrain(
 
 
 def write_pretrained(done: Pretrained, weights: Path, extra: Mapping[str, Any]) -> Path:
-    """Write an encoder as safetensors, and beside it what is known of it as JSON.
+    """Write an encoder as safetensors, and beside it a report as JSON; gives the report's path.
 
-    Parameters
-    ----------
-    done : Pretrained
-    weights : Path
-        Ends in ``.safetensors``; names of tensors are the encoder's own.
-    extra : mapping
-        Added to the report, as versions of packages are: where the pictures came from, say.
-
-    Returns
-    -------
-    report : Path
-        The JSON file.
+    Names of tensors are the encoder's own. The report gains versions of packages and the ``extra`` facts, such as where
+    the pictures came from.
     """
     write_weights(done.encoder, weights.with_suffix(".partial")).replace(weights)
     report = weights.with_suffix(".json")
@@ -230,11 +201,7 @@ def effective_rank(features: NDArray[np.float64]) -> float:
     """Return how many directions features spread over: 1 when they have collapsed.
 
     The exponential of the entropy of the singular values' shares (Roy and Vetterli, EUSIPCO 2007; as a measure of
-    pre-training: Garrido et al., arXiv:2210.02885).
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, width)
+    pre-training: Garrido et al., arXiv:2210.02885). Features have shape (n, width).
 
     Examples
     --------

@@ -1,19 +1,31 @@
-"""``bundle.toml``: nested settings to TOML, and the hash of each file of a bundle."""
+"""``bundle.toml`` and the texts beside it: nested settings to TOML, the hash of each file of a bundle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.weight_files import WeightFile
 
 
 def weight_file(path: Path) -> WeightFile:
     """Return a file's name and SHA-256 as a bundle states them."""
     return WeightFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def write_texts(out: Path, table: Mapping[str, Any], card: str, made_by: Mapping[str, Any]) -> None:
+    """Write ``bundle.toml``, ``card.md`` and ``training.json``, which also gets the versions of the packages."""
+    (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
+    (out / "card.md").write_text(card, encoding="utf-8")
+    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
+    resolved = {"versions": {"python": platform.python_version(), **versions}, **made_by}
+    (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
 
 
 def as_toml(table: Mapping[str, Any]) -> str:

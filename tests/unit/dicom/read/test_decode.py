@@ -85,6 +85,44 @@ def test_bits_above_bits_stored_are_dropped(tmp_path):
     np.testing.assert_array_equal(ours(path), theirs(path))
 
 
+@pytest.mark.parametrize("syntax", NATIVE, ids=keyword_of)
+def test_pixels_in_the_upper_bits_are_taken_from_there(tmp_path, syntax):
+    """HighBit 15 with BitsStored 12, as older files have it (PS3.5 8.1.1)."""
+    pixels = picture()
+    path = save(mr_dataset(pixels << 4, HighBit=15), tmp_path / "slice", syntax)
+
+    np.testing.assert_array_equal(ours(path), pixels)
+
+
+def test_a_high_bit_that_the_pixels_belie_is_not_followed(tmp_path):
+    pixels = picture() | 1
+    path = save(mr_dataset(pixels, HighBit=15), tmp_path / "slice")
+
+    np.testing.assert_array_equal(ours(path), pixels)
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, RLELossless, JPEG2000Lossless], ids=keyword_of)
+def test_smooth_values_beyond_bits_stored_are_read_as_they_stand(tmp_path, syntax):
+    pixels = picture(top=8190)
+    ds = mr_dataset(pixels, BitsStored=13, HighBit=12)
+    path = save(ds, tmp_path / "slice", syntax)
+    data = path.read_bytes()
+    element = b"\x28\x00\x01\x01US\x02\x00\x0d\x00"
+    if element in data:
+        path.write_bytes(data.replace(element, element[:-2] + b"\x0c\x00"))
+        assert read_instance(StudyFile(str(path), "slice")).layout.bits_stored == 12
+
+    np.testing.assert_array_equal(ours(path), pixels)
+
+
+def test_signed_pixels_that_wrap_are_read_as_unsigned(tmp_path):
+    pixels = picture(top=60000).astype(np.uint16)
+    ds = mr_dataset(pixels, BitsStored=16, HighBit=15, PixelRepresentation=1)
+    path = save(ds, tmp_path / "slice")
+
+    np.testing.assert_array_equal(ours(path), pixels)
+
+
 def test_signed_pixels_of_twelve_bits_carry_their_sign(tmp_path):
     signed = (picture().astype(np.int32) - 2048).astype(np.int16)
     ds = mr_dataset(signed)

@@ -126,6 +126,88 @@ def test_computed_frames_are_listed(tmp_path):
     assert all(unused.why.startswith("derived: diffusion image") for unused in study.unused)
 
 
+def diffusion(ds: Dataset, *values: float) -> None:
+    """Give the frames of each echo a b-value, without echo planar."""
+    frames = list(ds.PerFrameFunctionalGroupsSequence)
+    per_value = len(frames) // len(values)
+    for index, frame in enumerate(frames):
+        item = Dataset()
+        item.DiffusionBValue = values[index // per_value]
+        frame.MRDiffusionSequence = [item]
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (lambda ds: setattr(ds, "EchoPulseSequence", "GRADIENT"), "gradient echo"),
+        (lambda ds: setattr(ds, "EchoPlanarPulseSequence", "YES"), "diffusion or echo planar"),
+        (lambda ds: setattr(ds, "PulseSequenceName", "*h2d1_160"), "single-shot series"),
+        (lambda ds: setattr(ds, "AcquisitionContrast", "DIFFUSION"), "diffusion or echo planar"),
+        (lambda ds: setattr(ds, "ComplexImageComponent", "PHASE"), "phase or imaginary image"),
+        (lambda ds: diffusion(ds, 800.0), "diffusion or echo planar"),
+    ],
+)
+def test_kinds_that_never_serve_are_told_where_enhanced_mr_writes_them(tmp_path, edit, why):
+    ds = enhanced()
+    edit(ds)
+    save(ds, tmp_path / "volume")
+
+    with pytest.raises(NoStudyError, match=f"1 x {why}"):
+        read_study(tmp_path)
+
+
+def test_the_image_without_weighting_of_a_diffusion_series_is_left_out_too(tmp_path):
+    ds = enhanced(echoes=(80.0, 80.0))
+    diffusion(ds, 0.0, 800.0)
+    save(ds, tmp_path / "volume")
+
+    with pytest.raises(NoStudyError, match="2 x diffusion or echo planar"):
+        read_study(tmp_path)
+
+
+def test_frame_types_tell_the_images_of_a_dixon_series_apart(tmp_path):
+    ds = enhanced(echoes=(100.0, 100.0, 100.0))
+    for index, frame in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        item = Dataset()
+        item.FrameType = ["DERIVED", "PRIMARY", "DIXON", ("OUT_OF_PHASE", "FAT", "IN_PHASE")[index // 6]]
+        frame.MRImageFrameTypeSequence = [item]
+    save(ds, tmp_path / "volume")
+
+    study = read_study(tmp_path)
+
+    assert [series.role for series in study.series] == [Role.SAGITTAL_T2_STIR, None]
+    assert "it is T2 in phase, not T2 in opposed phase" in study.series[0].why
+    assert {unused.why for unused in study.unused} == {"derived: fat image of a Dixon series (ImageType FAT)"}
+
+
+def test_suppressed_fat_and_a_contrast_agent_are_read_from_their_sequences(tmp_path):
+    for number in range(3):
+        ds = enhanced()
+        ds.SeriesInstanceUID = f"{ds.SeriesInstanceUID}.{number}"
+        ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}.1"
+        if number == 0:
+            ds.SharedFunctionalGroupsSequence[0].MRModifierSequence = [
+                group_item(SpectrallySelectedSuppression="FAT")
+            ]
+        if number == 1:
+            ds.ContrastBolusAgentSequence = [group_item(ContrastBolusAgentNumber=1)]
+        save(ds, tmp_path / f"{number}")
+
+    study = read_study(tmp_path)
+
+    assert study.series[0].uid.endswith(".2")
+    whys = " ".join(series.why for series in study.series[1:])
+    assert "it is T2, not fat-suppressed T2" in whys
+    assert "it is without contrast agent" in whys
+
+
+def group_item(**values: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return item
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

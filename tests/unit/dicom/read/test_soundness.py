@@ -21,6 +21,7 @@ LAYOUT = PixelLayout(
     samples=1,
     bits_allocated=16,
     bits_stored=12,
+    high_bit=11,
     is_signed=False,
     photometric="MONOCHROME2",
     offset=0,

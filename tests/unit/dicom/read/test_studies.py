@@ -216,7 +216,7 @@ def test_an_instance_uid_with_other_content_is_a_duplicate_that_says_so(tmp_path
     found = reasons(read_study(tmp_path))
 
     assert found == {
-        "again.dcm": "duplicate: same SOPInstanceUID as 2.dcm, but other content; the first is used"
+        "again.dcm": "duplicate: same SOPInstanceUID as 2.dcm, but other content; that one is used"
     }
 
 

@@ -72,11 +72,6 @@ def test_slices_state_one_frame_of_reference_or_none(tmp_path, uids, expected, s
 @pytest.mark.parametrize(
     ("locations", "said", "shapes"),
     [
-        (
-            (0, 4, 8, 16, 20, 24),
-            "got gaps 4.0, 4.0, 8.0, 4.0, 4.0 mm; a slice is missing after 3; split",
-            [3, 3],
-        ),
         ((0, 4, 8, 20, 24, 28), "2 slices are missing after 3; split into 2 volumes", [3, 3]),
         ((0, 4, 8, 12, 16, 37.3, 41.3, 45.3), "37.3|21.3, 4.0, 4.0 mm; split into 2 volumes", [5, 3]),
         ((0, 4, 8, 12, 30, 33, 36, 39), "split into 2 volumes", [4, 4]),
@@ -94,6 +89,20 @@ def test_broken_grids_are_split_and_said(tmp_path, locations, said, shapes):
         for index, uid in enumerate(volume.sop_instance_uids):
             x = geometry.to_patient(volume.affine, [[index, 0, 0]])[0, 0]
             assert x == pytest.approx(-locations[int(uid.rpartition(".")[2]) - 1], abs=0.01)
+
+
+def test_a_lost_sagittal_slice_is_bridged_from_both_sides_and_said(tmp_path):
+    series = with_locations(tmp_path, 0, 4, 8, 16, 20, 24)
+
+    (volume,) = series.volumes
+    assert volume.shape[0] == 7
+    assert volume.bridged == (3,)
+    np.testing.assert_allclose(volume.affine[:3, 0], [-4, 0, 0])
+    np.testing.assert_array_equal(volume.pixels[[2, 4]], [picture(seed=102), picture(seed=103)])
+    np.testing.assert_allclose(volume.slices([3])[0], volume.pixels[[2, 4]].mean(0))
+    (problem,) = series.problems
+    assert "got gaps 4.0, 4.0, 8.0, 4.0, 4.0 mm; a slice is missing after 3; bridged" in problem
+    assert f"Sagittal T2/STIR: {problem}" in read_study(tmp_path).warnings
 
 
 def test_one_small_jump_keeps_the_volume_and_says_how_far_it_is_off(tmp_path):
@@ -165,13 +174,12 @@ def test_mixed_matrices_are_told_apart(tmp_path):
             setattr(ds, keyword, value)
         save(ds, tmp_path / "b" / f"{number}")
 
-    series = read_one(tmp_path)
+    study = read_study(tmp_path)
 
-    assert sorted(volume.shape for volume in series.volumes) == [(3, 10, 8), (4, 20, 16)]
-    assert (
-        "mixed matrices: slices 3 of 10 x 8, 4 of 20 x 16; each matrix is a volume of its own"
-        in series.problems
-    )
+    assert [volume.shape for series in study.series for volume in series.volumes] == [(4, 20, 16), (3, 10, 8)]
+    assert [series.role for series in study.series] == [Role.SAGITTAL_T2_STIR, None]
+    said = "its SeriesInstanceUID holds 2 acquisitions, told apart by matrix, times and plane"
+    assert all(said in series.problems for series in study.series)
 
 
 def repeated(folder, **per_repeat: tuple) -> Study:

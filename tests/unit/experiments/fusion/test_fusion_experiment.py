@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("imblearn", reason="needs the extra 'tabular'")
 
 from stenograde.errors import ConfigError  # noqa: E402
+from stenograde.evaluate.rsna_metric import SEVERITY_WEIGHTS  # noqa: E402
 from stenograde.experiments.fusion import level_arms  # noqa: E402
 from stenograde.experiments.fusion import run as running  # noqa: E402
 from stenograde.experiments.fusion.arms import PATTERNS, PUBLISHED, FusionStudies, pooled  # noqa: E402
@@ -156,7 +157,7 @@ def test_tokens_are_those_that_the_net_answers_from(recipe: FusionRecipe) -> Non
     with torch.inference_mode():
         values = torch.from_numpy(level_arms.as_values(crops.crops[1]))
         logits = net(values, torch.from_numpy(crops.present[1].astype(np.float32)))
-    shares = torch.softmax(logits.double(), dim=-1).numpy() / np.array(level_arms.SEVERITY_WEIGHTS)
+    shares = torch.softmax(logits.double(), dim=-1).numpy() / np.array(SEVERITY_WEIGHTS)
     shares /= shares.sum(axis=-1, keepdims=True)
     for place, cells in enumerate(CELLS_OF_LEVEL):
         np.testing.assert_allclose(said[1, list(cells)], shares[place], rtol=1e-5)

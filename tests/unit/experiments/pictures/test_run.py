@@ -253,7 +253,7 @@ def test_a_question_is_asked_in_training_and_not_counted_as_a_class(tmp_path: Pa
     more = result.main.splits[0].parameters - other.main.splits[0].parameters
     assert more == 1 + (192 + 3)  # one more row of the last layer: features, levels, bias
     silent = run_experiment(recipe, samples, "patient", out=tmp_path / "silent")
-    untold = "no picture tells 'bulge': the recipe's question was asked of none"
+    untold = "no picture has the fact 'bulge': the recipe's question was not asked"
     assert untold in silent.data.notes
     assert untold not in result.data.notes
     material = training.prepare(recipe, replace(samples, samples=tuple(told)), tmp_path / "pictures")

@@ -1,4 +1,4 @@
-"""From virtual patients to a bundle that grades 25 cells: made once, gone on with, the same from the same seed."""
+"""From phantoms to a bundle that grades 25 cells: made once, resumed, the same from the same seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices of virtual patients for the locator: what their masks say, and that they are made once."""
+"""Slices of phantoms for the locator: what their masks say, and that they are made once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_is_made_once_is_read_again(folder: Path, monkeypatch: pytest.Monke
     again = make_phantom_slices(folder, CONFIG)
     assert len(again) == CONFIG.patients * 2 * CONFIG.slices
     assert len({one.name for one in again}) == len(again)
-    assert {one.patient for one in again} == {"virtual-0", "virtual-1"}
+    assert {one.patient for one in again} == {"phantom-0", "phantom-1"}
     for one, other in zip(before, again, strict=True):
         np.testing.assert_array_equal(one.picture, other.picture)
         assert one.mask is not None
@@ -72,7 +72,7 @@ def test_more_patients_go_on_from_those_there(folder: Path) -> None:
     steps: list[Step] = []
     more = make_phantom_slices(folder, replace(CONFIG, patients=3), progress=steps.append)
     assert steps == [Step("phantoms", 3, 3)]
-    assert more[-1].patient == "virtual-2"
+    assert more[-1].patient == "phantom-2"
 
 
 def test_slices_of_other_settings_are_refused(folder: Path) -> None:

@@ -113,9 +113,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
         load_locator(replace(entry, widths=(8, 6)), tmp_path)
 
 
-def test_without_virtual_patients_a_net_starts_from_nothing(
-    tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
+def test_without_phantoms_a_net_starts_from_nothing(tmp_path: Path, trained: tuple[Path, Path]) -> None:
     config = replace(TINY, virtual=replace(TINY.virtual, patients=0), folds=0)
     steps: list[Step] = []
     train_locator(read_spider(trained[0]), tmp_path, config, progress=steps.append)
@@ -129,6 +127,6 @@ def test_one_fold_is_refused() -> None:
         LocatorTraining(folds=1)
 
 
-def test_a_negative_share_of_virtual_slices_is_refused() -> None:
+def test_a_negative_share_of_phantom_slices_is_refused() -> None:
     with pytest.raises(ValueError, match="0 or more, got -1"):
         LocatorTraining(virtual_share=-1.0)

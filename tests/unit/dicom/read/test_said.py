@@ -1,0 +1,134 @@
+"""What was lost is said first, the worst at the top; sound studies say nothing."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.dataset import Dataset
+from tests.dicom_files import AXIAL, T1, T2, write_series, write_study
+
+from stenograde.dicom.read.studies import read_studies, read_study
+from stenograde.errors import UnreadableInstanceError
+from stenograde.predict.locate import locating_series
+from stenograde.terms import Role
+
+
+def cut(path, n_bytes: int) -> None:
+    path.write_bytes(path.read_bytes()[:n_bytes])
+
+
+def no_rows(path) -> None:
+    from pydicom import dcmread
+
+    ds = dcmread(path)
+    ds.Rows = 0
+    ds.save_as(path)
+
+
+SPOILT = [no_rows, lambda path: cut(path, -60), lambda path: cut(path, 500)]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+@pytest.mark.parametrize("is_stripped", [False, True])
+def test_a_sagittal_t2_that_could_not_be_read_is_said_first_and_not_replaced_by_t1(
+    tmp_path, spoil, is_stripped
+):
+    write_study(tmp_path)
+    for path in (tmp_path / "t2").iterdir():
+        if is_stripped:
+            from pydicom import dcmread
+
+            ds = dcmread(path)
+            for keyword in (*T2, "SeriesDescription", "ImageType"):
+                delattr(ds, keyword)
+            ds.save_as(path)
+        spoil(path)
+
+    study = read_study(tmp_path)
+
+    assert study.by_role(Role.SAGITTAL_T1) is not None
+    assert [role for role, _ in study.lost] == [Role.SAGITTAL_T2_STIR]
+    assert study.warnings[0].startswith("there is no Sagittal T2/STIR to grade from: ")
+    with pytest.raises(
+        UnreadableInstanceError, match="the sagittal T2 of a study must be readable, got none: "
+    ):
+        locating_series(study)
+
+
+def test_a_study_without_t2_is_located_in_t1(tmp_path):
+    write_series(tmp_path / "t1", series=1, **T1)
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    (tmp_path / "empty.dcm").write_bytes(b"")
+
+    study = read_study(tmp_path)
+
+    assert study.lost == ()
+    assert locating_series(study).role is Role.SAGITTAL_T1
+
+
+def test_another_t2_stands_in_for_one_that_was_lost_and_both_are_said(tmp_path):
+    write_study(tmp_path)
+    for path in write_series(tmp_path / "more", series=9, **T2):
+        no_rows(path)
+
+    study = read_study(tmp_path)
+
+    assert study.lost == ()
+    assert locating_series(study).role is Role.SAGITTAL_T2_STIR
+    (warning,) = study.warnings
+    assert warning.startswith("series ")
+    assert warning.endswith(
+        "could not be used: 5 of its files cannot be read: rows and columns must be positive, got 0 and 16"
+    )
+
+
+def test_files_of_a_used_series_that_could_not_be_read_are_said_with_the_gap_that_they_leave(tmp_path):
+    write_study(tmp_path)
+    cut(tmp_path / "t2" / "3.dcm", -60)
+
+    study = read_study(tmp_path)
+
+    first, second = sorted(study.warnings)
+    assert "1 of its files cannot be read: truncated" in first
+    assert "a slice is missing after 2" in second
+    assert study.by_role(Role.SAGITTAL_T2_STIR).volumes[0].shape[0] == 5
+
+
+def test_a_lost_axial_or_t1_is_said_and_the_rest_is_graded(tmp_path):
+    write_study(tmp_path)
+    for name in ("t1", "ax"):
+        for path in (tmp_path / name).iterdir():
+            no_rows(path)
+
+    study = read_study(tmp_path)
+
+    assert [role for role, _ in study.lost] == [Role.SAGITTAL_T1, Role.AXIAL_T2]
+    assert [warning.partition(" to grade")[0] for warning in study.warnings] == [
+        "there is no Sagittal T1",
+        "there is no Axial T2",
+    ]
+    assert locating_series(study).role is Role.SAGITTAL_T2_STIR
+
+
+def test_what_never_serves_is_not_missed(tmp_path):
+    write_study(tmp_path)
+    for path in write_series(tmp_path / "gre", series=9, **{**T2, "ScanningSequence": "GR"}):
+        no_rows(path)
+
+    assert read_study(tmp_path).warnings == ()
+
+
+def test_loss_is_said_before_odd_grids_and_these_before_odd_pixels(tmp_path):
+    def lost_and_white(ds: Dataset, index: int) -> None:
+        ds.PhotometricInterpretation = "MONOCHROME1"
+        ds.ImagePositionPatient = [-4.0 * (index + (index > 3)), 0, 0]
+
+    def jump(ds: Dataset, index: int) -> None:
+        ds.ImagePositionPatient = [0, 0, 4.0 * index + 1.0 * (index > 4)]
+
+    write_series(tmp_path / "t2", series=2, n=9, edit=lost_and_white, **T2)
+    write_series(tmp_path / "ax", series=3, n=10, orientation=AXIAL, edit=jump, **T2)
+
+    (study,) = read_studies(tmp_path)
+
+    words = ("a slice is missing", "kept as one volume", "MONOCHROME1")
+    assert [next(word for word in words if word in warning) for warning in study.warnings] == list(words)
