@@ -37,7 +37,7 @@ def score_submission(
     model : str, optional
         Whose predictions, where the table holds those of several.
     draws, seed : int
-        Draws of the bootstrap over studies, and their seed.
+        Of the bootstrap.
 
     Raises
     ------

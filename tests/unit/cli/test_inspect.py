@@ -1,4 +1,6 @@
-"""``inspect``: says what ``grade`` says, calls files by number, tells names only to who asks, and limits memory."""
+"""``inspect`` and ``grade`` say the same; files are called by number, their names told only to who asks; memory has a
+limit.
+"""
 
 from __future__ import annotations
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stenograde.errors import ConfigError
+from stenograde.files import regular_bytes
 from stenograde.terms import Role
+
+_MAX_BYTES = 64 << 20
+"""Longest table that is read; that of RSNA 2024 has half a megabyte."""
 
 MOST_SHOWN = 5
 """Up to so many rows are named in a message."""
@@ -35,22 +40,22 @@ def read_roles(csv_path: str | Path) -> dict[str, Role]:
     """
     by_name = {role.shown.lower(): role for role in Role} | {role.value: role for role in Role}
     try:
-        with Path(csv_path).open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+        text = regular_bytes(Path(csv_path), at_most=_MAX_BYTES).decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        msg = f"roles must be a readable CSV file, got {csv_path} ({exc})"
+        msg = f"roles must be a readable CSV file, got {csv_path} ({getattr(exc, 'strerror', None) or exc})"
         raise ConfigError(msg) from exc
     roles: dict[str, Role] = {}
     for number, row in enumerate(rows, start=2):
-        series, text = row.get("series_id"), row.get("series_description")
-        if series is None or text is None:
+        series, said = row.get("series_id"), row.get("series_description")
+        if series is None or said is None:
             columns = ", ".join(map(str, row))
             msg = f"roles must have the columns series_id and series_description, got {columns}"
             raise ConfigError(msg)
-        role = by_name.get(text.strip().lower())
+        role = by_name.get(said.strip().lower())
         if role is None:
             known = ", ".join(role.shown for role in Role)
-            msg = f"role must be one of {known}, got {text!r} in line {number} of {csv_path}"
+            msg = f"role must be one of {known}, got {said!r} in line {number} of {csv_path}"
             raise ConfigError(msg)
         study = (row.get("study_id") or "").strip()
         key = f"{study}/{series.strip()}" if study else series.strip()

@@ -77,10 +77,6 @@ _DERIVED_KINDS: Final = {
 }
 """Values of ImageType from the third on (PS3.3 C.7.6.1.1.2, C.8.3.1.1.1) that name a computed image."""
 
-_PHOTOMETRIC: Final = frozenset(
-    {"PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
-)
-"""Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
 _MODALITIES: Final = (
     " ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT "
     "IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG "
@@ -88,6 +84,10 @@ _MODALITIES: Final = (
     "VA XA XAPROTOCOL XC "
 )
 """Defined terms of Modality (PS3.3 C.7.3.1.1.1)."""
+_PHOTOMETRIC: Final = frozenset(
+    {"PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
+)
+"""Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
 
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
@@ -113,6 +113,11 @@ def reason_to_leave_out(instance: Instance) -> str:
     return reason_by_image_type(instance, tuple(part.upper() for part in instance.texts("ImageType")))
 
 
+def _shown(modality: str) -> str:
+    """Return a modality as it may stand in a reason: a defined term, or words."""
+    return modality if f" {modality} " in _MODALITIES else "that the standard does not define"
+
+
 def reason_by_class(instance: Instance) -> str:
     """Return why an instance is not of a class or modality that holds MR slices; empty when it is."""
     sop_class = instance.text("SOPClassUID") or instance.text("MediaStorageSOPClassUID")
@@ -120,16 +125,9 @@ def reason_by_class(instance: Instance) -> str:
     if sop_class in _OTHER_STORAGE:
         return _OTHER_STORAGE[sop_class]
     if sop_class and sop_class not in _MR_STORAGE:
-        named = standard_uid(sop_class)
-        return (
-            f"not an MR image (modality {_shown(modality) if modality else 'not given'}, SOP class {named})"
-        )
+        named = _shown(modality) if modality else "not given"
+        return f"not an MR image (modality {named}, SOP class {standard_uid(sop_class)})"
     return f"not an MR image (modality {_shown(modality)})" if modality and modality != "MR" else ""
-
-
-def _shown(modality: str) -> str:
-    """Return a modality as it may stand in a reason: a defined term, or words."""
-    return modality if f" {modality} " in _MODALITIES else "that the standard does not define"
 
 
 def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:

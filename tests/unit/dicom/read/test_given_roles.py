@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from tests.dicom_files import EXPECTED_ROLES, STUDY, T1, T2, roles_of, write_series
 
@@ -108,3 +110,14 @@ def test_of_several_acquisitions_under_a_uid_the_one_that_fits_has_the_role(tmp_
 
     assert [series.role for series in study.series] == [Role.SAGITTAL_T1, Role.SAGITTAL_T2_STIR]
     assert "by override" in study.by_role(Role.SAGITTAL_T2_STIR).why
+
+
+def test_a_table_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "roles.csv")
+    for path, kind in (
+        (tmp_path / "roles.csv", "a named pipe"),
+        ("/dev/zero", "a device"),
+        (tmp_path, "a folder"),
+    ):
+        with pytest.raises(ConfigError, match=f"roles must be a readable CSV file, got .* it is {kind}"):
+            read_roles(path)
