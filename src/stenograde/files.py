@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -97,6 +98,10 @@ def regular_bytes(path: Path, *, at_most: int = MEMORY_LIMIT_BYTES) -> bytes:
     return data
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Control characters: a terminal would obey them."""
+
+
 def inert_cell(text: str) -> str:
     r"""Return text for a cell of a CSV table: on one line, and nothing that a spreadsheet or a terminal would run.
 
@@ -109,14 +114,14 @@ def inert_cell(text: str) -> str:
     >>> inert_cell("=SUM(A1)"), inert_cell("two\nlines"), inert_cell("L4/L5"), inert_cell("a\x1b[31m")
     ("'=SUM(A1)", 'two lines', 'L4/L5', 'a\\x1b[31m')
     """
-    line = " ".join(text.split())
-    line = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    return f"'{line}" if line.startswith(_FORMULA_STARTS) else line
+    line = re.sub(r"\r\n|[\r\n]", " ", text)
+    line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], line)
+    return f"'{line}" if line.lstrip("'").startswith(_FORMULA_STARTS) else line
 
 
 def text_of_cell(cell: str) -> str:
     """Return the text that :func:`inert_cell` was given, where it only put an apostrophe before it."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_STARTS) else cell
 
 
 @contextmanager
