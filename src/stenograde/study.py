@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
-from stenograde.terms import Plane, Role, Unused, Weighting
+from stenograde.terms import BodyPart, Plane, Role, Unused, Weighting
 
 
 class SliceSource(Protocol):
@@ -120,6 +120,8 @@ class Series:
     description: str = ""
     problems: tuple[str, ...] = ()
     """What was tolerated while reading it."""
+    body_parts: tuple[BodyPart, ...] = ()
+    """Parts of the body that its own header names; none where that is silent."""
 
     def __post_init__(self) -> None:
         if not self.volumes:
@@ -141,6 +143,8 @@ class Study:
     unused: tuple[Unused, ...] = ()
     warnings: tuple[str, ...] = ()
     """What was tolerated while reading, in words for the report."""
+    body_parts: tuple[BodyPart, ...] = ()
+    """Parts of the body that the descriptions of the study and its procedures name."""
 
     def by_role(self, role: Role) -> Series | None:
         """Series chosen for a role, or None when the study has none."""

@@ -106,7 +106,7 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
     marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
-    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat)
+    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat, marks.shown)
     return MarkedStack(marks, turn, marked, pictures)
 
 
@@ -125,7 +125,7 @@ def mark_picture(
     entry = bundle.table.locator
     marks = mark(picture[None], spacing_mm, bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
     affine = np.diag([4.0, entry.grid_mm, entry.grid_mm, 1.0])
-    surface = mid_surface(MarkedVolume(affine, marks.probabilities, marks.heat))
+    surface = mid_surface(MarkedVolume(affine, marks.probabilities, marks.heat, marks.shown))
     if surface is None:
         return MarkedPicture(marks.masks()[0], (), ("no canal was found",))
     chain = find_discs(surface)

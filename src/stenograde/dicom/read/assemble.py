@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stenograde.dicom.read.body_part import parts_of_series
 from stenograde.dicom.read.frames import Frame
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.looking import look_at_axial, look_at_sagittal
@@ -91,7 +92,7 @@ def _candidate(
         volumes=stacked.volumes,
         override=override,
         is_enhanced=is_enhanced(facts),
-        body_part=subseries.frames[0].instance.text("BodyPartExamined"),
+        body_parts=parts_of_series(subseries.frames[0].instance),
         problems=(*problems, *stacked.problems),
     )
     if override is not None:

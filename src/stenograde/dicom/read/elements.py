@@ -28,6 +28,7 @@ WANTED: Final = {
     0x00080018: "SOPInstanceUID",
     0x00080060: "Modality",
     0x00080070: "Manufacturer",
+    0x00081030: "StudyDescription",
     0x0008103E: "SeriesDescription",
     0x00082111: "DerivationDescription",
     0x00100020: "PatientID",
@@ -64,6 +65,8 @@ WANTED: Final = {
     0x00281052: "RescaleIntercept",
     0x00281053: "RescaleSlope",
     0x00282110: "LossyImageCompression",
+    0x00321060: "RequestedProcedureDescription",
+    0x00400254: "PerformedProcedureStepDescription",
 }
 """Attributes that are kept, by tag; the value is the DICOM keyword (PS3.6)."""
 

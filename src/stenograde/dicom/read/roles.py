@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +11,7 @@ import numpy as np
 from stenograde import geometry
 from stenograde.dicom.read.series import MIN_SLICES, ROLE_OF, SeriesFacts, Verdict
 from stenograde.study import Series, Volume
-from stenograde.terms import Plane, Role, Weighting
+from stenograde.terms import BodyPart, Plane, Role, Weighting
 
 SIMILAR_COVERAGE: Final = 0.9
 """Share of the widest coverage from which candidates count as equal, so that resolution decides."""
@@ -20,10 +19,7 @@ SIMILAR_COVERAGE: Final = 0.9
 ADDED_COVERAGE_MM: Final = 20.0
 """Coverage that a further axial series must add to be used beside the first, mm; half a level."""
 
-_OTHER_REGION: Final = re.compile(
-    r"^(C|T|B|CT)[- _]?SPINE|CERV|THOR|BRAIN|HEAD|NECK|PELVIS|HIP", re.IGNORECASE
-)
-_LUMBAR_WORD: Final = re.compile(r"LUMB|LSPINE|L[- _]SPINE|LWS|LWK|TL", re.IGNORECASE)
+_LUMBAR: Final = frozenset({BodyPart.LUMBAR_SPINE, BodyPart.WHOLE_SPINE})
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +34,7 @@ class Candidate:
     volumes: tuple[Volume, ...]
     override: Role | None
     is_enhanced: bool
-    body_part: str
+    body_parts: tuple[BodyPart, ...]
     problems: tuple[str, ...]
 
     @property
@@ -124,8 +120,7 @@ def _pass_over(candidates: Sequence[Candidate], role: Role, why: str, passed_ove
 
 def _preference(candidate: Candidate) -> tuple[int, int, int]:
     """Rank by what comes before coverage: region, plain T2 before STIR, no contrast agent; least is best."""
-    named = f"{candidate.body_part} {candidate.facts.description}"
-    other_region = bool(_OTHER_REGION.search(named)) and not _LUMBAR_WORD.search(named)
+    other_region = bool(candidate.body_parts) and _LUMBAR.isdisjoint(candidate.body_parts)
     return int(other_region), int(candidate.verdict.weighting is Weighting.STIR), int(candidate.is_enhanced)
 
 
@@ -193,6 +188,7 @@ def _series(candidate: Candidate, role: Role | None, why: str) -> Series:
         volumes=candidate.volumes,
         description=f"{description} ({candidate.subseries})".strip() if candidate.subseries else description,
         problems=candidate.problems,
+        body_parts=candidate.body_parts,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.dicom.read.assemble import assemble_series, settle_axial
+from stenograde.dicom.read.body_part import parts_of_study
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.opening import find_files, read_instance
@@ -159,7 +160,13 @@ def _study(uid: str, pile: _Pile, strays: Sequence[Unused], roles: Mapping[str, 
         unused += found.unused
     if not candidates:
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, unused))
-    return Study(uid, choose_roles(settle_axial(candidates)), tuple(unused), tuple(_warnings(by_series)))
+    return Study(
+        uid,
+        choose_roles(settle_axial(candidates)),
+        tuple(unused),
+        tuple(_warnings(by_series)),
+        parts_of_study(pile.instances),
+    )
 
 
 def _warnings(by_series: Mapping[str, Sequence[Instance]]) -> list[str]:
