@@ -62,6 +62,8 @@ class Spine:
     """Discs without disc probability."""
     lengths: Mapping[str, float] = field(default_factory=dict)
     """Length of a disc where it is not :data:`DISC_LENGTH_MM`, mm."""
+    heights: Mapping[str, float] = field(default_factory=dict)
+    """Height of a disc where it is not :data:`DISC_HEIGHT_MM`, mm."""
     flatness: float = 4.0
     """Of the canal's cross-section: 2 is an ellipse, 4 as deep at 4 mm beside the middle as in it."""
     taper: float = 0.0
@@ -201,7 +203,7 @@ def _probabilities(spine: Spine) -> NDArray[np.float32]:
             rows = _rows_near(spine, name)
             along, across = _along_and_across(spine, name, at[rows])
             slab = np.clip(0.5 + spine.disc_length(name) / 2 - np.abs(along), 0, 1)
-            slab *= np.clip(0.5 + DISC_HEIGHT_MM / 2 - np.abs(across), 0, 1)
+            slab *= np.clip(0.5 + spine.heights.get(name, DISC_HEIGHT_MM) / 2 - np.abs(across), 0, 1)
             flat[rows] = np.maximum(flat[rows], slab)
     disc = np.minimum(flat * wide, 1 - canal)
     gap = CANAL_MM / 2 + 1

@@ -57,7 +57,7 @@ class Instance:
         raw = self.values.get(keyword)
         if not raw:
             return ""
-        if raw.isascii():
+        if raw.isascii() and b"\x1b" not in raw:
             return raw.decode("ascii").strip("\0 ")
         return _decoded(raw, self.values.get("SpecificCharacterSet", b""))
 
