@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from stenograde.levels.disc import Disc
 from stenograde.levels.marked import MidSurface
 from stenograde.levels.sacrum import sacrum_doubts
 from stenograde.terms import Structure
@@ -59,25 +60,6 @@ NAMES = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/
 
 LUMBAR = 6
 """So many of them lie between the sacrum and the twelfth thoracic vertebra."""
-
-
-@dataclass(frozen=True)
-class Disc:
-    """One disc on the mid-sagittal surface; points are (row, column) on its grid."""
-
-    name: str
-    centre: tuple[float, float]
-    axis: tuple[float, float]
-    """Unit vector along the disc, to the back."""
-    height_mm: float
-    length_mm: float
-    """Anteroposterior extent, mm."""
-    margin: tuple[float, float]
-    """Middle of the posterior margin."""
-    heat: float
-    sacral_heat: float
-    guessed: bool = False
-    """True when only the gap between its neighbours speaks for it."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +224,9 @@ def _irregular(named: list[Disc], grid: float) -> list[str]:
     strays = [disc.name for disc in lumbar[1:] if _is_stray(disc, usual_mm) and not disc.guessed]
     doubts = [f"{name} does not look like a disc, so the count may be wrong" for name in strays]
     doubts += [
-        f"{pair} lie closer together than lumbar discs do" for pair, mm in apart_mm.items() if mm < PITCH_MM[0]
+        f"{pair} lie closer together than lumbar discs do"
+        for pair, mm in apart_mm.items()
+        if mm < PITCH_MM[0]
     ]
     pitch_mm = float(np.median(list(apart_mm.values())))
     if usual_mm > LONGEST_MM or pitch_mm > PITCH_MM[1]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import LevelPosition, Point
 from stenograde.levels.canal import CanalLine, canal_line
-from stenograde.levels.discs import Disc, DiscChain, find_discs
+from stenograde.levels.disc import Disc
+from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
 from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
 

@@ -1,9 +1,9 @@
 """What part of a spine the marks of a sagittal volume show, by sizes in mm: lumbar, another, or none.
 
 Limits lie between what is known of the parts. Discs are about 34 mm deep and 36 mm apart in the lumbar spine (Zhou et
-al., 10.1007/s005860000140), 17 mm deep and 18 mm apart in the neck (Panjabi et al., Spine 1991;16:861; Gilad and Nissan,
-Spine 1986;11:154), and 20 to 28 mm apart in the chest down to T10 (Panjabi et al., Spine 1991;16:888, bodies; discs 3
-to 5 mm).
+al., 10.1007/s005860000140), 17 mm deep and 18 mm apart in the neck (Panjabi et al., Spine 1991;16:861; Gilad and
+Nissan, Spine 1986;11:154), and 20 to 28 mm apart in the chest down to T10 (Panjabi et al., Spine 1991;16:888, bodies;
+discs 3 to 5 mm).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stenograde.levels.discs import Disc
+from stenograde.levels.disc import Disc
 from stenograde.levels.points import LevelPoints
 from stenograde.terms import Structure
 
@@ -68,7 +68,9 @@ def spine_sizes(points: LevelPoints) -> SpineSizes:
     pitches = np.linalg.norm(np.diff(centres, axis=0), axis=1) * grid
     growth = float(np.polyfit(np.arange(5), pitches[:5], 1)[0]) if len(pitches) >= 5 else 0.0
     bone = points.surface.structures[Structure.VERTEBRA.code]
-    shares = [float(_patch(bone, (np.add(a.centre, b.centre)) / 2, 5.0 / grid).mean()) for a, b in pairwise(discs)]
+    shares = [
+        float(_patch(bone, (np.add(a.centre, b.centre)) / 2, 5.0 / grid).mean()) for a, b in pairwise(discs)
+    ]
     return SpineSizes(
         n_discs=len(discs),
         depth_mm=_median([disc.length_mm for disc in discs]),
@@ -82,25 +84,25 @@ def spine_sizes(points: LevelPoints) -> SpineSizes:
 
 def not_lumbar(points: LevelPoints) -> str:
     """Return why what was found is no lumbar spine, in words that say what was seen; empty when it may be one."""
-    sizes = spine_sizes(points)
+    sizes, unseen = spine_sizes(points), not points.chain.sacrum_seen
     discs = f"discs {sizes.depth_mm:.0f} mm deep and {sizes.pitch_mm:.0f} mm apart"
-    if sizes.n_discs < LEAST_DISCS:
-        return "fewer than two intervertebral discs"
-    if sizes.bone < LEAST_BONE:
-        return f"no vertebral bodies between what looks like {sizes.n_discs} discs"
-    if sizes.depth_mm < SHALLOW_MM and (sizes.width_mm < NARROW_MM or sizes.pitch_mm < NECK_PITCH_MM):
-        return f"{discs}, as in the neck"
-    if sizes.pitch_mm < NECK_PITCH_MM:
-        return f"{discs}, nearer to each other than lumbar ones"
-    if sizes.canal < LEAST_CANAL:
-        return f"a canal behind only {sizes.canal:.0%} of the column of discs"
-    if points.chain.sacrum_seen:
-        return ""
-    if sizes.growth_mm >= UPSIDE_MM:
-        return "no sacrum, and discs that lie farther apart towards the head: a spine upside down"
-    if sizes.pitch_mm < CHEST_PITCH_MM:
-        return f"no sacrum, and {discs}, as in the chest"
-    return ""
+    is_shallow = sizes.depth_mm < SHALLOW_MM
+    signs = (
+        (sizes.n_discs < LEAST_DISCS, "fewer than two intervertebral discs"),
+        (sizes.bone < LEAST_BONE, f"no vertebral bodies between what looks like {sizes.n_discs} discs"),
+        (
+            is_shallow and (sizes.width_mm < NARROW_MM or sizes.pitch_mm < NECK_PITCH_MM),
+            f"{discs}, as in the neck",
+        ),
+        (sizes.pitch_mm < NECK_PITCH_MM, f"{discs}, nearer to each other than lumbar ones"),
+        (sizes.canal < LEAST_CANAL, f"a canal behind only {sizes.canal:.0%} of the column of discs"),
+        (
+            unseen and sizes.growth_mm >= UPSIDE_MM,
+            "no sacrum, and discs that lie farther apart towards the head: a spine upside down",
+        ),
+        (unseen and sizes.pitch_mm < CHEST_PITCH_MM, f"no sacrum, and {discs}, as in the chest"),
+    )
+    return next((seen for is_so, seen in signs if is_so), "")
 
 
 def _median(values: list[float]) -> float:
@@ -117,7 +119,8 @@ def _width_mm(points: LevelPoints, disc: Disc) -> float:
     marked = points.surface.marked
     reach = 5.0 / marked.grid_mm
     seen = [
-        _patch(p, np.asarray(disc.centre), reach).max() > 0.5 for p in marked.probabilities[:, Structure.DISC.code]
+        _patch(p, np.asarray(disc.centre), reach).max() > 0.5
+        for p in marked.probabilities[:, Structure.DISC.code]
     ]
     return float(np.sum(seen)) * marked.slice_mm
 

@@ -8,16 +8,12 @@ height (``benchmarks/cut_fields.py``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.levels.disc import Disc
 from stenograde.levels.marked import MidSurface
 from stenograde.terms import Structure
-
-if TYPE_CHECKING:
-    from stenograde.levels.discs import Disc
 
 BELOW_MM = 30.0
 """So much of the picture must lie below the lumbosacral disc's centre for the sacrum to count as seen, mm."""
@@ -29,7 +25,7 @@ SHOWN_SHARE = 0.9
 """Share of the rows that must not be padding, and of a region below the disc that must lie in the picture."""
 
 BOXES_MM = (((4.0, 10.0), 0.25), ((6.0, 20.0), 0.10))
-"""Stretches below the disc along its normal, mm, and the greatest share of vertebra in each below which it is sacrum."""
+"""Stretches below the disc along its normal, mm, and the share of vertebra in each from which it is no sacrum."""
 
 ACROSS_MM = 12.0
 """The stretches reach so far to the front and back of the disc's centre, mm."""
@@ -42,7 +38,8 @@ LEAST_SLICES = 2
 
 LEVEL_DEG = 12.0
 """A disc whose front lies lower than its back by less than this is not the lumbosacral one, degrees: in 317 slices of
-170 patients the flattest has 17; sacral slope 39, deviation 8 (Roussouly et al., 10.1097/01.brs.0000152379.54463.65)."""
+170 patients the flattest has 17; the sacrum's slope is 39, deviation 8 (Roussouly et al.,
+10.1097/01.brs.0000152379.54463.65)."""
 
 
 def sacrum_doubts(surface: MidSurface, lowest: Disc) -> list[str]:
@@ -50,11 +47,13 @@ def sacrum_doubts(surface: MidSurface, lowest: Disc) -> list[str]:
     marked, grid = surface.marked, surface.marked.grid_mm
     middle = float(np.interp(lowest.centre[0], np.arange(marked.size[1]), surface.slice_of_row))
     away_mm = np.abs(np.arange(marked.size[0]) - middle) * marked.slice_mm
-    slices = np.flatnonzero(away_mm <= max(ASIDE_MM, float(away_mm.min())))
+    slices = np.flatnonzero(away_mm <= max(ASIDE_MM, float(away_mm.min()))).tolist()
     n_least = min(LEAST_SLICES, marked.size[0])
     shown = [k for k in slices if _is_shown_below(marked.shown_on(k), lowest, grid)]
     if len(shown) < max(n_least, len(slices) / 2):
-        return [f"the image ends less than {BELOW_MM:.0f} mm below the lowest disc, so the sacrum was not seen"]
+        return [
+            f"the image ends less than {BELOW_MM:.0f} mm below the lowest disc, so the sacrum was not seen"
+        ]
     bone = marked.probabilities[:, Structure.VERTEBRA.code]
     n_seen = sum(_is_sacrum_below(bone[k], lowest, grid) for k in shown)
     if n_seen < max(n_least, len(slices) / 2):

@@ -1,4 +1,4 @@
-"""The gate before grading: is it a lumbar spine, by the header's word and by the picture's evidence?
+"""The gate before grading, which asks header and picture whether this is a lumbar spine.
 
 =====================  ==========================================  ==========================
 header names           picture shows a sacrum below lumbar discs   no sacrum, sizes as lumbar

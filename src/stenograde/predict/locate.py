@@ -226,7 +226,9 @@ def _unjoined(series: Series, volume: Volume) -> list[str]:
     n_others = sum(one.shape[0] >= LEAST_STACK for one in series.volumes if one is not volume)
     if not n_others:
         return []
-    return [f"series {series.uid} holds {n_others + 1} stacks that were not joined, and one of them was looked at"]
+    return [
+        f"series {series.uid} holds {n_others + 1} stacks that were not joined, and one of them was looked at"
+    ]
 
 
 def _further(study: Study, series: Series, volume: Volume) -> Iterator[tuple[Series, Volume]]:
@@ -243,7 +245,7 @@ def _further(study: Study, series: Series, volume: Volume) -> Iterator[tuple[Ser
 def _other_sacrum(points: LevelPoints, series: Series, volume: Volume, marked: MarkedVolume) -> list[str]:
     """Say that a further series that reaches the sacrum does not show it below the same disc."""
     grid, lowest = points.surface.marked.grid_mm, np.asarray(points.chain.discs[0].centre)
-    here, below = points.surface.to_patient(np.stack([lowest, lowest + [BELOW_MM / grid, 0.0]]))
+    here, below = points.surface.to_patient(np.stack([lowest, lowest + np.array([BELOW_MM / grid, 0.0])]))
     if not geometry.is_inside(volume.affine, volume.shape, as_point(below), 0.0):
         return []
     surface = mid_surface(marked)

@@ -101,12 +101,16 @@ def test_nifti_when_either_form_is_stated_then_it_is_read(tmp_path: Path, sform:
 
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
-def test_nifti_when_neither_form_is_stated_then_it_has_no_sides_and_is_refused(tmp_path: Path, kind: type) -> None:
+def test_nifti_when_neither_form_is_stated_then_it_has_no_sides_and_is_refused(
+    tmp_path: Path, kind: type
+) -> None:
     data, affine = oriented((0, 1, 2), (1, 1, 1))
     image = kind(data, affine)
     image.set_sform(affine, 0)
     image.set_qform(affine, 0)
     nibabel.save(image, tmp_path / "a.nii")
 
-    with pytest.raises(UnreadableInstanceError, match="sform_code 0 and qform_code 0, so left and right are unknown"):
+    with pytest.raises(
+        UnreadableInstanceError, match="sform_code 0 and qform_code 0, so left and right are unknown"
+    ):
         read_nifti(tmp_path / "a.nii")

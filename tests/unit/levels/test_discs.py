@@ -205,7 +205,9 @@ def test_a_peak_inside_a_body_without_an_outline_is_left_out():
 
     assert [disc.name for disc in chain.discs] == NAMES
     assert chain.certain
-    np.testing.assert_allclose(np.array(chain.discs[3].centre) * GRID_MM, spine.disc_middle("L2/L3"), atol=0.5)
+    np.testing.assert_allclose(
+        np.array(chain.discs[3].centre) * GRID_MM, spine.disc_middle("L2/L3"), atol=0.5
+    )
 
 
 def test_a_disc_that_does_not_look_like_one_is_said():
@@ -215,9 +217,13 @@ def test_a_disc_that_does_not_look_like_one_is_said():
     assert chain.doubts == ("L3/L4 does not look like a disc, so the count may be wrong",)
 
 
-@pytest.mark.parametrize(("scale", "doubt"), [(0.45, "lie closer together"), (1.5, "are larger than lumbar ones")])
+@pytest.mark.parametrize(
+    ("scale", "doubt"), [(0.45, "lie closer together"), (1.5, "are larger than lumbar ones")]
+)
 def test_discs_of_other_sizes_than_lumbar_ones_are_said(scale, doubt):
     marked = Spine().marked()
-    marked = MarkedVolume(marked.affine @ np.diag([scale, scale, scale, 1]), marked.probabilities, marked.heat)
+    marked = MarkedVolume(
+        marked.affine @ np.diag([scale, scale, scale, 1]), marked.probabilities, marked.heat
+    )
 
     assert any(doubt in one for one in find_discs(mid_surface(marked)).doubts)

@@ -13,7 +13,6 @@ from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.levels.region import not_lumbar, spine_sizes
 from stenograde.terms import Structure
 
-
 SPINE = Spine()
 
 
@@ -43,7 +42,9 @@ def test_a_lumbar_spine_is_measured_and_passes():
     assert sizes.depth_mm == pytest.approx(34, abs=1.5)
     assert sizes.width_mm == pytest.approx(44, abs=4)
     middles = [SPINE.disc_middle(name) for name in ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2")]
-    assert sizes.pitch_mm == pytest.approx(np.median(np.linalg.norm(np.diff(middles, axis=0), axis=1)), abs=0.5)
+    assert sizes.pitch_mm == pytest.approx(
+        np.median(np.linalg.norm(np.diff(middles, axis=0), axis=1)), abs=0.5
+    )
     assert abs(sizes.growth_mm) < 0.5
     assert sizes.bone > 0.95
     assert sizes.canal > 0.95

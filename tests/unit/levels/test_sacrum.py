@@ -1,4 +1,4 @@
-"""Names are certain only where the sacrum was seen below the lowest disc: enough picture, no body, on several slices."""
+"""Names are certain only where the sacrum was seen below the lowest disc: enough picture, no body, several slices."""
 
 from __future__ import annotations
 

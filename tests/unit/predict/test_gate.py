@@ -60,7 +60,11 @@ def test_a_lumbar_picture_passes_where_the_header_does_not_speak_against_it(own,
 @pytest.mark.parametrize(
     ("own", "whole", "said"),
     [
-        ((NECK,), (), "at odds: the header names the cervical spine, the picture shows a sacrum below 6 discs"),
+        (
+            (NECK,),
+            (),
+            "at odds: the header names the cervical spine, the picture shows a sacrum below 6 discs",
+        ),
         ((), (HEAD,), "at odds: the header names the head"),
         ((NECK,), (LUMBAR,), "at odds: the header names the cervical spine"),
         ((CHEST,), (), "at odds: the header names the thoracic spine"),
@@ -79,7 +83,9 @@ def test_header_and_picture_at_odds_are_said_first_and_no_name_is_certain(own, w
 
 @pytest.mark.parametrize("own", [(NECK,), (HEAD,), (CHEST,), (PELVIS,)])
 def test_another_part_by_the_header_and_no_sacrum_in_the_picture_is_refused(own):
-    with pytest.raises(StudyError, match=rf"must be of the lumbar spine, got the {own[0].value} by its header"):
+    with pytest.raises(
+        StudyError, match=rf"must be of the lumbar spine, got the {own[0].value} by its header"
+    ):
         located(CUT, own)
 
 
@@ -100,7 +106,9 @@ def test_sizes_of_a_neck_are_refused_whatever_the_header_names(own):
 def test_a_refusal_says_what_was_seen_and_what_the_header_names():
     small = replace(FULL, affine=FULL.affine @ np.diag([0.5, 0.5, 0.5, 1]))
 
-    with pytest.raises(StudyError, match=r"16 mm deep and 19 mm apart, as in the neck .*names the cervical spine"):
+    with pytest.raises(
+        StudyError, match=r"16 mm deep and 19 mm apart, as in the neck .*names the cervical spine"
+    ):
         locate_study(study_with(small, (NECK,)), plain_bundle(grid_mm=0.3))
 
 

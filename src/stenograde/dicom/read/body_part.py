@@ -26,7 +26,7 @@ _SPINE: Final = (
 
 
 def _lettered(letters: str) -> str:
-    """Return a pattern of a spine named by letters, before it (``L-spine``, ``LWS``) or behind it (``kregoslup L-S``)."""
+    """Return a pattern of a spine named by letters, before it (``L-spine``) or behind it (``kregoslup L-S``)."""
     return rf"\b(?:{letters}) ?(?:{_SPINE}|spn?|ws|wk)\b|\b{_SPINE} (?:odc\w* )?(?:{letters})\b"
 
 
@@ -54,20 +54,25 @@ _PATTERNS: Final = {
         r"\b(?:whole|total|full|entire|complete|pan|holo) ?(?:spine|spinal|column)\w*"
         r"|\b(?:spine|rachis|column[ae]?|colonna\w*|coluna|kolumna)\b.{0,22}\b(?:whole|complet\w*|total\w*|full|entier"
         r"|in toto|intera|entera|inteira)\b|\bganz\w* ?(?:ws|wirbels)\w*|\bgesamt\w* ?(?:ws|wirbels)\w*|\bgws\b"
-        r"|\bwirbels\w* (?:ganz|gesamt|komplett)\w*|\bhel\w*rygg\w*|\btotal ?(?:rygg|kolumn|column)\w*|\bcaly kregosl\w*"
+        r"|\bwirbels\w* (?:ganz|gesamt|komplett)\w*|\bhel\w*rygg\w*|\btotal ?(?:rygg|kolumn|column)\w*"
+        r"|\bcaly kregosl\w*"
         r"|\bneur(?:o|al)? ?ax\w*|\bspine survey\b|\bmyelon\b|全脊"
     ),
-    BodyPart.SACRUM: r"\bs ?spine\b(?<!l s spine)|\bsacr(?:um|ale|o)\b|\bkreuzbein\w*|\bcoccy\w*|\bsteissb\w*|\bcoccix\b|仙骨|骶",
+    BodyPart.SACRUM: (
+        r"\bs ?spine\b(?<!l s spine)|\bsacr(?:um|ale|o)\b|\bkreuzbein\w*|\bcoccy\w*|\bsteissb\w*|\bcoccix\b"
+        r"|仙骨|骶"
+    ),
     BodyPart.HEAD: (
-        r"\b(?:head|caput|crane|brain\w*|skull|kopf|hirn\w*|gehirn\w*|tete|cerveau|testa|cabe[cz]a\w*|glow[aey]|hoofd|huvud"
-        r"|hov?ed\w*|koponya|beyin|kranium|sella|orbit\w*|pituitar\w*|hypophys\w*|ipofisi|iac|tmj|kiefergelenk\w*"
+        r"\b(?:head|caput|crane|brain\w*|skull|kopf|hirn\w*|gehirn\w*|tete|cerveau|testa|cabe[cz]a\w*|glow[aey]|hoofd"
+        r"|huvud|hov?ed\w*|koponya|beyin|kranium|sella|orbit\w*|pituitar\w*|hypophys\w*|ipofisi|iac|tmj|kiefergelenk\w*"
         r"|pontocereb\w*)\b|\b(?:crani|craneo|schadel|schaedel|neurocran|cerebr|encephal|encefal|mozg|mozek|hjern|hjarn"
         r"|hersen|aivo)\w*|головн|εγκεφαλ|頭|头|頭部|脳|脑|뇌|두부"
     ),
     BodyPart.NECK: r"\b(?:neck|hals|cou|cuello|collo|pescoco|szyja|szyi|larynx|larynge\w*|nasopharyn\w*|carotid\w*)\b",
     BodyPart.TRUNK: (
         r"\b(?:abdom|liver|leber|foie|higado|fegato|mrcp|kidney|niere|renal|pancrea|pankrea|enterogra|thorax"
-        r"|torax|chest|heart|cardiac|herz|coeur|cuore|breast|mamm[ao]|brust\b|seno\b|brzuch|bauch|aorta|watroba)\w*|腹部|胸部"
+        r"|torax|chest|heart|cardiac|herz|coeur|cuore|breast|mamm[ao]|brust\b|seno\b|brzuch|bauch|aorta|watroba)\w*"
+        r"|腹部|胸部"
     ),
     BodyPart.PELVIS: (
         r"\b(?:pelvi|becken|bassin|bacino|bekken|backen|baekken|miednic|panev|panve|medence|prostat|uterus|rectum"
@@ -86,7 +91,9 @@ _PATTERNS: Final = {
 }
 _WORDS: Final = {part: re.compile(pattern) for part, pattern in _PATTERNS.items()}
 
-_NO_DECOMPOSITION: Final = str.maketrans({"ł": "l", "ø": "o", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i", "œ": "oe"})
+_NO_DECOMPOSITION: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i", "œ": "oe"}
+)
 
 
 def body_parts(texts: Iterable[str]) -> tuple[BodyPart, ...]:

@@ -251,7 +251,11 @@ def _decoded(raw: bytes, character_set: bytes) -> str:
 _LATIN = {"100": 1, "101": 2, "109": 3, "110": 4, "144": 5, "127": 6, "126": 7, "138": 8, "148": 9, "203": 15}
 _ENCODINGS = (
     {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk", "ISO_IR 13": "shift_jis"}
-    | {f"{form} {number}": f"iso8859_{part}" for number, part in _LATIN.items() for form in ("ISO_IR", "ISO 2022 IR")}
+    | {
+        f"{form} {number}": f"iso8859_{part}"
+        for number, part in _LATIN.items()
+        for form in ("ISO_IR", "ISO 2022 IR")
+    }
     | {"ISO_IR 166": "tis_620", "ISO 2022 IR 13": "shift_jis", "ISO 2022 IR 87": "iso2022_jp_2"}
     | {"ISO 2022 IR 159": "iso2022_jp_2", "ISO 2022 IR 149": "euc_kr", "ISO 2022 IR 58": "gb2312"}
 )

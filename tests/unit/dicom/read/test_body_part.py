@@ -13,15 +13,19 @@ from stenograde.terms import BodyPart, Role
 
 WORDS = {
     BodyPart.LUMBAR_SPINE: """LWS|LSPINE|L SPINE|L-Spine|LSSPINE|LUMBAR SPINE|Lumbosacral spine|RACHIS LOMBAIRE|
-        rachis lombo-sacré|Columna lumbar|COLONNA LOMBARE|coluna lombar|coloana lombara|Kręgosłup lędźwiowy|kręgosłup L-S|
+        rachis lombo-sacré|Columna lumbar|COLONNA LOMBARE|coluna lombar|coloana lombara|Kręgosłup lędźwiowy|
+        kręgosłup L-S|
         Kręgosłup odc. L/S|Lumbalrygg|LÄNDRYGG|lændehvirvelsøjle|korsrygg|LENDEWERVEL|lumbale wervelkolom|
         Lendenwirbelsäule|l-wirbelsaeule|MRT LWS nativ|LWK|bederní páteř|L páteř|ágyéki gerinc|lanneranka|Lomber MR|
         Поясничный отдел|οσφυϊκή μοίρα|腰椎|요추|sag_lspine_t2|SPINE^LUMBAR|L1-S1|low back pain|MRI Lsp""",
-    BodyPart.CERVICAL_SPINE: """HWS|CSPINE|C SPINE|C-Spine|CERVICAL SPINE|rachis cervical|Columna cervical|colonna cervicale|
-        coluna cervical|kręgosłup szyjny|kręgosłup C|Halsrygg|Halswirbelsäule|nekwervel|halswervelkolom|HWK|CWK|krční páteř|
+    BodyPart.CERVICAL_SPINE: """HWS|CSPINE|C SPINE|C-Spine|CERVICAL SPINE|rachis cervical|Columna cervical|
+        colonna cervicale|
+        coluna cervical|kręgosłup szyjny|kręgosłup C|Halsrygg|Halswirbelsäule|nekwervel|halswervelkolom|HWK|CWK|
+        krční páteř|
         C páteř|nyaki gerinc|kaularanka|Servikal MR|шейный отдел|頚椎|颈椎|경추|Nakke|SPINE^CERVICAL|c-wirbelsaeule""",
     BodyPart.THORACIC_SPINE: """BWS|TSPINE|T-Spine|D-Spine|Th-Spine|THORACIC SPINE|rachis dorsal|columna dorsal|
-        colonna dorsale|coluna torácica|Brustwirbelsäule|bröstrygg|kręgosłup piersiowy|hrudní páteř|Th páteř|грудной отдел|
+        colonna dorsale|coluna torácica|Brustwirbelsäule|bröstrygg|kręgosłup piersiowy|hrudní páteř|Th páteř|
+        грудной отдел|
         胸椎|Torakal MR|thorakale wervelkolom|BWK|háti gerinc|rintaranka""",
     BodyPart.WHOLE_SPINE: """whole spine|WHOLESPINE|TOTAL SPINE|full spine|Ganzwirbelsäule|gesamte Wirbelsäule|GWS|
         rachis entier|colonna in toto|columna completa|Helrygg|Neuroaxis|全脊柱""",
@@ -47,8 +51,26 @@ def test_a_part_is_known_in_many_languages(part: BodyPart, word: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("t2_tse_sag", "SAG T1 FS", "STIR SAG", "SPINE", "Wirbelsäule", "AX T2 BLOCK", "T2 SAG FRFSE", "Standard"),
-        *("t2 tse sag l", "spine sag T1", "SPINE T2", "C+ T1 sag", "t1_tse_sag_c", "ws sag t2", "localizer", "pd_tse_fs"),
+        *(
+            "t2_tse_sag",
+            "SAG T1 FS",
+            "STIR SAG",
+            "SPINE",
+            "Wirbelsäule",
+            "AX T2 BLOCK",
+            "T2 SAG FRFSE",
+            "Standard",
+        ),
+        *(
+            "t2 tse sag l",
+            "spine sag T1",
+            "SPINE T2",
+            "C+ T1 sag",
+            "t1_tse_sag_c",
+            "ws sag t2",
+            "localizer",
+            "pd_tse_fs",
+        ),
         *("*tse2d1_17", "T2W_TSE", "", "routine", "COR STIR", "sag t2_tse_dixon_W"),
     ],
 )
