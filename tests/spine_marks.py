@@ -23,7 +23,7 @@ FIELD_MM = (240.0, 132.0)
 DISC_ROWS_MM = {"L5/S1": 196.0, "L4/L5": 161.0, "L3/L4": 126.0, "L2/L3": 91.0, "L1/L2": 57.0, "T12/L1": 25.0}
 """Height of each disc's middle below the top of the image, mm."""
 
-DISC_TILT_DEG = {"L5/S1": 18.0, "L4/L5": 6.0, "L3/L4": 0.0, "L2/L3": -3.0, "L1/L2": -5.0, "T12/L1": -4.0}
+DISC_TILT_DEG = {"L5/S1": -18.0, "L4/L5": -6.0, "L3/L4": 0.0, "L2/L3": 3.0, "L1/L2": 5.0, "T12/L1": 4.0}
 """Tilt of each disc against the normal of the canal, degrees; positive with the back end lower."""
 
 DISC_LENGTH_MM = 34.0
@@ -56,10 +56,14 @@ class Spine:
     """Height of a disc's heat where it is not 0.9."""
     sacral: Mapping[str, float] = field(default_factory=lambda: {"L5/S1": 0.9})
     """Heat of the lumbosacral disc."""
+    sacrum_below: str = "L5/S1"
+    """Disc below which bone is the sacrum, which a locator does not mark."""
     unmarked: tuple[str, ...] = ()
     """Discs without disc probability."""
     lengths: Mapping[str, float] = field(default_factory=dict)
     """Length of a disc where it is not :data:`DISC_LENGTH_MM`, mm."""
+    heights: Mapping[str, float] = field(default_factory=dict)
+    """Height of a disc where it is not :data:`DISC_HEIGHT_MM`, mm."""
     flatness: float = 4.0
     """Of the canal's cross-section: 2 is an ellipse, 4 as deep at 4 mm beside the middle as in it."""
     taper: float = 0.0
@@ -199,12 +203,14 @@ def _probabilities(spine: Spine) -> NDArray[np.float32]:
             rows = _rows_near(spine, name)
             along, across = _along_and_across(spine, name, at[rows])
             slab = np.clip(0.5 + spine.disc_length(name) / 2 - np.abs(along), 0, 1)
-            slab *= np.clip(0.5 + DISC_HEIGHT_MM / 2 - np.abs(across), 0, 1)
+            slab *= np.clip(0.5 + spine.heights.get(name, DISC_HEIGHT_MM) / 2 - np.abs(across), 0, 1)
             flat[rows] = np.maximum(flat[rows], slab)
     disc = np.minimum(flat * wide, 1 - canal)
     gap = CANAL_MM / 2 + 1
     # vertebrae less deep than discs, so that no bone bridges a disc that is tilted
     body = np.clip(0.5 + front_mm - gap - 3, 0, 1) * np.clip(gap + DISC_LENGTH_MM - 6 - front_mm, 0, 1)
+    _, below = _along_and_across(spine, spine.sacrum_below, at)
+    body = body * np.clip(0.5 - below, 0, 1)
     vertebra = np.minimum(body * wide, 1 - canal - disc)
     background = 1 - canal - disc - vertebra
     classes = {Structure.VERTEBRA: vertebra, Structure.DISC: disc, Structure.CANAL: canal}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.errors import IrregularSlicesError, UnreadableInstanceError
-from stenograde.terms import Plane, Role, Unused, Weighting
+from stenograde.terms import BodyPart, Plane, Role, Unused, Weighting
 
 PIXEL_MM: Final = (0.05, 10.0)
 """Least and greatest distance between rows, and between columns, mm. Lumbar MR lies between 0.2 and 1.6 mm."""
@@ -250,6 +250,8 @@ class Series:
     description: str = ""
     problems: tuple[str, ...] = ()
     """What was found while reading it, the worst first."""
+    body_parts: tuple[BodyPart, ...] = ()
+    """Parts of the body that its own header names; none where that is silent."""
 
     def __post_init__(self) -> None:
         if not self.volumes:
@@ -275,6 +277,8 @@ class Study:
     """Roles of which a series was there that could not be read, while no other serves, with the reason."""
     name_doubts: tuple[str, ...] = ()
     """Why the names of levels cannot be certain, whatever the picture shows, such as a station left out."""
+    body_parts: tuple[BodyPart, ...] = ()
+    """Parts of the body that the descriptions of the study and its procedures name."""
 
     @property
     def n_bytes(self) -> int:

@@ -19,6 +19,22 @@ class Region(StrEnum):
     LUMBAR = "lumbar"
 
 
+class BodyPart(StrEnum):
+    """Part of the body that the header of a series or study names; the value is the text people read."""
+
+    LUMBAR_SPINE = "lumbar spine"
+    CERVICAL_SPINE = "cervical spine"
+    THORACIC_SPINE = "thoracic spine"
+    WHOLE_SPINE = "whole spine"
+    SACRUM = "sacrum"
+    HEAD = "head"
+    NECK = "neck"
+    TRUNK = "chest or abdomen"
+    PELVIS = "pelvis or hip"
+    KNEE = "knee"
+    LIMB = "limb"
+
+
 class Level(StrEnum):
     """Intervertebral disc level; the value is the stored text, :attr:`shown` the text people read."""
 

@@ -43,16 +43,24 @@ def read_nifti(path: Path) -> NiftiVolume:
     Raises
     ------
     UnreadableInstanceError
-        If the file is missing, no NIfTI, not three-dimensional or without a usable affine.
+        If the file is missing, no NIfTI, not three-dimensional, without a usable affine, or if it does not say which
+        side is which.
     """
     try:
-        data, own = _decoded(path)
+        data, own, codes = _decoded(path)
     except UnreadableInstanceError:
         raise
     except Exception as exc:
         # nibabel lets errors of gzip, zlib, numpy and its own pass; all of them mean: no readable volume
         msg = f"volume must be a readable NIfTI file, got {path} ({reason_of(exc)})"
         raise UnreadableInstanceError(msg) from exc
+    if not any(codes):
+        # nibabel then makes up an affine, in which any axis may be the one from side to side
+        msg = (
+            "volume must say how it lies in the patient, got sform_code 0 and qform_code 0, so left and right are "
+            f"unknown ({path}); convert it again from DICOM, or set the form that it is known to have"
+        )
+        raise UnreadableInstanceError(msg)
     data = data.reshape(data.shape[:3]) if data.ndim > 3 and set(data.shape[3:]) == {1} else data
     if data.ndim != 3 or not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9:
         msg = f"volume must have three axes and an invertible affine, got shape {data.shape} ({path})"
@@ -64,8 +72,8 @@ def read_nifti(path: Path) -> NiftiVolume:
     return _as_sagittal(np.nan_to_num(data), own)
 
 
-def _decoded(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return the voxels of a file and its affine, if there is room for them."""
+def _decoded(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], list[int]]:
+    """Return the voxels of a file, its affine, and sform_code and qform_code, if there is room for them."""
     import nibabel  # noqa: PLC0415  only who reads NIfTI pays for it
 
     kind = kind_of_file(path.stat().st_mode)
@@ -77,7 +85,8 @@ def _decoded(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     if n_bytes > MEMORY_LIMIT_BYTES:
         msg = f"volume must decode to at most {shown_bytes(MEMORY_LIMIT_BYTES)}, got {shown_bytes(n_bytes)} ({path})"
         raise UnreadableInstanceError(msg)
-    return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
+    codes = [int(image.header[name]) for name in ("sform_code", "qform_code")]
+    return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64), codes
 
 
 def _as_sagittal(data: NDArray[np.float32], own: NDArray[np.float64]) -> NiftiVolume:

@@ -16,6 +16,7 @@ from stenograde.datasets.picture_files import png_bytes, read_picture
 from stenograde.files import write_whole
 from stenograde.grades import Point
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point, find_levels
+from stenograde.levels.region import not_lumbar
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import MarkedStack, locate_study, mark_picture, mark_volume
 from stenograde.report.as_levels_json import NamedLevel, as_levels_json, as_picture_levels_json
@@ -68,6 +69,8 @@ def locate_in_nifti(path: Path, bundle: Bundle) -> LocatedFiles:
     nifti = read_nifti(path)
     stack = mark_volume(nifti.volume, bundle)
     points = find_levels(stack.marked)
+    if points is not None and (seen := not_lumbar(points)):
+        points = points.doubted([f"this may be no lumbar spine: {seen}"])
     mask = nifti_bytes(nifti.to_own_grid(stack.masks()), nifti.own_affine)
     doubts = points.doubts if points else ("neither canal nor discs were found",)
     levels = as_levels_json(_levels(points), doubts)

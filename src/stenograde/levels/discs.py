@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from stenograde.levels.disc import Disc
 from stenograde.levels.marked import MidSurface
+from stenograde.levels.sacrum import sacrum_doubts
 from stenograde.terms import Structure
 
 MIN_HEAT = 0.25
@@ -25,8 +27,24 @@ MIN_APART_MM = 13.0
 GAP = 1.6
 """A gap of this many usual pitches lacks a disc."""
 
-BELOW_SACRAL_MM = 12.0
-"""So much of the image must lie below the lumbosacral disc for the sacrum to count as seen, mm."""
+TWIN_MM = 30.0
+"""Two peaks so near each other that do not lie one above the other are of one disc, mm; it is 30 to 45 mm long."""
+
+STRAY = 0.5
+"""A disc shorter than this share of the usual length, or without outline, does not look like one."""
+
+STRAY_PITCH = 1.35
+"""Where its neighbours are less than this many usual pitches apart, nothing is missing without it."""
+
+LONGEST_MM = 48.0
+"""Lumbar discs are less deep than this, mm: 34 on average, deviation 3 to 4 (Zhou et al., 10.1007/s005860000140)."""
+
+PITCH_MM = (18.0, 50.0)
+"""Distances of lumbar discs, centre to centre, that are believed, mm: a body of 27 and a disc of 9 (ibid.)."""
+
+SACRALISED, SACRALISED_LENGTH = 0.70, 0.55
+"""The disc below a sacralised vertebra is rudimentary: its length and its height are less than the first share of those
+of the discs above, or its length alone is less than the second. In 317 slices of 170 patients one patient's is."""
 
 USUAL_BACK_MM = 18.0
 """From a disc's centre to its posterior margin where the disc itself was not outlined, mm."""
@@ -40,24 +58,8 @@ MARGIN_MM = 3.0
 NAMES = ("L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11", "T9/T10", "T8/T9")
 """Discs upward from the sacrum."""
 
-
-@dataclass(frozen=True)
-class Disc:
-    """One disc on the mid-sagittal surface; points are (row, column) on its grid."""
-
-    name: str
-    centre: tuple[float, float]
-    axis: tuple[float, float]
-    """Unit vector along the disc, to the back."""
-    height_mm: float
-    length_mm: float
-    """Anteroposterior extent, mm."""
-    margin: tuple[float, float]
-    """Middle of the posterior margin."""
-    heat: float
-    sacral_heat: float
-    guessed: bool = False
-    """True when only the gap between its neighbours speaks for it."""
+LUMBAR = 6
+"""So many of them lie between the sacrum and the twelfth thoracic vertebra."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class DiscChain:
 
     discs: tuple[Disc, ...]
     doubts: tuple[str, ...]
+    sacrum_seen: bool = False
+    """True when a sacrum was seen below the lowest disc; its name may still be in doubt."""
 
     @property
     def certain(self) -> bool:
@@ -86,16 +90,19 @@ def find_discs(surface: MidSurface) -> DiscChain:
     found = [
         _disc_at(surface, (float(row), float(column)), float(heat[row, column])) for row, column in peaks
     ]
-    chain = _without_twins(sorted(found, key=lambda disc: -disc.centre[0]), grid)
+    chain = _without_strays(_without_twins(sorted(found, key=lambda disc: -disc.centre[0]), grid), grid)
     chain = _with_gaps_filled(surface, heat, chain)
     if not chain:
         return DiscChain((), ("no disc was found",))
-    first, doubts = _lumbosacral(surface, chain)
+    first, doubts = _lumbosacral(chain)
+    unseen = sacrum_doubts(surface, chain[first])
+    doubts += unseen + _transitional(chain, first)
     named = [replace(disc, name=name) for disc, name in zip(chain[first:], NAMES, strict=False)]
     doubts += [
         f"{disc.name} was not seen and is placed between its neighbours" for disc in named if disc.guessed
     ]
-    return DiscChain(tuple(named), tuple(doubts))
+    seen = not unseen and chain[first].sacral_heat >= SACRAL_HEAT
+    return DiscChain(tuple(named), (*doubts, *_irregular(named, grid)), seen)
 
 
 def _disc_at(surface: MidSurface, peak: tuple[float, float], heat: float, *, guessed: bool = False) -> Disc:
@@ -161,16 +168,72 @@ def _apart_mm(a: Disc, b: Disc, grid: float) -> float:
     return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]) * grid)
 
 
+def _are_twins(a: Disc, b: Disc, grid: float) -> bool:
+    """Whether two peaks are of one disc: too near each other, or beside each other along the disc itself."""
+    apart_mm = _apart_mm(a, b, grid)
+    if apart_mm < MIN_APART_MM:
+        return True
+    off = (np.asarray(b.centre) - np.asarray(a.centre)) * grid
+    above_mm = min(abs(float(off @ np.array([one.axis[1], -one.axis[0]]))) for one in (a, b))
+    return apart_mm < TWIN_MM and above_mm < MIN_APART_MM
+
+
 def _without_twins(chain: list[Disc], grid: float) -> list[Disc]:
-    """Keep the better of two discs that lie too near each other."""
+    """Keep the better of two peaks of one disc."""
     kept: list[Disc] = []
     for disc in chain:
-        if kept and _apart_mm(kept[-1], disc, grid) < MIN_APART_MM:
+        if kept and _are_twins(kept[-1], disc, grid):
             if disc.heat > kept[-1].heat:
                 kept[-1] = disc
         else:
             kept.append(disc)
     return kept
+
+
+def _is_stray(disc: Disc, usual_mm: float) -> bool:
+    return not disc.length_mm >= STRAY * usual_mm
+
+
+def _without_strays(chain: list[Disc], grid: float) -> list[Disc]:
+    """Leave out what does not look like a disc and lies between two that are no more than neighbours."""
+    lengths = [disc.length_mm for disc in chain if np.isfinite(disc.length_mm)]
+    if len(chain) < 4 or not lengths:
+        return chain
+    usual_mm = float(np.median(lengths))
+    sound = [disc for disc in chain if not _is_stray(disc, usual_mm)]
+    pitches = [_apart_mm(a, b, grid) for a, b in pairwise(sound)]
+    if not pitches:
+        return chain
+    kept = [chain[0]]
+    for disc, above in zip(chain[1:], [*chain[2:], None], strict=True):
+        gap_mm = _apart_mm(kept[-1], above, grid) if above else np.inf
+        if not (_is_stray(disc, usual_mm) and gap_mm < STRAY_PITCH * float(np.median(pitches))):
+            kept.append(disc)
+    return kept
+
+
+def _irregular(named: list[Disc], grid: float) -> list[str]:
+    """Lumbar discs that do not look like discs, or are not spaced like them, so that the count may be wrong."""
+    lumbar = named[:LUMBAR]
+    lengths = [disc.length_mm for disc in lumbar if np.isfinite(disc.length_mm)]
+    if len(lengths) < 3:
+        return []
+    usual_mm = float(np.median(lengths))
+    apart_mm = {f"{b.name} and {a.name}": _apart_mm(a, b, grid) for a, b in pairwise(lumbar)}
+    # the lowest may be short: see _transitional
+    strays = [disc.name for disc in lumbar[1:] if _is_stray(disc, usual_mm) and not disc.guessed]
+    doubts = [f"{name} does not look like a disc, so the count may be wrong" for name in strays]
+    doubts += [
+        f"{pair} lie closer together than lumbar discs do"
+        for pair, mm in apart_mm.items()
+        if mm < PITCH_MM[0]
+    ]
+    pitch_mm = float(np.median(list(apart_mm.values())))
+    if usual_mm > LONGEST_MM or pitch_mm > PITCH_MM[1]:
+        doubts.append(
+            f"discs {usual_mm:.0f} mm deep and {pitch_mm:.0f} mm apart are larger than lumbar ones; check the spacing"
+        )
+    return doubts
 
 
 def _with_gaps_filled(surface: MidSurface, heat: NDArray[np.float32], chain: list[Disc]) -> list[Disc]:
@@ -210,9 +273,8 @@ def _weak_disc(
     return _disc_at(surface, peak, float(heat[best[0] + top, best[1] + left]))
 
 
-def _lumbosacral(surface: MidSurface, chain: list[Disc]) -> tuple[int, list[str]]:
+def _lumbosacral(chain: list[Disc]) -> tuple[int, list[str]]:
     """Index of the lumbosacral disc in the chain, and doubts about it."""
-    grid = surface.marked.grid_mm
     scores = [disc.sacral_heat for disc in chain]
     doubts = []
     first = int(np.argmax(scores))
@@ -222,10 +284,7 @@ def _lumbosacral(surface: MidSurface, chain: list[Disc]) -> tuple[int, list[str]
     rivals = [score for index, score in enumerate(scores) if index != first]
     if scores[first] >= SACRAL_HEAT and rivals and max(rivals) > 0.6 * scores[first]:
         doubts.append("two discs look like the lumbosacral one; a transitional vertebra is possible")
-    below_mm = (surface.marked.size[1] - 1 - chain[first].centre[0]) * grid
-    if below_mm < BELOW_SACRAL_MM:
-        doubts.append("the image ends at the lowest disc, so the sacrum was not seen")
-    return first, doubts + _transitional(chain, first)
+    return first, doubts
 
 
 def _transitional(chain: list[Disc], first: int) -> list[str]:
@@ -236,7 +295,8 @@ def _transitional(chain: list[Disc], first: int) -> list[str]:
         doubts.append("a well-formed disc lies below L5/S1; S1 may be lumbarised")
     above = [disc for disc in chain[first + 1 : first + 3] if np.isfinite(disc.length_mm)]
     if above and np.isfinite(lowest.length_mm):
-        usual_length = float(np.median([disc.length_mm for disc in above]))
-        if lowest.length_mm < 0.55 * usual_length:
-            doubts.append("the lowest disc is much shorter than those above; L5 may be sacralised")
+        length = lowest.length_mm / float(np.median([disc.length_mm for disc in above]))
+        height = lowest.height_mm / float(np.median([disc.height_mm for disc in above]))
+        if length < SACRALISED_LENGTH or max(length, height) < SACRALISED:
+            doubts.append("the lowest disc is much smaller than those above; L5 may be sacralised")
     return doubts

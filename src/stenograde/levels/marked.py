@@ -32,11 +32,18 @@ class MarkedVolume:
     probabilities : ndarray of shape (slices, classes, rows, columns), float32
     heat : ndarray of shape (slices, 2, rows, columns), float32
         Centres of all discs, then of the lumbosacral disc.
+    shown : ndarray of shape (slices, rows, columns), bool, optional
+        Where the picture shows anything; False on padding. All is shown when absent.
     """
 
     affine: NDArray[np.float64]
     probabilities: NDArray[np.float32]
     heat: NDArray[np.float32]
+    shown: NDArray[np.bool_] | None = None
+
+    def shown_on(self, index: int) -> NDArray[np.bool_]:
+        """Return where one slice shows anything, shape (rows, columns)."""
+        return np.ones(self.size[1:], bool) if self.shown is None else self.shown[index]
 
     @property
     def grid_mm(self) -> float:

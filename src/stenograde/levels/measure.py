@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stenograde.grades import CanalProfile, Measurement, Point
 from stenograde.levels.canal import STATION_MM, CanalLine
-from stenograde.levels.discs import Disc
+from stenograde.levels.disc import Disc
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point, disc_station
 from stenograde.terms import LUMBAR_MRI, Level, Quantity, Structure
 

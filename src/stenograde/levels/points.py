@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import LevelPosition, Point
 from stenograde.levels.canal import CanalLine, canal_line
-from stenograde.levels.discs import Disc, DiscChain, find_discs
+from stenograde.levels.disc import Disc
+from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
 from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
 
@@ -95,6 +97,10 @@ class LevelPoints:
     def doubts(self) -> tuple[str, ...]:
         """What speaks against the names of the levels."""
         return self.chain.doubts
+
+    def doubted(self, doubts: Iterable[str]) -> LevelPoints:
+        """Return the same points with further doubts about their names, before those there are."""
+        return replace(self, chain=replace(self.chain, doubts=(*doubts, *self.chain.doubts)))
 
     def positions(self) -> tuple[LevelPosition, ...]:
         """Position of each lumbar level; one outside the imaged field has no point."""

@@ -106,7 +106,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     study, _ = keep_reachable(check_pixels(study), located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
     measurements = measure_canal(points, located.stack.intensities() if fluid_bright else None)
-    warnings = [*study.warnings, *located.warnings]
+    warnings = [*study.warnings, *located.notes]
     axial = study.by_role(Role.AXIAL_T2)
     if axial is not None:
         measurements += measure_sac(axial, points, measurements)
@@ -115,6 +115,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     entry = bundle.table.grader
     if entry is not None and entry.caution:
         warnings.insert(0, entry.caution)
+    warnings[:0] = located.doubts  # said first
     judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
     found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)

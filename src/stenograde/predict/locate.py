@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
-from stenograde.errors import MissingSeriesError, StudyError, UnreadableInstanceError
+from stenograde.errors import MissingSeriesError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
 from stenograde.images.resample import resample
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
-from stenograde.levels.points import LevelPoints, find_levels
+from stenograde.levels.points import LevelPoints, as_point, find_levels
+from stenograde.levels.sacrum import BELOW_MM
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.gate import pass_gate
 from stenograde.predict.marks import Marks, mark
 from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
@@ -27,6 +30,15 @@ MOVED_MM = 6.0
 
 MIDLINE_REACH_MM = 16.0
 """A second series' midline is looked for this far beside the first's: the canal's half width and some motion, mm."""
+
+OTHER_DISC_MM = 18.0
+"""Lumbosacral discs of two series that lie farther apart are not the same disc, mm: half the distance of two discs."""
+
+LEAST_STACK = 3
+"""Stacks of fewer slices show no sacrum that could be relied on."""
+
+N_LOOKS = 3
+"""Slices around the midline of a further sagittal series that are looked at for the sacrum."""
 
 LOCATED_IN = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)
 """Roles that the anatomy is looked for in, best first."""
@@ -116,7 +128,7 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
     marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
-    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat)
+    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat, marks.shown)
     return MarkedStack(marks, turn, marked, pictures)
 
 
@@ -141,7 +153,7 @@ def mark_picture(
     entry = bundle.table.locator
     marks = mark(picture[None], spacing_mm, bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
     affine = np.diag([4.0, entry.grid_mm, entry.grid_mm, 1.0])
-    surface = mid_surface(MarkedVolume(affine, marks.probabilities, marks.heat))
+    surface = mid_surface(MarkedVolume(affine, marks.probabilities, marks.heat, marks.shown))
     if surface is None:
         return MarkedPicture(marks.masks()[0], (), ("no canal was found",))
     chain = find_discs(surface)
@@ -170,9 +182,14 @@ class LocatedStudy:
     """Time that locating took, s."""
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the names of the levels are uncertain, in words for the report."""
+        return tuple(f"level names are uncertain: {doubt}" for doubt in self.points.doubts)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """Doubts about the levels' names, and the notes, in words for the report."""
-        return (*(f"level names are uncertain: {doubt}" for doubt in self.points.doubts), *self.notes)
+        """The doubts, then the notes."""
+        return (*self.doubts, *self.notes)
 
 
 def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
@@ -186,7 +203,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     MissingSeriesError
         If the study has no sagittal series with a role.
     StudyError
-        If no spine can be seen in it.
+        If no spine can be seen in it, or none of the lumbar region: see :mod:`stenograde.predict.gate`.
     UnreadableInstanceError
         If a slice cannot be decoded.
     """
@@ -195,34 +212,77 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     volume = _largest(series)
     stack = mark_volume(volume, bundle)
     points = find_levels(stack.marked)
-    if points is None:
-        msg = (
-            f"sagittal series {series.uid} must show the lumbar canal and discs, got no such structure; "
-            "check with 'stenograde inspect' that it is a lumbar MR series"
-        )
-        raise StudyError(msg)
-    points = replace(points, chain=replace(points.chain, doubts=(*study.name_doubts, *points.chain.doubts)))
+    doubts = [*study.name_doubts, *pass_gate(study, series, points), *_unjoined(series, volume)]
+    assert points is not None  # or the gate is shut
     study, notes = keep_reachable(study, series, points)
     second = study.by_role(Role.SAGITTAL_T1)
     if second is not None and second is not series:
         beside = _largest(second)
-        surface = mid_surface(mark_volume(beside, bundle, _around(points, beside)).marked)
+        marked = mark_volume(beside, bundle, _around(points, beside)).marked
+        doubts += _other_sacrum(points, second, beside, marked)
+        surface = mid_surface(marked)
         if surface is not None:
             points, moved_mm = with_second_midline(points, surface)
             if moved_mm > MOVED_MM:
                 notes += (
                     f"the midline differs by {moved_mm:.0f} mm between the sagittal series; the patient may have moved",
                 )
+    for further, one in _further(study, series, volume):
+        try:
+            marked = mark_volume(one, bundle, _around(points, one, N_LOOKS)).marked
+        except UnreadableInstanceError:
+            continue  # it has no role, so nothing rests on it
+        doubts += _other_sacrum(points, further, one, marked)
+    points = points.doubted(doubts)
     return LocatedStudy(series, volume, stack, points, notes, time.perf_counter() - start)
 
 
-def _around(points: LevelPoints, volume: Volume) -> range:
-    """Slices of a sagittal volume that can hold the midline."""
+def _unjoined(series: Series, volume: Volume) -> list[str]:
+    """Say that a series holds further stacks, in which nothing was looked for."""
+    n_others = sum(one.shape[0] >= LEAST_STACK for one in series.volumes if one is not volume)
+    if not n_others:
+        return []
+    return [
+        f"series {series.uid} holds {n_others + 1} stacks that were not joined, and one of them was looked at"
+    ]
+
+
+def _further(study: Study, series: Series, volume: Volume) -> Iterator[tuple[Series, Volume]]:
+    """Sagittal series without a role that state the frame of reference of the one that levels were found in."""
+    for one in study.series:
+        if one is series or one.role is not None or one.plane is not Plane.SAGITTAL or one.weighting is None:
+            continue
+        largest = _largest(one)
+        shared = volume.frame_of_reference_uid
+        if largest.shape[0] >= LEAST_STACK and shared and largest.frame_of_reference_uid == shared:
+            yield one, largest
+
+
+def _other_sacrum(points: LevelPoints, series: Series, volume: Volume, marked: MarkedVolume) -> list[str]:
+    """Say that a further series that reaches the sacrum does not show it below the same disc."""
+    grid, lowest = points.surface.marked.grid_mm, np.asarray(points.chain.discs[0].centre)
+    here, below = points.surface.to_patient(np.stack([lowest, lowest + np.array([BELOW_MM / grid, 0.0])]))
+    if not geometry.is_inside(volume.affine, volume.shape, as_point(below), 0.0):
+        return []
+    surface = mid_surface(marked)
+    chain = find_discs(surface) if surface is not None else None
+    if surface is None or chain is None or not chain.sacrum_seen:
+        return [f"series {series.uid} reaches the sacrum, but it was not seen as one there"]
+    there = surface.to_patient(np.asarray(chain.discs[0].centre))[0]
+    if float(np.linalg.norm(there - here)) > OTHER_DISC_MM:
+        return [f"series {series.uid} shows the sacrum below another disc"]
+    return []
+
+
+def _around(points: LevelPoints, volume: Volume, n_most: int | None = None) -> range:
+    """Slices of a sagittal volume that can hold the midline; no more than so many in their middle."""
     centres = points.surface.to_patient(points.canal.centre)
     slices = geometry.to_index(volume.affine, centres)[:, 0]
     reach = MIDLINE_REACH_MM / volume.spacing_mm[0]
     start = int(np.clip(np.floor(slices.min() - reach), 0, volume.shape[0] - 1))
-    return range(start, int(np.clip(np.ceil(slices.max() + reach), start, volume.shape[0] - 1)) + 1)
+    found = range(start, int(np.clip(np.ceil(slices.max() + reach), start, volume.shape[0] - 1)) + 1)
+    spare = max(0, len(found) - (n_most or len(found)))
+    return found[spare // 2 : len(found) - (spare - spare // 2)]
 
 
 def _largest(series: Series) -> Volume:

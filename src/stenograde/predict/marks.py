@@ -18,6 +18,12 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 N_CLASSES = len(Structure) + 1
 
+PATCH_MM = 3.0
+"""A patch this wide in which nothing changes is padding, mm."""
+
+LEAST_CHANGE = 1e-3
+"""Change within a patch, as a share of the picture's own range, from which on it shows something."""
+
 JOINED_MM = 5.0
 """Structures nearer than this belong together; what is joined to no spine is dropped, mm."""
 
@@ -37,6 +43,8 @@ class Marks:
     spacing_mm: tuple[float, float]
     size_px: tuple[int, int]
     """Rows and columns of the pictures."""
+    shown: NDArray[np.bool_] | None = None
+    """Where the pictures show anything, shape (n, grid rows, grid columns)."""
 
     def fine(self) -> NDArray[np.float32]:
         """Probabilities on the pictures' own grid, shape (n, classes, rows, columns)."""
@@ -92,7 +100,15 @@ def mark(
     probabilities[np.broadcast_to(outside[:, None], probabilities.shape)] = 0
     probabilities[:, 0][outside] = 1
     heat[np.broadcast_to(outside[:, None], heat.shape)] = 0
-    return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns))
+    return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), _shown(fine, grid_mm))
+
+
+def _shown(fine: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
+    """Where pictures show anything but padding; shape (n, rows, columns)."""
+    size = (1, *(2 * [2 * round(PATCH_MM / 2 / grid_mm) + 1]))
+    change = ndimage.maximum_filter(fine, size) - ndimage.minimum_filter(fine, size)
+    low, high = np.percentile(fine, (1, 99), axis=(1, 2), keepdims=True)
+    return np.asarray(change > LEAST_CHANGE * np.maximum(high - low, 1e-9))
 
 
 def _spine(classes: NDArray[np.int64], grid_mm: float) -> NDArray[np.bool_]:

@@ -125,3 +125,30 @@ def test_nifti_when_it_says_it_is_huge_or_is_a_pipe_then_nothing_is_waited_for(t
     os.mkfifo(tmp_path / "b.nii")
     with pytest.raises(UnreadableInstanceError, match="which is a named pipe"):
         read_nifti(tmp_path / "b.nii")
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(1, 0), (0, 1), (4, 4)])
+def test_nifti_when_either_form_is_stated_then_it_is_read(tmp_path: Path, sform: int, qform: int) -> None:
+    data, affine = oriented((0, 1, 2), (1, 1, 1))
+    image = nibabel.Nifti1Image(data, affine)
+    image.set_sform(affine, sform)
+    image.set_qform(affine, qform)
+    nibabel.save(image, tmp_path / "a.nii")
+
+    np.testing.assert_allclose(read_nifti(tmp_path / "a.nii").own_affine, affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_nifti_when_neither_form_is_stated_then_it_has_no_sides_and_is_refused(
+    tmp_path: Path, kind: type
+) -> None:
+    data, affine = oriented((0, 1, 2), (1, 1, 1))
+    image = kind(data, affine)
+    image.set_sform(affine, 0)
+    image.set_qform(affine, 0)
+    nibabel.save(image, tmp_path / "a.nii")
+
+    with pytest.raises(
+        UnreadableInstanceError, match="sform_code 0 and qform_code 0, so left and right are unknown"
+    ):
+        read_nifti(tmp_path / "a.nii")

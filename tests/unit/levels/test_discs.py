@@ -10,6 +10,7 @@ from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.terms import Structure
 
+TOO_SHORT = "the image ends less than 30 mm below the lowest disc, so the sacrum was not seen"
 NAMES = ["L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1"]
 
 
@@ -147,21 +148,21 @@ def test_a_faint_second_candidate_is_no_doubt():
 
 
 def test_an_image_that_ends_at_the_lowest_disc_is_said():
-    chain = chain_of(Spine(cut_below_mm=200.0))
+    chain = chain_of(Spine(cut_below_mm=212.0))
 
     assert chain.discs[0].name == "L5/S1"
-    assert chain.doubts == ("the image ends at the lowest disc, so the sacrum was not seen",)
+    assert chain.doubts == (TOO_SHORT,)
 
 
 def test_an_image_that_ends_above_the_sacrum_has_uncertain_names():
     chain = chain_of(Spine(cut_below_mm=175.0))
 
     assert "the sacrum was not recognised; the lowest disc is taken for L5/S1" in chain.doubts
-    assert "the image ends at the lowest disc, so the sacrum was not seen" in chain.doubts
+    assert TOO_SHORT in chain.doubts
 
 
 def test_a_full_disc_below_the_lumbosacral_one_may_be_a_lumbarised_sacrum():
-    chain = chain_of(Spine(sacral={"L4/L5": 0.9}))
+    chain = chain_of(Spine(sacral={"L4/L5": 0.9}, sacrum_below="L4/L5"))
 
     assert [disc.name for disc in chain.discs] == NAMES[:5]
     assert chain.discs[0].centre[0] * GRID_MM == pytest.approx(Spine().disc_middle("L4/L5")[0], abs=0.5), (
@@ -173,4 +174,56 @@ def test_a_full_disc_below_the_lumbosacral_one_may_be_a_lumbarised_sacrum():
 def test_a_short_lowest_disc_may_be_a_sacralised_vertebra():
     chain = chain_of(Spine(lengths={"L5/S1": 16.0}))
 
-    assert chain.doubts == ("the lowest disc is much shorter than those above; L5 may be sacralised",)
+    assert chain.doubts == ("the lowest disc is much smaller than those above; L5 may be sacralised",)
+
+
+def test_a_small_lowest_disc_may_be_a_sacralised_vertebra_too():
+    """Neither so short nor so low that one of them alone would tell."""
+    chain = chain_of(Spine(lengths={"L5/S1": 22.0}, heights={"L5/S1": 5.5}))
+
+    assert chain.doubts == ("the lowest disc is much smaller than those above; L5 may be sacralised",)
+
+
+@pytest.mark.parametrize("changed", [{"lengths": {"L5/S1": 24.0}}, {"heights": {"L5/S1": 5.0}}])
+def test_a_lowest_disc_that_is_only_short_or_only_low_is_no_doubt(changed):
+    assert chain_of(Spine(**changed)).certain
+
+
+def test_two_peaks_beside_each_other_on_one_disc_are_one():
+    spine = Spine()
+    row, column = spine.disc_middle("L2/L3") + spine.disc_axis("L2/L3") * 15.0
+    chain = find_discs(mid_surface(with_heat_at(spine, row, column, 0.6)))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.certain
+
+
+def test_a_peak_inside_a_body_without_an_outline_is_left_out():
+    spine = Spine()
+    row = (spine.disc_middle("L3/L4")[0] + spine.disc_middle("L2/L3")[0]) / 2
+    chain = find_discs(mid_surface(with_heat_at(spine, row, spine.disc_middle("L3/L4")[1], 0.45)))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.certain
+    np.testing.assert_allclose(
+        np.array(chain.discs[3].centre) * GRID_MM, spine.disc_middle("L2/L3"), atol=0.5
+    )
+
+
+def test_a_disc_that_does_not_look_like_one_is_said():
+    chain = chain_of(Spine(lengths={"L3/L4": 12.0}))
+
+    assert [disc.name for disc in chain.discs] == NAMES
+    assert chain.doubts == ("L3/L4 does not look like a disc, so the count may be wrong",)
+
+
+@pytest.mark.parametrize(
+    ("scale", "doubt"), [(0.45, "lie closer together"), (1.5, "are larger than lumbar ones")]
+)
+def test_discs_of_other_sizes_than_lumbar_ones_are_said(scale, doubt):
+    marked = Spine().marked()
+    marked = MarkedVolume(
+        marked.affine @ np.diag([scale, scale, scale, 1]), marked.probabilities, marked.heat
+    )
+
+    assert any(doubt in one for one in find_discs(mid_surface(marked)).doubts)

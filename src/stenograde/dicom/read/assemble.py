@@ -15,6 +15,7 @@ from stenograde.dicom.read.acquisitions import (
     plane_of_frame,
     why_odd,
 )
+from stenograde.dicom.read.body_part import parts_of_series
 from stenograde.dicom.read.findings import Finding, Weight
 from stenograde.dicom.read.frames import Frame
 from stenograde.dicom.read.given_roles import keys_of, role_of
@@ -223,7 +224,7 @@ def _add_candidate(
         subseries=subseries.name,
         volumes=stacked.volumes,
         override=override,
-        body_part=subseries.frames[0].instance.text("BodyPartExamined"),
+        body_parts=parts_of_series(subseries.frames[0].instance),
         findings=(*findings, *stacked.findings),
         order=_order(subseries.frames),
     )

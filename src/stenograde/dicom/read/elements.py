@@ -31,6 +31,7 @@ WANTED: Final = {
     0x00080032: "AcquisitionTime",
     0x00080060: "Modality",
     0x00080070: "Manufacturer",
+    0x00081030: "StudyDescription",
     0x0008103E: "SeriesDescription",
     0x00082111: "DerivationDescription",
     0x00089208: "ComplexImageComponent",
@@ -82,6 +83,8 @@ WANTED: Final = {
     0x00282110: "LossyImageCompression",
     0x00431039: "GeBValue",
     0x20011003: "PhilipsBValue",
+    0x00321060: "RequestedProcedureDescription",
+    0x00400254: "PerformedProcedureStepDescription",
 }
 """Attributes that are kept, by tag; the value is the DICOM keyword (PS3.6), or a name for a maker's own element."""
 

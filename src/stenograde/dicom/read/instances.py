@@ -72,11 +72,10 @@ class Instance:
         raw = self.values.get(keyword)
         if not raw:
             return ""
-        is_plain = raw.isascii()
-        text = (
-            raw.decode("ascii") if is_plain else _decoded(raw, self.values.get("SpecificCharacterSet", b""))
-        )
-        text = text.strip("\0 ")
+        if raw.isascii() and b"\x1b" not in raw:
+            text = raw.decode("ascii").strip("\0 ")
+        else:
+            text = _decoded(raw, self.values.get("SpecificCharacterSet", b""))
         return text if text.isprintable() else _STEERING.sub("\ufffd", text)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
@@ -300,6 +299,20 @@ def _integers(instance: Instance) -> Callable[[str, int], int]:
 def _decoded(raw: bytes, character_set: bytes) -> str:
     """Text in the data set's character set; what cannot be decoded is replaced."""
     names = [name.strip() for name in character_set.decode("ascii", "replace").split("\\")]
-    encodings = {"ISO_IR 192": "utf-8", "ISO_IR 100": "latin-1", "GB18030": "gb18030", "GBK": "gbk"}
-    encoding = next((encodings[name] for name in names if name in encodings), "latin-1")
-    return raw.decode(encoding, "replace")
+    # the last of several may be switched to by an escape sequence, and is the one that is not ASCII
+    encoding = next((_ENCODINGS[name] for name in reversed(names) if name in _ENCODINGS), "latin-1")
+    return raw.decode(encoding, "replace").strip("\0 ")
+
+
+_LATIN = {"100": 1, "101": 2, "109": 3, "110": 4, "144": 5, "127": 6, "126": 7, "138": 8, "148": 9, "203": 15}
+_ENCODINGS = (
+    {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk", "ISO_IR 13": "shift_jis"}
+    | {
+        f"{form} {number}": f"iso8859_{part}"
+        for number, part in _LATIN.items()
+        for form in ("ISO_IR", "ISO 2022 IR")
+    }
+    | {"ISO_IR 166": "tis_620", "ISO 2022 IR 13": "shift_jis", "ISO 2022 IR 87": "iso2022_jp_2"}
+    | {"ISO 2022 IR 159": "iso2022_jp_2", "ISO 2022 IR 149": "euc_kr", "ISO 2022 IR 58": "gb2312"}
+)
+"""Python's names of the character sets of PS3.3 C.12.1.1.2."""

@@ -5,7 +5,6 @@ The ranks stand in a table in ``docs/conformance.md``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +17,7 @@ from stenograde.dicom.read.findings import Finding, worst_first
 from stenograde.dicom.read.kinds import Phase
 from stenograde.dicom.read.series import ROLE_OF, SeriesFacts, Verdict
 from stenograde.study import Series, Volume
-from stenograde.terms import Plane, Role, Weighting
+from stenograde.terms import BodyPart, Plane, Role, Weighting
 
 ADDED_COVERAGE_MM: Final = 20.0
 """Coverage that a further axial series must add to be used beside the first, mm; half a level."""
@@ -32,11 +31,7 @@ SHEET_GAP_MM: Final = 5.5
 SHEET_PIXEL_MM: Final = 1.1
 """Pixel size from which axial slices are, mm."""
 
-_OTHER_REGION: Final = re.compile(
-    r"(?<![A-Z])((C|T|B|CT|D)[- _]?SPINE|HWS|BWS)(?![A-Z])|CERV|THOR|DORSAL|BRAIN|HEAD|NECK|PELVIS|HIP|SACR|ABDOM",
-    re.IGNORECASE,
-)
-_LUMBAR_WORD: Final = re.compile(r"LUMB|LOMB|LSPINE|L[- _]SPINE|LWS|LWK|(?<![A-Z])TL(?![A-Z])", re.IGNORECASE)
+_LUMBAR: Final = frozenset({BodyPart.LUMBAR_SPINE, BodyPart.WHOLE_SPINE})
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,7 @@ class Candidate:
     """What tells it from others of the same series; empty when it is the whole."""
     volumes: tuple[Volume, ...]
     override: Role | None
-    body_part: str
+    body_parts: tuple[BodyPart, ...]
     findings: tuple[Finding, ...]
     order: tuple[float, ...]
     """Numbers of series, time and acquisition, by which the later of two that are alike is known."""
@@ -156,8 +151,7 @@ class _Preference:
 
 
 def _preference(candidate: Candidate) -> _Preference:
-    named = f"{candidate.body_part} {candidate.facts.description}"
-    other_region = bool(_OTHER_REGION.search(named)) and not _LUMBAR_WORD.search(named)
+    other_region = bool(candidate.body_parts) and _LUMBAR.isdisjoint(candidate.body_parts)
     contrast, _ = _contrast(candidate)
     return _Preference(other_region, _is_sheet(candidate), contrast, candidate.facts.kind.has_agent)
 
@@ -259,4 +253,5 @@ def _series(candidate: Candidate, role: Role | None, why: str) -> Series:
         volumes=candidate.volumes,
         description=f"{description} ({candidate.subseries})".strip() if candidate.subseries else description,
         problems=tuple(finding.text for finding in worst_first(candidate.findings)),
+        body_parts=candidate.body_parts,
     )

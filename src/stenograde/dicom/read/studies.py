@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stenograde.dicom.read.acquisitions import MIN_SLICES
 from stenograde.dicom.read.assemble import assemble, settle_axial
+from stenograde.dicom.read.body_part import parts_of_study
 from stenograde.dicom.read.candidates import join_stations
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.given_roles import check_matched
@@ -238,7 +239,13 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
     located = next((found for role in sagittal for one, found in chosen if one.role is role), None)
     doubts = (apart[id(located)],) if id(located) in apart else ()
     study = Study(
-        uid, series, tuple(unused), (*said, *_warnings(pile.instances)), lost=missing, name_doubts=doubts
+        uid,
+        series,
+        tuple(unused),
+        (*said, *_warnings(pile.instances)),
+        lost=missing,
+        name_doubts=doubts,
+        body_parts=parts_of_study(pile.instances),
     )
     return study, found.matched
 
