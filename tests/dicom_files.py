@@ -190,8 +190,8 @@ EXPECTED_ROLES = {"1": Role.SAGITTAL_T1, "2": Role.SAGITTAL_T2_STIR, "3": Role.A
 
 def reasons(study: Study) -> dict[str, str]:
     """What was left out of a study, with the reason; each ``file 3 of 9`` by the name that it has on disk."""
-    sources = (getattr(volume.source, "source", volume.source) for _, volume in study.volumes())
-    file = next(iter(sources)).frames[0].instance.file
+    source = study.series[0].volumes[0].source
+    file = getattr(source, "source", source).frames[0].instance.file
     root = file.path if file.member is not None else file.path[: -len(file.relative)]
     names = {found.name: found.relative for found in find_files(root)}
 

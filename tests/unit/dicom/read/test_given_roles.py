@@ -119,5 +119,5 @@ def test_a_table_that_is_no_file_is_not_waited_for(tmp_path):
         ("/dev/zero", "a device"),
         (tmp_path, "a folder"),
     ):
-        with pytest.raises(ConfigError, match=f"roles must be a readable CSV file, got .* it is {kind}"):
+        with pytest.raises(ConfigError, match=f"roles must be a readable CSV file, got .*it is {kind}"):
             read_roles(path)
