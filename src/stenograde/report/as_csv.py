@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Iterable
 
-from stenograde.grades import CellGrade, StudyGrades
+from stenograde.grades import CellGrade, Status, StudyGrades
+from stenograde.report.words import wording
 from stenograde.terms import Severity
 
 COLUMNS = (
@@ -29,7 +30,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 def as_csv(grades: Iterable[StudyGrades]) -> str:
     """Return a table with one row per cell of each study; what is unknown is empty.
 
-    Text stands on one line, and text that a spreadsheet would run as a formula gets a leading apostrophe.
+    A severity that is not sure enough to be said is put in words, such as ``moderate or severe``; the shares of a graded
+    cell and of a draft follow. Text stands on one line, and text that a spreadsheet would run as a formula gets a leading apostrophe.
 
     References
     ----------
@@ -44,6 +46,7 @@ def as_csv(grades: Iterable[StudyGrades]) -> str:
 
 def _row(study_uid: str, grade: CellGrade) -> list[str]:
     cell, severity, opinion = grade.cell, grade.severity, grade.second_opinion
+    said = grade.probabilities.said if grade.probabilities else ()
     return [
         _inert(study_uid),
         cell.condition.value,
@@ -51,8 +54,8 @@ def _row(study_uid: str, grade: CellGrade) -> list[str]:
         cell.side.value if cell.side else "",
         grade.status.value,
         _inert(grade.reason),
-        severity.value if severity else "",
-        *(_shares(grade) if severity else [""] * len(Severity)),
+        severity.value if severity and len(said) == 1 else (wording(grade) or "").lower(),
+        *(_shares(grade) if severity or grade.status is Status.DRAFT else [""] * len(Severity)),
         opinion.probabilities.severity.value if opinion else "",
         str(opinion.disagrees).lower() if opinion else "",
     ]

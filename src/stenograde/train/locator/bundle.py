@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from stenograde.grades import ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import BUNDLE_FILE, LocatorEntry
 from stenograde.report.markdown import markdown_table
-from stenograde.terms import LUMBAR_MRI, Structure
+from stenograde.terms import LUMBAR_MRI, Condition, Structure
 from stenograde.train.weights.bundle_toml import as_toml
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -42,6 +43,8 @@ def write_bundle(
         "scheme": LUMBAR_MRI.name,
         "locator": asdict(entry),
         "canal": asdict(CanalModel()),
+        # every fold and the shipped network are fitted on slices of patients
+        "evidence": {Condition.SPINAL_CANAL_STENOSIS.value: asdict(ConditionEvidence(RestsOn.MEASURED))},
     }
     (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
     (out / "card.md").write_text(card(folds, training), encoding="utf-8")
