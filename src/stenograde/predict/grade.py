@@ -237,7 +237,7 @@ def _point_of(cell: Cell, level: LevelPoint) -> Point:
     if cell.side is None:
         return level.canal_centre
     sides: dict[Side, Point] = (
-        level.foramina if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
+        level.foramen_middles if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
     )
     return sides[cell.side]
 

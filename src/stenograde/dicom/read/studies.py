@@ -1,7 +1,7 @@
 """The door: reads a study from a folder, a zip, a DICOMDIR or a list of files.
 
 What is read is a :class:`~stenograde.study.Study`; what is left out is listed in it with the reason, and what
-was tolerated is said. No patient's name, number or date leaves this package.
+was tolerated is said. No patient's name, number or birth date leaves this package.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stenograde.dicom.read.assemble import assemble_series, settle_axial
+from stenograde.dicom.read.examination import examination_of
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.opening import find_files, read_instance
@@ -159,7 +160,13 @@ def _study(uid: str, pile: _Pile, strays: Sequence[Unused], roles: Mapping[str, 
         unused += found.unused
     if not candidates:
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, unused))
-    return Study(uid, choose_roles(settle_axial(candidates)), tuple(unused), tuple(_warnings(by_series)))
+    return Study(
+        uid,
+        choose_roles(settle_axial(candidates)),
+        tuple(unused),
+        tuple(_warnings(by_series)),
+        examination_of(pile.instances),
+    )
 
 
 def _warnings(by_series: Mapping[str, Sequence[Instance]]) -> list[str]:
