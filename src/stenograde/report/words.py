@@ -40,17 +40,16 @@ def said_as(probabilities: Probabilities) -> str:
     return " or ".join((first.shown, *(one.shown.lower() for one in others)))
 
 
-def said_with_share(probabilities: Probabilities) -> str:
-    """Return what may be said of a cell, and how probable that is.
+def said_share(probabilities: Probabilities) -> str:
+    """Return how probable it is what may be said of a cell; empty where that is nothing.
 
     Examples
     --------
-    >>> [said_with_share(Probabilities(shares)) for shares in ((0.0, 0.08, 0.92), (0.3, 0.31, 0.39))]
-    ['Severe, 92 %', 'Uncertain']
+    >>> [said_share(Probabilities(shares)) for shares in ((0.0, 0.08, 0.92), (0.1, 0.5, 0.4), (0.3, 0.31, 0.39))]
+    ['92 %', '90 %', '']
     """
     said = probabilities.said
-    share = "" if len(said) == len(Severity) else f", {percent(sum(probabilities[one.rank] for one in said))}"
-    return f"{said_as(probabilities)}{share}"
+    return "" if len(said) == len(Severity) else percent(sum(probabilities[one.rank] for one in said))
 
 
 def wording(grade: CellGrade) -> str | None:
@@ -67,7 +66,7 @@ def gaps(grades: StudyGrades) -> str:
     """Return what has no grade: cells of a graded condition by their level, else whole conditions."""
     conditions = _by_condition(grades)
     sentences = _gaps(grades, [condition for condition, cells in conditions.items() if cells])
-    drafted = {grade.cell.condition for grade in grades.cells if grade.status is Status.DRAFT}
+    drafted = drafted_conditions(grades)
     for what, is_draft in (("not graded", False), ("drafts only, not shown to hold on patients", True)):
         named = [
             _SHORT[condition]
@@ -77,6 +76,11 @@ def gaps(grades: StudyGrades) -> str:
         if named:
             sentences.append(sentence(f"{joined(named)}{':' if is_draft else ''} {what}"))
     return " ".join(sentences)
+
+
+def drafted_conditions(grades: StudyGrades) -> frozenset[Condition]:
+    """Return the conditions that have drafts."""
+    return frozenset(grade.cell.condition for grade in grades.cells if grade.status is Status.DRAFT)
 
 
 def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
@@ -93,7 +97,8 @@ def second_opinion(grade: CellGrade) -> str:
     opinion = grade.second_opinion
     if opinion is None:
         return ""
-    said = f"second opinion ({opinion.source}): {said_with_share(opinion.probabilities)}"
+    told = ", ".join(filter(None, (said_as(opinion.probabilities), said_share(opinion.probabilities))))
+    said = f"second opinion ({opinion.source}): {told}"
     if not opinion.disagrees:
         return sentence(said)
     apart = abs(opinion.grades_apart)
@@ -145,7 +150,7 @@ def narrowed(grades: StudyGrades, condition: Condition, *, status: Status = Stat
     answered = [(one, shares) for one, shares in cells if shares and one.status is status]
     found = [
         " ".join(filter(None, (one.cell.level.shown, one.cell.side, said_as(shares))))
-        for one, shares in sorted(answered, key=lambda item: _mildness(item[1].said))
+        for one, shares in sorted(answered, key=lambda item: mildness(item[1].said))
         if shares.said != (Severity.NORMAL_MILD,)
     ]
     what = "levels" if condition is Condition.SPINAL_CANAL_STENOSIS else "sides"
@@ -153,9 +158,9 @@ def narrowed(grades: StudyGrades, condition: Condition, *, status: Status = Stat
     return ", ".join(found) or (f"all {n} {kind}{what} Normal/Mild" if n else "no level graded")
 
 
-def _mildness(said: tuple[Severity, ...]) -> tuple[bool, int]:
-    """Return a key that sorts what is said of cells, worst first and what is uncertain last."""
-    return len(said) == len(Severity), -sum(one.rank for one in said) * 2 // len(said)
+def mildness(said: tuple[Severity, ...]) -> float:
+    """Return a key that sorts what is said of cells: worst first, then what is uncertain, then what is not narrow."""
+    return -2 * sum(one.rank for one in said) // len(said) if len(said) < len(Severity) else -0.5
 
 
 def level_doubt(grades: StudyGrades) -> str:
@@ -182,7 +187,7 @@ def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:
     name = _SHORT[condition]
     clauses: list[str] = []
     answered = [(grade, grade.probabilities) for grade in cells if grade.probabilities]
-    for said in sorted({shares.said for _, shares in answered}, key=_mildness):
+    for said in sorted({shares.said for _, shares in answered}, key=mildness):
         alike = [(grade, shares) for grade, shares in answered if shares.said == said]
         words, places = said_as(alike[0][1]).lower(), joined(_places([grade for grade, _ in alike]))
         if len(said) == len(Severity):
