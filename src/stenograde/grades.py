@@ -300,7 +300,12 @@ class ConditionEvidence:
     def is_shown(self) -> bool:
         """Whether it was better than the level's share on enough patients and cells."""
         enough = self.patients >= DRAFT_PATIENTS and self.cells >= DRAFT_CELLS
-        return enough and self.score is not None and self.level_share is not None and self.score < self.level_share
+        return (
+            enough
+            and self.score is not None
+            and self.level_share is not None
+            and self.score < self.level_share
+        )
 
     @property
     def is_draft(self) -> bool:

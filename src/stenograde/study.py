@@ -135,7 +135,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Examination:
-    """What a reader needs to match a report to the examination that it is of; never a name, a number or a birth date."""
+    """What a reader needs to match a report to its examination; never a name, a number or a birth date."""
 
     day: date | None = None
     age: str = ""

@@ -58,8 +58,8 @@ def score(
     Prints the metric of RSNA 2024 (weighted log loss, four parts), the AUC of severe, the share of cells graded, and
     the errors of level points and measurements where the cohort knows the truth, with 95 % intervals over studies.
     A cell with no probabilities counts as even odds. An abstained cell and a draft count with the probabilities they
-    would have had; "graded cells only" leaves them out. "level's share alone" is the score of an answer that looks at no
-    picture and knows only how common each severity is at each level.
+    would have had; "graded cells only" leaves them out. "level's share alone" is the score of an answer that looks at
+    no picture and knows only how common each severity is at each level.
 
     With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
     as RSNA 2024 scores a submission. Labelled cells without a prediction are left out, and their number is printed.
@@ -124,7 +124,14 @@ def _print_json(numbers: Mapping[str, Any]) -> None:
 
 def _print(name: str, scores: CohortScores) -> None:
     print_table(
-        ("part", "as said", "level's share alone", "weighted as the metric weighs", "graded cells only", "graded"),
+        (
+            "part",
+            "as said",
+            "level's share alone",
+            "weighted as the metric weighs",
+            "graded cells only",
+            "graded",
+        ),
         [
             (
                 part,

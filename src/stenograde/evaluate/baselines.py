@@ -96,7 +96,9 @@ def level_share(
         of_levels = total - counted.get(name, 0)
         of_all = of_levels.sum(axis=1, keepdims=True)
         known = of_all.sum(axis=2, keepdims=True)
-        prior = np.divide(of_all, known, out=np.broadcast_to(np.array(EVEN_ODDS), of_all.shape).copy(), where=known > 0)
+        prior = np.divide(
+            of_all, known, out=np.broadcast_to(np.array(EVEN_ODDS), of_all.shape).copy(), where=known > 0
+        )
         shares = (of_levels + prior) / (of_levels.sum(axis=2, keepdims=True) + 1)
         answers.append({cell: Probabilities(shares[_place(cell)]) for cell in LUMBAR_MRI.cells})
     return answers

@@ -104,8 +104,8 @@ def score_passes(
 ) -> dict[str, CohortScores]:
     """Grade and score a cohort whole and, if asked for, with one series of each study left out; by name of the pass.
 
-    See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too. ``shares`` is a table
-    of labels that tell how common severities are, in place of the cohort's own.
+    See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too. ``shares`` is a
+    table of labels that tell how common severities are, in place of the cohort's own.
     """
     labels = None if shares is None else read_labels(shares)
     passes = {"whole studies": None} | ({"one series left out": seed} if leave_one_out else {})

@@ -41,15 +41,17 @@ less what the margin of a body 42 to 50 mm wide and 34 mm deep recedes that far 
 Graders are trained on crops about the anchor, which therefore stays where it is."""
 
 FORAMEN_MIDDLE_MM = {
-    Level.L1_L2: (2.0, 6.5, 1.5),
-    Level.L2_L3: (1.5, 5.5, 1.5),
-    Level.L3_L4: (1.5, 4.5, 1.5),
-    Level.L4_L5: (0.5, 3.5, 1.5),
-    Level.L5_S1: (0.0, 2.5, 0.0),
+    Level.L1_L2: (2.0, 5.5, 1.5),
+    Level.L2_L3: (1.5, 4.5, 1.5),
+    Level.L3_L4: (1.5, 3.5, 1.5),
+    Level.L4_L5: (0.5, 2.5, 1.5),
+    Level.L5_S1: (0.0, 1.5, 0.5),
 }
-"""Way from a foramen's anchor to its middle, mm: aside, back, up. Between the middle of phantoms' foramina (5.4 to 7 mm
-back at all levels) and the points of RSNA 2024's readers, which lie from 6.5 mm behind the anchor at L1/L2 to 1 mm before
-it at L5/S1 (medians of 639 studies whose two sagittal series share a grid, at 33 mm from level to level)."""
+"""Way from a foramen's anchor to its middle, mm: aside, back, up.
+
+Between the middle of phantoms' foramina (5.4 to 7 mm back at all levels) and the points of RSNA 2024's readers, which
+lie from 6.5 mm behind the anchor at L1/L2 to 1 mm before it at L5/S1 (medians of 639 studies whose sagittal series
+share a grid, with 33 mm from level to level), nearer to the latter."""
 
 RECESS_ASIDE_MM = {
     Level.L1_L2: 8.5,
@@ -98,7 +100,9 @@ class LevelPoint:
         aside, back, up = FORAMEN_MIDDLE_MM[self.level]
         straight = self.back * back + self.up * up
         return {
-            side: as_point(np.asarray(point) + straight + self.left * (aside if side is Side.LEFT else -aside))
+            side: as_point(
+                np.asarray(point) + straight + self.left * (aside if side is Side.LEFT else -aside)
+            )
             for side, point in self.foramina.items()
         }
 

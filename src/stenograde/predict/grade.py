@@ -175,8 +175,8 @@ def _standing(condition: Condition, bundle: Bundle) -> tuple[Status, str]:
     if not known.is_draft:
         return Status.GRADED, ""
     reason = (
-        f"the network that grades {UNSHOWN[condition]} has seen phantoms only and was not shown to do better on patients "
-        "than knowing the level alone"
+        f"the network that grades {UNSHOWN[condition]} has seen phantoms only and was not shown to do better on "
+        "patients than knowing the level alone"
     )
     if known.score is None:
         return Status.DRAFT, reason

@@ -30,8 +30,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@")
 def as_csv(grades: Iterable[StudyGrades]) -> str:
     """Return a table with one row per cell of each study; what is unknown is empty.
 
-    A severity that is not sure enough to be said is put in words, such as ``moderate or severe``; the shares of a graded
-    cell and of a draft follow. Text stands on one line, and text that a spreadsheet would run as a formula gets a leading apostrophe.
+    A severity that is not sure enough to be said is put in words, such as ``moderate or severe``; the shares of a
+    graded cell and of a draft follow. Text stands on one line, and text that a spreadsheet would run as a formula gets
+    a leading apostrophe.
 
     References
     ----------

@@ -119,9 +119,7 @@ def _picture(
         return found
     shown, centre, basis = found
     is_foramen = wanted is _FORAMINA
-    crop_mm, scale = (
-        (FORAMEN_CROP_MM, _FORAMEN_PIXELS_PER_MM) if is_foramen else (CROP_MM, _PIXELS_PER_MM)
-    )
+    crop_mm, scale = (FORAMEN_CROP_MM, _FORAMEN_PIXELS_PER_MM) if is_foramen else (CROP_MM, _PIXELS_PER_MM)
     box = Box.around(float(centre[0]), float(centre[1]), crop_mm, within=shown.size_mm)
     href = encoded(shown, box, scale)
     plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
@@ -149,9 +147,10 @@ def _shown_slice(
     grade, evidence = next(_evidence_in(study, plane, cells), (None, None))
     if grade and evidence:
         shown = find_slice(study, evidence)
-        basis = {Status.GRADED: "the grade rests on this slice", Status.DRAFT: "the draft rests on this slice"}.get(
-            grade.status, "the slice through this level"
-        )
+        basis = {
+            Status.GRADED: "the grade rests on this slice",
+            Status.DRAFT: "the draft rests on this slice",
+        }.get(grade.status, "the slice through this level")
         if shown is None:
             return f"Cannot be shown: {basis} ({plane.value})."
         return shown, shown.place_pixel(evidence.row, evidence.column), basis

@@ -202,9 +202,7 @@ def encoded(shown: ShownSlice, box: Box, pixels_per_mm: float) -> str:
     return _encoded(shown, box, pixels_per_mm, window_of(_piece(shown, box)), _JPEG_QUALITY)
 
 
-def neighbours(
-    shown: ShownSlice, box: Box, pixels_per_mm: float, href: str
-) -> tuple[tuple[str, str], ...]:
+def neighbours(shown: ShownSlice, box: Box, pixels_per_mm: float, href: str) -> tuple[tuple[str, str], ...]:
     """Return the same piece of a slice and its neighbours, all in one window, each with the number of its slice.
 
     Parameters
@@ -268,9 +266,7 @@ def window_of(pixels: NDArray[np.float32]) -> tuple[float, float]:
     return (low, high) if high > low else (float(pixels.min()), float(pixels.max()))
 
 
-def windowed(
-    pixels: NDArray[np.float32], window: tuple[float, float] | None = None
-) -> NDArray[np.uint8]:
+def windowed(pixels: NDArray[np.float32], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Return a slice in 8 bits, from black to white; between robust percentiles of itself if no window is given.
 
     Examples

@@ -21,10 +21,12 @@ class NormalRange:
 
         Examples
         --------
-        >>> NormalRange(12.0).shown, NormalRange(6.25, 10.99).shown
-        ('≥ 12', '6.3–11.0')
+        >>> NormalRange(12.0).shown, NormalRange(2 / 3).shown, NormalRange(6.97, 12.08).shown
+        ('≥ 12', '≥ 0.67', '7.0–12.1')
         """
-        return f"≥ {self.low:.3g}" if self.high is None else f"{self.low:.1f}–{self.high:.1f}"
+        if self.high is not None:
+            return f"{self.low:.1f}–{self.high:.1f}"
+        return f"≥ {self.low:.2f}" if self.low < 1 else f"≥ {self.low:.0f}"
 
 
 _DISC_HEIGHT_MM = {
@@ -37,7 +39,7 @@ _DISC_HEIGHT_MM = {
 
 _AT_ALL_LEVELS = {
     Quantity.CANAL_AP_DIAMETER: NormalRange(12.0),
-    Quantity.CANAL_AP_RATIO: NormalRange(0.67),
+    Quantity.CANAL_AP_RATIO: NormalRange(2 / 3),
     Quantity.DURAL_SAC_AREA: NormalRange(100.0),
 }
 

@@ -85,10 +85,9 @@ def drafted_conditions(grades: StudyGrades) -> frozenset[Condition]:
 
 def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
     """Return the graded cells of each condition of the scheme."""
-    conditions = dict.fromkeys(cell.condition for cell in grades.scheme.cells)
     return {
         condition: [grade for grade in grades.cells if grade.cell.condition is condition and grade.severity]
-        for condition in conditions
+        for condition in grades.scheme.conditions
     }
 
 

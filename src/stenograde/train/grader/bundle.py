@@ -222,7 +222,9 @@ def evidence_of(base: Bundle, tested: Sequence[Mapping[str, Any]]) -> dict[Condi
     known = {}
     for condition in Condition:
         is_canal = condition is Condition.SPINAL_CANAL_STENOSIS
-        evidence = ConditionEvidence(measured, note=POOLED) if is_canal else ConditionEvidence(RestsOn.PHANTOMS_ONLY)
+        evidence = (
+            ConditionEvidence(measured, note=POOLED) if is_canal else ConditionEvidence(RestsOn.PHANTOMS_ONLY)
+        )
         if scores and scores["cells"][condition]:
             evidence = replace(
                 evidence,

@@ -52,7 +52,9 @@ def evidence_table(evidence: Mapping[Condition, ConditionEvidence]) -> str:
         )
         for condition, one in evidence.items()
     )
-    return markdown_table(("condition", "rests on", "patients", "cells", "log loss", "level's share", "status"), rows)
+    return markdown_table(
+        ("condition", "rests on", "patients", "cells", "log loss", "level's share", "status"), rows
+    )
 
 
 def _tested(tested: Mapping[str, Any]) -> str:
