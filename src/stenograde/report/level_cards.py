@@ -121,10 +121,9 @@ def _picture(
     is_foramen = wanted is _FORAMINA
     crop_mm, scale = (FORAMEN_CROP_MM, _FORAMEN_PIXELS_PER_MM) if is_foramen else (CROP_MM, _PIXELS_PER_MM)
     box = Box.around(float(centre[0]), float(centre[1]), crop_mm, within=shown.size_mm)
-    href = encoded(shown, box, scale)
     plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
     return Picture(
-        href=href,
+        href=encoded(shown, box, scale),
         width_mm=box.width,
         height_mm=box.height,
         letters=shown.letters(),
@@ -132,7 +131,7 @@ def _picture(
         alt=f"{plane} picture at {level}, {box.width:.0f} mm wide; a ring marks the point.",
         caption=f"{shown.where}: {basis}{_elsewhere(shown, measured)}",
         drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
-        slices=neighbours(shown, box, scale, href),
+        beside=neighbours(shown, box, scale),
     )
 
 

@@ -142,6 +142,18 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """The same piece of the slices before and after one; a slice that cannot be decoded ends a row."""
+
+    before: tuple[str, ...]
+    """Rasters in the order of the volume, as ``data:`` addresses."""
+    after: tuple[str, ...]
+    number: int
+    """Place of the slice itself in its volume, from 1."""
+    n_slices: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """A piece of a slice with what is drawn over it."""
 
@@ -154,8 +166,8 @@ class Picture:
     alt: str
     caption: str
     drawn: tuple[Drawn, ...] = field(default=())
-    slices: tuple[tuple[str, str], ...] = ()
-    """The same piece of this and the neighbouring slices in their order: each raster, and which slice it is of."""
+    beside: Neighbours | None = None
+    """The same piece of the neighbouring slices, to be looked at."""
 
 
 def find_slice(study: Study, evidence: Evidence) -> ShownSlice | None:
@@ -202,33 +214,22 @@ def encoded(shown: ShownSlice, box: Box, pixels_per_mm: float) -> str:
     return _encoded(shown, box, pixels_per_mm, window_of(_piece(shown, box)), _JPEG_QUALITY)
 
 
-def neighbours(shown: ShownSlice, box: Box, pixels_per_mm: float, href: str) -> tuple[tuple[str, str], ...]:
-    """Return the same piece of a slice and its neighbours, all in one window, each with the number of its slice.
+def neighbours(shown: ShownSlice, box: Box, pixels_per_mm: float) -> Neighbours | None:
+    """Return the same piece of the slices beside one, in its window; None where there are none."""
+    window = window_of(_piece(shown, box))
 
-    Parameters
-    ----------
-    shown : ShownSlice
-    box : Box
-    pixels_per_mm : float
-    href : str
-        The piece of the slice itself, as :func:`encoded` gives it.
+    def row(step: int) -> tuple[str, ...]:
+        rasters = []
+        for index in range(shown.index + step, shown.index + step * (_NEIGHBOURS + 1), step):
+            inside = 0 <= index < shown.volume.shape[0]
+            slice_ = show_slice(shown.series, shown.volume, index) if inside else None
+            if slice_ is None:
+                break
+            rasters.append(_encoded(slice_, box, pixels_per_mm, window, _NEIGHBOUR_QUALITY))
+        return tuple(rasters)
 
-    Returns
-    -------
-    slices : tuple of (str, str)
-        In the order of the volume; a neighbour that cannot be decoded is left out.
-    """
-    window, n_slices = window_of(_piece(shown, box)), shown.volume.shape[0]
-    slices = []
-    for index in range(max(0, shown.index - _NEIGHBOURS), min(n_slices, shown.index + _NEIGHBOURS + 1)):
-        where = f"slice {index + 1} of {n_slices}"
-        if index == shown.index:
-            slices.append((href, where))
-            continue
-        beside = show_slice(shown.series, shown.volume, index)
-        if beside is not None:
-            slices.append((_encoded(beside, box, pixels_per_mm, window, _NEIGHBOUR_QUALITY), where))
-    return tuple(slices)
+    before, after = row(-1)[::-1], row(1)
+    return Neighbours(before, after, shown.index + 1, shown.volume.shape[0]) if before or after else None
 
 
 def _edges(shown: ShownSlice, box: Box) -> tuple[float, float, float, float]:

@@ -49,7 +49,7 @@ SOURCES = {
     Quantity.CANAL_AP_RATIO: "narrowed by less than a third: Lurie et al. 2008, doi:10.1097/BRS.0b013e3181791af3",
     Quantity.DURAL_SAC_AREA: "not narrowed from 100 mm² on: Schönström et al., Spine 1985;10:806-11; of 629 healthy "
     "people 10 had less than 80 mm²: Nakashima et al. 2021, doi:10.1097/BRS.0000000000004143",
-    Quantity.DISC_HEIGHT: "reference range of 169 people without complaints on MRI: J Orthop Surg Res 2018;13:34, "
+    Quantity.DISC_HEIGHT: "of 169 people without complaints on MRI: J Orthop Surg Res 2018;13:34, "
     "doi:10.1186/s13018-018-0737-x",
 }
 """What each range is, and whose, as a phrase; a quantity that is not here has no published range."""

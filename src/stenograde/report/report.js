@@ -1,13 +1,18 @@
 for (const picture of document.querySelectorAll("svg.stack")) {
-  const slices = [...picture.querySelectorAll("image")];
-  const home = slices.findIndex((slice) => !slice.classList.contains("other"));
+  const image = picture.querySelector("image");
+  const { before, after, number, of } = image.dataset;
+  const listed = (text) => text.split(" ").filter(Boolean);
+  const home = listed(before).length;
+  const slices = [...listed(before), image.getAttribute("href"), ...listed(after)];
   const place = picture.querySelector(".place");
   let at = home;
   const show = (to) => {
-    at = Math.max(0, Math.min(slices.length - 1, to));
-    slices.forEach((slice, k) => slice.classList.toggle("shown", k === at));
+    const next = Math.max(0, Math.min(slices.length - 1, to));
+    if (next === at) return;
+    at = next;
+    image.setAttribute("href", slices[at]);
     picture.classList.toggle("away", at !== home);
-    place.textContent = slices[at].dataset.where;
+    place.textContent = `slice ${Number(number) + at - home} of ${of}`;
   };
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
