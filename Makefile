@@ -34,7 +34,7 @@ demo: $(VENV)/.core
 	$(BIN)/stenograde phantom --patients 1 --seed 12 --cell spinal_canal_stenosis_l4_l5=severe \
 		--cell left_neural_foraminal_narrowing_l5_s1=severe --out $(BUILD)/demo/phantom
 	$(BIN)/stenograde grade $(BUILD)/demo/phantom/train_images/*/ --reference $(BUILD)/demo/phantom/train.csv \
-		--out $(BUILD)/demo/report
+		--drafts --out $(BUILD)/demo/report
 	@echo
 	@echo "open in a browser: $(abspath $(BUILD)/demo/report/report.html)"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.expert_points import expert_points
 from tests.placed_levels import mirrored
 from tests.plain_volumes import volume_of
 
@@ -50,13 +51,27 @@ def located(coarse: Volume, bundle: Bundle) -> LevelPoints:
     return find_levels(mark_volume(coarse, bundle).marked)
 
 
-def test_every_cell_is_graded_or_says_why_not(grades):
+def test_every_cell_is_answered_and_all_but_the_canal_are_drafts(grades):
     for grade in grades.cells:
-        assert grade.status in {Status.GRADED, Status.ABSTAINED}
+        is_canal = grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS
+        assert grade.status in {Status.GRADED if is_canal else Status.DRAFT, Status.ABSTAINED}
         assert sum(grade.probabilities) == pytest.approx(1)
         assert grade.evidence
         assert grade.severity or grade.reason
-    assert sum(grade.status is Status.GRADED for grade in grades.cells) >= 20
+    assert sum(grade.status is not Status.ABSTAINED for grade in grades.cells) >= 20
+
+
+def test_points_of_foramina_lie_in_the_foramina(grades, phantom_cohort):
+    """In the plane of the slice they were at the disc's margin, 5.9 mm from the phantom's own key."""
+    (study,) = (path.name for path in (phantom_cohort / "train_images").iterdir())
+    truth = expert_points(phantom_cohort, study)
+    off_mm = [
+        np.hypot(*np.subtract(grades.of(cell).point, point)[1:])
+        for cell, point in truth.items()
+        if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
+    ]
+    assert len(off_mm) == 10
+    assert np.mean(off_mm) < 4.0
 
 
 def test_the_canal_has_a_second_opinion(grades):

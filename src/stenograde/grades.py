@@ -5,24 +5,37 @@ Nothing here knows a file format; :mod:`stenograde.report` writes it down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.terms import Cell, Level, Quantity, Role, Scheme, Severity, Structure, Unused
+from stenograde.terms import Cell, Condition, Level, Quantity, Role, Scheme, Severity, Structure, Unused
 
 Point = tuple[float, float, float]
 """A position in patient space: x, y, z in LPS mm."""
+
+
+SAID_FROM = 0.6
+"""A severity is said as a fact from this probability on."""
+
+PAIR_SAID_FROM = 0.8
+"""Two neighbouring severities, such as moderate or severe, are said from this probability of either on."""
+
+DRAFT_PATIENTS, DRAFT_CELLS = 10, 100
+"""Patients and cells on which grades learnt from phantoms must have been better than the level's share alone."""
 
 
 class Status(StrEnum):
     """Whether a cell has a grade, and if not, of which kind the reason is."""
 
     GRADED = "graded"
+    DRAFT = "draft"
+    """Answered by what has seen no patient and was not shown to hold on patients: not a finding."""
     ABSTAINED = "abstained"
     NOT_IMAGED = "not_imaged"
     NOT_GRADED = "not_graded"
@@ -66,6 +79,21 @@ class Probabilities(tuple[float, float, float]):
     def severity(self) -> Severity:
         """Most probable severity, the milder one of equals."""
         return tuple(Severity)[self.index(max(self))]
+
+    @property
+    def said(self) -> tuple[Severity, ...]:
+        """Severities that may be said: one, two neighbours, or all where nothing can be said.
+
+        Examples
+        --------
+        >>> [len(Probabilities(p).said) for p in ((0.1, 0.2, 0.7), (0.1, 0.5, 0.4), (0.5, 0.1, 0.4))]
+        [1, 2, 3]
+        """
+        if max(self) >= SAID_FROM:
+            return (self.severity,)
+        upper = int(self[2] > self[0])
+        both = self[upper] + self[upper + 1] >= PAIR_SAID_FROM
+        return tuple(Severity)[upper : upper + 2] if both else tuple(Severity)
 
     @property
     def expected_rank(self) -> float:
@@ -132,7 +160,7 @@ class CellGrade:
     Raises
     ------
     ValueError
-        If a graded cell lacks probabilities, or a cell without a grade lacks a reason.
+        If a graded cell or a draft lacks probabilities, or a cell that is not graded lacks a reason.
     """
 
     cell: Cell
@@ -140,24 +168,30 @@ class CellGrade:
     reason: str = ""
     """Why there is no grade; of a grade, what should be known of it."""
     probabilities: Probabilities | None = None
-    """Kept for an abstained cell, too: what it would have been graded by."""
+    """Kept for an abstained cell and a draft, too: what it would have been graded by."""
     point: Point | None = None
     evidence: tuple[Evidence, ...] = ()
     second_opinion: SecondOpinion | None = None
 
     def __post_init__(self) -> None:
-        graded = self.status is Status.GRADED
-        if not (self.probabilities if graded else self.reason):
-            must = "have probabilities" if graded else "say why"
+        graded, draft = self.status is Status.GRADED, self.status is Status.DRAFT
+        lacks = {
+            "have probabilities": (graded or draft) and not self.probabilities,
+            "say why": not graded and not self.reason,
+        }
+        for must in (rule for rule, broken in lacks.items() if broken):
             msg = f"{self.cell.name}: a cell that is {self.status} must {must}, got none"
             raise ValueError(msg)
 
     @property
     def severity(self) -> Severity | None:
         """Most probable severity of a graded cell; None for any other."""
-        if self.status is not Status.GRADED or self.probabilities is None:
-            return None
-        return self.probabilities.severity
+        return self.likeliest if self.status is Status.GRADED else None
+
+    @property
+    def likeliest(self) -> Severity | None:
+        """Most probable severity of any cell with probabilities, a draft or an abstained one, too."""
+        return self.probabilities.severity if self.probabilities else None
 
 
 @dataclass(frozen=True)
@@ -215,6 +249,70 @@ class MidSagittal:
     profile: CanalProfile | None
 
 
+class RestsOn(StrEnum):
+    """What the grades of a condition rest on."""
+
+    MEASURED = "measured"
+    """Published thresholds on anatomy that a network trained on patients has outlined."""
+    LEARNT = "learnt"
+    """A network that has learnt from patients."""
+    PHANTOMS_ONLY = "phantoms only"
+    """A network that has seen phantoms only."""
+
+
+@dataclass(frozen=True)
+class ConditionEvidence:
+    """What the grades of a condition rest on, and what they were shown to do on patients.
+
+    Raises
+    ------
+    ValueError
+        If numbers are negative or not finite, or a score does not say of how many patients and cells, by which command
+        and against which score of the level's share it is.
+    """
+
+    kind: RestsOn
+    patients: int = 0
+    """On whom it was scored; they were not trained on."""
+    cells: int = 0
+    score: float | None = None
+    """Weighted logarithmic loss of RSNA 2024 on these cells; less is better."""
+    level_share: float | None = None
+    """The same of an answer that knows nothing but how common the severities are at each level."""
+    command: str = ""
+    """What printed the scores."""
+    note: str = ""
+    """What else a reader should know of it, as a phrase."""
+
+    def __post_init__(self) -> None:
+        scores = [one for one in (self.score, self.level_share) if one is not None]
+        sound = all(math.isfinite(one) and one >= 0 for one in scores)
+        told = self.cells >= self.patients >= 1 and self.command and len(scores) == 2
+        nothing = not scores and self.patients == self.cells == 0
+        if not sound or not (told or nothing):
+            msg = (
+                "evidence must have score, level_share, patients, cells and command, or none of them, got "
+                f"{self.score}, {self.level_share}, {self.patients}, {self.cells}, {self.command!r}"
+            )
+            raise ValueError(msg)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it was better than the level's share on enough patients and cells."""
+        enough = self.patients >= DRAFT_PATIENTS and self.cells >= DRAFT_CELLS
+        return (
+            enough
+            and self.score is not None
+            and self.level_share is not None
+            and self.score < self.level_share
+        )
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether a reader must not take its grades for findings."""
+        return self.kind is RestsOn.PHANTOMS_ONLY and not self.is_shown
+
+
 @dataclass(frozen=True)
 class BundleStamp:
     """Which bundle graded."""
@@ -241,6 +339,8 @@ class StudyGrades:
     mid_sagittal: MidSagittal | None = None
     caution: str = ""
     """What a reader must know of all grades, as a phrase; it is among the warnings too."""
+    evidence: Mapping[Condition, ConditionEvidence] = field(default_factory=dict)
+    """What the bundle states of its grades, by condition; empty where it states nothing."""
 
     def __post_init__(self) -> None:
         if tuple(grade.cell for grade in self.cells) != self.scheme.cells:

@@ -7,7 +7,8 @@ Absent is not zero: a role without a series is ``None``, and what was left out i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -264,6 +265,25 @@ class Series:
         return sum(volume.shape[0] for volume in self.volumes)
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What a reader needs to match a report to its examination; never a name, a number or a birth date."""
+
+    day: date | None = None
+    age: str = ""
+    """Such as ``57 years``; empty where the header is silent."""
+    sex: str = ""
+    """``female``, ``male`` or ``other``; empty where the header is silent."""
+    scanner: str = ""
+    """Maker and model, as far as they are known ones."""
+    field_t: float | None = None
+    """Strength of the magnetic field, T."""
+
+    def without_demographics(self) -> Examination:
+        """Return what is left when date, age and sex are not to be told."""
+        return replace(self, day=None, age="", sex="")
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """One examination of one patient."""
@@ -279,6 +299,7 @@ class Study:
     """Why the names of levels cannot be certain, whatever the picture shows, such as a station left out."""
     body_parts: tuple[BodyPart, ...] = ()
     """Parts of the body that the descriptions of the study and its procedures name."""
+    examination: Examination = field(default_factory=Examination)
 
     @property
     def n_bytes(self) -> int:

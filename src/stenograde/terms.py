@@ -325,6 +325,11 @@ class Scheme:
     levels: tuple[Level, ...]
     cells: tuple[Cell, ...]
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Conditions of its cells, in their order."""
+        return tuple(dict.fromkeys(cell.condition for cell in self.cells))
+
     def of(self, condition: Condition) -> tuple[Cell, ...]:
         """Cells of one condition, in the scheme's order."""
         return tuple(cell for cell in self.cells if cell.condition is condition)

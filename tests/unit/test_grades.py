@@ -6,11 +6,20 @@ import copy
 import math
 import pickle
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
+from stenograde.grades import (
+    BundleStamp,
+    CellGrade,
+    ConditionEvidence,
+    Probabilities,
+    RestsOn,
+    Status,
+    StudyGrades,
+)
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 CELL = LUMBAR_MRI.cells[0]
@@ -96,3 +105,73 @@ def test_probabilities_when_copied_then_they_are_checked_and_equal() -> None:
         assert type(other) is Probabilities
     assert np.array([[one, one]]).shape == (1, 2, 3)
     assert repr(Probabilities((1.0, -0.0, 0.0))) == "(1.0, 0.0, 0.0)"
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.6, 0.3, 0.1), {"normal_mild"}),
+        ((0.0, 0.03, 0.97), {"severe"}),
+        ((0.59, 0.31, 0.1), {"normal_mild", "moderate"}),
+        ((0.1, 0.51, 0.39), {"moderate", "severe"}),
+        ((0.05, 0.36, 0.59), {"moderate", "severe"}),
+        ((0.3, 0.31, 0.39), {"normal_mild", "moderate", "severe"}),
+        ((0.5, 0.05, 0.45), {"normal_mild", "moderate", "severe"}),
+        ((1 / 3, 1 / 3, 1 / 3), {"normal_mild", "moderate", "severe"}),
+    ],
+)
+def test_what_may_be_said_when_below_sixty_per_cent_then_no_severity_alone(
+    shares: tuple[float, float, float], said: set[str]
+) -> None:
+    assert {one.value for one in Probabilities(shares).said} == said
+
+
+def test_a_draft_when_made_then_it_has_probabilities_and_a_reason_but_no_severity() -> None:
+    shares = Probabilities((0.1, 0.1, 0.8))
+    draft = CellGrade(CELL, Status.DRAFT, "has seen no patient", shares)
+    assert (draft.severity, draft.likeliest) == (None, Severity.SEVERE)
+    with pytest.raises(ValueError, match="must have probabilities, got none"):
+        CellGrade(CELL, Status.DRAFT, "has seen no patient")
+    with pytest.raises(ValueError, match="must say why, got none"):
+        CellGrade(CELL, Status.DRAFT, probabilities=shares)
+
+
+@pytest.mark.parametrize(
+    ("kind", "patients", "cells", "score", "is_draft"),
+    [
+        (RestsOn.PHANTOMS_ONLY, 10, 100, 0.7, False),
+        (RestsOn.PHANTOMS_ONLY, 10, 100, 0.8, True),
+        (RestsOn.PHANTOMS_ONLY, 9, 900, 0.1, True),
+        (RestsOn.PHANTOMS_ONLY, 99, 99, 0.1, True),
+        (RestsOn.MEASURED, 1, 5, 0.9, False),
+        (RestsOn.LEARNT, 1, 5, 0.9, False),
+    ],
+)
+def test_evidence_when_phantoms_alone_were_seen_then_it_is_a_draft_until_it_beats_the_level_on_enough(
+    kind: RestsOn, patients: int, cells: int, score: float, is_draft: bool
+) -> None:
+    assert ConditionEvidence(kind, patients, cells, score, 0.8, "stenograde score C").is_draft is is_draft
+
+
+def test_evidence_when_nothing_is_known_then_phantoms_alone_are_a_draft() -> None:
+    assert ConditionEvidence(RestsOn.PHANTOMS_ONLY).is_draft
+    assert not ConditionEvidence(RestsOn.MEASURED).is_draft
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (1, 5, 0.4, None, "c"),
+        (0, 0, 0.4, 0.8, "c"),
+        (5, 1, 0.4, 0.8, "c"),
+        (1, 5, float("nan"), 0.8, "c"),
+        (1, 5, -1.0, 0.8, "c"),
+        (1, 5, 0.4, 0.8, ""),
+        (1, 5, None, None, "c"),
+    ],
+)
+def test_evidence_when_its_numbers_do_not_fit_together_then_it_is_refused(numbers: tuple[Any, ...]) -> None:
+    with pytest.raises(
+        ValueError, match="evidence must have score, level_share, patients, cells and command"
+    ):
+        ConditionEvidence(RestsOn.PHANTOMS_ONLY, *numbers)

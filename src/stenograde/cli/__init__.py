@@ -31,6 +31,7 @@ from stenograde.cli import (
     score,
     train,
 )
+from stenograde.cli.examples import epilog
 from stenograde.cli.output import quiet, say_error
 from stenograde.cli.stopping import Stopped, stopped_by_signals
 from stenograde.cli.streams import escaped_streams, give_up_output
@@ -50,24 +51,24 @@ _PIPE_CLOSED = -1
 def _build() -> typer.Typer:
     app = typer.Typer(
         name="stenograde",
-        add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(no_args_is_help=True)(_options)
-    app.command("grade")(grade.grade)
-    app.command("locate")(locate.locate)
-    app.command("score")(score.score)
-    app.command("inspect")(inspect.inspect)
-    app.command("phantom")(phantom.phantom)
+    app.callback(no_args_is_help=True, epilog=epilog(""))(_options)
+    app.command("grade", epilog=epilog("grade"))(grade.grade)
+    app.command("locate", epilog=epilog("locate"))(locate.locate)
+    app.command("score", epilog=epilog("score"))(score.score)
+    app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
+    app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
-    app.command("pretrain")(pretrain.pretrain)
+    app.command("pretrain", epilog=epilog("pretrain"))(pretrain.pretrain)
     app.add_typer(train.build(), name="train")
     app.add_typer(experiment.build(), name="experiment")
-    app.command("classify")(classify.classify)
-    app.command("compare")(compare.compare)
-    app.command("env")(env.env)
+    app.command("classify", epilog=epilog("classify"))(classify.classify)
+    app.command("compare", epilog=epilog("compare"))(compare.compare)
+    app.command("env", epilog=epilog("env"))(env.env)
     return app
 
 

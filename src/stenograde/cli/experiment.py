@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from stenograde.cli.examples import epilog
+
 
 class ProtocolName(StrEnum):
     """How to split."""
@@ -37,12 +39,12 @@ class _RecipeFirst(TyperGroup):
 def build() -> typer.Typer:
     """Return the group of experiment commands."""
     app = typer.Typer(cls=_RecipeFirst, rich_markup_mode=None)
-    app.command("list")(list_recipes)
-    app.command("run")(run)
-    app.command("held-out")(held_out)
-    app.command("table")(table)
-    app.command("ship")(ship)
-    app.callback(no_args_is_help=True, invoke_without_command=False)(_group)
+    app.command("list", epilog=epilog("experiment list"))(list_recipes)
+    app.command("run", epilog=epilog("experiment run"))(run)
+    app.command("held-out", epilog=epilog("experiment held-out"))(held_out)
+    app.command("table", epilog=epilog("experiment table"))(table)
+    app.command("ship", epilog=epilog("experiment ship"))(ship)
+    app.callback(no_args_is_help=True, epilog=epilog("experiment"), invoke_without_command=False)(_group)
     return app
 
 

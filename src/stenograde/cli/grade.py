@@ -44,6 +44,16 @@ def grade(
         ),
     ] = None,
     memory_limit: MemoryLimit = None,
+    drafts: Annotated[
+        bool,
+        typer.Option("--drafts", help="Show drafts, which rest on phantoms alone, unfolded and printed."),
+    ] = False,
+    demographics: Annotated[
+        bool,
+        typer.Option(
+            "--demographics/--no-demographics", help="Tell date of examination, age and sex in reports."
+        ),
+    ] = True,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
@@ -51,7 +61,7 @@ def grade(
     least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
     leave in OUT are renamed.
     """
-    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.cli.progress import progress_on_stderr, under_way
     from stenograde.datasets.rsna2024 import read_labels
     from stenograde.dicom.read.given_roles import read_roles
     from stenograde.grading.studies import grade_studies
@@ -64,13 +74,21 @@ def grade(
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     loaded = bundle_at(bundle)
-    grading = Grading(loaded, read_labels(reference) if reference else None, tell=say_error)
+    grading = Grading(
+        loaded,
+        read_labels(reference) if reference else None,
+        tell=say_error,
+        open_drafts=drafts,
+        demographics=demographics,
+    )
     read = _reader(study, role_of, bytes_asked(memory_limit), every=every)
     if len(studies) == 1 and not every:
-        with earlier_results_set_aside(folder):
-            (one,) = read(studies[0])
-            graded = grade_into(folder, one, grading, source=studies[0])
-        _print_one(graded)
+        with progress_on_stderr(lines=False) as progress, earlier_results_set_aside(folder):
+            with under_way(progress, "reading the study"):
+                (one,) = read(studies[0])
+            with under_way(progress, "grading it"):
+                graded = grade_into(folder, one, grading, source=studies[0])
+        _print_one(graded, drafts=drafts)
         return
     with progress_on_stderr(lines=False) as progress:
         outcomes = grade_studies(studies, read, grading, folder, progress=progress)
@@ -104,19 +122,34 @@ _SIDED = {
 """Sided conditions by the word they are printed under."""
 
 
-def _print_one(graded: Graded) -> None:
+def _print_one(graded: Graded, *, drafts: bool) -> None:
     from stenograde.grades import Status
-    from stenograde.report.words import agreement, narrowed
+    from stenograde.report.words import agreement, drafted_conditions, narrowed
 
     grades = graded.grades
     print(f"study:  {grades.study_uid}")
     print(f"canal:  {narrowed(grades, Condition.SPINAL_CANAL_STENOSIS)}")
+    drafted = drafted_conditions(grades)
     for word, condition in _SIDED.items():
         cells = grades.scheme.of(condition)
-        if any(grades.of(cell).status in {Status.GRADED, Status.ABSTAINED} for cell in cells):
+        answered = any(grades.of(cell).status in {Status.GRADED, Status.ABSTAINED} for cell in cells)
+        if answered and condition not in drafted:
             print(f"{word}: {narrowed(grades, condition)}")
+    if drafted and not drafts:
+        print("drafts: folded in the report, not to be relied on; --drafts shows them")
+    elif drafted:
+        words = {Condition.SPINAL_CANAL_STENOSIS: "canal"} | {
+            condition: word for word, condition in _SIDED.items()
+        }
+        print("drafts, not to be relied on:")
+        for condition in grades.scheme.conditions:
+            if condition in drafted:
+                print(f"  {words[condition]}: {narrowed(grades, condition, status=Status.DRAFT)}")
     if graded.known:
         print(f"beside the reference: {agreement(grades, graded.known)}")
+        told = agreement(grades, graded.known, status=Status.DRAFT) if drafts else ""
+        if told:
+            print(f"drafts beside it: {told}")
     print(f"grades: {graded.folder / 'grades.json'}")
     print(f"report: {graded.folder / 'report.html'}")
     print("research use only: not a medical device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+import stenograde
 from stenograde.cli.streams import escaped
 from stenograde.errors import ConfigError, MissingDependencyError
 from stenograde.files import MEMORY_LIMIT_BYTES
@@ -149,5 +151,13 @@ def needs_extra(what: str, *, extra: str = "train") -> Iterator[None]:
     except ModuleNotFoundError as exc:
         if exc.name and exc.name.startswith("stenograde"):
             raise
-        msg = f"{what} the package {exc.name}, which is not installed; pip install 'stenograde[{extra}]'"
+        msg = f"{what} the package {exc.name}, which is not installed; {installing(extra)}"
         raise MissingDependencyError(msg) from exc
+
+
+def installing(extra: str) -> str:
+    """Return the command that installs an extra: that of the clone the package runs from, else of the package."""
+    clone = Path(stenograde.__file__).parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
+    return f"pip install 'stenograde[{extra}]'"

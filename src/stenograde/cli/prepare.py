@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stenograde.cli.examples import epilog
 from stenograde.cli.output import OutFolder, out_folder, print_table
 from stenograde.terms import Condition
 
@@ -25,9 +26,9 @@ class LevelsBy(StrEnum):
 def build() -> typer.Typer:
     """Return the command group."""
     app = typer.Typer(rich_markup_mode=None)
-    app.command("rsna2024")(rsna2024)
+    app.command("rsna2024", epilog=epilog("prepare rsna2024"))(rsna2024)
     # a callback keeps the group's name in the command even while it has one member only
-    app.callback(no_args_is_help=True)(_group)
+    app.callback(no_args_is_help=True, epilog=epilog("prepare"))(_group)
     return app
 
 

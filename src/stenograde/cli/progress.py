@@ -54,6 +54,14 @@ def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
         yield show
 
 
+@contextmanager
+def under_way(progress: Progress, what: str) -> Iterator[None]:
+    """Show one piece of work while the body does it."""
+    progress(Step(what, 0, 1))
+    yield
+    progress(Step(what, 1, 1))
+
+
 def _say(step: Step) -> None:
     is_tenth = step.done == step.total or step.done % max(1, step.total // 10) == 0
     if step.loss is not None if step.unit else is_tenth:

@@ -42,6 +42,15 @@ def score(
             "--model", help="With --predictions of several models (column model): the one to score."
         ),
     ] = None,
+    shares: Annotated[
+        Path | None,
+        typer.Option(
+            "--shares",
+            metavar="CSV",
+            help="Labels, laid out as train.csv, that say how common each severity is at each level; "
+            "those of the cohort's other studies if not given.",
+        ),
+    ] = None,
     draws: Annotated[
         int, typer.Option("--draws", min=1, max=MAX_DRAWS, help="Draws of studies for the intervals.")
     ] = 1000,
@@ -56,38 +65,42 @@ def score(
 
     Prints the metric of RSNA 2024 (weighted log loss, four parts), the AUC of severe, the share of cells graded, and
     the errors of level points and measurements where the cohort knows the truth, with 95 % intervals over studies.
-    A cell with no probabilities counts as even odds. An abstained cell counts with the probabilities it would have
-    had; "graded cells only" leaves it out.
+    A cell with no probabilities counts as even odds. An abstained cell and a draft count with the probabilities they
+    would have had; "graded cells only" leaves them out. "level's share alone" is the score of an answer that looks at
+    no picture and knows only how common each severity is at each level.
 
     With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
     as RSNA 2024 scores a submission. Labelled cells without a prediction are left out, and their number is printed.
     """
     if data is not None and labels is None and predictions is None and model is None:
-        _of_cohort(data, bundle, leave_one_out=leave_one_out, draws=draws, seed=seed, json_only=json_only)
-    elif data is None and labels is not None and predictions is not None and not (bundle or leave_one_out):
+        asked = {"leave_one_out": leave_one_out, "draws": draws, "seed": seed, "shares": shares}
+        _of_cohort(data, bundle, asked, json_only=json_only)
+    elif (
+        data is None
+        and labels is not None
+        and predictions is not None
+        and not (bundle or leave_one_out or shares)
+    ):
         _of_predictions(labels, predictions, model, draws=draws, seed=seed, json_only=json_only)
     else:
         msg = (
-            "score needs either DATA, which --bundle and --leave-one-out go with, or both --labels and "
-            "--predictions, which --model goes with; see 'stenograde score --help'"
+            "score needs either DATA, which --bundle, --leave-one-out and --shares go with, or both --labels "
+            "and --predictions, which --model goes with; see 'stenograde score --help'"
         )
         raise ConfigError(msg)
 
 
-def _of_cohort(
-    data: Path, bundle: Path | None, *, leave_one_out: bool, draws: int, seed: int, json_only: bool
-) -> None:
+def _of_cohort(data: Path, bundle: Path | None, asked: Mapping[str, Any], *, json_only: bool) -> None:
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.grading.cohort import score_passes
     from stenograde.predict.bundle import bundle_at
 
     loaded = bundle_at(bundle)
     with progress_on_stderr(lines=False) as progress:
-        scores = score_passes(
-            data, loaded, leave_one_out=leave_one_out, draws=draws, seed=seed, progress=progress
-        )
+        scores = score_passes(data, loaded, progress=progress, **asked)
     if json_only:
-        _print_json({"data": data, "bundle": loaded.stamp, "draws": draws, "seed": seed, **scores})
+        told = {name: asked[name] for name in ("draws", "seed", "shares")}
+        _print_json({"data": data, "bundle": loaded.stamp, **told, **scores})
         return
     for name, one in scores.items():
         _print(name, one)
@@ -122,11 +135,20 @@ def _print_json(numbers: Mapping[str, Any]) -> None:
 
 def _print(name: str, scores: CohortScores) -> None:
     print_table(
-        ("part", "as graded", "weighted as the metric weighs", "graded cells only", "graded"),
+        (
+            "part",
+            "as graded",
+            "level's share alone",
+            "weighted as the metric weighs",
+            "graded cells only",
+            "graded",
+        ),
         [
             (
                 part,
-                *(str(one[part]) for one in (scores.score, scores.weighted, scores.graded_only)),
+                scores.score[part].shown(),
+                scores.level_share[part].shown() if part in scores.level_share else "",
+                *(one[part].shown() for one in (scores.weighted, scores.graded_only)),
                 f"{scores.coverage[part] * 100:.0f} %" if part in scores.coverage else "",
             )
             for part in scores.score
@@ -140,10 +162,15 @@ def _print(name: str, scores: CohortScores) -> None:
         f"{scores.n_studies} studies, {len(scores.failures)} not graded, {scores.flagged:.1f} cells per study with a "
         f"second opinion that disagrees, {scores.seconds:.1f} s per study"
     )
+    if scores.drafts:
+        print(
+            f"{scores.drafts} cells are drafts, which rest on phantoms alone; they are scored by their probabilities "
+            "and are not counted as graded"
+        )
     for failure in scores.failures:
         print(f"not graded: {failure}")
 
 
 def _print_intervals(title: str, values: Mapping[str, Interval]) -> None:
-    rows = [(name, str(value)) for name, value in values.items()]
+    rows = [(name, value.shown()) for name, value in values.items()]
     print_table(("of", "value (95 % interval)"), rows, title=title)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stenograde.cli.examples import epilog
 from stenograde.errors import ConfigError
 
 OutBundle = Annotated[
@@ -22,9 +23,9 @@ Processes = Annotated[
 def build() -> typer.Typer:
     """Return the group of training commands."""
     app = typer.Typer(rich_markup_mode=None)
-    app.command("locator")(locator)
-    app.command("grader")(grader)
-    app.callback(no_args_is_help=True)(_group)
+    app.command("locator", epilog=epilog("train locator"))(locator)
+    app.command("grader", epilog=epilog("train grader"))(grader)
+    app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 
 

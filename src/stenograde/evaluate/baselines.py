@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stenograde.evaluate.predictions import Predictions
+from stenograde.grades import EVEN_ODDS, Probabilities
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity
 
 
 def majority(train_labels: ArrayLike, test: Predictions) -> Predictions:
@@ -67,6 +69,51 @@ def group_prior(
         of_group[group] = (counts + overall) / (counts.sum() + 1)
     rows = [of_group.get(group, overall) for group in test.groups]
     return replace(test, probabilities=np.stack(rows))
+
+
+def level_share(
+    studies: Sequence[str], labels: Mapping[str, Mapping[Cell, Severity]]
+) -> list[dict[Cell, Probabilities]]:
+    """Return the answer that knows only how common each severity of a condition is at each level, both sides together.
+
+    Parameters
+    ----------
+    studies : sequence of str
+        Names of the studies to answer for.
+    labels : mapping
+        Severities by study; those of the study itself are not looked at.
+
+    Returns
+    -------
+    said : list of dict
+        For each study the probabilities by cell. The shares of a level are drawn towards those of all levels by the
+        weight of one cell; without any label, all severities are alike.
+    """
+    counted = {name: _level_counts(of_study) for name, of_study in labels.items()}
+    total = sum(counted.values(), _level_counts({}))
+    answers = []
+    for name in studies:
+        of_levels = total - counted.get(name, 0)
+        of_all = of_levels.sum(axis=1, keepdims=True)
+        known = of_all.sum(axis=2, keepdims=True)
+        prior = np.divide(
+            of_all, known, out=np.broadcast_to(np.array(EVEN_ODDS), of_all.shape).copy(), where=known > 0
+        )
+        shares = (of_levels + prior) / (of_levels.sum(axis=2, keepdims=True) + 1)
+        answers.append({cell: Probabilities(shares[_place(cell)]) for cell in LUMBAR_MRI.cells})
+    return answers
+
+
+def _place(cell: Cell) -> tuple[int, int]:
+    return tuple(Condition).index(cell.condition), tuple(Level).index(cell.level)
+
+
+def _level_counts(severities: Mapping[Cell, Severity]) -> NDArray[np.float64]:
+    """Cells by condition, level and severity."""
+    counts = np.zeros((len(Condition), len(Level), len(Severity)))
+    for cell, severity in severities.items():
+        counts[(*_place(cell), severity.rank)] += 1
+    return counts
 
 
 def stated(codes: ArrayLike, test: Predictions) -> Predictions:

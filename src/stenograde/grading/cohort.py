@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from stenograde import geometry
-from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies
+from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies, read_labels
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
+from stenograde.evaluate.baselines import level_share
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
 from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
 from stenograde.grades import Probabilities, Status, StudyGrades
@@ -48,6 +49,9 @@ class GradedStudy:
     """Measured minus true."""
     n_flagged: int = 0
     """Cells whose second opinion disagrees."""
+    is_phantom: bool = False
+    n_drafts: int = 0
+    """Cells that are drafts; they are scored by their probabilities and do not count as graded."""
     seconds: float = math.nan
 
 
@@ -56,6 +60,10 @@ class CohortScores:
     """Scores of a cohort."""
 
     n_studies: int
+    is_of_phantoms: bool
+    """Whether the cohort has a table of its phantoms' truth: its scores are no evidence on patients."""
+    cells: Mapping[str, int]
+    """Labelled cells by condition."""
     failures: tuple[str, ...]
     score: Mapping[str, Interval]
     """The metric on all labelled cells, with the probabilities of the grades."""
@@ -63,6 +71,8 @@ class CohortScores:
     """The metric with probabilities times its weights, as it rewards them."""
     graded_only: Mapping[str, Interval]
     """The metric on the cells that were graded."""
+    level_share: Mapping[str, Interval]
+    """The metric of knowing only how common each severity is at each level; empty where nothing tells that."""
     auc: Mapping[str, Interval]
     agreement: Mapping[str, Interval]
     """Share of labelled cells whose most probable severity is the label's, by condition; without one it is wrong."""
@@ -72,6 +82,8 @@ class CohortScores:
     """Mean level point error (``level_point_mm``) and mean absolute errors of measurements; NaN without truth."""
     flagged: float
     """Cells per study whose second opinion disagrees."""
+    drafts: int
+    """Cells that are drafts."""
     seconds: float
     """Median time to grade a study, s."""
 
@@ -87,18 +99,21 @@ def score_passes(
     leave_one_out: bool,
     draws: int,
     seed: int,
+    shares: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, CohortScores]:
     """Return scores of a cohort by pass: studies whole and, if asked for, with one series of each left out.
 
-    See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too.
+    See :func:`grade_cohort` and :func:`score_cohort`; what is left out is drawn from ``seed``, too. ``shares`` is a
+    table of labels that tell how common severities are, in place of the cohort's own.
     """
+    labels = None if shares is None else read_labels(shares)
     passes = {"whole studies": None} | ({"one series left out": seed} if leave_one_out else {})
     scores = {}
     for name, left_out in passes.items():
         told = named(progress, f"grading {name}")
         graded = grade_cohort(data, bundle, leave_one_out=left_out, progress=told)
-        scores[name] = score_cohort(graded, draws=draws, seed=seed)
+        scores[name] = score_cohort(graded, draws=draws, seed=seed, labels=labels)
     return scores
 
 
@@ -137,8 +152,17 @@ def without_one(study: Study, rng: np.random.Generator) -> tuple[Study, Role | N
     return replace(study, series=tuple(one for one in study.series if one.role is not role)), role
 
 
-def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: int = 0) -> CohortScores:
-    """Score graded studies; a study that failed, and a cell without probabilities, count as even odds."""
+def score_cohort(
+    graded: tuple[GradedStudy, ...],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    labels: Mapping[str, Mapping[Cell, Severity]] | None = None,
+) -> CohortScores:
+    """Score graded studies; a study that failed, and a cell without probabilities, count as even odds.
+
+    The level's share is taken from ``labels``, severities by study; from the cohort's other studies if not given.
+    """
     answers = answers_of([one.said for one in graded], [one.severities for one in graded])
     keep = np.array([[cell in one.graded for cell in LUMBAR_MRI.cells] for one in graded])
     errors = {
@@ -147,10 +171,16 @@ def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: in
     }
     return CohortScores(
         n_studies=len(graded),
+        is_of_phantoms=any(one.is_phantom for one in graded),
+        cells={
+            condition.value: sum(cell.condition is condition for one in graded for cell in one.severities)
+            for condition in Condition
+        },
         failures=tuple(f"{one.name}: {one.failure}" for one in graded if one.failure),
         score=rsna_score(answers, draws=draws, seed=seed),
         weighted=rsna_score(answers.weighted(), draws=draws, seed=seed),
         graded_only=rsna_score(answers.known_only(keep), draws=draws, seed=seed),
+        level_share=_level_share(graded, labels, draws=draws, seed=seed),
         auc=severe_auc(answers, draws=draws, seed=seed),
         agreement={
             condition.value: _mean_of([_agreeing(one, condition) for one in graded], draws=draws, seed=seed)
@@ -159,8 +189,24 @@ def score_cohort(graded: tuple[GradedStudy, ...], *, draws: int = 1000, seed: in
         coverage={condition.value: _coverage(graded, condition) for condition in Condition},
         errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
         flagged=float(np.mean([one.n_flagged for one in graded])),
+        drafts=sum(one.n_drafts for one in graded),
         seconds=float(np.median([one.seconds for one in graded])),
     )
+
+
+def _level_share(
+    graded: tuple[GradedStudy, ...],
+    labels: Mapping[str, Mapping[Cell, Severity]] | None,
+    *,
+    draws: int,
+    seed: int,
+) -> dict[str, Interval]:
+    names = [one.name for one in graded]
+    known = {one.name: one.severities for one in graded} if labels is None else labels
+    if any(not set(known) - {name} for name in names):
+        return {}  # a study without others beside it
+    alone = answers_of(level_share(names, known), [one.severities for one in graded])
+    return rsna_score(alone, draws=draws, seed=seed)
 
 
 _Truths = Mapping[Level, Mapping[str, float]]
@@ -181,7 +227,7 @@ def _graded(
     # a fault of ours must stop the scoring, not lower the score
     grades = attempt(one.name, partial(grade_study, study, bundle), stopped_by=StudyError)
     if isinstance(grades, NotGraded):
-        return GradedStudy(one.name, one.severities, left_out, grades.line)
+        return GradedStudy(one.name, one.severities, left_out, grades.line, is_phantom=bool(truths))
     found = {position.level: position.point for position in grades.levels if position.point}
     true = dict(one.points) | {
         level: (row["canal_x_mm"], row["canal_y_mm"], row["canal_z_mm"]) for level, row in truths.items()
@@ -198,6 +244,8 @@ def _graded(
         n_flagged=sum(
             grade.second_opinion is not None and grade.second_opinion.disagrees for grade in grades.cells
         ),
+        is_phantom=bool(truths),
+        n_drafts=sum(grade.status is Status.DRAFT for grade in grades.cells),
         seconds=grades.seconds,
         left_out=left_out,
     )

@@ -112,7 +112,7 @@ def _places(point: LevelPoint) -> dict[str, Point]:
         "point": point.canal_centre,
         "disc_centre": point.disc_centre,
         "canal_centre": point.canal_centre,
-        **{f"{side.value}_foramen": point.foramina[side] for side in Side},
+        **{f"{side.value}_foramen": point.foramen_middles[side] for side in Side},
         **{f"{side.value}_subarticular": point.recesses[side] for side in Side},
     }
 

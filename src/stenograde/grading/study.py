@@ -6,7 +6,8 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,10 @@ class Grading:
     """Known severities by study, shown beside the grades."""
     tell: Callable[[str], None] = _log.warning
     """Takes each line that a person should read while studies are graded."""
+    open_drafts: bool = False
+    """Whether the report shows drafts unfolded."""
+    demographics: bool = True
+    """Whether the report tells date, age and sex."""
 
     def known(self, source: Path, study: Study) -> Mapping[Cell, Severity]:
         """Return the known severities of a study, found by the name of its folder or its UID."""
@@ -102,7 +107,12 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     """
     known = grading.known(source, study)
     grades = grade_study(study, grading.bundle)
-    page = as_html(grades, study, reference=known)
+    shown = (
+        study
+        if grading.demographics
+        else replace(study, examination=study.examination.without_demographics())
+    )
+    page = as_html(grades, shown, reference=known, made_on=date.today(), open_drafts=grading.open_drafts)
     numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_together(dict(zip((folder / name for name in RESULTS), (numbers, page), strict=True)))
     return Graded(study.uid, grades, folder, known)

@@ -6,6 +6,7 @@ Nothing is unpickled: networks are ONNX graphs, run by ONNX Runtime.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
-from stenograde.grades import BundleStamp
+from stenograde.grades import BundleStamp, ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.weight_files import WeightFile, check_file, open_graph
-from stenograde.terms import SCHEMES, Scheme, Structure
+from stenograde.terms import SCHEMES, Condition, Scheme, Structure
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -65,7 +66,18 @@ class BundleTable:
     locator: LocatorEntry
     canal: CanalModel = field(default_factory=CanalModel)
     grader: GraderEntry | None = None
-    """Without one, only the canal is graded, from measurements."""
+    """Without it the canal is graded from measurements and nothing else is."""
+    evidence: Mapping[str, ConditionEvidence] = field(default_factory=dict)
+    """What is known of its grades on patients, by condition; what its grader says of any other condition is a draft."""
+
+    def __post_init__(self) -> None:
+        for name, one in self.evidence.items():
+            if name not in tuple(Condition):
+                msg = f"evidence must be of {', '.join(Condition)}, got {name!r}"
+                raise ValueError(msg)
+            if one.kind is RestsOn.MEASURED and name != Condition.SPINAL_CANAL_STENOSIS:
+                msg = f"evidence of {name} must not be {one.kind!r}: only the canal is measured"
+                raise ValueError(msg)
 
     @property
     def weight_files(self) -> tuple[WeightFile, ...]:
@@ -92,6 +104,11 @@ class Bundle:
     def scheme(self) -> Scheme:
         """The cells that this bundle grades."""
         return SCHEMES[self.table.scheme]
+
+    @property
+    def evidence(self) -> dict[Condition, ConditionEvidence]:
+        """What the bundle states of its grades, by condition."""
+        return {Condition(name): one for name, one in self.table.evidence.items()}
 
     @property
     def card(self) -> str:

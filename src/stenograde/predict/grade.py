@@ -2,6 +2,7 @@
 
 A bundle with a grader grades every cell by it; for the canal, the canal model's measurements are a second opinion that
 is pooled with it. One without grades spinal canal stenosis from measurements; the other cells say ``not_graded``.
+What rests on phantoms alone is a ``draft``, as long as the bundle does not show that it holds on patients.
 """
 
 from __future__ import annotations
@@ -42,6 +43,13 @@ NOT_GRADED = {
     Condition.SUBARTICULAR_STENOSIS: "this bundle does not grade the subarticular zones",
 }
 """Why the cells of a condition have no grade."""
+
+UNSHOWN = {
+    Condition.SPINAL_CANAL_STENOSIS: "the canal",
+    Condition.NEURAL_FORAMINAL_NARROWING: "the foramina",
+    Condition.SUBARTICULAR_STENOSIS: "the subarticular zones",
+}
+"""What a network grades, in the reason why that is a draft."""
 
 SEEN_IN = {
     Condition.SPINAL_CANAL_STENOSIS: (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1, Role.AXIAL_T2),
@@ -132,6 +140,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         mid_sagittal=_mid_sagittal(located),
         seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
+        evidence=bundle.evidence,
     )
 
 
@@ -146,7 +155,7 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
     entry = bundle.table.grader
     if found.judged is not None and entry is not None:
         said = found.judged[cell]
-        grade = of_cell(Status.GRADED, probabilities=said.probabilities)
+        grade = of_cell(*_standing(cell.condition, bundle), probabilities=said.probabilities)
         return _with_doubts(grade, said.doubt, found, bundle, entry)
     if cell.condition in NOT_GRADED:
         return of_cell(Status.NOT_GRADED, NOT_GRADED[cell.condition])
@@ -155,7 +164,26 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
     measured = _measured(cell, found, bundle)
     if measured is None:
         return of_cell(Status.ABSTAINED, UNFOLLOWED)
-    return of_cell(Status.GRADED, probabilities=measured)
+    return of_cell(*_standing(cell.condition, bundle), probabilities=measured)
+
+
+def _standing(condition: Condition, bundle: Bundle) -> tuple[Status, str]:
+    """Return whether what the bundle says of a condition is a grade or a draft, and why it is a draft."""
+    known = bundle.evidence.get(condition)
+    if known is None:
+        if bundle.table.grader is None:
+            return Status.GRADED, ""
+        return Status.DRAFT, f"the bundle does not say what its grades of {UNSHOWN[condition]} rest on"
+    if not known.is_draft:
+        return Status.GRADED, ""
+    reason = (
+        f"the network that grades {UNSHOWN[condition]} has seen phantoms only and was not shown to do better on "
+        "patients than knowing the level alone"
+    )
+    if known.score is None:
+        return Status.DRAFT, reason
+    people = f"{known.patients} patient{'s' if known.patients > 1 else ''}, {known.cells} cells"
+    return Status.DRAFT, f"{reason} (log loss {known.score:.2f} against {known.level_share:.2f}; {people})"
 
 
 def _with_doubts(
@@ -172,9 +200,12 @@ def _with_doubts(
     if found.points.levels[cell.level].disc.guessed:
         doubt = GUESSED
     elif doubt and opinion is not None:
-        return replace(
-            grade, probabilities=opinion.probabilities, reason=f"from {opinion.source} alone: {doubt}"
-        )
+        alone = f"from {opinion.source} alone: {doubt}"
+        # measured, not learnt: a draft only where the bundle says that even what is measured rests on phantoms
+        stated = cell.condition in bundle.evidence
+        status = grade.status if stated else Status.GRADED
+        reason = f"{grade.reason}; {alone}" if status is Status.DRAFT else alone
+        return replace(grade, status=status, probabilities=opinion.probabilities, reason=reason)
     if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
         doubt = (
             f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
@@ -208,7 +239,7 @@ def _point_of(cell: Cell, level: LevelPoint) -> Point:
     if cell.side is None:
         return level.canal_centre
     sides: dict[Side, Point] = (
-        level.foramina if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
+        level.foramen_middles if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
     )
     return sides[cell.side]
 

@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable
 
 from stenograde.files import inert_cell
-from stenograde.grades import CellGrade, StudyGrades
+from stenograde.grades import CellGrade, Status, StudyGrades
+from stenograde.report.words import wording
 from stenograde.terms import Severity
 
 COLUMNS = (
@@ -28,7 +29,9 @@ COLUMNS = (
 def as_csv(grades: Iterable[StudyGrades]) -> str:
     """Return a table with one row per cell of each study; what is unknown is empty.
 
-    Text stands on one line, and text that a spreadsheet would run as a formula gets a leading apostrophe.
+    A severity that is not sure enough to be said is put in words, such as ``moderate or severe``; the shares of a
+    graded cell and of a draft follow. Text stands on one line, and text that a spreadsheet would run as a formula gets
+    a leading apostrophe.
 
     References
     ----------
@@ -43,6 +46,7 @@ def as_csv(grades: Iterable[StudyGrades]) -> str:
 
 def _row(study_uid: str, grade: CellGrade) -> list[str]:
     cell, severity, opinion = grade.cell, grade.severity, grade.second_opinion
+    said = grade.probabilities.said if grade.probabilities else ()
     return [
         inert_cell(study_uid),
         cell.condition.value,
@@ -50,8 +54,8 @@ def _row(study_uid: str, grade: CellGrade) -> list[str]:
         cell.side.value if cell.side else "",
         grade.status.value,
         inert_cell(grade.reason),
-        severity.value if severity else "",
-        *(_shares(grade) if severity else [""] * len(Severity)),
+        severity.value if severity and len(said) == 1 else (wording(grade) or "").lower(),
+        *(_shares(grade) if severity or grade.status is Status.DRAFT else [""] * len(Severity)),
         opinion.probabilities.severity.value if opinion else "",
         str(opinion.disagrees).lower() if opinion else "",
     ]

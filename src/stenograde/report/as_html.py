@@ -1,9 +1,12 @@
-"""StudyGrades as one HTML page that needs nothing else: pictures and style lie within it; no script runs."""
+"""StudyGrades as one HTML page that needs nothing else: pictures, style and one small script lie within it."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import metadata
 from itertools import groupby
@@ -11,10 +14,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stenograde.grades import CellGrade, Status, StudyGrades
+from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
 from stenograde.report import words
 from stenograde.report.as_json import SCHEMA_ID
-from stenograde.report.level_cards import CROP_MM, level_cards
+from stenograde.report.as_text import as_text
+from stenograde.report.level_cards import CROP_MM, FORAMEN_CROP_MM, level_cards
+from stenograde.report.ranges import SOURCES, is_outside, normal_range
 from stenograde.report.spine import REFERENCE_MM, spine_of
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Level, Quantity, Severity, Side, Unused
@@ -47,9 +52,25 @@ class MeasuredRow:
 
     quantity: Quantity
     values: tuple[str, ...]
+    normal: tuple[str, ...]
+    """Normal range at each level; empty where none is published."""
+    outside: tuple[bool, ...]
+    """Whether the value lies outside it."""
+
+    @property
+    def one_normal(self) -> str:
+        """The range, where it is the same at all levels."""
+        return self.normal[0] if len(set(self.normal)) == 1 else ""
 
 
-def as_html(grades: StudyGrades, study: Study, *, reference: Mapping[Cell, Severity] | None = None) -> str:
+def as_html(
+    grades: StudyGrades,
+    study: Study,
+    *,
+    reference: Mapping[Cell, Severity] | None = None,
+    made_on: date | None = None,
+    open_drafts: bool = False,
+) -> str:
     """Return the report of one study as a self-contained HTML page.
 
     Slices are found by series, instance and frame in ``study``; only those shown are decoded. A slice that
@@ -62,14 +83,24 @@ def as_html(grades: StudyGrades, study: Study, *, reference: Mapping[Cell, Sever
         The study that was graded.
     reference : mapping, optional
         Severities known from elsewhere, such as experts' or a phantom's; shown beside the grades.
+    made_on : date, optional
+        When the study was graded.
+    open_drafts : bool
+        Whether drafts are unfolded.
 
     Returns
     -------
     html : str
-        Everything inline; all text escaped; a content security policy in the page forbids it any request.
+        Everything inline; all text escaped; a content security policy in the page forbids it any request, and any
+        script but the one that turns the slices.
     """
     reference = reference or {}
-    sided, notes = _sided_rows(grades, reference)
+    drafted = words.drafted_conditions(grades)
+    canal = [g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS]
+    graded = [g for g in grades.cells if g.cell.condition not in drafted and g not in canal]
+    sided, notes = _rows(graded, reference)
+    drafts, draft_notes = _rows([g for g in grades.cells if g.cell.condition in drafted], reference)
+    script = (Path(__file__).parent / "report.js").read_text("utf-8")
     page = _environment().get_template("report.html")
     return page.render(
         grades=grades,
@@ -78,17 +109,28 @@ def as_html(grades: StudyGrades, study: Study, *, reference: Mapping[Cell, Sever
         doubt=words.level_doubt(grades),
         reference=reference,
         agreement=words.agreement(grades, reference),
-        canal=[g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS],
+        draft_agreement=words.agreement(grades, reference, status=Status.DRAFT),
+        canal=canal,
         diameters=_diameters(grades),
         sided=sided,
-        sided_graded=any(grade.severity for grade in grades.cells if grade.cell.side),
+        sided_graded=any(grade.severity for grade in graded),
         notes=notes,
+        drafts=drafts,
+        draft_notes=draft_notes,
+        open_drafts=open_drafts,
+        examination=study.examination,
+        made_on=made_on,
+        text=as_text(grades, study.examination, made_on=made_on),
+        sources=SOURCES,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         spine=spine_of(grades, study),
         cards=level_cards(grades, study),
         measured=_measured_rows(grades),
         unused=_by_reason(grades.unused),
         references=REFERENCE_MM,
         crop_mm=CROP_MM,
+        foramen_crop_mm=FORAMEN_CROP_MM,
         severities=tuple(Severity),
         version=metadata.version("stenograde"),
         schema_id=SCHEMA_ID,
@@ -108,24 +150,25 @@ def _environment() -> Environment:
     environment.filters.update(
         percent=words.percent,
         place_of=words.place_of,
+        said_as=words.said_as,
+        said_share=words.said_share,
         value_of=words.value_of,
+        range_of=lambda item: normal_range(item.quantity, item.level),
+        is_outside=is_outside,
         sentence=words.sentence,
         second_opinion=words.second_opinion,
     )
     return environment
 
 
-def _sided_rows(
-    grades: StudyGrades, reference: Mapping[Cell, Severity]
+def _rows(
+    cells: Sequence[CellGrade], reference: Mapping[Cell, Severity]
 ) -> tuple[dict[Condition, list[SidedRow]], list[str]]:
-    """Return the rows of each condition but the canal's, and the reasons that their footnotes give."""
+    """Return the rows of each condition, and the reasons that their footnotes give."""
     notes: list[str] = []
     rows: dict[Condition, list[SidedRow]] = {}
-    others = [grade for grade in grades.cells if grade.cell.condition is not Condition.SPINAL_CANAL_STENOSIS]
-    for (condition, side), cells in groupby(
-        others, key=lambda grade: (grade.cell.condition, grade.cell.side)
-    ):
-        rows.setdefault(condition, []).append(SidedRow(side, tuple(_spans(list(cells), notes, reference))))
+    for (condition, side), row in groupby(cells, key=lambda grade: (grade.cell.condition, grade.cell.side)):
+        rows.setdefault(condition, []).append(SidedRow(side, tuple(_spans(list(row), notes, reference))))
     return rows, notes
 
 
@@ -143,7 +186,7 @@ def _spans(cells: Sequence[CellGrade], notes: list[str], reference: Mapping[Cell
 
 def _sameness(index: int, grade: CellGrade, reference: Mapping[Cell, Severity]) -> tuple[Status, str, int]:
     """Return what neighbouring cells must share to be drawn as one."""
-    stands_alone = grade.status is Status.GRADED or grade.cell in reference
+    stands_alone = grade.status in {Status.GRADED, Status.DRAFT} or grade.cell in reference
     return grade.status, grade.reason, index if stands_alone else -1
 
 
@@ -158,14 +201,23 @@ def _diameters(grades: StudyGrades) -> dict[Level, str]:
 
 def _measured_rows(grades: StudyGrades) -> list[MeasuredRow]:
     """Return one row per quantity, with a value per level of the scheme."""
-    table: dict[Quantity, dict[Level, str]] = {}
+    table: dict[Quantity, dict[Level, Measurement]] = {}
     for item in grades.measurements:
         if item.level is not None:
-            table.setdefault(item.quantity, {}).setdefault(item.level, words.value_of(item))
-    return [
-        MeasuredRow(quantity, tuple(row.get(level, "") for level in grades.scheme.levels))
-        for quantity, row in table.items()
-    ]
+            table.setdefault(item.quantity, {}).setdefault(item.level, item)
+    rows = []
+    for quantity, row in table.items():
+        items = [row.get(level) for level in grades.scheme.levels]
+        ranges = [normal_range(quantity, level) for level in grades.scheme.levels]
+        rows.append(
+            MeasuredRow(
+                quantity,
+                tuple(words.value_of(item) if item else "" for item in items),
+                tuple(known.shown if known else "" for known in ranges),
+                tuple(item is not None and is_outside(item) for item in items),
+            )
+        )
+    return rows
 
 
 def _by_reason(unused: Sequence[Unused]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""StudyGrades as the JSON document ``stenograde/grades/1``; its JSON Schema lies beside this file.
+"""StudyGrades as the JSON document ``stenograde/grades/2``; its JSON Schema lies beside this file.
 
 Absent is not zero: what is unknown is ``null``. A number that is not finite is unknown, so that no reader
 ever meets NaN or Infinity, which JSON does not have (RFC 8259, section 6).
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stenograde.config import as_plain
 from stenograde.grades import (
     CellGrade,
     Evidence,
@@ -22,10 +23,14 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
+from stenograde.report.words import wording
 from stenograde.terms import Severity
 
-SCHEMA_ID = "stenograde/grades/1"
-"""Name and version of the document's form; it changes when a reader would have to change."""
+SCHEMA_ID = "stenograde/grades/2"
+"""Name and version of the document's form; it changes when a reader would have to change.
+
+Version 1 knew no drafts, no wording and no evidence on patients; the schema still accepts its documents.
+"""
 
 _MM_DIGITS = 3
 _PROBABILITY_DIGITS = 6
@@ -57,6 +62,10 @@ def as_json(grades: StudyGrades) -> dict[str, Any]:
         ],
         "levels": [_level(position) for position in grades.levels],
         "cells": [_cell(grade) for grade in grades.cells],
+        "evidence": [
+            {"condition": condition.value, **as_plain(known), "draft": known.is_draft}
+            for condition, known in grades.evidence.items()
+        ],
         "measurements": [_measurement(measurement) for measurement in grades.measurements],
         "unused": [{"what": unused.what, "why": unused.why} for unused in grades.unused],
         "warnings": list(grades.warnings),
@@ -65,12 +74,12 @@ def as_json(grades: StudyGrades) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document.
+    """Return the JSON Schema (draft 2020-12) of the document, which accepts documents of version 1, too.
 
     Examples
     --------
-    >>> schema()["properties"]["schema"]
-    {'const': 'stenograde/grades/1'}
+    >>> schema()["properties"]["schema"]["enum"]
+    ['stenograde/grades/1', 'stenograde/grades/2']
     """
     return json.loads(Path(__file__).with_name("grades.schema.json").read_text("utf-8"))
 
@@ -94,6 +103,7 @@ def _cell(grade: CellGrade) -> dict[str, Any]:
         "status": grade.status.value,
         "reason": grade.reason,
         "severity": severity.value if severity else None,
+        "wording": wording(grade),
         "probability": _probability(grade),
         "evidence": [item for item in map(_evidence, grade.evidence) if item],
         "second_opinion": _second_opinion(grade.second_opinion),
@@ -101,8 +111,8 @@ def _cell(grade: CellGrade) -> dict[str, Any]:
 
 
 def _probability(grade: CellGrade) -> dict[str, float] | None:
-    """Return P of each severity; an abstained cell keeps what it would have said, if it has it."""
-    if grade.probabilities is None or grade.status not in (Status.GRADED, Status.ABSTAINED):
+    """Return P of each severity; an abstained cell and a draft keep what they would have said, if they have it."""
+    if grade.probabilities is None or grade.status in (Status.NOT_IMAGED, Status.NOT_GRADED):
         return None
     return _shares(grade.probabilities)
 

@@ -18,11 +18,12 @@ from stenograde.report.pictures import (
     encoded,
     find_slice,
     nearest_slice,
+    neighbours,
     shifted,
 )
-from stenograde.report.words import value_of
+from stenograde.report.words import drafted_conditions, mildness, value_of
 from stenograde.study import Study
-from stenograde.terms import Condition, Level, Plane, Role, Side, Unit
+from stenograde.terms import Condition, Level, Plane, Role, Severity, Side, Unit
 
 CROP_MM = 60.0
 """Width and height of a crop, mm."""
@@ -30,7 +31,8 @@ CROP_MM = 60.0
 FORAMEN_CROP_MM = 36.0
 """Width and height of a crop of a foramen, mm."""
 
-_PIXELS_PER_MM = 6.0
+_PIXELS_PER_MM = 7.0
+_FORAMEN_PIXELS_PER_MM = 10.0
 _NEAR_MM = 5.0
 """A point this near to a slice's plane is drawn on it, mm."""
 
@@ -56,14 +58,24 @@ class LevelCard:
     measurements: tuple[Measurement, ...]
     sided: tuple[CellGrade, ...] = ()
     """Foramina and subarticular zones of which something is said."""
+    drafts: tuple[CellGrade, ...] = ()
+    """Cells of conditions that are drafts, set apart from what is said."""
     foramina: tuple[tuple[CellGrade, Picture], ...] = ()
-    """Each foramen of which something is said, with the slice that shows it."""
+    """Each foramen of which something is said, or drafted, with the slice that shows it."""
+
+    @property
+    def severities_found(self) -> tuple[Severity, ...]:
+        """Severities that may be said of the worst graded cell; none where nothing is graded."""
+        cells = [one for one in (self.grade, *self.sided) if one and one.severity and one.probabilities]
+        told = [one.probabilities.said for one in cells if one.probabilities]
+        return min(told, key=mildness, default=())
 
 
 def level_cards(grades: StudyGrades, study: Study) -> tuple[LevelCard, ...]:
-    """Return a card for each level of the scheme, from head to feet."""
+    """Return a card for each level of the scheme: those with findings first, worst first; else from head to feet."""
     positions = {position.level: position for position in grades.levels}
-    return tuple(_card(grades, study, level, positions.get(level)) for level in grades.scheme.levels)
+    cards = [_card(grades, study, level, positions.get(level)) for level in grades.scheme.levels]
+    return tuple(sorted(cards, key=lambda card: mildness(card.severities_found or (Severity.NORMAL_MILD,))))
 
 
 def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPosition | None) -> LevelCard:
@@ -80,17 +92,18 @@ def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPositi
                 pictures.append(picture)
             else:
                 missing.append(picture)
-    sided = tuple(g for g in cells if g.cell.side and g.status in {Status.GRADED, Status.ABSTAINED})
+    answered = [g for g in cells if g.status in {Status.GRADED, Status.ABSTAINED, Status.DRAFT}]
+    drafted = drafted_conditions(grades)
+    drafts = tuple(grade for grade in answered if grade.cell.condition in drafted)
+    sided = tuple(grade for grade in answered if grade.cell.side and grade not in drafts)
     foramina = tuple(
         (grade, picture)
-        for grade in sided
+        for grade in (*sided, *drafts)
         if grade.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
-        and isinstance(
-            picture := _picture(study, _FORAMINA, [grade], grade.point, (), crop_mm=FORAMEN_CROP_MM), Picture
-        )
+        and isinstance(picture := _picture(study, _FORAMINA, [grade], grade.point, ()), Picture)
     )
     reasons = tuple(dict.fromkeys(missing))
-    return LevelCard(level, position, canal, tuple(pictures), reasons, measured, sided, foramina)
+    return LevelCard(level, position, canal, tuple(pictures), reasons, measured, sided, drafts, foramina)
 
 
 def _picture(
@@ -99,18 +112,18 @@ def _picture(
     cells: Sequence[CellGrade],
     point: Point | None,
     measured: Sequence[Measurement],
-    *,
-    crop_mm: float = CROP_MM,
 ) -> Picture | str:
     """Return the picture of one plane; where there is none, the reason comes back in words."""
     found = _shown_slice(study, wanted, cells, point)
     if isinstance(found, str):
         return found
     shown, centre, basis = found
+    is_foramen = wanted is _FORAMINA
+    crop_mm, scale = (FORAMEN_CROP_MM, _FORAMEN_PIXELS_PER_MM) if is_foramen else (CROP_MM, _PIXELS_PER_MM)
     box = Box.around(float(centre[0]), float(centre[1]), crop_mm, within=shown.size_mm)
     plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
     return Picture(
-        href=encoded(shown, box, _PIXELS_PER_MM),
+        href=encoded(shown, box, scale),
         width_mm=box.width,
         height_mm=box.height,
         letters=shown.letters(),
@@ -118,6 +131,7 @@ def _picture(
         alt=f"{plane} picture at {level}, {box.width:.0f} mm wide; a ring marks the point.",
         caption=f"{shown.where}: {basis}{_elsewhere(shown, measured)}",
         drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
+        beside=neighbours(shown, box, scale),
     )
 
 
@@ -132,7 +146,10 @@ def _shown_slice(
     grade, evidence = next(_evidence_in(study, plane, cells), (None, None))
     if grade and evidence:
         shown = find_slice(study, evidence)
-        basis = "the grade rests on this slice" if grade.severity else "the slice through this level"
+        basis = {
+            Status.GRADED: "the grade rests on this slice",
+            Status.DRAFT: "the draft rests on this slice",
+        }.get(grade.status, "the slice through this level")
         if shown is None:
             return f"Cannot be shown: {basis} ({plane.value})."
         return shown, shown.place_pixel(evidence.row, evidence.column), basis

@@ -22,12 +22,18 @@ from stenograde.images.orient import display_turn
 from stenograde.study import Series, Study, Volume
 
 WINDOW_PERCENTILES = (1.0, 99.4)
-"""Black and white of a slice, as percentiles of its intensities, %."""
+"""Black and white of a picture, as percentiles of its intensities, %."""
 
 _WINDOW_STEP = 2
-"""Every so many-th row and column is enough for a percentile."""
+"""Of a whole slice, every so many-th row and column is enough for a percentile."""
 
 _JPEG_QUALITY = 88
+_NEIGHBOUR_QUALITY = 78
+"""Of the slices beside the one that a statement rests on."""
+
+_NEIGHBOURS = 1
+"""So many slices to each side can be looked at."""
+
 _OBLIQUE = 0.34
 """Direction cosine from which a second letter is shown beside an edge (20 degrees off the axis)."""
 
@@ -139,6 +145,18 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """The same piece of the slices before and after one; a slice that cannot be decoded ends a row."""
+
+    before: tuple[str, ...]
+    """Rasters in the order of the volume, as ``data:`` addresses."""
+    after: tuple[str, ...]
+    number: int
+    """Place of the slice itself in its volume, from 1."""
+    n_slices: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """A piece of a slice with what is drawn over it."""
 
@@ -151,6 +169,8 @@ class Picture:
     alt: str
     caption: str
     drawn: tuple[Drawn, ...] = field(default=())
+    beside: Neighbours | None = None
+    """The same piece of the neighbouring slices, to be looked at."""
 
 
 def find_slice(study: Study, evidence: Evidence) -> ShownSlice | None:
@@ -195,33 +215,73 @@ def show_slice(series: Series, volume: Volume, index: int) -> ShownSlice | None:
 
 
 def encoded(shown: ShownSlice, box: Box, pixels_per_mm: float) -> str:
-    """Return a piece of a slice as the ``data:`` address of a JPEG with square pixels."""
+    """Return a piece of a slice, windowed on itself, as the ``data:`` address of a JPEG with square pixels."""
+    return _encoded(shown, box, pixels_per_mm, window_of(_piece(shown, box)), _JPEG_QUALITY)
+
+
+def neighbours(shown: ShownSlice, box: Box, pixels_per_mm: float) -> Neighbours | None:
+    """Return the same piece of the slices beside one, in its window; None where there are none."""
+    window = window_of(_piece(shown, box))
+
+    def row(step: int) -> tuple[str, ...]:
+        rasters = []
+        for index in range(shown.index + step, shown.index + step * (_NEIGHBOURS + 1), step):
+            inside = 0 <= index < shown.volume.shape[0]
+            slice_ = show_slice(shown.series, shown.volume, index) if inside else None
+            if slice_ is None:
+                break
+            rasters.append(_encoded(slice_, box, pixels_per_mm, window, _NEIGHBOUR_QUALITY))
+        return tuple(rasters)
+
+    before, after = row(-1)[::-1], row(1)
+    return Neighbours(before, after, shown.index + 1, shown.volume.shape[0]) if before or after else None
+
+
+def _edges(shown: ShownSlice, box: Box) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of a piece, pixels of the slice as displayed."""
     _, row_mm, column_mm = geometry.spacing_mm(shown.affine)
-    size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
-    edges = (
+    return (
         box.x / column_mm,
         box.y / row_mm,
         min((box.x + box.width) / column_mm, shown.pixels.shape[1]),
         min((box.y + box.height) / row_mm, shown.pixels.shape[0]),
     )
-    image = Image.fromarray(windowed(shown.pixels)).resize(size, Image.Resampling.BICUBIC, box=edges)
+
+
+def _piece(shown: ShownSlice, box: Box) -> NDArray[np.float32]:
+    left, top, right, bottom = _edges(shown, box)
+    rows = slice(int(top), max(int(np.ceil(bottom)), int(top) + 1))
+    return shown.pixels[rows, int(left) : max(int(np.ceil(right)), int(left) + 1)]
+
+
+def _encoded(
+    shown: ShownSlice, box: Box, pixels_per_mm: float, window: tuple[float, float], quality: int
+) -> str:
+    size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
+    image = Image.fromarray(windowed(shown.pixels, window))
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image = image.resize(size, Image.Resampling.BICUBIC, box=_edges(shown, box))
+    image.save(out, "JPEG", quality=quality, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
 
 
-def windowed(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a slice in 8 bits, from black to white between robust percentiles of itself.
+def window_of(pixels: NDArray[np.float32]) -> tuple[float, float]:
+    """Return black and white of a picture: robust percentiles of its intensities."""
+    finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
+    low, high = (float(value) for value in np.percentile(finite, WINDOW_PERCENTILES))
+    return (low, high) if high > low else (float(pixels.min()), float(pixels.max()))
+
+
+def windowed(pixels: NDArray[np.float32], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Return a slice in 8 bits, from black to white; between robust percentiles of itself if no window is given.
 
     Examples
     --------
-    >>> windowed(np.array([[0, 50], [100, 100]], np.float32)).dtype
-    dtype('uint8')
+    >>> windowed(np.array([[0, 50], [100, 100]], np.float32), (0.0, 100.0)).tolist()[0]
+    [0, 128]
     """
     finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
-    low, high = np.percentile(finite[::_WINDOW_STEP, ::_WINDOW_STEP], WINDOW_PERCENTILES)
-    if high <= low:
-        low, high = float(finite.min()), float(finite.max())
+    low, high = window or window_of(finite[::_WINDOW_STEP, ::_WINDOW_STEP])
     scale = 255.0 / (high - low) if high > low else 0.0
     return (np.clip((finite - low) * scale, 0, 255) + 0.5).astype(np.uint8)
 

@@ -87,6 +87,24 @@ class Spine:
     letter_mm: float = 4.2
     """Height of the letters on both, mm of the picture, so that they read alike at any field of view."""
 
+    @property
+    def head_mm(self) -> float:
+        """Room above picture and plot for their headings."""
+        return self.letter_mm * 3.2 if self.plot else 0.0
+
+    @property
+    def foot_mm(self) -> float:
+        """Room below them for the plot's numbers."""
+        return self.letter_mm * 1.5 if self.plot else 0.0
+
+    @property
+    def shape(self) -> float:
+        """Width of both together, in heights."""
+        if self.picture is None:
+            return 1.0
+        width = self.picture.width_mm + (self.plot.width if self.plot else 0.0)
+        return width / (self.head_mm + self.picture.height_mm + self.foot_mm)
+
 
 def spine_of(grades: StudyGrades, study: Study) -> Spine:
     """Return the mid-sagittal picture with its outlines and names, and the canal profile beside it."""
@@ -259,15 +277,24 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
 
+_LUMBAR_BEYOND_MM = (15.0, 5.0)
+"""So far above the uppermost and below the lowest disc the canal counts as lumbar, mm; the sacral part tapers off."""
+
+
 def _alt(profile: CanalProfile) -> str:
-    known = np.isfinite(profile.diameter_mm)
+    ways = [way for _, way in profile.levels]
+    lumbar = np.ones(len(profile.distance_mm), bool)
+    if ways:
+        above, below = _LUMBAR_BEYOND_MM
+        lumbar = (profile.distance_mm >= min(ways) - above) & (profile.distance_mm <= max(ways) + below)
+    known = np.isfinite(profile.diameter_mm) & lumbar
     if not known.any():
         return "Canal profile: no diameter could be measured."
     values = profile.diameter_mm[known]
     narrowest = float(profile.distance_mm[known][np.argmin(values)])
     nearest = min(profile.levels, key=lambda item: abs(item[1] - narrowest), default=None)
-    near = f", nearest to {nearest[0].shown}" if nearest else ""
+    near = f" at {nearest[0].shown}" if nearest else ""
     return (
-        f"Canal profile: the anteroposterior diameter runs from {values.min():.1f} to {values.max():.1f} mm; "
-        f"it is narrowest {narrowest:.0f} mm below its upper end{near}."
+        f"Canal profile: the anteroposterior diameter of the lumbar canal runs from {values.min():.1f} to "
+        f"{values.max():.1f} mm; it is narrowest{near}."
     )

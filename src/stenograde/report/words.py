@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
+from stenograde.grades import CellGrade, Measurement, Probabilities, Status, StudyGrades
 from stenograde.terms import Cell, Condition, Level, Severity, Side, Unit
 
 _SHORT = {
@@ -26,6 +26,37 @@ _MOST_NAMED = 6
 """So many cells that differ from the reference are named in one sentence."""
 
 
+def said_as(probabilities: Probabilities) -> str:
+    """Return what may be said of a cell: a severity, either of two, or that it is uncertain.
+
+    Examples
+    --------
+    >>> [said_as(Probabilities(shares)) for shares in ((0.0, 0.1, 0.9), (0.1, 0.5, 0.4), (0.3, 0.31, 0.39))]
+    ['Severe', 'Moderate or severe', 'Uncertain']
+    """
+    first, *others = probabilities.said
+    if len(others) == len(Severity) - 1:
+        return "Uncertain"
+    return " or ".join((first.shown, *(one.shown.lower() for one in others)))
+
+
+def said_share(probabilities: Probabilities) -> str:
+    """Return how probable it is what may be said of a cell; empty where that is nothing.
+
+    Examples
+    --------
+    >>> [said_share(Probabilities(shares)) for shares in ((0.0, 0.08, 0.92), (0.1, 0.5, 0.4), (0.3, 0.31, 0.39))]
+    ['92 %', '90 %', '']
+    """
+    said = probabilities.said
+    return "" if len(said) == len(Severity) else percent(sum(probabilities[one.rank] for one in said))
+
+
+def wording(grade: CellGrade) -> str | None:
+    """Return what may be said of a graded cell in words; None of any other cell."""
+    return said_as(grade.probabilities) if grade.severity and grade.probabilities else None
+
+
 def findings(grades: StudyGrades) -> str:
     """Return what was found, worst first, one sentence per condition; empty when nothing was graded."""
     return " ".join(_found(condition, cells) for condition, cells in _by_condition(grades).items() if cells)
@@ -35,18 +66,28 @@ def gaps(grades: StudyGrades) -> str:
     """Return what has no grade: cells of a graded condition by their level, else whole conditions."""
     conditions = _by_condition(grades)
     sentences = _gaps(grades, [condition for condition, cells in conditions.items() if cells])
-    ungraded = [_SHORT[condition] for condition, cells in conditions.items() if not cells]
-    if ungraded:
-        sentences.append(sentence(f"{joined(ungraded)} not graded"))
+    drafted = drafted_conditions(grades)
+    for what, is_draft in (("not graded", False), ("drafts only, not shown to hold on patients", True)):
+        named = [
+            _SHORT[condition]
+            for condition, cells in conditions.items()
+            if not cells and (condition in drafted) == is_draft
+        ]
+        if named:
+            sentences.append(sentence(f"{joined(named)}{':' if is_draft else ''} {what}"))
     return " ".join(sentences)
+
+
+def drafted_conditions(grades: StudyGrades) -> frozenset[Condition]:
+    """Return the conditions that have drafts."""
+    return frozenset(grade.cell.condition for grade in grades.cells if grade.status is Status.DRAFT)
 
 
 def _by_condition(grades: StudyGrades) -> dict[Condition, list[CellGrade]]:
     """Return the graded cells of each condition of the scheme."""
-    conditions = dict.fromkeys(cell.condition for cell in grades.scheme.cells)
     return {
         condition: [grade for grade in grades.cells if grade.cell.condition is condition and grade.severity]
-        for condition in conditions
+        for condition in grades.scheme.conditions
     }
 
 
@@ -55,8 +96,8 @@ def second_opinion(grade: CellGrade) -> str:
     opinion = grade.second_opinion
     if opinion is None:
         return ""
-    severity, share = opinion.probabilities.severity, percent(max(opinion.probabilities))
-    said = f"second opinion ({opinion.source}): {severity.shown}, {share}"
+    told = ", ".join(filter(None, (said_as(opinion.probabilities), said_share(opinion.probabilities))))
+    said = f"second opinion ({opinion.source}): {told}"
     if not opinion.disagrees:
         return sentence(said)
     apart = abs(opinion.grades_apart)
@@ -64,41 +105,61 @@ def second_opinion(grade: CellGrade) -> str:
     return sentence(f"{said}; it disagrees: {apart:.1f} severities {way}")
 
 
-def agreement(grades: StudyGrades, reference: Mapping[Cell, Severity]) -> str:
-    """Return how many cells have the grade of the reference, and which do not; empty without a reference."""
+def agreement(
+    grades: StudyGrades, reference: Mapping[Cell, Severity], *, status: Status = Status.GRADED
+) -> str:
+    """Return how many graded cells are as the reference says, and which are not; empty without any to compare.
+
+    Parameters
+    ----------
+    grades : StudyGrades
+    reference : mapping
+    status : Status
+        Which cells are compared; drafts are compared apart from grades.
+    """
     both = [(grade, reference[grade.cell]) for grade in grades.cells if grade.cell in reference]
-    if not both:
+    compared = [(grade, wanted, grade.probabilities) for grade, wanted in both if grade.status is status]
+    sure = [(grade, wanted) for grade, wanted, shares in compared if shares and len(shares.said) == 1]
+    others = [(grade, wanted) for grade, wanted in sure if grade.likeliest is not wanted]
+    what = {Status.GRADED: "graded cells", Status.DRAFT: "drafts"}[status]
+    if not compared and (status is Status.DRAFT or not both):
         return ""
-    graded = [(grade, wanted) for grade, wanted in both if grade.severity]
-    others = [(grade, wanted) for grade, wanted in graded if grade.severity is not wanted]
-    said = f"{len(graded) - len(others)} of {len(graded)} graded cells are as the reference says"
-    if len(graded) < len(both):
-        said += f"; {len(both) - len(graded)} more have no grade"
+    said = f"{len(sure) - len(others)} of {len(sure)} {what} are as the reference says"
+    if len(sure) < len(compared):
+        said += f"; {len(compared) - len(sure)} more are uncertain or between two severities"
+    lacking = [grade for grade, _ in both if grade.status not in {Status.GRADED, Status.DRAFT}]
+    if lacking and status is Status.GRADED:
+        said += f"; {len(lacking)} more have no grade"
     if not others:
         return sentence(said)
     named = [
         f"{grade.cell.level.shown} {f'{grade.cell.side.value} ' if grade.cell.side else ''}"
-        f"{_SHORT[grade.cell.condition]} ({grade.severity.shown}, reference {wanted.shown})"
+        f"{_SHORT[grade.cell.condition]} ({grade.likeliest.shown}, reference {wanted.shown})"
         for grade, wanted in others
-        if grade.severity
+        if grade.likeliest
     ]
     if len(named) > _MOST_NAMED:
         named = [*named[:_MOST_NAMED], f"{len(named) - _MOST_NAMED} more"]
     return f"{sentence(said)} {sentence(f'not so: {joined(named)}')}"
 
 
-def narrowed(grades: StudyGrades, condition: Condition) -> str:
+def narrowed(grades: StudyGrades, condition: Condition, *, status: Status = Status.GRADED) -> str:
     """Return the narrowed places of a condition on one line, such as ``L4/L5 Severe, L3/L4 Moderate``; worst first."""
-    graded = [one for one in map(grades.of, grades.scheme.of(condition)) if one.severity is not None]
-    worst_first = sorted(graded, key=lambda one: -one.severity.rank if one.severity else 0)
+    cells = [(one, one.probabilities) for one in map(grades.of, grades.scheme.of(condition))]
+    answered = [(one, shares) for one, shares in cells if shares and one.status is status]
     found = [
-        " ".join(filter(None, (one.cell.level.shown, one.cell.side, one.severity.shown)))
-        for one in worst_first
-        if one.severity and one.severity.rank > 0
+        " ".join(filter(None, (one.cell.level.shown, one.cell.side, said_as(shares))))
+        for one, shares in sorted(answered, key=lambda item: mildness(item[1].said))
+        if shares.said != (Severity.NORMAL_MILD,)
     ]
     what = "levels" if condition is Condition.SPINAL_CANAL_STENOSIS else "sides"
-    nothing = f"all {len(graded)} graded {what} Normal/Mild" if graded else "no level graded"
-    return ", ".join(found) or nothing
+    n, kind = len(answered), "graded " if status is Status.GRADED else ""
+    return ", ".join(found) or (f"all {n} {kind}{what} Normal/Mild" if n else "no level graded")
+
+
+def mildness(said: tuple[Severity, ...]) -> float:
+    """Return a key that sorts what is said of cells: worst first, then what is uncertain, then what is not narrow."""
+    return -2 * sum(one.rank for one in said) // len(said) if len(said) < len(Severity) else -0.5
 
 
 def level_doubt(grades: StudyGrades) -> str:
@@ -124,10 +185,14 @@ def place_of(cell: Cell) -> str:
 def _found(condition: Condition, cells: Sequence[CellGrade]) -> str:
     name = _SHORT[condition]
     clauses: list[str] = []
-    for severity in (Severity.SEVERE, Severity.MODERATE):
-        places = _places([grade for grade in cells if grade.severity is severity])
-        if places:
-            clauses.append(f"{severity.shown.lower()} {'' if clauses else f'{name} '}at {joined(places)}")
+    answered = [(grade, grade.probabilities) for grade in cells if grade.probabilities]
+    for said in sorted({shares.said for _, shares in answered}, key=mildness):
+        alike = [(grade, shares) for grade, shares in answered if shares.said == said]
+        words, places = said_as(alike[0][1]).lower(), joined(_places([grade for grade, _ in alike]))
+        if len(said) == len(Severity):
+            clauses.append(f"{'' if clauses else f'{name} '}{words} at {places}")
+        elif said != (Severity.NORMAL_MILD,):
+            clauses.append(f"{words} {'' if clauses else f'{name} '}at {places}")
     if not clauses:
         n_levels = len({grade.cell.level for grade in cells})
         where = "the one graded level" if n_levels == 1 else f"the {n_levels} graded levels"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from stenograde.errors import BundleError, ConfigError
+from stenograde.grades import ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import N_MAPS, Bundle, default_bundle, load_bundle
-from stenograde.terms import LUMBAR_MRI
+from stenograde.terms import LUMBAR_MRI, Condition
 
 TABLE = """name = "small"
 version = "1.2.3"
@@ -197,3 +198,47 @@ def test_the_shipped_bundle_is_whole():
     assert "not a medical device" in bundle.card
     assert "SPIDER" in bundle.card
     assert all(scale.source for scale in bundle.table.canal.scales.values())
+
+
+EVIDENCE = """[evidence.{condition}]
+kind = "{kind}"
+patients = 12
+cells = 120
+score = 0.5
+level_share = 0.8
+command = "stenograde score COHORT"
+"""
+
+
+def test_evidence_is_read_by_condition(tmp_path):
+    condition = Condition.NEURAL_FORAMINAL_NARROWING
+    more = EVIDENCE.format(condition=condition.value, kind="phantoms only")
+    bundle = load_bundle(write_bundle(tmp_path, more=more))
+    assert bundle.evidence == {
+        condition: ConditionEvidence(RestsOn.PHANTOMS_ONLY, 12, 120, 0.5, 0.8, "stenograde score COHORT")
+    }
+    assert not bundle.evidence[condition].is_draft
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (EVIDENCE.format(condition="scoliosis", kind="learnt"), "evidence must be of .*, got 'scoliosis'"),
+        (EVIDENCE.format(condition="subarticular_stenosis", kind="measured"), "only the canal is measured"),
+        (EVIDENCE.format(condition="subarticular_stenosis", kind="believed"), "kind must be one of"),
+        ('[evidence.subarticular_stenosis]\nkind = "learnt"\nscore = 0.1\n', "evidence must have score"),
+    ],
+)
+def test_evidence_that_cannot_be_is_refused(tmp_path, more, match):
+    with pytest.raises(ConfigError, match=match):
+        load_bundle(write_bundle(tmp_path, more=more))
+
+
+def test_the_shipped_bundle_grades_the_canal_and_drafts_the_rest():
+    evidence = default_bundle().evidence
+    assert {condition: known.is_draft for condition, known in evidence.items()} == {
+        Condition.SPINAL_CANAL_STENOSIS: False,
+        Condition.NEURAL_FORAMINAL_NARROWING: True,
+        Condition.SUBARTICULAR_STENOSIS: True,
+    }
+    assert all(known.patients and known.command for known in evidence.values())

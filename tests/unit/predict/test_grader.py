@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.spine_pictures import PlainBundle, plain_bundle, volume_with
 
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
-from stenograde.grades import Status
+from stenograde.grades import ConditionEvidence, RestsOn, Status
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.predict import grader as grader_module
 from stenograde.predict.grade import grade_study
@@ -76,9 +77,12 @@ class Graded(PlainBundle):
     says: Any = Says()
 
 
-def bundle(says: Says) -> Graded:
+LEARNT = {condition.value: ConditionEvidence(RestsOn.LEARNT) for condition in Condition}
+
+
+def bundle(says: Says, evidence: Mapping[str, ConditionEvidence] = LEARNT) -> Graded:
     plain = plain_bundle()
-    made = Graded(replace(plain.table, grader=ENTRY), Path(), plain.hash)
+    made = Graded(replace(plain.table, grader=ENTRY, evidence=evidence), Path(), plain.hash)
     object.__setattr__(made, "says", says)
     return made
 
@@ -304,3 +308,45 @@ def test_a_graph_of_another_shape_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_entries_that_do_not_fit_are_refused(wrong: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         replace(ENTRY, **wrong)
+
+
+def test_a_bundle_without_evidence_drafts_all_that_its_grader_learnt() -> None:
+    says = Says(sure_of({1: Severity.SEVERE}))
+    grades = grade_study(whole_plain_study(Spine()), bundle(says, {}))
+    for grade in grades.cells:
+        assert (grade.status, grade.severity) == (Status.DRAFT, None)
+        assert grade.reason.startswith("the bundle does not say what its grades of the ")
+        assert grade.evidence
+    assert grades.of(replace(FORAMEN, side=Side.LEFT)).likeliest is Severity.SEVERE
+    known = grade_study(whole_plain_study(Spine()), bundle(says))
+    assert [one.probabilities for one in grades.cells] == [one.probabilities for one in known.cells]
+
+
+def test_what_rests_on_phantoms_alone_is_a_draft_until_it_was_shown_on_patients() -> None:
+    evidence = {
+        Condition.SPINAL_CANAL_STENOSIS.value: ConditionEvidence(RestsOn.MEASURED),
+        Condition.NEURAL_FORAMINAL_NARROWING.value: ConditionEvidence(
+            RestsOn.PHANTOMS_ONLY, 10, 100, 0.7, 0.8, "stenograde score COHORT"
+        ),
+        Condition.SUBARTICULAR_STENOSIS.value: ConditionEvidence(
+            RestsOn.PHANTOMS_ONLY, 10, 100, 0.9, 0.8, "stenograde score COHORT"
+        ),
+    }
+    grades = grade_study(whole_plain_study(Spine()), bundle(Says(), evidence))
+    for grade in grades.cells:
+        draft = grade.cell.condition is Condition.SUBARTICULAR_STENOSIS
+        assert grade.status is (Status.DRAFT if draft else Status.GRADED)
+    assert "(log loss 0.90 against 0.80; 10 patients, 100 cells)" in grades.of(RECESS).reason
+    assert grades.evidence[Condition.SUBARTICULAR_STENOSIS].is_draft
+
+
+def test_measurements_alone_are_a_grade_where_a_bundle_states_nothing_of_its_grader() -> None:
+    strange = {(side, tuple(CropKind).index(CropKind.CANAL_T2)): 9.0 for side in range(2)}
+    grade = grade_study(whole_plain_study(Spine()), bundle(Says(strange=strange), {})).of(CANAL)
+    assert grade.status is Status.GRADED
+    assert grade.reason.startswith("from the canal's measurements alone: ")
+
+
+def test_a_doubtful_draft_is_abstained_from() -> None:
+    grades = grade_study(whole_plain_study(Spine(unmarked=("L3/L4",))), bundle(Says(), {}))
+    assert {grade.status for grade in grades.cells if grade.cell.level is Level.L3_L4} == {Status.ABSTAINED}

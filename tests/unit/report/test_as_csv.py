@@ -8,6 +8,7 @@ import io
 
 from tests.golden.report.example import NOT_YET, example_grades
 
+from stenograde.grades import Status
 from stenograde.report.as_csv import COLUMNS, as_csv
 
 
@@ -36,3 +37,17 @@ def test_row_when_a_reason_looks_like_a_formula_then_it_is_made_inert() -> None:
     last = dataclasses.replace(grades.cells[-1], reason='=HYPERLINK("x"),\n"quoted"')
     row = rows_of(as_csv([dataclasses.replace(grades, cells=(*grades.cells[:-1], last))]))[-1]
     assert row["reason"] == '\'=HYPERLINK("x"), "quoted"'
+
+
+def test_row_when_no_severity_is_sure_then_it_says_so_in_words() -> None:
+    row = rows_of(as_csv([example_grades()]))[2]
+    assert (row["severity"], row["moderate"]) == ("normal/mild or moderate", "0.520000")
+
+
+def test_row_when_a_draft_then_it_has_its_shares_but_no_severity() -> None:
+    grades = example_grades()
+    draft = dataclasses.replace(grades.cells[3], status=Status.DRAFT, reason="has seen phantoms only")
+    row = rows_of(as_csv([dataclasses.replace(grades, cells=(*grades.cells[:3], draft, *grades.cells[4:]))]))[
+        3
+    ]
+    assert (row["status"], row["severity"], row["severe"]) == ("draft", "", "0.830000")

@@ -1,4 +1,4 @@
-"""The document ``stenograde/grades/1`` holds what its schema says, and nothing that JSON cannot hold."""
+"""The document ``stenograde/grades/2`` holds what its schema says, and nothing that JSON cannot hold."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from tests.golden.report.example import NOT_YET, example_grades
 
-from stenograde.grades import CellGrade, Evidence, Measurement, Probabilities, Status
+from stenograde.grades import (
+    CellGrade,
+    ConditionEvidence,
+    Evidence,
+    Measurement,
+    Probabilities,
+    RestsOn,
+    Status,
+)
 from stenograde.report.as_json import as_json, schema
-from stenograde.terms import LUMBAR_MRI, Level, Quantity
+from stenograde.terms import LUMBAR_MRI, Condition, Level, Quantity
 
 VALID = Draft202012Validator(schema())
 
@@ -29,8 +37,8 @@ def test_schema_is_itself_valid() -> None:
 
 def test_document_has_the_keys_of_its_version_in_order(document: dict[str, Any]) -> None:
     VALID.validate(document)
-    assert list(document) == schema()["required"]
-    assert document["schema"] == "stenograde/grades/1"
+    assert list(document) == list(schema()["properties"])
+    assert document["schema"] == "stenograde/grades/2"
 
 
 def test_cell_when_graded_then_it_carries_severity_probability_and_evidence(document: dict[str, Any]) -> None:
@@ -97,7 +105,15 @@ BROKEN = [
         "'severe' is not of type 'null'",
     ),
     ("a point of a level not imaged", lambda d: d["levels"][0].update(imaged=False), "is not of type 'null'"),
-    ("another version", lambda d: d.update(schema="stenograde/grades/2"), "was expected"),
+    ("another version", lambda d: d.update(schema="stenograde/grades/3"), "is not one of"),
+    ("no evidence on patients", lambda d: d.pop("evidence"), "'evidence' is a required property"),
+    ("no wording", lambda d: d["cells"][0].pop("wording"), "'wording' is a required property"),
+    ("an old document with news", lambda d: d.update(schema="stenograde/grades/1"), "False schema"),
+    (
+        "a draft with a severity",
+        lambda d: d["cells"][0].update(status="draft", reason="x"),
+        "is not of type 'null'",
+    ),
 ]
 
 
@@ -122,3 +138,54 @@ def test_second_opinion_is_told_with_how_far_apart_it_is(document: dict[str, Any
         "severities_apart": -1.44,
         "disagrees": True,
     }
+
+
+def as_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as the version before wrote it."""
+    cells = [{key: value for key, value in cell.items() if key != "wording"} for cell in document["cells"]]
+    kept = {key: value for key, value in document.items() if key != "evidence"}
+    return kept | {"schema": "stenograde/grades/1", "cells": cells}
+
+
+def test_schema_when_a_document_is_of_version_1_then_it_is_accepted_unless_it_has_a_draft(
+    document: dict[str, Any],
+) -> None:
+    old = as_version_1(document)
+    VALID.validate(old)
+    old["cells"][0].update(status="draft", severity=None, reason="seen no patient")
+    with pytest.raises(ValidationError):
+        VALID.validate(old)
+
+
+def test_cell_when_a_draft_then_it_has_probabilities_and_a_reason_but_no_severity() -> None:
+    shares = Probabilities((0.05, 0.05, 0.9))
+    draft = CellGrade(LUMBAR_MRI.cells[0], Status.DRAFT, "has seen phantoms only", shares)
+    grades = example_grades()
+    document = as_json(dataclasses.replace(grades, cells=(draft, *grades.cells[1:])))
+    VALID.validate(document)
+    cell = document["cells"][0]
+    assert (cell["status"], cell["severity"], cell["wording"]) == ("draft", None, None)
+    assert cell["probability"]["severe"] == 0.9
+
+
+def test_evidence_on_patients_is_told_by_condition() -> None:
+    known = ConditionEvidence(RestsOn.PHANTOMS_ONLY, 1, 10, 2.4, 2.3, "stenograde score COHORT")
+    evidence = {Condition.NEURAL_FORAMINAL_NARROWING: known}
+    document = as_json(dataclasses.replace(example_grades(), evidence=evidence))
+    VALID.validate(document)
+    (told,) = document["evidence"]
+    assert (told["condition"], told["kind"], told["draft"]) == (
+        "neural_foraminal_narrowing",
+        "phantoms only",
+        True,
+    )
+    assert (told["patients"], told["cells"], told["score"], told["level_share"]) == (1, 10, 2.4, 2.3)
+
+
+def test_wording_when_no_severity_is_sure_then_the_numbers_stay_and_the_words_do_not_claim_one(
+    document: dict[str, Any],
+) -> None:
+    cell = document["cells"][2]
+    assert cell["probability"] == {"normal_mild": 0.3, "moderate": 0.52, "severe": 0.18}
+    assert cell["wording"] == "Normal/Mild or moderate"
+    assert document["cells"][3]["wording"] == "Severe"

@@ -20,6 +20,7 @@ from stenograde.report.pictures import (
     encoded,
     find_slice,
     nearest_slice,
+    neighbours,
     show_slice,
     windowed,
 )
@@ -149,3 +150,35 @@ def test_windowed_when_a_picture_is_flat_then_it_is_dark_and_nothing_warns(
     picture: NDArray[np.float64],
 ) -> None:
     assert windowed(picture.astype(np.float32)).max() == 0
+
+
+def half_bright() -> ShownSlice:
+    """The middle of three slices: half of it dark tissue of two tones, half very bright; the last is spoilt."""
+
+    def source(indices: Sequence[int]) -> NDArray[np.float32]:
+        if 2 in indices:
+            msg = "pixels must be decodable, got rubbish"
+            raise UnreadableInstanceError(msg)
+        slices = np.full((len(indices), 40, 80), 5000.0, np.float32)
+        slices[:, :20, :40], slices[:, 20:, :40] = 100.0, 200.0
+        return slices
+
+    volume = Volume(np.diag([4.0, 1, 1, 1]), (3, 40, 80), ("1", "2", "3"), source)
+    shown = show_slice(Series("2.25.9", Plane.CORONAL, None, None, "", (volume,)), volume, 1)
+    assert shown is not None
+    return shown
+
+
+def test_encoded_when_the_rest_of_the_slice_is_bright_then_the_piece_is_windowed_on_itself() -> None:
+    shown = half_bright()
+    rows, columns = np.nonzero(shown.pixels < 1000)
+    box = Box(float(columns.min()), float(rows.min()), 40.0, 40.0)
+    href = encoded(shown, box, 1.0)
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(href.removeprefix("data:image/jpeg;base64,")))))
+    assert np.ptp(image[5:-5, 5:-5].astype(int)) > 200
+
+
+def test_neighbours_when_a_slice_cannot_be_decoded_then_the_row_ends_before_it() -> None:
+    beside = neighbours(half_bright(), Box(0, 0, 40, 40), 1.0)
+    assert beside is not None
+    assert (len(beside.before), len(beside.after), beside.number, beside.n_slices) == (1, 0, 2, 3)

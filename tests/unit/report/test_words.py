@@ -8,7 +8,15 @@ import math
 import pytest
 from tests.golden.report.example import example_grades
 
-from stenograde.grades import CellGrade, LevelPosition, Measurement, Probabilities, Status, StudyGrades
+from stenograde.grades import (
+    CellGrade,
+    LevelPosition,
+    Measurement,
+    Probabilities,
+    SecondOpinion,
+    Status,
+    StudyGrades,
+)
 from stenograde.report import words
 from stenograde.terms import CERVICAL_XRAY, LUMBAR_MRI, Cell, Condition, Level, Quantity, Severity, Side
 
@@ -106,3 +114,67 @@ def test_value_when_not_finite_then_it_is_called_not_measured() -> None:
 @pytest.mark.parametrize(("share", "shown"), [(0.0, "0 %"), (1.0, "100 %"), (0.5, "50 %"), (0.009, "<1 %")])
 def test_percent_never_rounds_to_certainty(share: float, shown: str) -> None:
     assert words.percent(share) == shown
+
+
+def said(*shares: tuple[float, float, float], status: Status = Status.GRADED) -> StudyGrades:
+    """Grades of the canal from head to feet by these probabilities."""
+    cells = list(example_grades().cells)
+    for place, one in enumerate(shares):
+        cells[place] = CellGrade(cells[place].cell, status, "a reason", Probabilities(one))
+    return dataclasses.replace(example_grades(), cells=tuple(cells))
+
+
+SEVERE, LIKELY_SEVERE, MILD, HARDLY_MILD, OPEN = (
+    (0.0, 0.03, 0.97),
+    (0.15, 0.46, 0.39),
+    (0.9, 0.1, 0.0),
+    (0.55, 0.4, 0.05),
+    (0.3, 0.31, 0.39),
+)
+
+
+def test_summary_when_no_severity_is_sure_then_it_names_two_or_says_uncertain() -> None:
+    assert words.findings(said(SEVERE, LIKELY_SEVERE, MILD, HARDLY_MILD, OPEN)) == (
+        "Severe canal stenosis at L1/L2; moderate or severe at L2/L3; normal/mild or moderate at L4/L5; "
+        "uncertain at L5/S1."
+    )
+    assert words.findings(said(OPEN, MILD, MILD, MILD, MILD)) == "Canal stenosis uncertain at L1/L2."
+
+
+def test_narrowed_places_are_told_as_sure_as_they_are() -> None:
+    line = words.narrowed(
+        said(OPEN, LIKELY_SEVERE, MILD, HARDLY_MILD, SEVERE), Condition.SPINAL_CANAL_STENOSIS
+    )
+    assert line == "L5/S1 Severe, L2/L3 Moderate or severe, L4/L5 Normal/Mild or moderate, L1/L2 Uncertain"
+
+
+def test_drafts_are_neither_findings_nor_narrowed_places_but_said_to_be_drafts() -> None:
+    grades = said(*[SEVERE] * 5, status=Status.DRAFT)
+    assert words.findings(grades) == ""
+    assert words.gaps(grades) == (
+        "Foraminal narrowing and subarticular stenosis not graded. "
+        "Canal stenosis: drafts only, not shown to hold on patients."
+    )
+    canal_ = Condition.SPINAL_CANAL_STENOSIS
+    assert words.narrowed(grades, canal_) == "no level graded"
+    assert words.narrowed(grades, canal_, status=Status.DRAFT).startswith("L1/L2 Severe, L2/L3 Severe")
+
+
+def test_agreement_when_grades_are_unsure_or_drafts_then_they_are_counted_apart() -> None:
+    grades = said(SEVERE, LIKELY_SEVERE, MILD, HARDLY_MILD, OPEN)
+    reference = dict.fromkeys(LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS), Severity.SEVERE)
+    assert words.agreement(grades, reference) == (
+        "1 of 2 graded cells are as the reference says; 3 more are uncertain or between two severities. "
+        "Not so: L3/L4 canal stenosis (Normal/Mild, reference Severe)."
+    )
+    drafts = said(*[SEVERE] * 5, status=Status.DRAFT)
+    assert (
+        words.agreement(drafts, reference, status=Status.DRAFT) == "5 of 5 drafts are as the reference says."
+    )
+    assert words.agreement(grades, reference, status=Status.DRAFT) == ""
+
+
+def test_second_opinion_when_unsure_then_it_claims_no_severity() -> None:
+    opinion = SecondOpinion("a ruler", Probabilities(LIKELY_SEVERE), 0.2, disagrees=False)
+    grade = dataclasses.replace(example_grades().cells[0], second_opinion=opinion)
+    assert words.second_opinion(grade) == "Second opinion (a ruler): Moderate or severe, 85 %."

@@ -1,7 +1,7 @@
 """The door: reads a study from a folder, a zip, a DICOMDIR or a list of files.
 
 What is read is a :class:`~stenograde.study.Study`; what is left out is listed in it with the reason, and what
-was tolerated is said. No patient's name, number or date leaves this package.
+was tolerated is said. No patient's name, number or birth date leaves this package.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from stenograde.dicom.read.acquisitions import MIN_SLICES
 from stenograde.dicom.read.assemble import assemble, settle_axial
 from stenograde.dicom.read.body_part import parts_of_study
 from stenograde.dicom.read.candidates import join_stations
+from stenograde.dicom.read.examination import examination_of
 from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.given_roles import check_matched
 from stenograde.dicom.read.instances import Instance, walk_header
@@ -246,6 +247,7 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         lost=missing,
         name_doubts=doubts,
         body_parts=parts_of_study(pile.instances),
+        examination=examination_of(pile.instances),
     )
     return study, found.matched
 

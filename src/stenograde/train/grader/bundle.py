@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
+from stenograde.grades import ConditionEvidence, RestsOn
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
@@ -30,11 +31,8 @@ from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
 from stenograde.train.weights.export import load_locator, write_graph
 
-CAUTION = (
-    "foramina and subarticular zones are graded by a network that has seen phantoms (simulated patients) only, and the "
-    "canal by it and measurements together; on patients it is often wrong"
-)
-"""Stands in every report of a study that a grader trained here has graded."""
+POOLED = "pooled in equal parts with a network that has seen phantoms only"
+"""What else is to be known of the canal's grades."""
 
 BASE = "base-"
 """Prefix of the files that record how the locator was made."""
@@ -145,7 +143,6 @@ def export_grader(
         usual_below=calibrated.usual_below,
         noise_below=calibrated.noise_below,
         crops=crops,
-        caution=CAUTION,
     )
 
 
@@ -170,8 +167,9 @@ def write_bundle(
         The resolved configuration of the training.
     calibrated : Calibrated
     tested : sequence of mapping
-        Scores on cohorts, for the card.
+        Scores on cohorts, for the card; those on patients are the evidence of the bundle.
     """
+    evidence = evidence_of(base, tested)
     locator = base.table.locator
     shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
     # written anew, as bundles from before the grader kept them in 32 bits
@@ -189,10 +187,47 @@ def write_bundle(
         "locator": asdict(locator),
         "canal": asdict(base.table.canal),
         "grader": asdict(entry),
+        "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
     }
     made_from = base_made_by["base"] if has_grader else asdict(base.stamp)
     made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
-    write_texts(out, table, card(training, calibrated.scores, tested), made_by)
+    write_texts(out, table, card(training, calibrated.scores, tested, evidence), made_by)
+
+
+def evidence_of(base: Bundle, tested: Sequence[Mapping[str, Any]]) -> dict[Condition, ConditionEvidence]:
+    """Return what is known on patients of a grader that was trained on phantoms, by condition.
+
+    Parameters
+    ----------
+    base : Bundle
+        Whose locator and canal model the canal is measured by.
+    tested : sequence of mapping
+        What ``stenograde score --json`` printed; the cohort with most patients counts, and none of phantoms.
+    """
+    cohorts = []
+    for one in tested:
+        whole = next(scores for scores in one.values() if isinstance(scores, Mapping) and "score" in scores)
+        if whole.get("level_share") and not whole["is_of_phantoms"]:
+            cohorts.append((PurePath(one["data"]).name, whole))
+    name, scores = max(cohorts, key=lambda cohort: cohort[1]["n_studies"], default=("", {}))
+    measured = base.evidence.get(Condition.SPINAL_CANAL_STENOSIS, ConditionEvidence(RestsOn.MEASURED)).kind
+    known = {}
+    for condition in Condition:
+        is_canal = condition is Condition.SPINAL_CANAL_STENOSIS
+        evidence = (
+            ConditionEvidence(measured, note=POOLED) if is_canal else ConditionEvidence(RestsOn.PHANTOMS_ONLY)
+        )
+        if scores and scores["cells"][condition]:
+            evidence = replace(
+                evidence,
+                patients=scores["n_studies"],
+                cells=scores["cells"][condition],
+                score=scores["score"][condition]["value"],
+                level_share=scores["level_share"][condition]["value"],
+                command=f"stenograde score {name}",
+            )
+        known[condition] = evidence
+    return known
 
 
 def _seen(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
+from stenograde.grades import ConditionEvidence
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import Condition
 
@@ -15,6 +17,7 @@ def card(
     training: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, float]],
     tested: Sequence[Mapping[str, Any]] = (),
+    evidence: Mapping[Condition, ConditionEvidence] = MappingProxyType({}),
 ) -> str:
     """Return the text of the card.
 
@@ -26,11 +29,32 @@ def card(
         Scores on the calibration patients, by condition.
     tested : sequence of mapping
         What ``stenograde score --json`` printed of each cohort.
+    evidence : mapping
+        What is known on patients, by condition.
     """
     told = "\n\n".join(_tested(one) for one in tested) or (
         "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
     )
-    return _CARD.format(scores=_score_table(scores), tested=told, **training)
+    shown = evidence_table(evidence)
+    return _CARD.format(scores=_score_table(scores), tested=told, evidence=shown, **training)
+
+
+def evidence_table(evidence: Mapping[Condition, ConditionEvidence]) -> str:
+    """Return what is known on patients, a row for each condition."""
+    rows = (
+        (
+            condition.shown,
+            "; ".join(filter(None, (one.kind.value, one.note))),
+            str(one.patients),
+            str(one.cells),
+            *("–" if score is None else f"{score:.3f}" for score in (one.score, one.level_share)),
+            "draft" if one.is_draft else "graded",
+        )
+        for condition, one in evidence.items()
+    )
+    return markdown_table(
+        ("condition", "rests on", "patients", "cells", "log loss", "level's share", "status"), rows
+    )
 
 
 def _tested(tested: Mapping[str, Any]) -> str:
@@ -96,6 +120,14 @@ The grader: {patients} phantoms (seed {seed}), {validation_patients} more to cho
 {calibration_patients} more to calibrate, rendered by `stenograde.phantom`. The locator was trained on
 patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores); the grader has seen no picture of any. Whether
 the grades hold on real studies is not known from these numbers; a score on phantoms is a score on phantoms.
+
+## What is known on patients
+
+{evidence}
+
+Log loss weighted as in RSNA 2024, less is better; the level's share is that of an answer that looks at no picture and
+knows only how common each severity is at each level. What rests on phantoms only is a draft, set apart in every report,
+until it beats the level's share on at least 10 patients and 100 cells.
 
 ## Calibrated on
 

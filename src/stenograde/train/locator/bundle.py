@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from stenograde.grades import ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import LocatorEntry
 from stenograde.report.markdown import markdown_table
-from stenograde.terms import LUMBAR_MRI, Structure
+from stenograde.terms import LUMBAR_MRI, Condition, Structure
 from stenograde.train.weights.bundle_toml import write_texts
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -30,6 +31,8 @@ def write_bundle(
         "scheme": LUMBAR_MRI.name,
         "locator": asdict(entry),
         "canal": asdict(CanalModel()),
+        # every fold and the shipped network are fitted on slices of patients
+        "evidence": {Condition.SPINAL_CANAL_STENOSIS.value: asdict(ConditionEvidence(RestsOn.MEASURED))},
     }
     write_texts(out, table, card(folds, training), {"training": training, "folds": folds})
 

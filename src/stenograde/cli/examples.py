@@ -1,0 +1,64 @@
+"""An example or two for every command, which end its help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "": (
+        "stenograde phantom --patients 1 --out cohort",
+        "stenograde grade cohort/train_images/* --out report --drafts",
+        "stenograde --install-completion",
+    ),
+    "grade": (
+        "stenograde grade study.zip --out report",
+        "stenograde grade patients/* --out reports",
+        "stenograde grade archive --all --out reports --no-demographics",
+    ),
+    "locate": (
+        "stenograde locate study --out located",
+        "stenograde locate volume.nii.gz --out located",
+        "stenograde locate slice.png --spacing-mm 0.6 0.6 --out located",
+    ),
+    "score": (
+        "stenograde score cohort",
+        "stenograde score cohort --shares train.csv --json",
+        "stenograde score --labels train.csv --predictions submission.csv",
+    ),
+    "inspect": ("stenograde inspect study.zip",),
+    "phantom": (
+        "stenograde phantom --patients 20 --seed 1 --out cohort",
+        "stenograde phantom --patients 1 --cell spinal_canal_stenosis_l4_l5=severe --out one",
+        "stenograde phantom --region cervical --films obliques --patients 50 --out necks",
+    ),
+    "classify": ("stenograde classify pictures --bundle axial-canal-t1 --out table.csv",),
+    "compare": ("stenograde compare results/s1 results/s2",),
+    "env": ("stenograde env",),
+    "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
+    "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),
+    "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
+    "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
+    "train locator": ("stenograde train locator --data spider --out bundle",),
+    "train grader": (
+        "stenograde train grader --patients 800 --seed 1 --out bundle",
+        "stenograde score cohort --bundle bundle --json > scores.json",
+        "stenograde train grader --patients 800 --seed 1 --out bundle --tested scores.json",
+    ),
+    "experiment": ("stenograde experiment s1 --data cohort --protocol patient --out results/s1",),
+    "experiment list": ("stenograde experiment list",),
+    "experiment run": (
+        "stenograde experiment s1 --data cohort --protocol patient --out results/s1",
+        "stenograde experiment s1 --data cohort --protocol published --size published --out results/s1-as-published",
+    ),
+    "experiment held-out": ("stenograde experiment held-out results/s3-spider --data spider-new",),
+    "experiment table": ("stenograde experiment table results/s1 results/s2 results/s4",),
+    "experiment ship": (
+        "stenograde experiment ship axial-canal --data pictures --result results/axial-canal --name mine --out bundle",
+    ),
+}
+"""By the words that name a command after ``stenograde``."""
+
+
+def epilog(name: str) -> str:
+    """Return the examples of a command as the end of its help, in lines that are not joined."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in EXAMPLES[name])))
