@@ -27,6 +27,27 @@ if TYPE_CHECKING:
     from stenograde.study import Study
 
 
+ReferenceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        help="CSV of known grades, laid out as train.csv of RSNA 2024; the report shows them beside ours.",
+    ),
+]
+
+OpenDrafts = Annotated[
+    bool,
+    typer.Option("--drafts", help="Show drafts, which rest on phantoms alone, unfolded and printed."),
+]
+
+Demographics = Annotated[
+    bool,
+    typer.Option(
+        "--demographics/--no-demographics", help="Tell date of examination, age and sex in reports."
+    ),
+]
+
+
 def grade(
     studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
     out: OutFolder,
@@ -36,24 +57,10 @@ def grade(
     ] = False,
     roles: RolesFile = None,
     bundle: BundleFolder = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            help="CSV of known grades, laid out as train.csv of RSNA 2024; the report shows them beside ours.",
-        ),
-    ] = None,
+    reference: ReferenceFile = None,
     memory_limit: MemoryLimit = None,
-    drafts: Annotated[
-        bool,
-        typer.Option("--drafts", help="Show drafts, which rest on phantoms alone, unfolded and printed."),
-    ] = False,
-    demographics: Annotated[
-        bool,
-        typer.Option(
-            "--demographics/--no-demographics", help="Tell date of examination, age and sex in reports."
-        ),
-    ] = True,
+    drafts: OpenDrafts = False,
+    demographics: Demographics = True,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from stenograde.grading.cohort import CohortScores
 
 
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="With --predictions of several models (column model): the one to score."),
+]
+
+SharesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--shares",
+        metavar="CSV",
+        help="Labels, laid out as train.csv, that say how common each severity is at each level; "
+        "those of the cohort's other studies if not given.",
+    ),
+]
+
+
 def score(
     data: Annotated[
         Path | None,
@@ -36,21 +52,8 @@ def score(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Grade again with one series of each study left out.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", help="With --predictions of several models (column model): the one to score."
-        ),
-    ] = None,
-    shares: Annotated[
-        Path | None,
-        typer.Option(
-            "--shares",
-            metavar="CSV",
-            help="Labels, laid out as train.csv, that say how common each severity is at each level; "
-            "those of the cohort's other studies if not given.",
-        ),
-    ] = None,
+    model: Model = None,
+    shares: SharesFile = None,
     draws: Annotated[
         int, typer.Option("--draws", min=1, max=MAX_DRAWS, help="Draws of studies for the intervals.")
     ] = 1000,

@@ -73,20 +73,9 @@ def as_html(
 ) -> str:
     """Return the report of one study as a self-contained HTML page.
 
-    Slices are found by series, instance and frame in ``study``; only those shown are decoded. A slice that
-    cannot be shown is left out and its caption says so.
-
-    Parameters
-    ----------
-    grades : StudyGrades
-    study : Study
-        The study that was graded.
-    reference : mapping, optional
-        Severities known from elsewhere, such as experts' or a phantom's; shown beside the grades.
-    made_on : date, optional
-        When the study was graded.
-    open_drafts : bool
-        Whether drafts are unfolded.
+    Slices are found by series, instance and frame in ``study``, the one that was graded; only those shown are decoded.
+    A slice that cannot be shown is left out and its caption says so. The severities of ``reference`` are known from
+    elsewhere, such as experts' or a phantom's, and are shown beside the grades; ``made_on`` is the day of grading.
 
     Returns
     -------

@@ -54,12 +54,7 @@ class _Fit:
 
 
 def join(upper: Volume, lower: Volume) -> tuple[Volume, str] | None:
-    """Join two stations into one volume.
-
-    Parameters
-    ----------
-    upper, lower : Volume
-        Sagittal, rows from head to feet.
+    """Join two sagittal stations, whose rows run from head to feet, into one volume.
 
     Returns
     -------
