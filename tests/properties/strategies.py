@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 from stenograde.grades import (
     BundleStamp,
     CellGrade,
+    ConditionEvidence,
     Evidence,
     LevelPosition,
     Measurement,
     Point,
     Probabilities,
+    RestsOn,
     SecondOpinion,
     SeriesUse,
     Status,
     StudyGrades,
 )
-from stenograde.terms import SCHEMES, Level, Quantity, Role, Scheme, Unused
+from stenograde.terms import SCHEMES, Condition, Level, Quantity, Role, Scheme, Unused
 
 any_text = st.text(max_size=40)
 """Any text, markup and formulas included."""
@@ -56,15 +58,28 @@ def second_opinions(draw: st.DrawFn) -> SecondOpinion:
 def sayings(draw: st.DrawFn) -> dict[str, Any]:
     """Any grade, or any reason for having none: what a cell grade says besides its cell."""
     status = draw(st.sampled_from(Status))
-    graded = status is Status.GRADED
+    answered = status in {Status.GRADED, Status.DRAFT}
     return {
         "status": status,
-        "reason": draw(any_text if graded else some_text),
-        "probabilities": draw(probabilities() if graded else st.none() | probabilities()),
+        "reason": draw(any_text if status is Status.GRADED else some_text),
+        "probabilities": draw(probabilities() if answered else st.none() | probabilities()),
         "point": draw(points | st.none()),
         "evidence": tuple(draw(st.lists(evidence, max_size=2))),
         "second_opinion": draw(st.none() | second_opinions()),
     }
+
+
+@st.composite
+def evidence_on_patients(draw: st.DrawFn) -> ConditionEvidence:
+    """What may be known of a condition on patients."""
+    kind = draw(st.sampled_from(RestsOn))
+    if draw(st.booleans()):
+        return ConditionEvidence(kind, note=draw(any_text))
+    patients, scores = draw(st.integers(1, 500)), st.floats(0, 40)
+    cells = patients + draw(st.integers(0, 5000))
+    return ConditionEvidence(
+        kind, patients, cells, draw(scores), draw(scores), draw(some_text), draw(any_text)
+    )
 
 
 @st.composite
@@ -98,4 +113,5 @@ def study_grades(draw: st.DrawFn) -> StudyGrades:
         unused=tuple(draw(st.lists(unused, max_size=3))),
         warnings=tuple(draw(st.lists(any_text, max_size=3))),
         seconds=draw(st.floats(0, 1e4)),
+        evidence=draw(st.dictionaries(st.sampled_from(Condition), evidence_on_patients(), max_size=3)),
     )

@@ -9,6 +9,7 @@ loads torch.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -90,6 +91,10 @@ def _options(
     del version, debug
 
 
+COMPLETION = "_STENOGRADE_COMPLETE"
+"""Variable in which a shell asks how a command line could go on (click, shell completion)."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
@@ -117,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     """Run one command; say what went wrong on one line."""
-    if not words:
+    if not words and COMPLETION not in os.environ:
         words = ["--help"]
         say_error("a command must be given, got none; see below, or 'stenograde COMMAND --help'")
         get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,9 @@ import pytest
 from stenograde.cli import main
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
 from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
-from stenograde.study import Study
+from stenograde.study import Examination, Study
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Side
+from stenograde.workers import Step
 
 PROBABILITIES = {Level.L3_L4: (0.1, 0.8, 0.1), Level.L4_L5: (0.0, 0.1, 0.9)}
 
@@ -43,7 +46,9 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
             raise NoStudyError(msg)
         if path.name == "fault":
             raise ZeroDivisionError
-        return Study(path.name, ())
+        return Study(
+            path.name, (), examination=Examination(date(2024, 5, 6), "57 years", "female", "Siemens")
+        )
 
     def grade_study(study: Study, _: object) -> StudyGrades:
         if study.uid == "unreadable":
@@ -51,10 +56,13 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
             raise UnreadableInstanceError(msg)
         return grades_of(study)
 
-    def as_html(grades: StudyGrades, _: Study, *, reference: object = None) -> str:
+    def as_html(
+        grades: StudyGrades, study: Study, *, reference: object, made_on: date, open_drafts: bool
+    ) -> str:
         if grades.study_uid == "unshowable":
             raise IndexError
-        return f"<title>{grades.study_uid}</title>{reference or ''}"
+        told = f"{study.examination} drafts {'open' if open_drafts else 'folded'} {made_on.isoformat()}"
+        return f"<title>{grades.study_uid}</title>{reference or ''}{told}"
 
     monkeypatch.setattr("stenograde.dicom.read.studies.read_study", read_study)
     monkeypatch.setattr(
@@ -262,3 +270,86 @@ def test_refused_when_an_earlier_result_is_there_then_it_no_longer_passes_for_a_
             "earlier-report.html",
         ]
     assert json.loads((tmp_path / "out/earlier-grades.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def drafted(monkeypatch: pytest.MonkeyPatch, grade: Callable[..., int]) -> Callable[..., int]:
+    """Run the command with a bundle whose foramina are drafts; the left one of L5/S1 says Severe."""
+
+    def grade_study(study: Study, _: object) -> StudyGrades:
+        cells = list(grades_of(study).cells)
+        for place, one in enumerate(cells):
+            if one.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING:
+                severe = (one.cell.level, one.cell.side) == (Level.L5_S1, Side.LEFT)
+                shares = Probabilities((0.0, 0.1, 0.9) if severe else (0.8, 0.1, 0.1))
+                cells[place] = CellGrade(one.cell, Status.DRAFT, "phantoms only", shares)
+        return dataclasses.replace(grades_of(study), cells=tuple(cells))
+
+    monkeypatch.setattr("stenograde.grading.study.grade_study", grade_study)
+    return grade
+
+
+def test_drafts_when_not_asked_for_then_they_are_folded_and_not_printed(
+    drafted: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drafted("1.2.3") == 0
+    shown = capsys.readouterr().out
+    assert "foramina" not in shown
+    assert "drafts: folded in the report, not to be relied on; --drafts shows them\n" in shown
+    assert "drafts folded" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    cells = json.loads((tmp_path / "out/grades.json").read_text(encoding="utf-8"))["cells"]
+    assert {cell["status"] for cell in cells} == {"graded", "draft", "not_graded"}
+
+
+def test_drafts_when_asked_for_then_they_are_open_and_printed_apart(
+    drafted: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert drafted("1.2.3", "--drafts", "--reference", reference(tmp_path, "1.2.3")) == 0
+    shown = capsys.readouterr().out
+    assert "drafts, not to be relied on:\n  foramina: L5/S1 left Severe\n" in shown
+    # of ten foramina one has no answer, and one differs
+    assert "drafts beside it: 8 of 9 drafts are as the reference says." in shown
+    assert "drafts open" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
+def test_demographics_when_not_wanted_then_the_report_is_made_without_them(
+    grade: Callable[..., int], tmp_path: Path
+) -> None:
+    assert grade("1.2.3") == 0
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "57 years" in page
+    assert date.today().isoformat() in page
+    assert grade("1.2.3", "--no-demographics") == 0
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert not any(told in page for told in ("57 years", "female", "2024, 5, 6"))
+    assert "Siemens" in page
+
+
+def test_one_study_when_no_severity_is_sure_then_the_printed_line_claims_none(
+    grade: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(PROBABILITIES, Level.L4_L5, (0.3, 0.31, 0.39))
+    monkeypatch.setitem(PROBABILITIES, Level.L3_L4, (0.05, 0.56, 0.39))
+    assert grade("1.2.3") == 0
+    assert "canal:  L3/L4 Moderate or severe, L4/L5 Uncertain\n" in capsys.readouterr().out
+
+
+def test_one_study_when_graded_on_a_terminal_then_its_progress_is_shown(
+    grade: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps: list[Step] = []
+
+    @contextmanager
+    def shown(*, lines: bool) -> Iterator[Callable[[Step], None]]:
+        assert not lines
+        yield steps.append
+
+    monkeypatch.setattr("stenograde.cli.progress.progress_on_stderr", shown)
+    assert grade("1.2.3") == 0
+    assert [(step.what, step.done) for step in steps] == [
+        ("reading the study", 0),
+        ("reading the study", 1),
+        ("grading it", 0),
+        ("grading it", 1),
+    ]
+    assert capsys.readouterr().err == ""

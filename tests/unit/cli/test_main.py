@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from stenograde import __version__
+from stenograde import cli as cli_module
 from stenograde.cli import main
+from stenograde.cli.examples import EXAMPLES
 from stenograde.errors import (
     BundleError,
     ConfigError,
@@ -185,3 +191,52 @@ def test_phantom_when_a_cohort_is_there_already_then_it_is_kept(
     (tmp_path / "train_images" / "1").mkdir(parents=True)
     assert main(["phantom", "--patients", "1", "--out", str(tmp_path)]) == 2
     assert "--out must not hold a cohort already, got " in capsys.readouterr().err
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Give every command and group with the words that name it."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+COMMANDS = dict(commands(get_command(cli_module._build())))
+
+
+@pytest.mark.parametrize("words", list(COMMANDS), ids=" ".join)
+def test_help_when_asked_for_with_a_single_letter_then_it_ends_with_examples(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "-h"]) == 0
+    told = capsys.readouterr().out
+    assert "-h, --help" in told
+    examples = told.partition("Examples:\n")[2].splitlines()
+    assert examples == [f"    {line}" for line in EXAMPLES[" ".join(words)]]
+
+
+@pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
+def test_example_in_a_help_text_when_parsed_then_its_words_are_known(line: str) -> None:
+    program, *words = shlex.split(line.partition(" > ")[0])
+    assert program == "stenograde"
+    command, context = COMMANDS[()], None
+    if words == ["--install-completion"]:
+        return
+    while hasattr(command, "commands"):
+        context = command.make_context(words[0], list(words), parent=context, resilient_parsing=True)
+        _, command, words = command.resolve_command(context, words)
+    with command.make_context(command.name, list(words), parent=context) as parsed:
+        assert parsed.command is command
+
+
+def test_completion_when_a_shell_asks_then_commands_and_options_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_STENOGRADE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "stenograde gra")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert main([]) == 0
+    assert capsys.readouterr().out.split() == ["grade"]
+    monkeypatch.setenv("COMP_WORDS", "stenograde grade --no-d")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert main([]) == 0
+    assert capsys.readouterr().out.split() == ["--no-demographics"]

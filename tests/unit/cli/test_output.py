@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import warnings
 from pathlib import Path
 
 import pytest
 
-from stenograde.cli.output import out_folder, quiet
-from stenograde.errors import ConfigError
+from stenograde.cli.output import needs_extra, out_folder, quiet
+from stenograde.errors import ConfigError, MissingDependencyError
 
 
 def test_quiet_when_not_debugging_then_nothing_reaches_standard_error(
@@ -51,3 +52,25 @@ def test_out_folder_when_it_is_a_file_then_it_is_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"^--out must be a folder that can be made, got .*b "):
         out_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a").read_text(encoding="utf-8") == "kept"
+
+
+def test_missing_extra_when_run_from_a_clone_then_the_command_installs_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "a clone" / "src" / "stenograde" / "__init__.py"
+    monkeypatch.setattr("stenograde.__file__", str(package))
+    with pytest.raises(
+        MissingDependencyError, match=r"torch, which is not installed; pip install 'stenograde\["
+    ):
+        _needs_torch()
+    package.parents[2].mkdir()
+    (package.parents[2] / "pyproject.toml").write_text("", encoding="utf-8")
+    with pytest.raises(MissingDependencyError) as caught:
+        _needs_torch()
+    command = str(caught.value).partition("; ")[2]
+    assert shlex.split(command) == ["pip", "install", "-e", f"{tmp_path / 'a clone'}[train]"]
+
+
+def _needs_torch() -> None:
+    with needs_extra("training needs"):
+        raise ModuleNotFoundError(name="torch")

@@ -83,6 +83,7 @@ def test_predictions_of_other_studies_are_refused(
         ["DATA", "--labels", "a"],
         ["--labels", "a"],
         ["--labels", "a", "--predictions", "b", "--leave-one-out"],
+        ["--labels", "a", "--predictions", "b", "--shares", "c"],
     ],
 )
 def test_what_is_asked_must_be_one_thing(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from tests.made_predictions import made_predictions
 
-from stenograde.evaluate.baselines import group_prior, majority, stated
+from stenograde.evaluate.baselines import group_prior, level_share, majority, stated
 from stenograde.evaluate.metrics import METRICS
+from stenograde.grades import EVEN_ODDS
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
 TEST = made_predictions(10)
 
@@ -65,3 +67,25 @@ def test_baselines_when_training_does_not_fit_then_they_are_refused() -> None:
         group_prior([0, 1], TEST, train_groups=["l3_l4"])
     with pytest.raises(ValueError, match="no test groups"):
         group_prior([0], replace(TEST, groups=None), train_groups=["l3_l4"])
+
+
+LEFT, RIGHT = (Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L5_S1, side) for side in Side)
+ABOVE = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L1_L2, Side.LEFT)
+N, M, S = Severity
+
+
+def test_shares_are_those_of_the_other_studies_at_the_level_drawn_to_all_levels_by_one_cell() -> None:
+    labels = {"a": {LEFT: S, RIGHT: S}, "b": {LEFT: M, RIGHT: N, ABOVE: N}, "c": {RIGHT: M}}
+    of_a, of_other = level_share(["a", "elsewhere"], labels)
+
+    # of the others' cells two are normal and two moderate; at L5/S1 one is normal and two are moderate
+    assert of_a[LEFT] == of_a[RIGHT] == pytest.approx(((1 + 0.5) / 4, (2 + 0.5) / 4, 0.0))
+    assert of_a[ABOVE] == pytest.approx(((1 + 0.5) / 2, 0.5 / 2, 0.0))
+    # a study that is not among them is answered for from all
+    assert of_other[LEFT] == pytest.approx(((1 + 2 / 6) / 6, (2 + 2 / 6) / 6, (2 + 2 / 6) / 6))
+
+
+def test_shares_of_a_condition_without_labels_are_alike() -> None:
+    (said,) = level_share(["a"], {"b": {LEFT: S}})
+    assert set(said) == set(LUMBAR_MRI.cells)
+    assert said[LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)[0]] == pytest.approx(EVEN_ODDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,46 @@ def test_the_command_prints_the_scores_as_tables_or_as_json(
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["whole studies"]["score"]["score"]["value"] == pytest.approx(0.105, abs=0.08)
     assert len(graded_by) == 3
+
+
+def test_drafts_are_scored_and_counted_but_are_not_graded(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def grade_study(study: Study, _: Bundle) -> StudyGrades:
+        grades = grades_of(study, data)
+        cells = tuple(
+            replace(grade, status=Status.DRAFT, reason="phantoms only") if grade.cell.side else grade
+            for grade in grades.cells
+        )
+        return replace(grades, cells=cells)
+
+    monkeypatch.setattr(cohort, "grade_study", grade_study)
+    scores = score_cohort(grade_cohort(data, default_bundle()), draws=5)
+    assert scores.drafts == 20
+    foramina = Condition.NEURAL_FORAMINAL_NARROWING.value
+    assert scores.coverage == {condition.value: 0.0 for condition in Condition} | {
+        Condition.SPINAL_CANAL_STENOSIS.value: 0.8
+    }
+    assert scores.score[foramina].value < 0.5
+    assert np.isnan(scores.graded_only[foramina].value)
+    assert main(["score", str(data), "--draws", "5"]) == 0
+    assert "20 cells are drafts, which rest on phantoms alone" in capsys.readouterr().out
+
+
+def test_the_levels_share_is_that_of_other_studies_or_of_a_table(
+    data: Path, graded_by: list[Study], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    alone = score_cohort(grade_cohort(data, default_bundle()), draws=5)
+    assert alone.level_share == {}, "one study has no others beside it"
+    assert alone.is_of_phantoms
+    assert alone.cells == {"spinal_canal_stenosis": 5} | dict.fromkeys(
+        ("neural_foraminal_narrowing", "subarticular_stenosis"), 10
+    )
+    shares = tmp_path / "shares.csv"
+    head = ",".join(["study_id", *(cell.name for cell in LUMBAR_MRI.cells)])
+    rows = (f"{k}," + ",".join([word] * 25) for k, word in enumerate(("Normal/Mild", "Moderate", "Severe")))
+    shares.write_text("\n".join([head, *rows]) + "\n")
+    assert main(["score", str(data), "--draws", "5", "--json", "--shares", str(shares)]) == 0
+    numbers = json.loads(capsys.readouterr().out)["whole studies"]
+    for condition in Condition:
+        assert numbers["level_share"][condition.value]["value"] == pytest.approx(np.log(3))

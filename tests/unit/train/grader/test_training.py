@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from safetensors.torch import load_file  # noqa: E402
 
 from stenograde.errors import BundleError, ConfigError  # noqa: E402
+from stenograde.grades import RestsOn  # noqa: E402
 from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
 from stenograde.nets.level_grader import GraderGraph, LevelGrader, LevelGraderConfig  # noqa: E402
 from stenograde.phantom import Protocol  # noqa: E402
@@ -28,6 +29,7 @@ from stenograde.train.grader.batches import (  # noqa: E402
     grader_batches,
     grader_loss,
 )
+from stenograde.train.grader.bundle import evidence_of  # noqa: E402
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, as_values, make_crops  # noqa: E402
 from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader  # noqa: E402
 from stenograde.train.loop.fit_config import FitConfig  # noqa: E402
@@ -210,3 +212,43 @@ def test_settings_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="usual_share up to 1"):
         GraderTraining(usual_share=1.5)
     assert [cell.level for cell in LUMBAR_MRI.at(Level.L5_S1)] == [Level.L5_S1] * 5
+
+
+def printed(n_studies: int, score: float, *, phantoms: bool = False) -> dict[str, object]:
+    """What ``stenograde score --json`` prints of a cohort, as far as evidence is made of it."""
+    whole = {
+        "n_studies": n_studies,
+        "is_of_phantoms": phantoms,
+        "cells": dict.fromkeys([condition.value for condition in Condition], 10 * n_studies),
+        "score": {condition.value: {"value": score} for condition in Condition},
+        "level_share": {condition.value: {"value": 0.8} for condition in Condition},
+    }
+    return {"data": "/some/where/COHORT", "whole studies": whole}
+
+
+def test_a_bundle_states_what_its_grades_rest_on(trained: Path) -> None:
+    evidence = load_bundle(trained).evidence
+    assert {condition: one.kind for condition, one in evidence.items()} == {
+        Condition.SPINAL_CANAL_STENOSIS: RestsOn.MEASURED,
+        Condition.NEURAL_FORAMINAL_NARROWING: RestsOn.PHANTOMS_ONLY,
+        Condition.SUBARTICULAR_STENOSIS: RestsOn.PHANTOMS_ONLY,
+    }
+    assert not any(one.patients for one in evidence.values())
+    assert "| Subarticular stenosis | phantoms only | 0 | 0 | – | – | draft |" in load_bundle(trained).card
+
+
+@pytest.mark.parametrize(
+    ("tested", "patients", "is_draft"),
+    [
+        ([printed(10, 0.7)], 10, False),
+        ([printed(9, 0.1), printed(12, 0.9)], 12, True),
+        ([printed(9, 0.1)], 9, True),
+        ([printed(500, 0.1, phantoms=True)], 0, True),
+    ],
+)
+def test_a_bundle_is_shown_by_the_largest_cohort_of_patients_and_by_none_of_phantoms(
+    tested: list[dict[str, object]], patients: int, is_draft: bool
+) -> None:
+    known = evidence_of(default_bundle(), tested)[Condition.SUBARTICULAR_STENOSIS]
+    assert (known.patients, known.cells, known.is_draft) == (patients, 10 * patients, is_draft)
+    assert known.command == ("stenograde score COHORT" if patients else "")
