@@ -115,7 +115,7 @@ def test_a_deflated_data_set_when_it_inflates_to_far_more_than_its_size_then_it_
 
     monkeypatch.setattr("stenograde.dicom.read.elements.inflate", counted)
     with pytest.raises(
-        UnreadableInstanceError, match="^deflated data set cannot be inflated to at most 64 MiB$"
+        UnreadableInstanceError, match=r"^deflated data set cannot be inflated to at most 64 MiB$"
     ):
         read_instance(StudyFile(str(path), "slice"))
     assert len(asked) == 1
