@@ -135,7 +135,8 @@ def serve(work: Path, door: str, numbers: range, *, keep: bool = False) -> None:
 
 
 def run_batch(work: Path, door: str, numbers: range) -> Iterator[dict[str, object]]:
-    """Run a batch in a process; one that hangs or ends is counted, and the rest is run in another."""
+    """Run a batch in a process; one that hangs or ends twice is counted, and the rest is run in another."""
+    tried = -1
     while numbers:
         command = [
             sys.executable,
@@ -170,8 +171,10 @@ def run_batch(work: Path, door: str, numbers: range) -> Iterator[dict[str, objec
         process.kill()
         process.wait()
         process.stdout.close()
-        if why != "done":
-            number = max(begun, numbers.start)
+        number = max(begun, numbers.start)
+        if why != "done" and tried != number:
+            tried = number  # (a machine that is busy with other work may keep anything waiting for a minute)
+        elif why != "done":
             code = process.returncode
             yield {
                 "door": door,

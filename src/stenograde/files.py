@@ -56,7 +56,7 @@ def shown_bytes(n: int) -> str:
     return f"{n} bytes"
 
 
-def unpacked_limit(n_packed: int, at_most: int = MEMORY_LIMIT_BYTES) -> int:
+def unpacked_limit(n_packed: int, at_most: int = MEMORY_LIMIT_BYTES, *, ratio: int = MAX_RATIO) -> int:
     """Return how many bytes something packed may unpack to.
 
     Examples
@@ -64,7 +64,7 @@ def unpacked_limit(n_packed: int, at_most: int = MEMORY_LIMIT_BYTES) -> int:
     >>> unpacked_limit(1000) >> 20, unpacked_limit(1 << 20) >> 20, unpacked_limit(1 << 30) >> 20
     (64, 200, 2048)
     """
-    return min(at_most, max(_FREE_BYTES, MAX_RATIO * n_packed))
+    return min(at_most, max(_FREE_BYTES, ratio * n_packed))
 
 
 def kind_of_file(mode: int) -> str:

@@ -18,6 +18,7 @@ from stenograde.evaluate.hypothesis_tests import (
 )
 from stenograde.evaluate.metrics import LOWER_IS_BETTER, METRICS, QUESTIONS
 from stenograde.evaluate.predictions import Predictions, matched, read_predictions
+from stenograde.files import regular_bytes
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def read_result(folder: Path) -> Predictions:
     """
     path = folder / "result.json"
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as exc:
-        msg = f"a result must be a folder with a readable result.json, got {folder} ({exc})"
+        result = json.loads(regular_bytes(path).decode("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        msg = f"a result must be a folder with a readable result.json, got {folder} ({reason})"
         raise DatasetError(msg) from exc
     name = result.get("predictions") if isinstance(result, dict) else None
     if not isinstance(name, str) or Path(name).name != name:

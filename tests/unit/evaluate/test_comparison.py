@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,4 +79,14 @@ def test_read_result_when_the_folder_is_none_then_it_is_refused(tmp_path: Path) 
         read_result(tmp_path / "none")
     (tmp_path / "result.json").write_text("{", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"readable result\.json"):
+        read_result(tmp_path)
+
+
+def test_a_result_when_it_is_nested_without_end_or_is_a_pipe_then_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"must be a folder with a readable result\.json"):
+        read_result(tmp_path)
+    (tmp_path / "result.json").unlink()
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(DatasetError, match="it is a named pipe"):
         read_result(tmp_path)

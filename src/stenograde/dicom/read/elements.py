@@ -109,6 +109,12 @@ _SHORT = frozenset(
 _MAX_DEPTH = 32
 """Deepest nesting of sequences that is followed; real files stay below ten."""
 
+CANNOT_BE_INFLATED = "deflated data set cannot be inflated"
+"""How a reason begins after which nobody need try again."""
+
+_MAX_RATIO = 20
+"""How many times its size a deflated data set may inflate to; pixels shrink to a half or a third."""
+
 _META_REACH = 1 << 16
 """File meta information ends within so many bytes."""
 
@@ -192,14 +198,14 @@ def inflate(deflated: bytes) -> bytes:
     MalformedError
         If the bytes are not a complete deflate stream, or one that inflates to more than any data set does.
     """
-    stream, at_most = zlib.decompressobj(-15), unpacked_limit(len(deflated))
+    stream, at_most = zlib.decompressobj(-15), unpacked_limit(len(deflated), ratio=_MAX_RATIO)
     try:
         data = stream.decompress(deflated, at_most + 1)
     except zlib.error as exc:
-        msg = "deflated data set cannot be inflated"
+        msg = f"{CANNOT_BE_INFLATED}: its stream is damaged"
         raise MalformedError(msg) from exc
     if len(data) > at_most:
-        msg = f"deflated data set must inflate to at most {shown_bytes(at_most)}, got more"
+        msg = f"{CANNOT_BE_INFLATED} to at most {shown_bytes(at_most)}"
         raise MalformedError(msg)
     if not stream.eof:
         msg = "deflated data set is truncated"

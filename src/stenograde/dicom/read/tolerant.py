@@ -95,6 +95,8 @@ def read_tolerantly(file: StudyFile, reason: str) -> Instance:
             else reason
         )
         raise UnreadableInstanceError(msg)
+    if reason.startswith(elements.CANNOT_BE_INFLATED):
+        raise UnreadableInstanceError(reason)
     ds, n_warnings = read_dataset(file.whole())
     with recorded_warnings():
         try:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+from tests.dicom_files import mr_dataset, picture, save
 
-from stenograde.dicom.read.elements import RLE
+from stenograde.dicom.read.elements import RLE, deflated_start, inflate
+from stenograde.dicom.read.files import StudyFile
 from stenograde.dicom.read.instances import PixelLayout
+from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.soundness import UnsoundFrameError, check_frame
+from stenograde.errors import UnreadableInstanceError
 
 LAYOUT = PixelLayout(
     syntax=RLE,
@@ -87,3 +94,28 @@ def test_code_stream_when_cut_anywhere_in_its_header_then_it_is_refused_or_sound
 
 def test_syntax_without_a_header_of_its_own_when_checked_then_it_passes() -> None:
     check_frame(b"", replace(LAYOUT, syntax="1.2.840.10008.1.2.1"))
+
+
+def test_a_deflated_data_set_when_it_inflates_to_far_more_than_its_size_then_it_is_refused_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(mr_dataset(picture()), tmp_path / "slice", DeflatedExplicitVRLittleEndian)
+    data = path.read_bytes()
+    start = deflated_start(data)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    padding = struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 100 << 20)
+    body = packer.compress(zlib.decompress(data[start:], -15) + padding)
+    body += b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
+    path.write_bytes(data[:start] + body)
+    asked: list[int] = []
+
+    def counted(deflated: bytes) -> bytes:
+        asked.append(len(deflated))
+        return inflate(deflated)
+
+    monkeypatch.setattr("stenograde.dicom.read.elements.inflate", counted)
+    with pytest.raises(
+        UnreadableInstanceError, match=r"^deflated data set cannot be inflated to at most 64 MiB$"
+    ):
+        read_instance(StudyFile(str(path), "slice"))
+    assert len(asked) == 1
