@@ -290,9 +290,12 @@ def _smoother(first: Pixels, second: Pixels) -> Pixels:
 
 def misread(stored: Pixels, layout: PixelLayout) -> bool:
     """Whether decoded pixels exceed what BitsStored and PixelRepresentation allow: they were read as they stand."""
-    least = -(1 << (layout.bits_stored - 1)) if layout.is_signed else 0
-    most = (1 << (layout.bits_stored - layout.is_signed)) - 1
-    return bool(stored.size) and (int(stored.min()) < least or int(stored.max()) > most)
+    if not stored.size:
+        return False
+    if stored.dtype.kind == "u" or not layout.is_signed:
+        return int(stored.max()) >= 1 << (layout.bits_stored - layout.is_signed)
+    half = 1 << (layout.bits_stored - 1)
+    return int(stored.min()) < -half or int(stored.max()) >= half
 
 
 def _encoded(instance: Instance, layout: PixelLayout, frame: int) -> bytes:
