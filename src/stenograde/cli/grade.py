@@ -135,6 +135,8 @@ def _print_one(graded: Graded, *, drafts: bool) -> None:
 
     grades = graded.grades
     print(f"study:  {grades.study_uid}")
+    if doubt := level_doubt(grades):
+        print(f"levels: names uncertain: {doubt}")
     print(f"canal:  {narrowed(grades, Condition.SPINAL_CANAL_STENOSIS)}")
     drafted = drafted_conditions(grades)
     for word, condition in _SIDED.items():
