@@ -131,7 +131,7 @@ _SIDED = {
 
 def _print_one(graded: Graded, *, drafts: bool) -> None:
     from stenograde.grades import Status
-    from stenograde.report.words import agreement, drafted_conditions, narrowed
+    from stenograde.report.words import agreement, drafted_conditions, level_doubt, narrowed
 
     grades = graded.grades
     print(f"study:  {grades.study_uid}")

@@ -74,58 +74,54 @@ def as_html(
     """Return the report of one study as a self-contained HTML page.
 
     Slices are found by series, instance and frame in ``study``, the one that was graded; only those shown are decoded.
-    A slice that cannot be shown is left out and its caption says so. The severities of ``reference`` are known from
-    elsewhere, such as experts' or a phantom's, and are shown beside the grades; ``made_on`` is the day of grading.
+    A slice that cannot be shown is left out and its caption says so. ``reference`` has severities known from elsewhere,
+    shown beside the grades; ``made_on`` is the day of grading.
 
     Returns
     -------
-    html : str
+    str
         Everything inline, all text escaped; its own policy forbids any request, and any script but the slices'.
     """
-    reference = reference or {}
-    drafted = words.drafted_conditions(grades)
+    reference, drafted = reference or {}, words.drafted_conditions(grades)
     canal = [g for g in grades.cells if g.cell.condition is Condition.SPINAL_CANAL_STENOSIS]
     graded = [g for g in grades.cells if g.cell.condition not in drafted and g not in canal]
     sided, notes = _rows(graded, reference)
     drafts, draft_notes = _rows([g for g in grades.cells if g.cell.condition in drafted], reference)
     script = (Path(__file__).parent / "report.js").read_text("utf-8")
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            grades=grades,
-            findings=words.findings(grades),
-            gaps=words.gaps(grades),
-            doubt=words.level_doubt(grades),
-            reference=reference,
-            agreement=words.agreement(grades, reference),
-            draft_agreement=words.agreement(grades, reference, status=Status.DRAFT),
-            canal=canal,
-            diameters=_diameters(grades),
-            sided=sided,
-            sided_graded=any(grade.severity for grade in graded),
-            notes=notes,
-            drafts=drafts,
-            draft_notes=draft_notes,
-            open_drafts=open_drafts,
-            examination=study.examination,
-            made_on=made_on,
-            text=as_text(grades, study.examination, made_on=made_on),
-            sources=SOURCES,
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-            spine=spine_of(grades, study),
-            cards=level_cards(grades, study),
-            measured=_measured_rows(grades),
-            unused=_by_reason(grades.unused),
-            references=REFERENCE_MM,
-            crop_mm=CROP_MM,
-            foramen_crop_mm=FORAMEN_CROP_MM,
-            severities=tuple(Severity),
-            version=metadata.version("stenograde"),
-            schema_id=SCHEMA_ID,
-            few=_FEW,
-        )
+    page = _environment().get_template("report.html")
+    return page.render(
+        grades=grades,
+        findings=words.findings(grades),
+        gaps=words.gaps(grades),
+        doubt=words.level_doubt(grades),
+        reference=reference,
+        agreement=words.agreement(grades, reference),
+        draft_agreement=words.agreement(grades, reference, status=Status.DRAFT),
+        canal=canal,
+        diameters=_diameters(grades),
+        sided=sided,
+        sided_graded=any(grade.severity for grade in graded),
+        notes=notes,
+        drafts=drafts,
+        draft_notes=draft_notes,
+        open_drafts=open_drafts,
+        examination=study.examination,
+        made_on=made_on,
+        text=as_text(grades, study.examination, made_on=made_on),
+        sources=SOURCES,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        spine=spine_of(grades, study),
+        cards=level_cards(grades, study),
+        measured=_measured_rows(grades),
+        unused=_by_reason(grades.unused),
+        references=REFERENCE_MM,
+        crop_mm=CROP_MM,
+        foramen_crop_mm=FORAMEN_CROP_MM,
+        severities=tuple(Severity),
+        version=metadata.version("stenograde"),
+        schema_id=SCHEMA_ID,
+        few=_FEW,
     )
 
 
