@@ -20,6 +20,7 @@ Anything else that is raised is a fault of ours.
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -117,3 +118,11 @@ def fault_line(error: BaseException) -> str:
         f"a fault of ours: {type(error).__name__}{place}; please report it with the output of "
         f"'stenograde env' ('stenograde --debug ...' shows the trace)"
     )
+
+
+def installing(extra: str) -> str:
+    """Return the command that installs an extra: that of the clone the package runs from, else of the package."""
+    clone = Path(__file__).parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
+    return f"pip install 'stenograde[{extra}]'"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +13,8 @@ from typing import Annotated
 
 import typer
 
-import stenograde
 from stenograde.cli.streams import escaped
-from stenograde.errors import ConfigError, MissingDependencyError
+from stenograde.errors import ConfigError, MissingDependencyError, installing
 from stenograde.files import MEMORY_LIMIT_BYTES
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
@@ -153,11 +151,3 @@ def needs_extra(what: str, *, extra: str = "train") -> Iterator[None]:
             raise
         msg = f"{what} the package {exc.name}, which is not installed; {installing(extra)}"
         raise MissingDependencyError(msg) from exc
-
-
-def installing(extra: str) -> str:
-    """Return the command that installs an extra: that of the clone the package runs from, else of the package."""
-    clone = Path(stenograde.__file__).parents[2]
-    if (clone / "pyproject.toml").is_file():
-        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
-    return f"pip install 'stenograde[{extra}]'"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from stenograde.errors import MissingDependencyError
+from stenograde.errors import MissingDependencyError, installing
 from stenograde.nets.torchvision_ops import provide_torchvision_ops
 
 
@@ -197,7 +197,7 @@ def _timm() -> ModuleType:
         import timm  # noqa: PLC0415  slow, and needed by few
         import timm.models  # noqa: PLC0415
     except ImportError as exc:
-        msg = "an encoder of timm needs timm and torchvision; install them with: pip install 'stenograde[train]'"
+        msg = f"an encoder of timm needs timm and torchvision; install them with: {installing('train')}"
         raise MissingDependencyError(msg) from exc
     return timm
 
@@ -214,7 +214,7 @@ def monai_nets() -> ModuleType:
     try:
         from monai.networks import nets  # noqa: PLC0415  slow, and needed by few
     except ImportError as exc:
-        msg = "an encoder of MONAI needs monai; install it with: pip install 'stenograde[train]'"
+        msg = f"an encoder of MONAI needs monai; install it with: {installing('train')}"
         raise MissingDependencyError(msg) from exc
     return nets
 

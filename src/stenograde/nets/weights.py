@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stenograde.errors import BundleError, MissingDependencyError
+from stenograde.errors import BundleError, MissingDependencyError, installing
 from stenograde.nets.library_encoders import TimmEncoder
 
 NOT_PRETRAINED = "pre-trained: no"
@@ -243,7 +243,7 @@ def _from_hub(net: nn.Module) -> Path:
     try:
         import huggingface_hub  # noqa: PLC0415  an optional package
     except ImportError as exc:
-        msg = "weights from the hub need huggingface_hub; install it with: pip install 'stenograde[train]'"
+        msg = f"weights from the hub need huggingface_hub; install it with: {installing('train')}"
         raise MissingDependencyError(msg) from exc
     stored_as = str(getattr(net, "hub_file", _HUB_FILE))
     kept = huggingface_hub.try_to_load_from_cache(repository, stored_as)

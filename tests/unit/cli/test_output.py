@@ -57,8 +57,8 @@ def test_out_folder_when_it_is_a_file_then_it_is_refused(tmp_path: Path) -> None
 def test_missing_extra_when_run_from_a_clone_then_the_command_installs_the_clone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "a clone" / "src" / "stenograde" / "__init__.py"
-    monkeypatch.setattr("stenograde.__file__", str(package))
+    package = tmp_path / "a clone" / "src" / "stenograde" / "errors.py"
+    monkeypatch.setattr("stenograde.errors.__file__", str(package))
     with pytest.raises(
         MissingDependencyError, match=r"torch, which is not installed; pip install 'stenograde\["
     ):
