@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import random
 import shutil
@@ -305,8 +306,7 @@ def prepared(door: str, number: int, work: Path, place: Path) -> list[str]:
 def _study_words(door: str, seeds: Path, place: Path, rng: random.Random) -> list[str]:
     plain, to, graded = seeds / "explicit_study", place / "in", ["--out", str(place / "out")]
     if door in {"zip", "tar"}:
-        kind = "zip" if door == "zip" else rng.choice(("w", "w:gz", "w:xz"))
-        to.write_bytes(damaged(packed_study(plain, kind), rng))
+        to.write_bytes(damaged(packed_study(plain, "zip"), rng) if door == "zip" else _tar(plain, rng))
         return ["grade", str(to), *graded] if rng.random() < 0.3 else ["inspect", str(to)]
     if door in {"dicomdir", "file_system"}:
         return ["inspect", str((dicomdir if door == "dicomdir" else odd_folder)(plain, to, rng))]
@@ -314,6 +314,13 @@ def _study_words(door: str, seeds: Path, place: Path, rng: random.Random) -> lis
         return ["grade", str(damaged_study(plain, to, rng, with_hostile_values)), *graded]
     seed = seeds / f"{door.removeprefix('slices_') if '_' in door else 'explicit'}_study"
     return ["grade", str(damaged_study(seed, to, rng, damaged)), *graded]
+
+
+def _tar(seed: Path, rng: random.Random) -> bytes:
+    """Return a damaged tar; one that is packed is damaged before it is packed, or after."""
+    data = packed_study(seed, "w")
+    pack = rng.choice((bytes, gzip.compress, lzma.compress))
+    return damaged(pack(data), rng) if rng.random() < 0.3 else pack(damaged(data, rng))
 
 
 def _bundle_words(seeds: Path, place: Path, rng: random.Random) -> list[str]:

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -126,6 +127,13 @@ def _run(words: list[str]) -> int:
         words = ["--help"]
         say_error("a command must be given, got none; see below, or 'stenograde COMMAND --help'")
         get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)
+        return 2
+    places = (
+        n for n, (before, word) in enumerate(pairwise(["", *words]), 1) if not word and before[:1] != "-"
+    )
+    empty = next(places, 0)
+    if empty:
+        say_error(f"no word of a command must be empty, got an empty one as number {empty}; leave it out")
         return 2
     try:
         code = get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stenograde.cli.output import say_error
 from stenograde.errors import DatasetError
 from stenograde.files import write_whole
 
 _SHOWN = 5
-"""Most problems that are named on standard error; the table holds them all."""
+"""Most problems that are printed; the table holds them all."""
 
 
 def classify(
@@ -38,14 +38,16 @@ def classify(
         rows = classify_folder(folder, classifier, levels=named, progress=progress)
     write_whole(out, as_pictures_csv(rows, classifier.table.classes))
     problems = [row for row in rows if row.problem]
-    for row in problems[:_SHOWN]:
-        say_error(f"{row.path.name}: {row.problem}")
-    if len(problems) > _SHOWN:
-        say_error(f"and {len(problems) - _SHOWN} more; see the column problem")
     if len(problems) == len(rows):
+        why, n = Counter(row.problem for row in problems).most_common(1)[0]
         msg = (
-            f"pictures of {folder} must be such as {classifier.table.name} can classify, got none; see {out}"
+            f"pictures of {folder} must be such as {classifier.table.name} can classify, got none of {len(rows)}; "
+            f"{n} of them: {why}; see {out}"
         )
         raise DatasetError(msg)
+    for row in problems[:_SHOWN]:
+        print(f"left out: {row.path.name}: {row.problem}")
+    if len(problems) > _SHOWN:
+        print(f"left out: {len(problems) - _SHOWN} more; see the column problem")
     print(f"{len(rows) - len(problems)} of {len(rows)} pictures classified: {out}")
     print("research software: not a medical device")

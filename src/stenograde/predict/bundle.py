@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from stenograde.errors import BundleError
 from stenograde.grades import BundleStamp, ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.grader import GraderEntry, open_grader
-from stenograde.predict.weight_files import WeightFile, check_file, open_graph
+from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
 from stenograde.terms import SCHEMES, Condition, Scheme, Structure
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 BUNDLE_FILE = "bundle.toml"
 """Name of the table in a bundle's folder."""
+
+GRID_MM: Final = (0.3, 3.0)
+"""Finest and coarsest grid of a locator, mm: the finest takes four times the memory of the shipped one's 0.6 mm."""
+
+MAX_STRIDE: Final = 256
+"""Largest stride of a locator: what is added at two edges of a picture stays smaller than the picture."""
 
 N_MAPS = len(Structure) + 3
 """Channels of a locator's output: background and structures, then two heat maps."""
@@ -51,8 +57,12 @@ class LocatorEntry:
     """Rows and columns given to the network are multiples of this."""
 
     def __post_init__(self) -> None:
-        if not self.grid_mm > 0 or self.stride < 1:
-            msg = f"a locator needs grid_mm > 0 and stride >= 1, got {self.grid_mm}, {self.stride}"
+        (fine, coarse), most = GRID_MM, MAX_STRIDE
+        if not fine <= self.grid_mm <= coarse or not 1 <= self.stride <= most:
+            msg = (
+                f"a locator needs grid_mm of {fine:g} to {coarse:g} and stride of 1 to {most}, got {self.grid_mm:g}, "
+                f"{self.stride}"
+            )
             raise ValueError(msg)
 
 
@@ -134,9 +144,11 @@ class Bundle:
         Raises
         ------
         BundleError
-            If the network is no ONNX graph, or its input or output is not that of a locator.
+            If the network is no ONNX graph, its input or output is not that of a locator, or it says what is no number.
         """
-        return self._locator.run(None, {"slices": slices})[0]
+        maps: NDArray[np.float32] = self._locator.run(None, {"slices": slices})[0]
+        check_said(self.table.locator.onnx, maps)
+        return maps
 
     @cached_property
     def grader(self) -> onnxruntime.InferenceSession:

@@ -16,7 +16,7 @@ from stenograde.evaluate.vector_scaling import VectorScaling
 from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
 from stenograde.levels.crop_noise import noise_of
-from stenograde.predict.weight_files import WeightFile, open_graph
+from stenograde.predict.weight_files import WeightFile, check_said, open_graph
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
@@ -134,11 +134,14 @@ def judge_levels(
     ------
     UnreadableInstanceError
         If a slice that is needed cannot be decoded.
+    BundleError
+        If the grader says what is no number.
     """
     crops = crop_levels(study, points, entry.crops)
     if not crops.levels:
         return {}
     logits, strangeness = run_grader(session, crops.values, crops.present)
+    check_said(entry.onnx, logits, strangeness)
     noise = noise_of(crops.values)
     judged = {}
     for i, level in enumerate(crops.levels):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stenograde.errors import BundleError
 from stenograde.workers import n_cores
 
@@ -39,6 +42,19 @@ def check_file(folder: Path, entry: WeightFile) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != entry.sha256:
         msg = f"{entry.file} must have SHA-256 {entry.sha256[:12]}…, got {found[:12]}…; copy the bundle again"
+        raise BundleError(msg)
+
+
+def check_said(network: WeightFile, *said: NDArray[np.float32]) -> None:
+    """Check that a network says numbers.
+
+    Raises
+    ------
+    BundleError
+        If one is not finite.
+    """
+    if not all(np.isfinite(one).all() for one in said):
+        msg = f"{network.file} must give finite numbers, got others; copy the bundle again, or train it anew"
         raise BundleError(msg)
 
 

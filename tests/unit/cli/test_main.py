@@ -15,6 +15,7 @@ from stenograde import __version__
 from stenograde import cli as cli_module
 from stenograde.cli import main
 from stenograde.cli.examples import EXAMPLES
+from stenograde.dicom.read.studies import read_study
 from stenograde.errors import (
     BundleError,
     ConfigError,
@@ -58,6 +59,18 @@ def test_usage_when_it_is_wrong_then_the_exit_code_is_2(
 ) -> None:
     assert main(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_word_when_empty_then_it_is_refused_and_not_taken_as_this_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["inspect", ""]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "stenograde: no word of a command must be empty, got an empty one as number 2; leave it out"
+    )
+    with pytest.raises(NoStudyError, match="got an empty path"):
+        read_study("")
 
 
 @pytest.mark.parametrize(

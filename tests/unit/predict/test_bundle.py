@@ -146,8 +146,14 @@ def test_an_unknown_scheme_is_refused_with_those_there_are(tmp_path):
         ),
         ({"more": "[canal]\nsteepnes = 3"}, r"bundle.toml.canal has no setting 'steepnes'"),
         ({"grid_mm": '"wide"'}, r"bundle.toml.locator.grid_mm must be a number, got 'wide'"),
-        ({"grid_mm": 0}, r"a locator needs grid_mm > 0 and stride >= 1, got 0.0, 32"),
-        ({"stride": -8}, r"a locator needs grid_mm > 0 and stride >= 1, got 0.6, -8"),
+        ({"grid_mm": 0}, r"a locator needs grid_mm of 0.3 to 3 and stride of 1 to 256, got 0, 32"),
+        ({"grid_mm": 0.001}, r"a locator needs grid_mm of 0.3 to 3 and stride of 1 to 256, got 0.001, 32"),
+        ({"grid_mm": "nan"}, r"a locator needs grid_mm of 0.3 to 3 and stride of 1 to 256, got nan, 32"),
+        ({"stride": -8}, r"a locator needs grid_mm of 0.3 to 3 and stride of 1 to 256, got 0.6, -8"),
+        (
+            {"stride": 10**12},
+            r"a locator needs grid_mm of 0.3 to 3 and stride of 1 to 256, got 0.6, 1000000000000",
+        ),
         ({"more": "[canal.ratio]\nmoderate = 0.3\nsevere = 0.6"}, r"a scale needs moderate > severe"),
         ({"more": "["}, r"configuration must be a readable TOML file"),
     ],
@@ -162,6 +168,16 @@ def test_the_network_of_a_bundle_is_run(tmp_path):
     slices = np.random.default_rng(0).normal(size=(2, 1, 32, 64)).astype(np.float32)
 
     np.testing.assert_array_equal(bundle.locate(slices), np.repeat(slices, N_MAPS, axis=1))
+
+
+@pytest.mark.parametrize("said", [np.nan, np.inf, -np.inf])
+def test_a_network_that_says_no_number_is_refused(tmp_path, said):
+    bundle = load_bundle(write_bundle(tmp_path, network=graph(N_MAPS)))
+    slices = np.zeros((1, 1, 32, 32), np.float32)
+    slices[0, 0, 3, 4] = said
+
+    with pytest.raises(BundleError, match=r"locator.onnx must give finite numbers, got others; copy"):
+        bundle.locate(slices)
 
 
 def test_a_network_of_other_maps_is_refused(tmp_path):

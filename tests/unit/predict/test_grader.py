@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -116,6 +117,17 @@ def test_logits_reach_their_cells_through_their_calibration() -> None:
         wanted = calibration[cell.condition.value].probabilities(logits[place])
         assert judged[cell].probabilities == pytest.approx(tuple(wanted))
         assert judged[cell].doubt == ""
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+@pytest.mark.parametrize("what", ["logits", "strangeness"])
+def test_a_grader_that_says_no_number_is_refused(wrong: float, what: str) -> None:
+    logits = np.zeros((5, 3), np.float32)
+    logits[4, 1] = wrong
+    says = Says(logits) if what == "logits" else Says(strange={(0, 1): wrong})
+
+    with pytest.raises(BundleError, match=r"must give finite numbers, got others"):
+        judge_levels(study(), levels(), ENTRY, says)
 
 
 @pytest.mark.parametrize(

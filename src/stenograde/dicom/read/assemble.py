@@ -62,6 +62,8 @@ class Assembled:
     candidates: list[Candidate] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    damaged: dict[Instance, str] = field(default_factory=dict)
+    """Instances of which it is not known where their slices lie, with the reason."""
     matched: set[str] = field(default_factory=set)
     """Keys of the table of roles that named a series."""
     misfits: dict[tuple[str, Role], Plane] = field(default_factory=dict)
@@ -90,7 +92,7 @@ def assemble(study_uid: str, instances: Sequence[Instance], roles: Mapping[str, 
         If a table of roles gives one series two roles, or a role of another plane.
     """
     found = Assembled()
-    frames = _frames(instances, found.unused)
+    frames = _frames(instances, found)
     acquisitions, unused = gather_acquisitions(frames) if frames else ([], [])
     found.unused += unused
     weighted = {_place_and_times(frame) for frame in frames if frame.contrast.b_value}
@@ -142,19 +144,20 @@ def _parts(acquisition: Acquisition, unused: list[Unused]) -> tuple[list[Subseri
     return parts, findings
 
 
-def _frames(instances: Iterable[Instance], unused: list[Unused]) -> list[Frame]:
+def _frames(instances: Iterable[Instance], found: Assembled) -> list[Frame]:
     """Return the slices of instances; what is none is listed."""
     frames = []
     for instance in instances:
         try:
             of_instance = frames_of(instance)
         except UnreadableInstanceError as exc:
-            unused.append(Unused(instance.file.name, str(exc)))
+            found.unused.append(Unused(instance.file.name, str(exc)))
+            found.damaged[instance] = str(exc)
             continue
         for frame in of_instance:
             reason = reason_by_image_type(instance, frame.contrast.image_type)
             if reason:
-                unused.append(Unused(f"{instance.file.name} frame {frame.index + 1}", reason))
+                found.unused.append(Unused(f"{instance.file.name} frame {frame.index + 1}", reason))
             else:
                 frames.append(frame)
     return frames

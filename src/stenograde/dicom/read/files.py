@@ -146,6 +146,9 @@ def files_in(
     NoStudyError
         If nothing is there, it is no place of files, or an archive is damaged or too large.
     """
+    if path == "":
+        msg = f"study must be {_KINDS}, got an empty path"
+        raise NoStudyError(msg)
     if isinstance(path, str | Path):
         found = _at(Path(path), limit_bytes)
         if not found:

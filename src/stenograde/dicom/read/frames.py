@@ -126,7 +126,7 @@ def single_frame(instance: Instance) -> Frame:
             thickness_mm=instance.number("SpacingBetweenSlices") or instance.number("SliceThickness"),
             slope=slope,
             intercept=intercept,
-            contrast=_contrast(instance),
+            contrast=contrast_of(instance),
             stored_location_mm=instance.number("SliceLocation"),
         )
     )
@@ -170,7 +170,8 @@ def checked_frame(frame: Frame) -> Frame:
     return frame
 
 
-def _contrast(instance: Instance) -> Contrast:
+def contrast_of(instance: Instance) -> Contrast:
+    """Return what tells the contrast of an instance whose frames are not described one by one."""
     temporal, echo_train = instance.number("TemporalPositionIdentifier"), instance.number("EchoTrainLength")
     names = ("AcquisitionContrast", "ComplexImageComponent")
     suppressed = instance.text("SpectrallySelectedSuppression")

@@ -186,6 +186,10 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
     if n_frames is not None and n_frames > MAX_FRAMES:
         msg = f"NumberOfFrames must be at most {MAX_FRAMES}, got {n_frames:g}"
         raise UnreadableInstanceError(msg)
+    representation = integer("PixelRepresentation", 0)
+    if representation not in {0, 1}:
+        msg = f"PixelRepresentation must be 0 or 1, got {representation}"
+        raise UnreadableInstanceError(msg)
     bits_allocated = integer("BitsAllocated", 16)
     bits_stored = integer("BitsStored", bits_allocated)
     layout = PixelLayout(
@@ -197,7 +201,7 @@ def pixel_layout(instance: Instance, syntax: str, offset: int, *, is_walked: boo
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
         high_bit=integer("HighBit", bits_stored - 1),
-        is_signed=integer("PixelRepresentation", 0) == 1,
+        is_signed=representation == 1,
         photometric=instance.text("PhotometricInterpretation"),
         offset=offset,
         fragments=(),

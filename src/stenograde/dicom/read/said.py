@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from stenograde.dicom.read.acquisitions import MIN_SLICES
 from stenograde.dicom.read.assemble import Lost
 from stenograde.dicom.read.findings import Finding, Weight, worst_first
-from stenograde.dicom.read.frames import single_frame
+from stenograde.dicom.read.frames import contrast_of, single_frame
 from stenograde.dicom.read.instances import Instance
-from stenograde.dicom.read.series import ROLE_OF, NotUsed, classify, gather
+from stenograde.dicom.read.screening import reason_by_image_type
+from stenograde.dicom.read.series import gather, gather_unplaced, possible_roles
 from stenograde.errors import UnreadableInstanceError
 from stenograde.study import Series
-from stenograde.terms import Plane, Role
+from stenograde.terms import Role
 
 
 def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
@@ -26,7 +27,8 @@ def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
     """
     by_uid: dict[str, list[Instance]] = {}
     for instance in damaged:
-        by_uid.setdefault(instance.series_uid, []).append(instance)
+        if not reason_by_image_type(instance, contrast_of(instance).image_type):
+            by_uid.setdefault(instance.series_uid, []).append(instance)
     lost = []
     for uid, instances in sorted(by_uid.items()):
         frames = []
@@ -35,9 +37,9 @@ def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
                 frames.append(single_frame(instance))
             except UnreadableInstanceError:
                 continue
-        if frames:
-            why = f"{len(instances)} of its files cannot be read: {_commonest(damaged[one] for one in instances)}"
-            lost.append(Lost(f"series {uid}", gather(uid, frames), why))
+        facts = gather(uid, frames) if frames else gather_unplaced(uid, instances)
+        why = f"{len(instances)} of its files cannot be read: {_commonest(damaged[one] for one in instances)}"
+        lost.append(Lost(f"series {uid}", facts, why))
     return lost
 
 
@@ -49,16 +51,9 @@ def roles_lost(lost: Iterable[Lost], series: Sequence[Series]) -> tuple[tuple[Ro
     has = {one.role for one in series}
     found: dict[Role, str] = {}
     for one in lost:
-        verdict = classify(one.facts)
-        if isinstance(verdict, NotUsed) or sum(one.facts.n_slices) < MIN_SLICES:
+        if sum(one.facts.n_slices) < MIN_SLICES:
             continue
-        if verdict.weighting is not None:
-            wanted = [ROLE_OF.get((verdict.plane, verdict.weighting))]
-        elif verdict.plane is Plane.AXIAL:
-            wanted = [Role.AXIAL_T2]
-        else:
-            wanted = [Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1] if verdict.plane is Plane.SAGITTAL else []
-        role = next((role for role in wanted if role is not None and role not in has), None)
+        role = next((role for role in possible_roles(one.facts) if role not in has), None)
         if role is not None:
             found.setdefault(role, f"{one.what} could not be used: {one.why}")
     return tuple((role, found[role]) for role in Role if role in found)
@@ -68,6 +63,7 @@ def warnings_of(
     chosen: Sequence[tuple[Series, Sequence[Finding]]],
     lost: Iterable[Lost],
     roles: Sequence[tuple[Role, str]],
+    unread: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return what a reader must know, the worst first.
 
@@ -79,6 +75,8 @@ def warnings_of(
         Series that could not be used.
     roles : sequence of tuple
         Of :func:`roles_lost`.
+    unread : sequence of str
+        Why files could not be read at all, so that it is not known what they held.
     """
     said = [f"there is no {role.shown} to grade from: {why}" for role, why in roles]
     roles_of = {series.uid: series.role for series, _ in chosen if series.role is not None}
@@ -86,9 +84,11 @@ def warnings_of(
     for one in lost:
         text = f"{one.what} could not be used: {one.why}"
         role = roles_of.get(one.facts.uid)
-        if any(text in already for already in said) or isinstance(classify(one.facts), NotUsed):
+        if any(text in already for already in said) or not possible_roles(one.facts):
             continue
         found.append(Finding(Weight.LOSS, text if role is None else f"{role.shown}: {one.why}"))
+    if unread and not any(unread_text(unread) in already for already in said):
+        found.append(Finding(Weight.LOSS, unread_text(unread)))
     for series, findings in chosen:
         if series.role is not None:
             found += [
@@ -101,7 +101,8 @@ def warnings_of(
 
 def unread_text(unread: Sequence[str]) -> str:
     """Say how many files could not be read at all, and mostly why."""
-    return f"{len(unread)} DICOM files cannot be read: {_commonest(unread)}"
+    files = "DICOM file" if len(unread) == 1 else "DICOM files"
+    return f"{len(unread)} {files} cannot be read: {_commonest(unread)}"
 
 
 def _commonest(reasons: Iterable[str]) -> str:

@@ -93,7 +93,7 @@ _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", 
 
 
 def reason_to_leave_out(instance: Instance) -> str:
-    """Return why an instance is not an acquired MR slice; empty when it is one.
+    """Return why an instance is not an acquired MR slice; empty when it is one, or when it is damaged.
 
     Localizers, secondary captures, derived and colour images, other modalities, and objects without pixels
     are left out. DERIVED in ImageType alone is no reason: archives write it when they recompress an
@@ -104,13 +104,23 @@ def reason_to_leave_out(instance: Instance) -> str:
     if reason:
         return reason
     layout = instance.layout
+    if layout is not None and layout.samples in {3, 4}:
+        return f"colour image ({layout.samples} samples per pixel)"
+    return reason_by_image_type(instance, tuple(part.upper() for part in instance.texts("ImageType")))
+
+
+def damage_of(instance: Instance) -> str:
+    """Return why an instance that :func:`reason_to_leave_out` lets pass cannot be used; empty when it can."""
+    layout, modality = instance.layout, instance.text("Modality").upper()
+    if modality not in {"", "MR"}:
+        return f"Modality must be MR, got one {_shown(modality)}"
     if layout is None:
         return "holds no pixel data"
     if layout.samples != 1:
-        return f"colour image ({layout.samples} samples per pixel)"
+        return f"SamplesPerPixel must be 1, got {layout.samples}"
     if layout.bits_allocated not in {8, 16, 32}:
         return f"pixels of {layout.bits_allocated} bits, which is no MR image"
-    return reason_by_image_type(instance, tuple(part.upper() for part in instance.texts("ImageType")))
+    return ""
 
 
 def _shown(modality: str) -> str:
@@ -127,7 +137,9 @@ def reason_by_class(instance: Instance) -> str:
     if sop_class and sop_class not in _MR_STORAGE:
         named = _shown(modality) if modality else "not given"
         return f"not an MR image (modality {named}, SOP class {standard_uid(sop_class)})"
-    return f"not an MR image (modality {_shown(modality)})" if modality and modality != "MR" else ""
+    if not modality or modality == "MR" or (sop_class and f" {modality} " not in _MODALITIES):
+        return ""  # (what the standard does not define is damage: see below)
+    return f"not an MR image (modality {_shown(modality)})"
 
 
 def reason_by_image_type(instance: Instance, image_type: tuple[str, ...]) -> str:

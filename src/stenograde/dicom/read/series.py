@@ -7,6 +7,7 @@ not tell, the picture does (fluid bright or dark); the description only breaks t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from stenograde.dicom.read.frames import Contrast, Frame, in_order, normal_of
+from stenograde.dicom.read.frames import Contrast, Frame, contrast_of, in_order, normal_of
+from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.kinds import Kind, kind_of
 from stenograde.images.contrast import FluidSignal
 from stenograde.terms import Plane, Role, Weighting
@@ -50,6 +52,12 @@ ROLE_OF: Final = {
 PLANE_OF: Final = {role: plane for (plane, _), role in ROLE_OF.items()}
 """Plane of the series that has a role."""
 
+_PLANE_WORDS: Final = {
+    Plane.SAGITTAL: re.compile(r"(?<![A-Z])SAG", re.IGNORECASE),
+    Plane.CORONAL: re.compile(r"(?<![A-Z])[CK]OR(?![A-Z])|[CK]ORONA", re.IGNORECASE),
+    Plane.AXIAL: re.compile(r"(?<![A-Z])(?:AX|TRA|TRANS)(?![A-Z])|AXIAL|TRANSVERS", re.IGNORECASE),
+}
+
 _WORDS: Final = {
     Weighting.STIR: re.compile(r"STIR|TIRM|\bTIR\b", re.IGNORECASE),
     Weighting.PD: re.compile(r"(?<![A-Z])PDW?(?![A-Z])|PROTON", re.IGNORECASE),
@@ -64,7 +72,7 @@ class SeriesFacts:
 
     uid: str
     normals: tuple[tuple[float, float, float], ...]
-    """Normal of each volume; their number of slices in :attr:`n_slices`."""
+    """Normal of each volume, their number of slices in :attr:`n_slices`; none where the header tells no plane."""
     n_slices: tuple[int, ...]
     description: str = ""
     """SeriesDescription, else ProtocolName, else SequenceName."""
@@ -116,6 +124,26 @@ def gather(
     )
 
 
+def gather_unplaced(uid: str, instances: Sequence[Instance]) -> SeriesFacts:
+    """Gather what the headers of a series tell whose slices cannot be placed."""
+    orientations: Counter[tuple[float, float, float]] = Counter()
+    for instance in instances:
+        cosines = instance.numbers("ImageOrientationPatient")
+        try:
+            orientations[normal_of(cosines)] += 1
+        except ValueError:
+            continue
+    first = min(instances, key=lambda one: (one.number("InstanceNumber") or 0.0, one.sop_instance_uid))
+    n_slices = sum(max(1, int(one.number("NumberOfFrames") or 1)) for one in instances)
+    return SeriesFacts(
+        uid=uid,
+        normals=tuple(orientations),
+        n_slices=tuple(orientations.values()) or (n_slices,),
+        description=next(filter(None, map(first.text, _NAMES)), ""),
+        contrast=contrast_of(first),
+    )
+
+
 _NAMES = ("SeriesDescription", "ProtocolName", "SequenceName")
 
 
@@ -157,6 +185,34 @@ def classify(facts: SeriesFacts) -> Verdict | NotUsed:
     return Verdict(
         plane, None, f"{plane} by geometry; neither header, picture nor description tells the weighting"
     )
+
+
+def possible_roles(facts: SeriesFacts) -> tuple[Role, ...]:
+    """Return the roles that a series may serve in, as far as its headers tell; T2 before T1.
+
+    Examples
+    --------
+    >>> possible_roles(SeriesFacts("1.2", (), (15,), description="T2 TSE SAG"))
+    (<Role.SAGITTAL_T2_STIR: 'sagittal_t2_stir'>,)
+    """
+    if facts.normals:
+        verdict = classify(facts)
+        if isinstance(verdict, NotUsed):
+            return ()
+        plane: Plane | None = verdict.plane
+        weighting = verdict.weighting
+    elif facts.is_diffusion or facts.kind.never:
+        return ()
+    else:
+        plane = described_plane(facts.description)
+        told = _by_times(facts) or _by_description(facts)
+        weighting = told[0] if told else None
+    found = {
+        role
+        for (of_plane, of_weighting), role in ROLE_OF.items()
+        if plane in {None, of_plane} and weighting in {None, of_weighting}
+    }
+    return tuple(role for role in (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1, Role.AXIAL_T2) if role in found)
 
 
 def plane_of(facts: SeriesFacts) -> Plane:
@@ -230,6 +286,18 @@ def described_weighting(description: str) -> Weighting | None:
     named = [weighting for weighting, word in _WORDS.items() if word.search(description)]
     if named and named[0] is Weighting.STIR:
         return Weighting.STIR
+    return named[0] if len(named) == 1 else None
+
+
+def described_plane(description: str) -> Plane | None:
+    """Plane that a description names; None when it names none, or several.
+
+    Examples
+    --------
+    >>> described_plane("t2_tse_sag_384"), described_plane("T2 TRA"), described_plane("survey")
+    (<Plane.SAGITTAL: 'sagittal'>, <Plane.AXIAL: 'axial'>, None)
+    """
+    named = [plane for plane, word in _PLANE_WORDS.items() if word.search(description)]
     return named[0] if len(named) == 1 else None
 
 

@@ -22,7 +22,7 @@ from stenograde.dicom.read.instances import Instance, walk_header
 from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.roles import choose_roles
 from stenograde.dicom.read.said import lost_series, roles_lost, unread_text, warnings_of
-from stenograde.dicom.read.screening import reason_by_class, reason_to_leave_out
+from stenograde.dicom.read.screening import damage_of, reason_by_class, reason_to_leave_out
 from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError, UnreadableInstanceError
 from stenograde.files import MEMORY_LIMIT_BYTES, shown_bytes
 from stenograde.study import Series, Study
@@ -173,13 +173,19 @@ def _pile(files: Sequence[StudyFile]) -> _Piles:
             missing = next(
                 name for name, uid in zip(("Study", "Series", "SOP"), uids, strict=True) if not uid
             )
-            piles.strays.append(Unused(file.name, reason or f"has no {missing}InstanceUID"))
+            piles.strays.append(
+                Unused(file.name, reason or damage_of(instance) or f"has no {missing}InstanceUID")
+            )
             continue
         pile = piles.by_study.setdefault(instance.study_uid, _Pile())
         if not reason:
             reason = next((_duplicate(one) for one in seen.get(uids, []) if _is_same(instance, one)), "")
         if reason:
             pile.unused.append(Unused(file.name, reason))
+            continue
+        if damage := damage_of(instance):
+            pile.unused.append(Unused(file.name, damage))
+            pile.damaged[instance] = damage
             continue
         seen.setdefault(uids, []).append(instance)
         pile.instances.append(instance)
@@ -232,10 +238,10 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, [*piles.strays, *unused]))
     chosen = choose_roles(found.candidates)
     series = tuple(one for one, _ in chosen)
-    lost = [*found.lost, *lost_series(pile.damaged)]
+    lost = [*found.lost, *lost_series(pile.damaged | found.damaged)]
     missing = roles_lost(lost, series)
     missing = _with_unread(missing, series, piles)
-    said = warnings_of([(one, candidate.findings) for one, candidate in chosen], lost, missing)
+    said = warnings_of([(one, candidate.findings) for one, candidate in chosen], lost, missing, piles.unread)
     sagittal = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)  # the levels are found in the first there is
     located = next((found for role in sagittal for one, found in chosen if one.role is role), None)
     doubts = (apart[id(located)],) if id(located) in apart else ()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -106,6 +107,12 @@ Block = list[Frame | None]
 """Slices along their normal; None for a lost one that its neighbours stand for."""
 
 
+def _runs(gaps: NDArray[np.float64]) -> str:
+    """Say distances in their order; those that follow one another and are the same, once."""
+    runs = [(text, len(list(same))) for text, same in groupby(f"{gap:.1f}" for gap in gaps)]
+    return ", ".join(text if n == 1 else f"{n} x {text}" for text, n in runs)
+
+
 def _regular_blocks(stack: list[Frame]) -> tuple[list[Block], list[Finding], list[Frame]]:
     """Cut one stack wherever its grid breaks; bridge lost slices, and leave out odd ones."""
     ordered, positions, normal = placed(stack)
@@ -117,10 +124,7 @@ def _regular_blocks(stack: list[Frame]) -> tuple[list[Block], list[Finding], lis
     off = distances_from_grid(positions)
     if off.max() <= POSITION_TOLERANCE_MM:
         return whole, [], []
-    said = (
-        f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps "
-        f"{', '.join(f'{gap:.1f}' for gap in gaps)} mm"
-    )
+    said = f"slices must be evenly spaced within {POSITION_TOLERANCE_MM} mm, got gaps {_runs(gaps)} mm"
     lost = _lost_after(gaps, usual)
     if lost and abs(normal[0]) > max(abs(normal[1]), abs(normal[2])):
         bridged = _bridged(ordered, lost)

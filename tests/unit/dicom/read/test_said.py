@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from tests.dicom_files import AXIAL, T1, T2, write_series, write_study
 
@@ -16,18 +17,42 @@ def cut(path, n_bytes: int) -> None:
     path.write_bytes(path.read_bytes()[:n_bytes])
 
 
-def no_rows(path) -> None:
-    from pydicom import dcmread
+def with_values(**attributes):
+    def spoil(path) -> None:
+        ds = dcmread(path)
+        for keyword, value in attributes.items():
+            if value is None:
+                delattr(ds, keyword)
+            else:
+                setattr(ds, keyword, value)
+        ds.save_as(path)
 
-    ds = dcmread(path)
-    ds.Rows = 0
-    ds.save_as(path)
+    return spoil
 
 
-SPOILT = [no_rows, lambda path: cut(path, -60), lambda path: cut(path, 500)]
+no_rows = with_values(Rows=0)
+
+SPOILT = {
+    "no rows": no_rows,
+    "pixels cut": lambda path: cut(path, -60),
+    "header cut": lambda path: cut(path, 500),
+    "no pixels": with_values(PixelData=None),
+    "no modality that there is": with_values(Modality="MRX"),
+    "neither signed nor unsigned": with_values(PixelRepresentation=7),
+    "two samples": with_values(SamplesPerPixel=2),
+    "24 bits": with_values(BitsAllocated=24),
+    "1 bit": with_values(BitsAllocated=1, BitsStored=1, HighBit=0),
+    "spacing below zero": with_values(PixelSpacing=[-1, -1]),
+    "no spacing": with_values(PixelSpacing=None),
+    "zero orientation": with_values(ImageOrientationPatient=[0, 0, 0, 0, 0, 0]),
+    "no orientation": with_values(ImageOrientationPatient=None),
+    "far away": with_values(ImagePositionPatient=[1e9, 0, 0]),
+    "slope zero": with_values(RescaleSlope=0),
+    "no frames described": with_values(NumberOfFrames=3, BitsAllocated=24),
+}
 
 
-@pytest.mark.parametrize("spoil", SPOILT)
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("is_stripped", [False, True])
 def test_a_sagittal_t2_that_could_not_be_read_is_said_first_and_not_replaced_by_t1(
     tmp_path, spoil, is_stripped
@@ -35,8 +60,6 @@ def test_a_sagittal_t2_that_could_not_be_read_is_said_first_and_not_replaced_by_
     write_study(tmp_path)
     for path in (tmp_path / "t2").iterdir():
         if is_stripped:
-            from pydicom import dcmread
-
             ds = dcmread(path)
             for keyword in (*T2, "SeriesDescription", "ImageType"):
                 delattr(ds, keyword)
@@ -93,11 +116,13 @@ def test_files_of_a_used_series_that_could_not_be_read_are_said_with_the_gap_tha
     assert study.by_role(Role.SAGITTAL_T2_STIR).volumes[0].shape[0] == 5
 
 
-def test_a_lost_axial_or_t1_is_said_and_the_rest_is_graded(tmp_path):
+@pytest.mark.parametrize("name", [name for name in SPOILT if name != "header cut"])
+def test_a_lost_axial_or_t1_is_said_and_the_rest_is_graded(tmp_path, name):
+    spoil = SPOILT[name]
     write_study(tmp_path)
-    for name in ("t1", "ax"):
-        for path in (tmp_path / name).iterdir():
-            no_rows(path)
+    for folder in ("t1", "ax"):
+        for path in (tmp_path / folder).iterdir():
+            spoil(path)
 
     study = read_study(tmp_path)
 
@@ -109,10 +134,26 @@ def test_a_lost_axial_or_t1_is_said_and_the_rest_is_graded(tmp_path):
     assert locating_series(study).role is Role.SAGITTAL_T2_STIR
 
 
-def test_what_never_serves_is_not_missed(tmp_path):
+def test_files_whose_header_ends_before_it_tells_their_series_are_said(tmp_path):
+    write_study(tmp_path)
+    for path in (tmp_path / "ax").iterdir():
+        cut(path, 300)
+
+    study = read_study(tmp_path)
+
+    assert study.lost == ()
+    (warning,) = study.warnings
+    assert warning.endswith(
+        " DICOM files cannot be read: cannot be parsed: header ends before the pixel data begins; pydicom "
+        "recovers 0 elements, but not what identifies it"
+    )
+
+
+@pytest.mark.parametrize("spoil", [no_rows, SPOILT["no orientation"], SPOILT["1 bit"]])
+def test_what_never_serves_is_not_missed(tmp_path, spoil):
     write_study(tmp_path)
     for path in write_series(tmp_path / "gre", series=9, **{**T2, "ScanningSequence": "GR"}):
-        no_rows(path)
+        spoil(path)
 
     assert read_study(tmp_path).warnings == ()
 
