@@ -108,12 +108,11 @@ def rests_on_unread(place: Path) -> bool:
                 ds.get("PixelRepresentation", 0),
             )
             syntax = str(ds.file_meta.TransferSyntaxUID)
-            if syntax not in _INDEPENDENT:
-                readable.add(str(ds.SOPInstanceUID))
-                continue
-            ds.pixel_array_options(decoding_plugin=_INDEPENDENT[syntax])
-            if ds.pixel_array.size:
-                readable.add(str(ds.SOPInstanceUID))
+            uid = str(ds.get("SOPInstanceUID") or ds.file_meta.MediaStorageSOPInstanceUID)
+            if syntax in _INDEPENDENT:
+                ds.pixel_array_options(decoding_plugin=_INDEPENDENT[syntax])
+            if syntax not in _INDEPENDENT or ds.pixel_array.size:
+                readable.add(uid)
     return bool(rested - readable)
 
 

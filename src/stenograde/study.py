@@ -84,7 +84,7 @@ class Volume:
     frame_of_reference_uid : str, optional
         FrameOfReferenceUID of the slices (PS3.3 C.7.4.1); None when it is absent, or not one for all.
     bridged : tuple of int
-        Slices that were lost, and are the mean of those on both sides.
+        Slices that were lost, and are made of those on both sides.
     joined : tuple of Piece
         What each slice is made of, where the volume was joined from stations.
 
@@ -141,6 +141,12 @@ class Volume:
             if key == (sop_instance_uid, frame):
                 return slice_, (0, 0)
         return None
+
+    @property
+    def lost_side_by_side(self) -> tuple[int, ...]:
+        """Lost slices with a lost one beside them: the patient is not shown there, only guessed."""
+        lost = set(self.bridged)
+        return tuple(place for place in self.bridged if {place - 1, place + 1} & lost)
 
     @property
     def n_bytes(self) -> int:

@@ -34,12 +34,15 @@ class MarkedVolume:
         Centres of all discs, then of the lumbosacral disc.
     shown : ndarray of shape (slices, rows, columns), bool, optional
         Where the picture shows anything; False on padding. All is shown when absent.
+    lost : tuple of int
+        Slices that were not acquired, side by side: what is marked on them was made up between others.
     """
 
     affine: NDArray[np.float64]
     probabilities: NDArray[np.float32]
     heat: NDArray[np.float32]
     shown: NDArray[np.bool_] | None = None
+    lost: tuple[int, ...] = ()
 
     def shown_on(self, index: int) -> NDArray[np.bool_]:
         """Return where one slice shows anything, shape (rows, columns)."""
@@ -75,6 +78,16 @@ class MidSurface:
     """Shape (rows,)."""
     structures: NDArray[np.float32]
     heat: NDArray[np.float32]
+    at_edge: NDArray[np.bool_]
+    """Shape (rows,): whether the canal is deepest on the first or last slice, so that its middle may lie beyond."""
+
+    def acquired(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Say of rows, in fractions, whether the canal's middle was acquired there: no slice beside it was lost."""
+        every, last = np.arange(len(self.slice_of_row)), self.marked.size[0] - 1
+        places = np.interp(rows, every, self.slice_of_row)
+        beside = np.clip([np.floor(places), np.ceil(places)], 0, last).astype(int)
+        was_lost = np.isin(np.arange(last + 1), self.marked.lost)[beside].any(axis=0)
+        return ~was_lost & ~self.at_edge[np.clip(np.rint(rows).astype(int), 0, len(every) - 1)]
 
     def to_patient(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (row, column) on the surface, shape (n, 2), to LPS mm, shape (n, 3)."""
@@ -114,7 +127,20 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     structures = np.sum([share * cut for share, cut in zip(shares, cuts, strict=True)], axis=0)
     structures[Structure.CANAL.code] = cuts[1][Structure.CANAL.code]
     heat = np.max([_on_surface(marked.heat, at) for at in around], axis=0)
-    return MidSurface(marked, slice_of_row, structures.astype(np.float32), heat.astype(np.float32))
+    return MidSurface(
+        marked,
+        slice_of_row,
+        structures.astype(np.float32),
+        heat.astype(np.float32),
+        _deepest_at_edge(width, sigma),
+    )
+
+
+def _deepest_at_edge(width: NDArray[np.float32], sigma: float) -> NDArray[np.bool_]:
+    """Say for each row whether the canal is deepest on an outer slice; one slice or two have no middle."""
+    n = len(width)
+    deepest = ndimage.gaussian_filter1d(width, sigma, axis=1, mode="nearest").argmax(axis=0)
+    return np.asarray((n > 2) & ((deepest == 0) | (deepest == n - 1)))
 
 
 def _on_surface(slices: NDArray[np.float32], slice_of_row: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ def measure_canal(points: LevelPoints, intensities: NDArray[np.float32] | None) 
     measurements : tuple of Measurement
         The canal's anteroposterior diameter at the disc and at the middle of the vertebrae above and below, the
         ratio of the first to the mean of the others, disc height and CSF signal ratio. What could not be
-        measured is left out.
+        measured is left out: nothing is measured where the canal's middle was not acquired.
     """
     signal = None if intensities is None else _canal_signal(points, intensities)
     found: list[Measurement] = []
@@ -56,7 +56,7 @@ def measure_canal(points: LevelPoints, intensities: NDArray[np.float32] | None) 
 
 def canal_profile(points: LevelPoints) -> CanalProfile:
     """Anteroposterior diameter along the whole canal, for drawing."""
-    canal = points.canal
+    canal = points.measured
     levels = tuple(
         (level, float(canal.distance_mm[point.station])) for level, point in sorted(points.levels.items())
     )
@@ -67,7 +67,7 @@ def canal_profile(points: LevelPoints) -> CanalProfile:
 def _measure_level(
     points: LevelPoints, point: LevelPoint, signal: NDArray[np.float64] | None
 ) -> list[Measurement]:
-    canal, level = points.canal, point.level
+    canal, level = points.measured, point.level
     found = []
     above, below = _body_stations(points, point)
     bodies = {
@@ -135,7 +135,7 @@ def _at_body(canal: CanalLine, station: int | None) -> int | None:
 
 
 def _diameter(points: LevelPoints, level: Level, quantity: Quantity, station: int) -> Measurement:
-    value = float(points.canal.diameter_mm[station])
+    value = float(points.measured.diameter_mm[station])
     return Measurement(quantity, level, value, _walls(points, station))
 
 
@@ -155,7 +155,7 @@ def _disc_height_points(points: LevelPoints, disc: Disc) -> tuple[Point, ...]:
 
 def _canal_signal(points: LevelPoints, intensities: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean signal across the canal at each station, shape (stations,); NaN where the walls are unknown."""
-    surface, canal = points.surface, points.canal
+    surface, canal = points.surface, points.measured
     picture = surface.sample(intensities)
     inside = surface.structures[Structure.CANAL.code] > 0.2
     dark = float(np.percentile(picture, DARK_PERCENTILE))

@@ -73,6 +73,11 @@ class _Findings:
 GUESSED = "the disc was not seen; its place is taken from its neighbours"
 """Why a level whose disc was guessed has no grade."""
 
+UNSEEN = (
+    "the middle of the canal lies where slices are missing, or beside the first or last slice of the stack"
+)
+"""Why the canal has no grade at a level whose middle was not acquired."""
+
 UNFOLLOWED = "the canal's walls could not be followed at the disc and at a vertebra beside it"
 """Why a level with too few measurements has no grade where nothing else grades it."""
 
@@ -161,6 +166,8 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         return of_cell(Status.NOT_GRADED, NOT_GRADED[cell.condition])
     if level.disc.guessed:
         return of_cell(Status.ABSTAINED, GUESSED)
+    if _is_unseen(cell, found.points):
+        return of_cell(Status.ABSTAINED, UNSEEN)
     measured = _measured(cell, found, bundle)
     if measured is None:
         return of_cell(Status.ABSTAINED, UNFOLLOWED)
@@ -199,6 +206,8 @@ def _with_doubts(
         opinion = _second_opinion(grade, found, bundle, entry)
     if found.points.levels[cell.level].disc.guessed:
         doubt = GUESSED
+    elif _is_unseen(cell, found.points):
+        doubt, opinion = UNSEEN, None
     elif doubt and opinion is not None:
         alone = f"from {opinion.source} alone: {doubt}"
         # measured, not learnt: a draft only where the bundle says that even what is measured rests on phantoms
@@ -216,6 +225,11 @@ def _with_doubts(
     if not doubt:
         return replace(grade, second_opinion=opinion)
     return replace(grade, status=Status.ABSTAINED, reason=doubt, second_opinion=opinion)
+
+
+def _is_unseen(cell: Cell, points: LevelPoints) -> bool:
+    is_canal = cell.condition is Condition.SPINAL_CANAL_STENOSIS
+    return is_canal and not points.acquired[points.levels[cell.level].station]
 
 
 def _second_opinion(

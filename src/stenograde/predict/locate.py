@@ -128,7 +128,9 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
     marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
-    marked = MarkedVolume(_grid_affine(affine, entry.grid_mm), marks.probabilities, marks.heat, marks.shown)
+    lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
+    grid = _grid_affine(affine, entry.grid_mm)
+    marked = MarkedVolume(grid, marks.probabilities, marks.heat, marks.shown, lost)
     return MarkedStack(marks, turn, marked, pictures)
 
 

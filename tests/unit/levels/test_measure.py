@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.spine_marks import CANAL_MM, DISC_HEIGHT_MM, DISC_ROWS_MM, GRID_MM, Spine
@@ -147,6 +149,33 @@ def test_where_no_wall_is_seen_nothing_is_measured(narrow):
     assert Quantity.CANAL_AP_DIAMETER not in by_quantity(measured, Level.L3_L4)
     assert Quantity.CANAL_AP_RATIO not in by_quantity(measured, Level.L3_L4)
     assert Quantity.CANAL_AP_RATIO in by_quantity(measured, Level.L4_L5)
+
+
+@pytest.mark.parametrize("lost", [(), (1, 2), (5, 6), (0, 1)])
+def test_where_the_middle_of_the_canal_was_not_acquired_its_depth_is_not_measured(narrow, lost):
+    """The middle lies on or beside a slice that was made up."""
+    marked = narrow.marked()
+    middle = round(float(find_levels(marked).surface.slice_of_row.mean()))
+    places = tuple(middle - 1 + place for place in lost) if lost == (1, 2) else lost
+    points = find_levels(replace(marked, lost=places))
+    found = by_quantity(measure_canal(points, None), Level.L4_L5)
+
+    is_seen = middle not in places
+    assert (Quantity.CANAL_AP_DIAMETER in found) == is_seen
+    assert (Quantity.CANAL_AP_RATIO in found) == is_seen
+    assert Quantity.DISC_HEIGHT in found
+    assert np.isfinite(canal_profile(points).diameter_mm).any() == is_seen
+
+
+def test_beside_the_first_or_last_slice_the_canal_is_not_measured(narrow):
+    marked = narrow.marked()
+    middle = round(float(find_levels(marked).surface.slice_of_row.mean()))
+    for part in (slice(middle, None), slice(0, middle + 1)):
+        half = MarkedVolume(marked.affine, marked.probabilities[part], marked.heat[part])
+        points = find_levels(half)
+        assert points is not None
+        found = by_quantity(measure_canal(points, None), Level.L4_L5)
+        assert Quantity.CANAL_AP_DIAMETER not in found
 
 
 def test_a_guessed_disc_has_no_height():

@@ -67,7 +67,8 @@ class Frame:
     def number(self) -> int:
         """Place in the order of acquisition as the header gives it."""
         number = self.instance.number("InstanceNumber")
-        return (int(number) if number is not None else 0) * 100_000 + self.index
+        # an IS lies below 2^31 (PS3.5 6.2)
+        return (int(number) if number is not None and abs(number) < 1 << 31 else 0) * 100_000 + self.index
 
     @property
     def matrix(self) -> tuple[int, int]:

@@ -89,6 +89,9 @@ _PHOTOMETRIC: Final = frozenset(
 )
 """Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
 
+_UID: Final = re.compile(r"[!-\[\]-~]{1,64}")
+"""A UID, or what some who de-identify write in its place: one value of printable letters (PS3.5 9.1)."""
+
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
 
@@ -112,6 +115,8 @@ def reason_to_leave_out(instance: Instance) -> str:
 def damage_of(instance: Instance) -> str:
     """Return why an instance that :func:`reason_to_leave_out` lets pass cannot be used; empty when it can."""
     layout, modality = instance.layout, instance.text("Modality").upper()
+    if not _UID.fullmatch(instance.sop_instance_uid):
+        return "SOPInstanceUID must be digits and dots, got something else"
     if modality not in {"", "MR"}:
         return f"Modality must be MR, got one {_shown(modality)}"
     if layout is None:

@@ -184,12 +184,16 @@ def files_of_dicomdir(path: Path) -> tuple[str, ...]:
         msg = f"DICOMDIR must be readable, got {path} ({exc})"
         raise NoStudyError(msg) from exc
     with recorded_warnings():
-        found = [record.get("ReferencedFileID") for record in ds.get("DirectoryRecordSequence") or ()]
-    names = {
-        "/".join([parts] if isinstance(parts, str) else [str(part) for part in parts])
-        for parts in found
-        if parts
-    }
+        try:
+            found = [record.get("ReferencedFileID") for record in ds.get("DirectoryRecordSequence") or ()]
+            names = {
+                "/".join([parts] if isinstance(parts, str) else [str(part) for part in parts])
+                for parts in found
+                if parts
+            }
+        except Exception as exc:  # (values of broken files raise anything when they are looked at)
+            msg = f"DICOMDIR must be readable, got {path} ({type(exc).__name__})"
+            raise NoStudyError(msg) from exc
     if not names:
         msg = f"DICOMDIR must list files, got none in {path}"
         raise NoStudyError(msg)

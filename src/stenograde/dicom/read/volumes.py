@@ -48,6 +48,9 @@ multiple of the gap within them. Below half a gap the nearest slice of the grid 
 MISSING_TOLERANCE: Final = 0.1
 """How near to a whole number of gaps, in gaps, a wider gap must be to be called missing slices."""
 
+MAX_BRIDGED: Final = 3
+"""Most sagittal slices that are bridged where they were lost side by side; they hold a canal's whole width."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
@@ -129,7 +132,8 @@ def _regular_blocks(stack: list[Frame]) -> tuple[list[Block], list[Finding], lis
     if lost and abs(normal[0]) > max(abs(normal[1]), abs(normal[2])):
         bridged = _bridged(ordered, lost)
         if bridged is not None:
-            text = f"{said}; {_missing(lost)}; bridged by the mean of the slices on both sides"
+            wide = "; the canal is not measured there" if max(lost.values()) > 1 else ""
+            text = f"{said}; {_missing(lost)}; bridged from the slices on both sides{wide}"
             return [bridged], [Finding(Weight.LOSS, text)], []
     odd = odd_ones(ordered)
     if odd:
@@ -168,12 +172,12 @@ def _missing(lost: dict[int, int]) -> str:
 
 
 def _bridged(ordered: list[Frame], lost: dict[int, int]) -> Block | None:
-    """Give the slices with a gap for each lost one; None where two neighbours are lost, or the rest is uneven."""
-    if max(lost.values()) > 1 or len(lost) * 3 > len(ordered):
+    """Give the slices with a gap for each lost one; None where too many are lost, or the rest is uneven."""
+    if max(lost.values()) > MAX_BRIDGED or sum(lost.values()) * 3 > len(ordered):
         return None
     block: Block = []
     for place, frame in enumerate(ordered):
-        block += [frame] if place not in lost else [frame, None]
+        block += [frame, *[None] * lost.get(place, 0)]
     index = np.array([place for place, frame in enumerate(block) if frame is not None], np.float64)
     positions = np.array([frame.position_mm for frame in ordered])
     step, first = np.polynomial.polynomial.polyfit(index, positions, 1)[::-1]
@@ -186,8 +190,8 @@ class BridgedSource:
     """Decodes a stack with lost slices; a :class:`stenograde.study.SliceSource`."""
 
     source: FrameSource
-    sides: tuple[tuple[int, ...], ...]
-    """For each slice its place in ``source``; for a lost one the places on both sides."""
+    sides: tuple[tuple[tuple[int, float], ...], ...]
+    """For each slice its place in ``source`` and the share 1; for a lost one those on both sides, with their shares."""
 
     @property
     def notes(self) -> list[str]:
@@ -195,17 +199,25 @@ class BridgedSource:
         return self.source.notes
 
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """Return slices, shape (n, rows, columns), float32; a lost one is the mean of those on both sides.
+        """Return slices, shape (n, rows, columns), float32; a lost one is interpolated between those on both sides.
 
         Raises
         ------
         UnreadableInstanceError
             If a slice cannot be decoded.
         """
-        wanted = sorted({place for index in indices for place in self.sides[index]})
+        wanted = sorted({place for index in indices for place, _ in self.sides[index]})
         decoded = dict(zip(wanted, self.source(wanted), strict=True))
-        slices = [np.mean([decoded[place] for place in self.sides[index]], axis=0) for index in indices]
+        slices = [sum(share * decoded[place] for place, share in self.sides[index]) for index in indices]
         return np.stack(slices).astype(np.float32, copy=False)
+
+
+def _beside(number: int, index: NDArray[np.int64]) -> tuple[tuple[int, float], ...]:
+    """Return the slices on both sides of a lost one, by their place among those that are there, with their shares."""
+    above = int(np.searchsorted(index, number))
+    below = above - 1
+    share = (number - index[below]) / (index[above] - index[below])
+    return (below, float(1 - share)), (above, float(share))
 
 
 def _volume(block: Block) -> tuple[Volume, list[Finding]]:
@@ -231,8 +243,8 @@ def _volume(block: Block) -> tuple[Volume, list[Finding]]:
     source = FrameSource(tuple(there))
     places = np.cumsum([frame is not None for frame in block]) - 1
     sides = tuple(
-        (int(place),) if frame is not None else (int(place), int(place) + 1)
-        for place, frame in zip(places, block, strict=True)
+        ((int(place), 1.0),) if frame is not None else _beside(number, index)
+        for number, (place, frame) in enumerate(zip(places, block, strict=True))
     )
     shown = [there[place] for place in places]  # beside a lost slice, the one before it stands for it
     volume = Volume(

@@ -39,6 +39,7 @@ SPOILT = {
     "no pixels": with_values(PixelData=None),
     "no modality that there is": with_values(Modality="MRX"),
     "neither signed nor unsigned": with_values(PixelRepresentation=7),
+    "two SOPInstanceUIDs": with_values(SOPInstanceUID="1\\2"),
     "two samples": with_values(SamplesPerPixel=2),
     "24 bits": with_values(BitsAllocated=24),
     "1 bit": with_values(BitsAllocated=1, BitsStored=1, HighBit=0),

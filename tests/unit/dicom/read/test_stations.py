@@ -165,7 +165,7 @@ def test_a_repeat_beside_is_a_second_candidate_and_the_later_is_chosen(tmp_path)
     assert any("several stacks beside one another" in warning for warning in study.warnings)
 
 
-@pytest.mark.parametrize("lost", [(3,), (1, 8), (4, 5), (2, 5, 9)])
+@pytest.mark.parametrize("lost", [(3,), (1, 8), (4, 5), (2, 5, 9), (6, 7, 8), (3, 4, 5, 6)])
 @pytest.mark.parametrize("gap_mm", [4.0, 4.4])
 def test_slices_that_are_missing_do_not_make_two_stacks(tmp_path, lost, gap_mm):
     for index in range(14):
@@ -176,13 +176,17 @@ def test_slices_that_are_missing_do_not_make_two_stacks(tmp_path, lost, gap_mm):
 
     (series,) = read_study(tmp_path).series
 
-    if lost == (4, 5):
-        assert [volume.shape[0] for volume in series.volumes] in ([4, 8], [8, 4])
-        assert "2 slices are missing after 4" in series.problems[0]
+    if len(lost) == 4:
+        assert [volume.shape[0] for volume in series.volumes] in ([3, 7], [7, 3])
+        assert "4 slices are missing after 3" in series.problems[0]
     else:
         (volume,) = series.volumes
         assert volume.shape[0] == 14
         assert volume.bridged == lost
+        assert volume.lost_side_by_side == (lost if lost in {(4, 5), (6, 7, 8)} else ())
+        # every slice shows its own number, and what was lost lies evenly between
+        np.testing.assert_allclose(np.sort(volume.pixels[:, 0, 0]), np.arange(14), atol=1e-5)
+        assert ("the canal is not measured there" in series.problems[0]) == bool(volume.lost_side_by_side)
 
 
 def test_some_slices_repeated_beside_do_not_break_the_series(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -118,6 +119,30 @@ def test_a_dicomdir_lists_the_files(study_folder):
     assert roles_of(whole) == EXPECTED_ROLES
     assert reasons(whole)["DICOMDIR"] == "a DICOMDIR: an index, not an image"
     assert reasons(whole)["t1/1"] == "duplicate of not listed"
+
+
+def test_a_dicomdir_whose_records_are_damaged_is_refused(tmp_path):
+    index = Dataset()
+    index.SOPClassUID = MediaStorageDirectoryStorage
+    index.DirectoryRecordSequence = [Dataset(), Dataset()]
+    for record in index.DirectoryRecordSequence:
+        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["IMG", "I1"]
+    save(index, tmp_path / "whole")
+    head, file_id, rest = (tmp_path / "whole").read_bytes().rpartition(b"\x04\x00\x00\x15CS")
+    (tmp_path / "DICOMDIR").write_bytes(head + file_id[:-1] + b"\0" + rest)
+
+    with pytest.raises(NoStudyError, match="DICOMDIR must be readable, got "):
+        read_study(tmp_path / "DICOMDIR")
+
+
+def test_an_instance_number_beyond_all_bounds_orders_nothing(study_folder):
+    for path in (study_folder / "t2").iterdir():
+        ds = dcmread(path)
+        del ds.InstanceNumber
+        ds.add_new(0x00200013, "DS", "1e304")
+        ds.save_as(path)
+
+    assert roles_of(read_study(study_folder)) == EXPECTED_ROLES
 
 
 def test_a_dicomdir_that_is_none_is_refused(tmp_path):

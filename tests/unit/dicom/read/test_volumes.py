@@ -72,7 +72,7 @@ def test_slices_state_one_frame_of_reference_or_none(tmp_path, uids, expected, s
 @pytest.mark.parametrize(
     ("locations", "said", "shapes"),
     [
-        ((0, 4, 8, 20, 24, 28), "2 slices are missing after 3; split into 2 volumes", [3, 3]),
+        ((0, 4, 8, 28, 32, 36), "4 slices are missing after 3; split into 2 volumes", [3, 3]),
         ((0, 4, 8, 12, 16, 37.3, 41.3, 45.3), "37.3|4 x 4.0, 21.3, 2 x 4.0 mm; split into 2 volumes", [5, 3]),
         ((0, 4, 8, 12, 30, 33, 36, 39), "split into 2 volumes", [4, 4]),
     ],
