@@ -166,12 +166,14 @@ def _print_one(graded: Graded, *, drafts: bool) -> None:
 
 def _print_table(outcomes: Sequence[Outcome]) -> None:
     from stenograde.grading.study import Graded
-    from stenograde.report.words import narrowed
+    from stenograde.report.words import level_doubt, narrowed
 
     rows = []
     for outcome in outcomes:
         if isinstance(outcome, Graded):
             found = narrowed(outcome.grades, Condition.SPINAL_CANAL_STENOSIS)
+            if level_doubt(outcome.grades):
+                found = f"names of levels uncertain; {found}"
             seconds = f"{outcome.grades.seconds:.1f}"
             rows.append((outcome.name, "graded", found, seconds, str(outcome.folder)))
         else:

@@ -15,7 +15,7 @@ import pytest
 
 from stenograde.cli import main
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
-from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
+from stenograde.grades import BundleStamp, CellGrade, LevelPosition, Probabilities, Status, StudyGrades
 from stenograde.study import Examination, Study
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Side
 from stenograde.workers import Step
@@ -89,6 +89,24 @@ def test_one_study_when_graded_then_its_files_lie_directly_in_out(
     assert "L4/L5 Severe, L3/L4 Moderate" in shown.out
     assert str(tmp_path / "out" / "report.html") in shown.out
     assert shown.err == ""
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_names_of_levels_when_uncertain_then_it_is_said_for_one_study_and_for_many(
+    grade: Callable[..., int],
+    certain: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    levels = tuple(LevelPosition(level, (0.0, 0.0, 0.0), True, certain) for level in LUMBAR_MRI.levels)
+    monkeypatch.setattr(
+        "stenograde.grading.study.grade_study",
+        lambda study, _: dataclasses.replace(grades_of(study), levels=levels),
+    )
+    assert grade("1.2.3") == 0
+    assert ("names uncertain" in capsys.readouterr().out) != certain
+    assert grade("1.2.3", "1.2.4") == 0
+    assert (" ".join(capsys.readouterr().out.split()).count("names of") == 2) != certain
 
 
 def test_one_study_when_sides_are_graded_then_they_are_told_by_side(
