@@ -94,6 +94,7 @@ def as_html(
         findings=words.findings(grades),
         gaps=words.gaps(grades),
         doubt=words.level_doubt(grades),
+        counted=words.level_count(grades),
         reference=reference,
         agreement=words.agreement(grades, reference),
         draft_agreement=words.agreement(grades, reference, status=Status.DRAFT),

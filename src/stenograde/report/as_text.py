@@ -33,6 +33,8 @@ def as_text(
     doubt = words.level_doubt(grades)
     if doubt:
         lines.append(f"Level names uncertain: {doubt}")
+    elif counted := words.level_count(grades):
+        lines.append(counted)
     lines += [f"{level.shown}: {'; '.join(_told(grades, level))}." for level in grades.scheme.levels]
     gaps = words.gaps(grades)
     if gaps:

@@ -171,6 +171,17 @@ def level_doubt(grades: StudyGrades) -> str:
     return f"{what}. Count the vertebrae before relying on the name of a level."
 
 
+def level_count(grades: StudyGrades) -> str:
+    """Return how levels whose names are not in doubt were counted, and what was taken for granted; empty without any.
+
+    A sixth lumbar vertebra, or a first sacral one with a disc of its own, cannot be told from the lumbar field alone.
+    """
+    imaged = [position for position in grades.levels if position.imaged]
+    if not imaged or level_doubt(grades):
+        return ""
+    return "Levels counted upward from the sacrum, taking five lumbar vertebrae for granted."
+
+
 def place_of(cell: Cell) -> str:
     """Return what a cell of a level is, without the level.
 

@@ -120,7 +120,7 @@ def test_page_is_small_enough_to_send(html: str) -> None:
 
 def test_page_says_what_was_found_first_and_what_it_is_for(page: Page) -> None:
     assert "Severe canal stenosis at L4/L5; normal/mild or moderate at L3/L4." in page.words
-    assert "Level names certain." in page.words
+    assert "Levels counted upward from the sacrum, taking five lumbar vertebrae for granted." in page.words
     assert page.words.index("not a medical device") < page.words.index("Severe canal stenosis")
 
 
@@ -197,7 +197,7 @@ def test_page_when_level_names_are_in_doubt_then_it_says_so_at_the_top_and_at_ea
     grades = example_grades()
     levels = tuple(dataclasses.replace(position, certain=False) for position in grades.levels)
     words = page_of(dataclasses.replace(grades, levels=levels)).words
-    assert "Level names certain" not in words
+    assert "counted upward from the sacrum" not in words
     assert words.index("Level names uncertain: all levels.") < words.index("The spine at a glance")
     assert words.count("Name of the level uncertain.") == 5
 

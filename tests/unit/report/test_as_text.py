@@ -18,11 +18,12 @@ def test_text_has_a_line_for_each_level_from_head_to_feet() -> None:
         example_grades(), Examination(day=date(2024, 5, 6)), made_on=date(2025, 1, 2)
     ).splitlines()
     assert lines[0].startswith("Lumbar spine of 2024-05-06: stenosis grades by computer. Research use only")
-    assert [line.partition(":")[0] for line in lines[1:6]] == [level.shown for level in LUMBAR_MRI.levels]
-    assert lines[3] == "L3/L4: canal Normal/Mild or moderate (82 %); canal AP diameter 11.4 mm."
-    assert lines[4] == "L4/L5: canal Severe (83 %); canal AP diameter 7.8 mm; dural sac area 61.4 mm²."
-    assert lines[6] == "Foraminal narrowing and subarticular stenosis not graded."
-    assert lines[7] == "Graded on 2025-01-02 by lumbar-1 0.1.0 (9f2c4b7a9f2c)."
+    assert lines[1] == "Levels counted upward from the sacrum, taking five lumbar vertebrae for granted."
+    assert [line.partition(":")[0] for line in lines[2:7]] == [level.shown for level in LUMBAR_MRI.levels]
+    assert lines[4] == "L3/L4: canal Normal/Mild or moderate (82 %); canal AP diameter 11.4 mm."
+    assert lines[5] == "L4/L5: canal Severe (83 %); canal AP diameter 7.8 mm; dural sac area 61.4 mm²."
+    assert lines[7] == "Foraminal narrowing and subarticular stenosis not graded."
+    assert lines[8] == "Graded on 2025-01-02 by lumbar-1 0.1.0 (9f2c4b7a9f2c)."
 
 
 def test_text_when_cells_are_drafts_then_it_does_not_tell_what_they_say() -> None:

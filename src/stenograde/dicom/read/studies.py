@@ -278,7 +278,9 @@ def _warnings(instances: Sequence[Instance]) -> list[str]:
     n_reused = sum(1 for n in uses.values() if n > 1)
     if not n_reused:
         return []
-    return [f"{n_reused} SOPInstanceUIDs are used in several series; instances are told apart by series, too"]
+    return [
+        f"{n_reused} SOPInstanceUIDs are used in several series; an instance is known by its series as well"
+    ]
 
 
 def _nothing_usable(path: StudyPath, piles: Mapping[str, _Pile], strays: Sequence[Unused]) -> str:

@@ -256,7 +256,7 @@ def test_instance_uids_reused_across_series_are_tolerated_and_said(tmp_path):
 
     assert [series.n_slices for series in study.series] == [5, 5]
     assert study.warnings == (
-        "5 SOPInstanceUIDs are used in several series; instances are told apart by series, too",
+        "5 SOPInstanceUIDs are used in several series; an instance is known by its series as well",
     )
 
 
