@@ -254,6 +254,12 @@ def n_native_bytes(layout: PixelLayout) -> int:
     return n_values // 8 if layout.bits_allocated == 1 else n_values * (layout.bits_allocated // 8)
 
 
+_DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
+_AFTER_PIXELS: Final = (0x7FE1, 0xFFFA, 0xFFFC)
+"""Groups of what may follow the pixel data: a maker's own, signatures, padding."""
+_MISFIT: Final = "the fragments of its pixel data do not end where the next one begins, so bytes were lost or added"
+
+
 def _fragments(
     file: StudyFile, head: bytes, offset: int, size: int
 ) -> tuple[tuple[tuple[int, int], ...], bool]:
@@ -266,8 +272,10 @@ def _fragments(
         if offset - start + 8 > len(data):
             data, start = file.part(offset, 4096), offset
         group, element, length = struct.unpack_from("<HHI", data, offset - start)
+        if (group, element) == (0xFFFE, 0xE0DD) or (fragments and group in _AFTER_PIXELS):
+            return tuple(fragments), group not in _AFTER_PIXELS
         if (group, element) != (0xFFFE, 0xE000):
-            return tuple(fragments), (group, element) == (0xFFFE, 0xE0DD)
+            raise UnreadableInstanceError(_MISFIT)
         offset += 8
         if offset + length > size:
             msg = f"truncated: the file ends after {size - offset} of {length} bytes of a pixel data fragment"
@@ -280,6 +288,8 @@ def _fragments(
     if len(fragments) < 2:
         msg = "truncated: the file ends before its pixel data"
         raise UnreadableInstanceError(msg)
+    if not _DELIMITER.startswith(file.part(offset, size - offset) if offset < size else b""):
+        raise UnreadableInstanceError(_MISFIT)
     return tuple(fragments), False
 
 

@@ -194,6 +194,22 @@ def test_a_missing_sequence_delimiter_after_the_pixels_is_tolerated_and_said(tmp
     np.testing.assert_array_equal(series.volumes[0].pixels[0], picture(seed=100))
 
 
+@pytest.mark.parametrize("shift", [-3, -1, 1, 2, 9])
+def test_pixels_that_lost_or_gained_bytes_are_not_decoded(tmp_path, shift):
+    """Decoders of JPEG 2000 give a picture for such a stream, and nothing says that it is wrong."""
+    path = write_series(tmp_path, n=5, syntax=RLELossless, **T2)[2]
+    data = path.read_bytes()
+    middle = len(data) - 60
+    path.write_bytes(data[:middle] + b"\x11" * max(0, shift) + data[middle + max(0, -shift) :])
+
+    study = read_study(tmp_path)
+
+    assert list(reasons(study)) == ["3.dcm"]
+    assert reasons(study)["3.dcm"].startswith(
+        "the fragments of its pixel data do not end where the next one begins"
+    )
+
+
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 )
