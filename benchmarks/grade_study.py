@@ -50,7 +50,7 @@ for series, volume in study.volumes():
 lap("decode the sagittal slices")
 located = locate_study(study, bundle)
 lap("locate (two sagittal series)")
-measured = measure_canal(located.points, located.stack.intensities())
+measured = measure_canal(located.points, located.stack.intensities)
 axial = study.by_role(Role.AXIAL_T2)
 if axial is not None:
     measure_sac(axial, located.points, measured)

@@ -100,13 +100,13 @@ def rests_on_unread(place: Path) -> bool:
                 "BitsAllocated": 16,
                 "BitsStored": 12,
                 "HighBit": 11,
+                "PixelRepresentation": 0,
             }.items():
-                if keyword not in ds:
+                if ds.get(keyword) in {None, ""}:
                     setattr(ds, keyword, value)
-            ds.PhotometricInterpretation, ds.PixelRepresentation = (
-                "MONOCHROME2",
-                ds.get("PixelRepresentation", 0),
-            )
+            ds.PhotometricInterpretation = "MONOCHROME2"
+            if "TransferSyntaxUID" not in ds.file_meta:
+                ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"  # what a file without it is read as
             syntax = str(ds.file_meta.TransferSyntaxUID)
             uid = str(ds.get("SOPInstanceUID") or ds.file_meta.MediaStorageSOPInstanceUID)
             if syntax in _INDEPENDENT:

@@ -17,6 +17,7 @@ from stenograde.grades import Status, StudyGrades
 from stenograde.images.orient import Turn
 from stenograde.levels.crop import CropKind, crop_levels
 from stenograde.levels.points import LevelPoints, find_levels
+from stenograde.phantom import Population, write_cohort
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import run_grader
 from stenograde.predict.locate import locate_study, mark_volume
@@ -101,6 +102,25 @@ def test_where_slices_of_the_middle_are_lost_the_canal_is_not_graded(study, bund
         assert grade.status is Status.ABSTAINED
         assert grade.reason.startswith("the middle of the canal lies where slices are missing")
         assert np.linalg.norm(np.subtract(grade.point, grades.of(cell).point)) < 6
+
+
+@pytest.mark.parametrize(
+    ("seed", "transition", "doubt"),
+    [
+        (4, "lumbarised_s1", "lies below S1, which may be lumbarised"),
+        (6, "lumbarised_s1", "lies below S1, which may be lumbarised"),
+        (1, "sacralised_l5", "L5 may be sacralised"),
+        (3, "sacralised_l5", "L5 may be sacralised"),
+    ],
+)
+def test_a_transitional_vertebra_makes_all_names_uncertain(tmp_path, bundle, seed, transition, doubt):
+    cohort = write_cohort(tmp_path, patients=1, seed=seed, population=Population(transitional_share=1.0))
+    assert f",{transition}" in (tmp_path / "truth.csv").read_text(encoding="utf-8")
+
+    located = locate_study(read_study(cohort.studies[0].folder), bundle)
+
+    assert not any(position.certain for position in located.points.positions())
+    assert any(doubt in one for one in located.doubts)
 
 
 def test_mirroring_the_patient_swaps_left_and_right_grades(study, grades, bundle):

@@ -15,10 +15,10 @@ from stenograde.datasets.nifti import nifti_bytes, read_nifti
 from stenograde.datasets.picture_files import png_bytes, read_picture
 from stenograde.files import write_whole
 from stenograde.grades import Point
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point, find_levels
+from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.region import not_lumbar
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.locate import MarkedStack, locate_study, mark_picture, mark_volume
+from stenograde.predict.locate import MarkedStack, levels_in, locate_study, mark_picture, mark_volume
 from stenograde.report.as_levels_json import NamedLevel, as_levels_json, as_picture_levels_json
 from stenograde.report.overlay import overlay_png
 from stenograde.study import Study, Volume
@@ -68,7 +68,7 @@ def locate_in_nifti(path: Path, bundle: Bundle) -> LocatedFiles:
     """
     nifti = read_nifti(path)
     stack = mark_volume(nifti.volume, bundle)
-    points = find_levels(stack.marked)
+    points = levels_in(stack)
     if points is not None and (seen := not_lumbar(points)):
         points = points.doubted([f"this may be no lumbar spine: {seen}"])
     mask = nifti_bytes(nifti.to_own_grid(stack.masks()), nifti.own_affine)

@@ -118,7 +118,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     points = located.points
     study, _ = keep_reachable(check_pixels(study), located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
-    measurements = measure_canal(points, located.stack.intensities() if fluid_bright else None)
+    measurements = measure_canal(points, located.stack.intensities if fluid_bright else None)
     warnings = [*study.warnings, *located.notes]
     axial = study.by_role(Role.AXIAL_T2)
     if axial is not None:

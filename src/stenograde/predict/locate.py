@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from stenograde import geometry
 from stenograde.errors import MissingSeriesError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
 from stenograde.images.resample import resample
+from stenograde.levels.canal import canal_line
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
+from stenograde.levels.lumbarised import lumbarised_doubts
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
 from stenograde.levels.points import LevelPoints, as_point, find_levels
@@ -54,6 +57,7 @@ class MarkedStack:
     pictures: NDArray[np.float32]
     """The turned slices, shape (slices, rows, columns)."""
 
+    @cached_property
     def intensities(self) -> NDArray[np.float32]:
         """Slices on the locator's grid, as :func:`stenograde.levels.measure.measure_canal` takes them."""
         grid = (self.marks.grid_mm, self.marks.grid_mm)
@@ -134,6 +138,16 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     return MarkedStack(marks, turn, marked, pictures)
 
 
+def levels_in(stack: MarkedStack) -> LevelPoints | None:
+    """Find the levels of a marked volume; None when no canal or no disc can be seen."""
+    points = find_levels(stack.marked)
+    if points is None or not points.chain.certain:
+        return points
+    picture = points.surface.sample(stack.intensities)
+    grid_mm = points.surface.marked.grid_mm
+    return points.doubted(lumbarised_doubts(points.canal, points.chain.discs[0], picture, grid_mm))
+
+
 def mark_picture(
     picture: NDArray[np.float32], spacing_mm: tuple[float, float], bundle: Bundle
 ) -> MarkedPicture:
@@ -159,12 +173,17 @@ def mark_picture(
     if surface is None:
         return MarkedPicture(marks.masks()[0], (), ("no canal was found",))
     chain = find_discs(surface)
+    doubts = [*chain.doubts]
+    canal = canal_line(surface) if chain.certain else None
+    if canal is not None:
+        fine = resample(picture[None], spacing_mm, (entry.grid_mm, entry.grid_mm), surface.marked.size[1:])[0]
+        doubts += lumbarised_doubts(canal, chain.discs[0], fine, entry.grid_mm)
     centres = marks.to_picture(np.array([disc.centre for disc in chain.discs]).reshape(-1, 2))
     points = tuple(
         (disc.name, float(row), float(column))
         for disc, (row, column) in zip(chain.discs, centres, strict=True)
     )
-    return MarkedPicture(marks.masks()[0], points, chain.doubts)
+    return MarkedPicture(marks.masks()[0], points, tuple(doubts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +232,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     series = locating_series(study)
     volume = _largest(series)
     stack = mark_volume(volume, bundle)
-    points = find_levels(stack.marked)
+    points = levels_in(stack)
     doubts = [*study.name_doubts, *pass_gate(study, series, points), *_unjoined(series, volume)]
     assert points is not None  # or the gate is shut
     study, notes = keep_reachable(study, series, points)

@@ -174,7 +174,7 @@ def level_doubt(grades: StudyGrades) -> str:
 def level_count(grades: StudyGrades) -> str:
     """Return how levels whose names are not in doubt were counted, and what was taken for granted; empty without any.
 
-    A sixth lumbar vertebra, or a first sacral one with a disc of its own, cannot be told from the lumbar field alone.
+    A sixth lumbar vertebra cannot be told from the lumbar field alone.
     """
     imaged = [position for position in grades.levels if position.imaged]
     if not imaged or level_doubt(grades):

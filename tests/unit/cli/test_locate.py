@@ -98,7 +98,7 @@ def test_volume_when_it_shows_no_spine_then_the_mask_is_written_and_the_doubt_is
         "stenograde.grading.located.mark_volume",
         lambda volume, _: stack_of(volume, (volume.pixels % 4).astype(np.uint8)),
     )
-    monkeypatch.setattr("stenograde.grading.located.find_levels", lambda _: None)
+    monkeypatch.setattr("stenograde.grading.located.levels_in", lambda _: None)
     out = tmp_path / "out"
     assert main(["locate", str(tmp_path / "a.nii"), "--out", str(out)]) == 0
     mask = nibabel.load(out / "mask.nii.gz")

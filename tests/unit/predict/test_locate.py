@@ -95,7 +95,7 @@ def test_the_locators_grid_shares_its_outer_edge_with_the_slices():
         geometry.to_patient(coarse.affine, [[3, -0.5, -0.5]]),
         atol=1e-9,
     )
-    assert stack.intensities().shape == stack.marked.size
+    assert stack.intensities.shape == stack.marked.size
 
 
 def test_a_part_of_the_slices_is_marked_in_its_place():

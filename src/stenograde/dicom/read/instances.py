@@ -257,7 +257,9 @@ def n_native_bytes(layout: PixelLayout) -> int:
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _AFTER_PIXELS: Final = (0x7FE1, 0xFFFA, 0xFFFC)
 """Groups of what may follow the pixel data: a maker's own, signatures, padding."""
-_MISFIT: Final = "the fragments of its pixel data do not end where the next one begins, so bytes were lost or added"
+_MISFIT: Final = (
+    "the fragments of its pixel data do not end where the next one begins, so bytes were lost or added"
+)
 
 
 def _fragments(
