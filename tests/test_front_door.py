@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import stenograde
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEAVY = ("torch", "pydicom", "numpy", "scipy", "skimage", "onnxruntime", "rich", "PIL", "nibabel", "typer")
 
@@ -25,6 +22,11 @@ def loaded_after(code: str) -> set[str]:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
+
+
+def test_demo_when_run_then_it_shows_the_drafts_of_its_simulated_patient() -> None:
+    recipe = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8").partition("\ndemo:")[2]
+    assert "--drafts" in recipe.partition("\n\n")[0]
 
 
 def test_front_door_when_listed_then_it_offers_eleven_names() -> None:

@@ -164,3 +164,29 @@ def test_report_when_arrow_keys_are_pressed_then_the_neighbouring_slices_are_sho
     assert right[0] != home[0]
     assert end == right, "there is one slice to each side"
     assert back[:2] == home[:2] == left[:2]
+
+
+def test_report_when_the_pointer_moves_across_a_picture_then_the_neighbouring_slices_are_shown(
+    tmp_path: Path,
+) -> None:
+    script = """const picture = document.querySelector(".card svg.stack"), box = picture.getBoundingClientRect();
+        const image = picture.querySelector("image"), told = [];
+        for (const share of [0.1, 0.5, 0.9]) {
+          const at = { clientX: box.left + share * box.width, clientY: box.top + box.height / 2 };
+          const place = { ...at, pointerType: "mouse" };
+          picture.dispatchEvent(new PointerEvent("pointermove", place));
+          told.push([image.getAttribute("href").slice(-40), picture.querySelector(".place").textContent]);
+        }
+        return told;"""
+    told = told_by(as_html(example_grades(), example_study()), script, tmp_path, 1280, 800)
+    assert [one[1] for one in told][::2] == ["slice 2 of 5", "slice 4 of 5"]
+    assert told[0][0] != told[1][0] != told[2][0]  # (the example is the same on both sides)
+
+
+def test_report_when_the_reader_prefers_dark_then_it_is_dark(tmp_path: Path) -> None:
+    html = as_html(example_grades(), example_study()).replace("prefers-color-scheme: dark", "min-width: 1px")
+    script = """const lights = (what) => what.match(/[0-9.]+/g).slice(0, 3).map(Number);
+        return ["backgroundColor", "color"].map((one) => Math.max(...lights(getComputedStyle(document.body)[one])));"""
+    background, text = told_by(html, script, tmp_path, 1280, 800)
+    assert background < 60
+    assert text > 180

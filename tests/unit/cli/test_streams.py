@@ -113,6 +113,27 @@ def test_output_when_nobody_reads_it_or_it_cannot_be_written_then_it_is_said_or_
     assert told.count("\n") == 1
 
 
+def test_out_when_its_disk_is_full_then_it_is_one_line_and_half_a_result_is_not_left(
+    tmp_path: Path, phantom_study: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a file system of its own can only be mounted by root, where it is allowed")
+    try:
+        code, _, told = run(["grade", str(phantom_study), "--out", str(disk / "out")])
+        left = [path for path in disk.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert code == 2
+    assert "No space left on device" in told
+    assert told.count("\n") == 1
+    assert left == []
+
+
 def test_paths_when_they_are_no_text_then_they_are_shown_all_the_same(tmp_path: Path) -> None:
     code, _, told = run(["inspect", str(tmp_path) + "/stud\udce4\x1b[31m"], PYTHONIOENCODING="ascii")
     assert code == 2

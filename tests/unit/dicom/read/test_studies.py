@@ -135,6 +135,28 @@ def test_a_dicomdir_whose_records_are_damaged_is_refused(tmp_path):
         read_study(tmp_path / "DICOMDIR")
 
 
+def test_a_dicomdir_leads_nowhere_outside_its_folder(study_folder, tmp_path):
+    outside = tmp_path / "outside"
+    shutil.move(study_folder / "t1", outside)
+    index = Dataset()
+    index.SOPClassUID = MediaStorageDirectoryStorage
+    ids = [["..", "outside", path.name] for path in outside.iterdir()]
+    ids += [[*path.relative_to(study_folder).parts] for path in study_folder.glob("*/*")]
+    ids += [["", "etc", "passwd"], [str(outside / "1.dcm")]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # (of values that the standard does not allow)
+        index.DirectoryRecordSequence = [Dataset() for _ in ids]
+        for record, parts in zip(index.DirectoryRecordSequence, ids, strict=True):
+            record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", parts
+        save(index, study_folder / "DICOMDIR")
+
+    study = read_study(study_folder / "DICOMDIR")
+
+    assert set(roles_of(study).values()) == {Role.SAGITTAL_T2_STIR, Role.AXIAL_T2}
+    refused = [one.why for one in study.unused]
+    assert refused.count("lies outside the folder of the DICOMDIR that lists it") == len(ids) - 10
+
+
 def test_an_instance_number_beyond_all_bounds_orders_nothing(study_folder):
     for path in (study_folder / "t2").iterdir():
         ds = dcmread(path)
