@@ -111,7 +111,8 @@ def run(
     weights: Annotated[
         str | None,
         typer.Option(
-            "--weights", help="File of weights to start from, or 'hub'; for s3 ENCODER=FILE,ENCODER=hub."
+            "--weights",
+            help="File of weights to start from, 'hub' or 'imagenet'; for s3 ENCODER=FILE,ENCODER=hub.",
         ),
     ] = None,
     patient_pattern: Annotated[

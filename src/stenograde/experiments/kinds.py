@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stenograde.experiments.fusion.recipe import FusionRecipe
     from stenograde.experiments.grid.recipe import GridRecipe
     from stenograde.experiments.pages.score_tables import ScorePage
+    from stenograde.nets.weights import Start
 
 Recipe = TypeVar("Recipe", "GridRecipe", "FusionRecipe", "DiscRecipe")
 
@@ -97,7 +98,11 @@ def score_held_out(result: Path, data: Path, progress: Progress | None) -> Told:
     return _scored_discs(recipe, discs, further, result, progress)
 
 
-def start_of(weights: str | None) -> Path | Literal["hub"] | None:
+_BY_WORD: Final[dict[str, Start]] = {"hub": "hub", "imagenet": "imagenet"}
+"""Starts that are no file."""
+
+
+def start_of(weights: str | None) -> Start | None:
     """Return what ``--weights`` names.
 
     Raises
@@ -105,16 +110,16 @@ def start_of(weights: str | None) -> Path | Literal["hub"] | None:
     ConfigError
         If it is no file.
     """
-    if weights is None or weights == "hub":
-        return weights  # type: ignore[return-value]
+    if weights is None or weights in _BY_WORD:
+        return None if weights is None else _BY_WORD[weights]
     if not Path(weights).is_file():
-        msg = f"--weights must be a file or 'hub', got {weights}"
+        msg = f"--weights must be a file, 'hub' or 'imagenet', got {weights}"
         raise ConfigError(msg)
     return Path(weights)
 
 
-def starts_of(weights: str | None, encoders: Iterable[str]) -> dict[str, Path | Literal["hub"]]:
-    """Return what each encoder starts from, by ``ENCODER=FILE,ENCODER=hub``, or ``hub`` for all.
+def starts_of(weights: str | None, encoders: Iterable[str]) -> dict[str, Start]:
+    """Return what each encoder starts from, by ``ENCODER=FILE,ENCODER=hub``, or one word for all.
 
     Raises
     ------
@@ -124,14 +129,17 @@ def starts_of(weights: str | None, encoders: Iterable[str]) -> dict[str, Path | 
     known = sorted(encoders)
     if weights is None:
         return {}
-    if weights == "hub":
-        return dict.fromkeys(known, "hub")
-    found: dict[str, Path | Literal["hub"]] = {}
+    if weights in _BY_WORD:
+        return dict.fromkeys(known, _BY_WORD[weights])
+    found: dict[str, Start] = {}
     for part in weights.split(","):
         name, _, value = part.partition("=")
         start = start_of(value or None)
         if name not in known or start is None:
-            msg = f"--weights must be 'hub' or ENCODER=FILE,ENCODER=hub with encoders {', '.join(known)}, got {part}"
+            msg = (
+                f"--weights must be 'hub', 'imagenet' or ENCODER=FILE,ENCODER=hub with encoders {', '.join(known)}, "
+                f"got {part}"
+            )
             raise ConfigError(msg)
         found[name] = start
     return found

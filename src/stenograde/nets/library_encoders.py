@@ -33,6 +33,8 @@ class TimmEncoder(nn.Module):
         If timm is not installed.
     """
 
+    weights_prefix = "net."
+
     def __init__(self, name: str, *, channels: int, size_px: tuple[int, int]) -> None:
         super().__init__()
         timm = _timm()
@@ -44,6 +46,7 @@ class TimmEncoder(nn.Module):
         sized = {"img_size": size_px} if published is not None and published.fixed_input_size else {}
         self.net = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **sized)
         self.hub_id: str | None = None if published is None else published.hf_hub_id
+        self.name = name
         picture = torch.zeros(1, channels, *size_px)
         features = _outside_training(self.net, lambda: self.net.forward_features(picture))
         self.maps = FeatureMaps(

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stenograde.errors import BundleError, MissingDependencyError, installing
+from stenograde.nets.efficientnet_lite import packaged_weights, timm_names
 from stenograde.nets.library_encoders import TimmEncoder
 
 NOT_PRETRAINED = "pre-trained: no"
@@ -69,7 +70,11 @@ class WeightReport:
         return f"pre-trained: yes, {filled} of {filled + len(self.missing)} tensors from {self.source}"
 
 
-def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
+Start = Path | Literal["hub", "imagenet"]
+"""What a network may start from: a file, what the hub has of its encoder, or what a package of the registry has."""
+
+
+def load_weights(net: nn.Module, source: Start) -> WeightReport:
     """Fill a network with stored weights.
 
     Names may be those of the network or of its encoder alone, whichever fits more tensors. Weights of a stem for
@@ -80,19 +85,21 @@ def load_weights(net: nn.Module, source: Path | Literal["hub"]) -> WeightReport:
     ----------
     net : Module
         A classifier of :mod:`stenograde.nets.build`, or an encoder.
-    source : Path or "hub"
+    source : Path or {"hub", "imagenet"}
         A safetensors file, or a torch checkpoint that contains tensors only; ``"hub"`` for the weights that timm
-        publishes for the encoder.
+        publishes for the encoder; ``"imagenet"`` for those of :mod:`stenograde.nets.efficientnet_lite`.
 
     Raises
     ------
     BundleError
         If the file is unreadable or contains code, fills less than :data:`LEAST_SHARE` of the encoder's tensors, or
-        contains values that are not finite; or if the hub has no such weights or cannot be reached.
+        contains values that are not finite; or if the hub or the registry has no such weights, or the hub cannot be
+        reached.
+    MissingDependencyError
+        If the package that fetches or carries the weights is not installed.
     """
-    path = _from_hub(net) if source == "hub" else source
-    shown = f"{_hub_id(net)} (hub)" if source == "hub" else path.name
-    stored = _renamed(read_weights(path), net)
+    path, shown = _found(net, source)
+    stored = _renamed(timm_names(read_weights(path), net.state_dict()), net)
     own = net.state_dict()
     fitted: dict[str, Tensor] = {}
     reshaped, dropped = [], []
@@ -227,6 +234,17 @@ def _check_fit(fitted: Mapping[str, Tensor], own: Mapping[str, Tensor], net: nn.
         if value.is_floating_point() and not bool(value.isfinite().all()):
             msg = f"weights must be finite, got {name} of {shown}, which is not"
             raise BundleError(msg)
+
+
+def _found(net: nn.Module, source: Start) -> tuple[Path, str]:
+    """Return the file of weights, and what it is called before people."""
+    if source == "hub":
+        return _from_hub(net), f"{_hub_id(net)} (hub)"
+    if source == "imagenet":
+        encoder = next((part.name for part in net.modules() if isinstance(part, TimmEncoder)), "")
+        path = packaged_weights(encoder)
+        return path, f"{path.name} (ImageNet)"
+    return source, source.name
 
 
 def _hub_id(net: nn.Module) -> str | None:

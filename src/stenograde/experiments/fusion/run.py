@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from stenograde.terms import Role
 from stenograde.train.grader.cohort_crops import crop_cohort
 from stenograde.train.made_once import keep_settings
 from stenograde.workers import Progress, within
+
+if TYPE_CHECKING:
+    from stenograde.nets.weights import Start
 
 RECIPE = "recipe.json"
 
@@ -61,7 +64,7 @@ def read_cohort(
     bundle: Bundle,
     *,
     out: Path,
-    weights: Path | Literal["hub"] | None = None,
+    weights: Start | None = None,
     progress: Progress | None = None,
 ) -> FusionStudies:
     """Return vectors and crops of every labelled study of a cohort, each made once.
@@ -75,7 +78,7 @@ def read_cohort(
         Its locator finds the levels.
     out : Path
         Gets vectors and crops.
-    weights : Path or "hub", optional
+    weights : Path or {"hub", "imagenet"}, optional
         What the encoder of slices starts from.
     progress : callable, optional
 

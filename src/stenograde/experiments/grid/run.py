@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
 from stenograde.train.made_once import keep_settings
 from stenograde.workers import Progress, Step, within
+
+if TYPE_CHECKING:
+    from stenograde.nets.weights import Start
 
 SCORES = ("accuracy", "macro_f1", "macro_auc")
 """Scores of each row, in the order of the document's table."""
@@ -74,7 +77,7 @@ def run_grid(
     data: Path,
     *,
     out: Path,
-    weights: dict[str, Path | Literal["hub"]] | None = None,
+    weights: dict[str, Start] | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> GridResult:
@@ -152,7 +155,7 @@ def _embedded(
     row: GridRow,
     data: Path,
     out: Path,
-    weights: Path | Literal["hub"] | None,
+    weights: Start | None,
     progress: Progress | None,
     *,
     like: CohortVectors | None,

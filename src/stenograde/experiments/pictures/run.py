@@ -35,9 +35,9 @@ from stenograde.experiments.pictures.result import (
 )
 from stenograde.experiments.pictures.scoring import compared, plain_scores, repeats_tested, summarised
 from stenograde.experiments.pictures.stamp import commit_of, versions
-from stenograde.experiments.pictures.training import Material, Weights, cut, fit_nets, predicted, prepare
+from stenograde.experiments.pictures.training import Material, cut, fit_nets, predicted, prepare
 from stenograde.files import write_whole
-from stenograde.nets.weights import NOT_PRETRAINED
+from stenograde.nets.weights import NOT_PRETRAINED, Start
 from stenograde.workers import Progress, named
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def run_experiment(
     *,
     out: Path,
     layout: str = "samples in memory",
-    weights: Weights | None = None,
+    weights: Start | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run a recipe; started again with the same ``out``, finished trainings are reused, not repeated.
@@ -136,7 +136,7 @@ def _run_arm(
 
 
 def _prepared(
-    plans: tuple[ArmPlan, ...], samples: SampleSet, folder: Path, weights: Weights | None
+    plans: tuple[ArmPlan, ...], samples: SampleSet, folder: Path, weights: Start | None
 ) -> Callable[[ArmPlan], Material]:
     """Return a function that gives the pictures of an arm; arms that prepare them alike share them."""
     made: dict[object, Material] = {}
@@ -233,7 +233,7 @@ def _fingerprint(recipe: Recipe, trial: Trial, material: Material) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _weights_digest(weights: Weights | None) -> str | None:
+def _weights_digest(weights: Start | None) -> str | None:
     if isinstance(weights, Path):
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     return weights

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from stenograde.images.align import write_template
 from stenograde.nets.build import build_net
 from stenograde.nets.encoder import SmallResnet
 from stenograde.nets.stn_resnet import StnResnet
-from stenograde.nets.weights import WeightReport, load_weights
+from stenograde.nets.weights import Start, WeightReport, load_weights
 from stenograde.terms import Level, Side
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, Fitted, LossOf
@@ -34,7 +33,6 @@ from stenograde.train.pictures.batches import picture_batches, plain_batches
 from stenograde.train.pictures.pretrain import PretrainConfig
 from stenograde.workers import Progress, Step
 
-Weights = Path | Literal["hub"]
 """What a network may start from: a file, or what its encoder's library publishes."""
 
 TEMPLATE = "template.npz"
@@ -50,7 +48,7 @@ class Material:
     """Prepared, shape (n, rows, columns); row k is sample k."""
     levels: tuple[Level, ...] = ()
     """Columns of the extra input, when the level is one."""
-    weights: Weights | None = None
+    weights: Start | None = None
     """What networks start from; None for a random start."""
     digest: str = field(default="", repr=False)
     """SHA-256 of the samples' names, labels and contents."""
@@ -86,7 +84,7 @@ class Material:
         )
 
 
-def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Weights | None = None) -> Material:
+def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Start | None = None) -> Material:
     """Return what trainings share: pictures cut, resampled and normalised, and kept in ``folder``.
 
     Those of right sides are mirrored where the recipe wants all to look like one side.

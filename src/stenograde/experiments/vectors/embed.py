@@ -25,7 +25,7 @@ from stenograde.errors import ConfigError, DatasetError, StudyError
 from stenograde.files import whole_file, write_whole
 from stenograde.images.pictures import Intensity, PictureConfig, prepare_picture
 from stenograde.nets.volume_encoder import StackEncoder
-from stenograde.nets.weights import NOT_PRETRAINED, load_weights
+from stenograde.nets.weights import NOT_PRETRAINED, Start, load_weights
 from stenograde.study import Study, Volume
 from stenograde.terms import Role
 from stenograde.train.made_once import SETTINGS, keep_settings
@@ -129,7 +129,7 @@ def embed_cohort(
     config: EmbedConfig,
     folder: Path,
     *,
-    weights: Path | Literal["hub"] | None = None,
+    weights: Start | None = None,
     progress: Progress | None = None,
 ) -> CohortVectors:
     """Embed the slices of every labelled study, on a GPU where there is one; vectors made before are read.
@@ -141,7 +141,7 @@ def embed_cohort(
     config : EmbedConfig
     folder : Path
         Gets one file per study.
-    weights : Path or "hub", optional
+    weights : Path or {"hub", "imagenet"}, optional
         What the encoder starts from; without, a random start.
     progress : callable, optional
         Counts the studies that are looked through.
@@ -170,7 +170,7 @@ def _embed_all(
     data: Path,
     config: EmbedConfig,
     folder: Path,
-    weights: Path | Literal["hub"] | None,
+    weights: Start | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
     torch.manual_seed(config.seed)
