@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -121,6 +120,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _with_all_printed(code)
 
 
+def _empty_word(words: Sequence[str]) -> int:
+    """Return the number of the first empty word, or option without a value behind its sign; 0 without any.
+
+    An empty path would stand for the folder that the command was called in.
+    """
+    for number, word in enumerate(words, start=1):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            return number
+    return 0
+
+
 def _run(words: list[str]) -> int:
     """Run one command; say what went wrong on one line."""
     if not words and COMPLETION not in os.environ:
@@ -128,10 +138,7 @@ def _run(words: list[str]) -> int:
         say_error("a command must be given, got none; see below, or 'stenograde COMMAND --help'")
         get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)
         return 2
-    places = (
-        n for n, (before, word) in enumerate(pairwise(["", *words]), 1) if not word and before[:1] != "-"
-    )
-    empty = next(places, 0)
+    empty = _empty_word(words)
     if empty:
         say_error(f"no word of a command must be empty, got an empty one as number {empty}; leave it out")
         return 2

@@ -36,6 +36,9 @@ BELOW_MM = (20.0, 46.0)
 MARROW_MM = (12.0, 46.0)
 """Stretch whose median is the signal of marrow, mm."""
 
+DARKEST_PERCENTILE = 5.0
+"""Signal below this percentile of the picture is taken for zero."""
+
 DARK = 0.72
 """What has less than this share of the signal of marrow belongs to a disc or its end plates."""
 
@@ -94,7 +97,8 @@ def dark_below_s1(
     at = wall[:, None] + front[:, None] * BEFORE_CANAL_MM[None, :, None] / grid_mm
     if (at < 0).any() or (at > np.subtract(picture.shape, 1)).any():
         return nothing
-    blurred = ndimage.gaussian_filter(picture.astype(np.float64), _BLUR_MM / grid_mm)
+    above_zero = picture - float(np.percentile(picture, DARKEST_PERCENTILE))
+    blurred = ndimage.gaussian_filter(above_zero.astype(np.float64), _BLUR_MM / grid_mm)
     signal = ndimage.map_coordinates(blurred, at.transpose(2, 0, 1), order=1)
     marrow = np.median(signal[(along_mm > MARROW_MM[0]) & (along_mm < MARROW_MM[1])], axis=0)
     inside = (along_mm > BELOW_MM[0]) & (along_mm < BELOW_MM[1])

@@ -78,8 +78,9 @@ class MidSurface:
     """Shape (rows,)."""
     structures: NDArray[np.float32]
     heat: NDArray[np.float32]
-    at_edge: NDArray[np.bool_]
-    """Shape (rows,): whether the canal is deepest on the first or last slice, so that its middle may lie beyond."""
+    unseen: NDArray[np.bool_]
+    """Shape (rows,): whether the canal is deepest on an outer slice, or beside lost ones, so that its middle may lie
+    where nothing was acquired."""
 
     def acquired(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Say of rows, in fractions, whether the canal's middle was acquired there: no slice beside it was lost."""
@@ -87,7 +88,7 @@ class MidSurface:
         places = np.interp(rows, every, self.slice_of_row)
         beside = np.clip([np.floor(places), np.ceil(places)], 0, last).astype(int)
         was_lost = np.isin(np.arange(last + 1), self.marked.lost)[beside].any(axis=0)
-        return ~was_lost & ~self.at_edge[np.clip(np.rint(rows).astype(int), 0, len(every) - 1)]
+        return ~was_lost & ~self.unseen[np.clip(np.rint(rows).astype(int), 0, len(every) - 1)]
 
     def to_patient(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map (row, column) on the surface, shape (n, 2), to LPS mm, shape (n, 3)."""
@@ -132,15 +133,21 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
         slice_of_row,
         structures.astype(np.float32),
         heat.astype(np.float32),
-        _deepest_at_edge(width, sigma),
+        _unseen(width * near[:, None], sigma, marked.lost),
     )
 
 
-def _deepest_at_edge(width: NDArray[np.float32], sigma: float) -> NDArray[np.bool_]:
-    """Say for each row whether the canal is deepest on an outer slice; one slice or two have no middle."""
+def _unseen(width: NDArray[np.float32], sigma: float, lost: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Say for each row whether the canal is deepest on an outer slice or beside lost ones; two slices have none."""
     n = len(width)
-    deepest = ndimage.gaussian_filter1d(width, sigma, axis=1, mode="nearest").argmax(axis=0)
-    return np.asarray((n > 2) & ((deepest == 0) | (deepest == n - 1)))
+    if n < 3:
+        return np.zeros(width.shape[1], bool)
+    depth = ndimage.gaussian_filter1d(width, sigma, axis=1, mode="nearest")
+    depth[list(lost)] = -1.0
+    deepest = depth.argmax(axis=0)
+    first, last = depth[0] > depth[1], depth[-1] > depth[-2]
+    beside = np.isin(deepest - 1, lost) | np.isin(deepest + 1, lost)
+    return np.asarray(((deepest == 0) & first) | ((deepest == n - 1) & last) | beside)
 
 
 def _on_surface(slices: NDArray[np.float32], slice_of_row: NDArray[np.float64]) -> NDArray[np.float32]:

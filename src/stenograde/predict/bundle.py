@@ -34,7 +34,7 @@ GRID_MM: Final = (0.3, 3.0)
 """Finest and coarsest grid of a locator, mm: the finest takes four times the memory of the shipped one's 0.6 mm."""
 
 MAX_STRIDE: Final = 256
-"""Largest stride of a locator: what is added at two edges of a picture stays smaller than the picture."""
+"""Largest stride of a locator; a picture grows by less than this at two edges."""
 
 N_MAPS = len(Structure) + 3
 """Channels of a locator's output: background and structures, then two heat maps."""

@@ -73,9 +73,7 @@ class _Findings:
 GUESSED = "the disc was not seen; its place is taken from its neighbours"
 """Why a level whose disc was guessed has no grade."""
 
-UNSEEN = (
-    "the middle of the canal lies where slices are missing, or beside the first or last slice of the stack"
-)
+UNSEEN = "the middle of the canal lies where slices are missing, or at the edge of the stack"
 """Why the canal has no grade at a level whose middle was not acquired."""
 
 UNFOLLOWED = "the canal's walls could not be followed at the disc and at a vertebra beside it"

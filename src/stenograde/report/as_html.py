@@ -88,8 +88,7 @@ def as_html(
     sided, notes = _rows(graded, reference)
     drafts, draft_notes = _rows([g for g in grades.cells if g.cell.condition in drafted], reference)
     script = (Path(__file__).parent / "report.js").read_text("utf-8")
-    page = _environment().get_template("report.html")
-    return page.render(
+    return _environment().get_template("report.html").render(
         grades=grades,
         findings=words.findings(grades),
         gaps=words.gaps(grades),

@@ -80,7 +80,7 @@ def test_a_recipe_runs_and_says_what_it_read_and_found(
     [
         (["s9"], "recipe must be one of s0, s1, s2, s3, s3-fusion, s3-spider, s4"),
         (["s1", "--folds", "1"], "folds must be at least 2, got 1"),
-        (["s1", "--weights", "nowhere.pt"], "--weights must be a file or 'hub', got nowhere.pt"),
+        (["s1", "--weights", "nowhere.pt"], "--weights must be a file, 'hub' or 'imagenet', got nowhere.pt"),
         (["s1"], "--data must be a folder or a CSV file that exists"),
     ],
 )

@@ -102,7 +102,7 @@ def test_memory_limit_when_a_study_takes_more_then_it_is_refused_and_named(
     assert main(["inspect", str(study), "--memory-limit", "1GiB"]) == 0
 
 
-@pytest.mark.parametrize("size", ["", "much", "-1GiB", "10", "nan", "1e9", "999KiB", "1 2GiB"])
+@pytest.mark.parametrize("size", ["much", "-1GiB", "10", "nan", "1e9", "999KiB", "1 2GiB"])
 def test_memory_limit_when_it_is_no_size_then_it_is_refused(
     size: str, study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,14 +61,27 @@ def test_usage_when_it_is_wrong_then_the_exit_code_is_2(
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (["inspect", ""], 2),
+        (["inspect", "--", ""], 3),
+        (["grade", "--all", "", "--out", "o"], 3),
+        (["grade", "a", "--out="], 3),
+        (["grade", "a", "--roles", ""], 4),
+    ],
+)
 def test_a_word_when_empty_then_it_is_refused_and_not_taken_as_this_folder(
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["inspect", ""]) == 2
+    assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "stenograde: no word of a command must be empty, got an empty one as number 2; leave it out"
+        f"stenograde: no word of a command must be empty, got an empty one as number {number}; leave it out"
     )
+
+
+def test_a_path_when_empty_then_it_is_refused() -> None:
     with pytest.raises(NoStudyError, match="got an empty path"):
         read_study("")
 

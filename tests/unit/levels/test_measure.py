@@ -167,6 +167,42 @@ def test_where_the_middle_of_the_canal_was_not_acquired_its_depth_is_not_measure
     assert np.isfinite(canal_profile(points).diameter_mm).any() == is_seen
 
 
+def test_canal_that_is_not_believed_takes_no_level_away():
+    """A patch of it on the first slice, 28 mm beside the canal."""
+    marked = Spine(n_slices=15).marked()
+    probabilities = marked.probabilities.copy()
+    row = round(find_levels(marked).levels[Level.L3_L4].disc.centre[0])
+    reach = round(20 / GRID_MM)
+    probabilities[0, :, row - reach : row + reach, 40:100] = 0
+    probabilities[0, Structure.CANAL.code, row - reach : row + reach, 40:100] = 1
+
+    points = find_levels(MarkedVolume(marked.affine, probabilities, marked.heat))
+    assert Quantity.CANAL_AP_DIAMETER in by_quantity(measure_canal(points, None), Level.L3_L4)
+    assert points.acquired.all()
+
+
+def test_slices_that_are_the_same_have_a_middle():
+    marked = Spine(n_slices=11).marked()
+    same = MarkedVolume(
+        marked.affine, np.repeat(marked.probabilities[5:6], 3, axis=0), np.repeat(marked.heat[5:6], 3, axis=0)
+    )
+    assert find_levels(same).acquired.all()
+
+
+@pytest.mark.parametrize("marks_them", [True, False])
+def test_lost_slices_that_hold_the_middle_hide_it_whether_or_not_canal_is_marked_on_them(marks_them):
+    marked = Spine(n_slices=15, aside_mm=4.0).marked()
+    middle = round(float(find_levels(marked).surface.slice_of_row.mean()))
+    probabilities = marked.probabilities.copy()
+    lost = (middle - 2, middle - 1, middle)
+    if not marks_them:
+        probabilities[list(lost)] = 0
+        probabilities[list(lost), 0] = 1
+    points = find_levels(MarkedVolume(marked.affine, probabilities, marked.heat, lost=lost))
+    assert points is not None
+    assert not points.acquired[points.levels[Level.L4_L5].station]
+
+
 def test_beside_the_first_or_last_slice_the_canal_is_not_measured(narrow):
     marked = narrow.marked()
     middle = round(float(find_levels(marked).surface.slice_of_row.mean()))

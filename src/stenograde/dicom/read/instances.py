@@ -86,7 +86,7 @@ class Instance:
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """Value as decimal numbers; none when absent, not numbers, or not finite."""
         raw = self.values.get(keyword)
-        if not raw:
+        if not raw or b"_" in raw:  # (which Python would take for a part of a number)
             return ()
         try:
             numbers = tuple(map(float, raw.strip(b"\0 ").split(b"\\")))
@@ -254,9 +254,12 @@ def n_native_bytes(layout: PixelLayout) -> int:
     return n_values // 8 if layout.bits_allocated == 1 else n_values * (layout.bits_allocated // 8)
 
 
-_DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
-_AFTER_PIXELS: Final = (0x7FE1, 0xFFFA, 0xFFFC)
-"""Groups of what may follow the pixel data: a maker's own, signatures, padding."""
+_ITEM, _ENDED = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_DELIMITER: Final = struct.pack("<HHI", *_ENDED, 0)
+_AFTER_PIXELS: Final = 0x7FE0
+"""Group of the pixel data: what follows them has a greater one."""
+_NEAR_BYTES: Final = 4096
+"""So near to the end of the last fragment a delimiter is looked for."""
 _MISFIT: Final = (
     "the fragments of its pixel data do not end where the next one begins, so bytes were lost or added"
 )
@@ -268,16 +271,14 @@ def _fragments(
     """Start and length of each fragment, and whether a delimiter ends them (PS3.5 A.4)."""
     fragments: list[tuple[int, int]] = []
     data, start = head, 0
+    tag = _ITEM
     while offset + 8 <= size:
-        if fragments and offset + 8 == size:
-            return tuple(fragments), True  # nothing but the delimiter fits there
         if offset - start + 8 > len(data):
-            data, start = file.part(offset, 4096), offset
+            data, start = file.part(offset, _NEAR_BYTES), offset
         group, element, length = struct.unpack_from("<HHI", data, offset - start)
-        if (group, element) == (0xFFFE, 0xE0DD) or (fragments and group in _AFTER_PIXELS):
-            return tuple(fragments), group not in _AFTER_PIXELS
-        if (group, element) != (0xFFFE, 0xE000):
-            raise UnreadableInstanceError(_MISFIT)
+        tag = group, element
+        if tag != _ITEM:
+            break
         offset += 8
         if offset + length > size:
             msg = f"truncated: the file ends after {size - offset} of {length} bytes of a pixel data fragment"
@@ -290,9 +291,35 @@ def _fragments(
     if len(fragments) < 2:
         msg = "truncated: the file ends before its pixel data"
         raise UnreadableInstanceError(msg)
-    if not _DELIMITER.startswith(file.part(offset, size - offset) if offset < size else b""):
+    if tag == _ENDED:
+        return tuple(fragments), True
+    return tuple(fragments), _ends_otherwise(file, fragments[-1], size)
+
+
+def _ends_otherwise(file: StudyFile, last: tuple[int, int], size: int) -> bool:
+    """Whether a delimiter ends fragments after all, beside a byte that pads an odd one.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If what follows them, or their own last bytes, say that bytes were lost or added; a decoder may not notice.
+    """
+    begin, length = last
+    end = begin + length
+    rest = file.part(end, min(_NEAR_BYTES, size - end)) if end < size else b""
+    if length % 2 and rest[1:].startswith(_DELIMITER):
+        return True
+    near = file.part(end - min(length, _NEAR_BYTES), min(length, _NEAR_BYTES))
+    group = int.from_bytes(rest[:2], "little")
+    is_end = (
+        not rest.strip(b"\0")
+        or _DELIMITER.startswith(rest)
+        or _AFTER_PIXELS < group < 0xFFFE
+        or group > 0xFFFE
+    )
+    if _DELIMITER in near + rest or not is_end:
         raise UnreadableInstanceError(_MISFIT)
-    return tuple(fragments), False
+    return False
 
 
 def stated_high_bit(instance: Instance) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from stenograde.dicom.read.acquisitions import MIN_SLICES
 from stenograde.dicom.read.assemble import Lost
@@ -11,7 +12,7 @@ from stenograde.dicom.read.findings import Finding, Weight, worst_first
 from stenograde.dicom.read.frames import contrast_of, single_frame
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.screening import reason_by_image_type
-from stenograde.dicom.read.series import gather, gather_unplaced, possible_roles
+from stenograde.dicom.read.series import gather, gather_unplaced, n_frames, possible_roles
 from stenograde.errors import UnreadableInstanceError
 from stenograde.study import Series
 from stenograde.terms import Role
@@ -23,7 +24,7 @@ def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
     Parameters
     ----------
     damaged : mapping
-        Instance without usable pixels to the reason.
+        Instance without usable pixels or place to the reason.
     """
     by_uid: dict[str, list[Instance]] = {}
     for instance in damaged:
@@ -38,6 +39,9 @@ def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
             except UnreadableInstanceError:
                 continue
         facts = gather(uid, frames) if frames else gather_unplaced(uid, instances)
+        per_file = max(map(n_frames, instances))
+        if frames and per_file > 1:
+            facts = replace(facts, n_slices=tuple(per_file * n for n in facts.n_slices))
         why = f"{len(instances)} of its files cannot be read: {_commonest(damaged[one] for one in instances)}"
         lost.append(Lost(f"series {uid}", facts, why))
     return lost

@@ -89,8 +89,8 @@ _PHOTOMETRIC: Final = frozenset(
 )
 """Photometric interpretations of colour images (PS3.3 C.7.6.3.1.2)."""
 
-_UID: Final = re.compile(r"[!-\[\]-~]{1,64}")
-"""A UID, or what some who de-identify write in its place: one value of printable letters (PS3.5 9.1)."""
+_UID: Final = re.compile(r"[ -\[\]-~]+")
+"""A UID (PS3.5 9.1), or what some who de-identify write in its place: ASCII that is printable, without a backslash."""
 
 _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", re.IGNORECASE)
 
@@ -98,10 +98,9 @@ _COMPRESSED: Final = re.compile(r"compress|transcod|j2k|jpeg|de-?ident|anonym", 
 def reason_to_leave_out(instance: Instance) -> str:
     """Return why an instance is not an acquired MR slice; empty when it is one, or when it is damaged.
 
-    Localizers, secondary captures, derived and colour images, other modalities, and objects without pixels
-    are left out. DERIVED in ImageType alone is no reason: archives write it when they recompress an
-    acquired image. It is one together with SECONDARY, unless the derivation is said to be a compression,
-    and together with a kind such as MPR.
+    Localizers, secondary captures, derived and colour images, and other modalities are left out. DERIVED in
+    ImageType alone is no reason: archives write it when they recompress an acquired image. It is one together with
+    SECONDARY, unless the derivation is said to be a compression, and together with a kind such as MPR.
     """
     reason = reason_by_class(instance)
     if reason:
@@ -115,8 +114,10 @@ def reason_to_leave_out(instance: Instance) -> str:
 def damage_of(instance: Instance) -> str:
     """Return why an instance that :func:`reason_to_leave_out` lets pass cannot be used; empty when it can."""
     layout, modality = instance.layout, instance.text("Modality").upper()
+    if not instance.sop_instance_uid:
+        return "has no SOPInstanceUID"
     if not _UID.fullmatch(instance.sop_instance_uid):
-        return "SOPInstanceUID must be digits and dots, got something else"
+        return "SOPInstanceUID must be one value of plain letters, got something else"
     if modality not in {"", "MR"}:
         return f"Modality must be MR, got one {_shown(modality)}"
     if layout is None:
@@ -143,7 +144,7 @@ def reason_by_class(instance: Instance) -> str:
         named = _shown(modality) if modality else "not given"
         return f"not an MR image (modality {named}, SOP class {standard_uid(sop_class)})"
     if not modality or modality == "MR" or (sop_class and f" {modality} " not in _MODALITIES):
-        return ""  # (what the standard does not define is damage: see below)
+        return ""  # (what the standard does not define is damage: see :func:`damage_of`)
     return f"not an MR image (modality {_shown(modality)})"
 
 

@@ -53,9 +53,11 @@ PLANE_OF: Final = {role: plane for (plane, _), role in ROLE_OF.items()}
 """Plane of the series that has a role."""
 
 _PLANE_WORDS: Final = {
-    Plane.SAGITTAL: re.compile(r"(?<![A-Z])SAG", re.IGNORECASE),
+    Plane.SAGITTAL: re.compile(r"SAG", re.IGNORECASE),
     Plane.CORONAL: re.compile(r"(?<![A-Z])[CK]OR(?![A-Z])|[CK]ORONA", re.IGNORECASE),
-    Plane.AXIAL: re.compile(r"(?<![A-Z])(?:AX|TRA|TRANS)(?![A-Z])|AXIAL|TRANSVERS", re.IGNORECASE),
+    Plane.AXIAL: re.compile(
+        r"(?<![A-Z])(?:AX|TRA)(?![A-Z])|(?<![A-Z])AXT\d|AXIAL|TRANSV|TRASTACK", re.IGNORECASE
+    ),
 }
 
 _WORDS: Final = {
@@ -124,17 +126,22 @@ def gather(
     )
 
 
+def n_frames(instance: Instance) -> int:
+    """Return how many slices an instance says to hold; one at least."""
+    return max(1, int(instance.number("NumberOfFrames") or 1))
+
+
 def gather_unplaced(uid: str, instances: Sequence[Instance]) -> SeriesFacts:
     """Gather what the headers of a series tell whose slices cannot be placed."""
     orientations: Counter[tuple[float, float, float]] = Counter()
     for instance in instances:
         cosines = instance.numbers("ImageOrientationPatient")
         try:
-            orientations[normal_of(cosines)] += 1
+            orientations[normal_of(cosines)] += n_frames(instance)
         except ValueError:
             continue
     first = min(instances, key=lambda one: (one.number("InstanceNumber") or 0.0, one.sop_instance_uid))
-    n_slices = sum(max(1, int(one.number("NumberOfFrames") or 1)) for one in instances)
+    n_slices = sum(map(n_frames, instances))
     return SeriesFacts(
         uid=uid,
         normals=tuple(orientations),
@@ -203,6 +210,10 @@ def possible_roles(facts: SeriesFacts) -> tuple[Role, ...]:
         weighting = verdict.weighting
     elif facts.is_diffusion or facts.kind.never:
         return ()
+    elif described_plane(facts.description) is None and not (_by_times(facts) or _by_description(facts)):
+        return (
+            Role.SAGITTAL_T2_STIR,
+        )  # nothing is known of it: only what is refused without must be thought of
     else:
         plane = described_plane(facts.description)
         told = _by_times(facts) or _by_description(facts)

@@ -169,13 +169,9 @@ def _pile(files: Sequence[StudyFile]) -> _Piles:
             continue
         uids = (instance.study_uid, instance.series_uid, instance.sop_instance_uid)
         reason = reason_to_leave_out(instance)
-        if not all(uids):
-            missing = next(
-                name for name, uid in zip(("Study", "Series", "SOP"), uids, strict=True) if not uid
-            )
-            piles.strays.append(
-                Unused(file.name, reason or damage_of(instance) or f"has no {missing}InstanceUID")
-            )
+        if not all(uids[:2]):
+            missing = "Series" if uids[0] else "Study"
+            piles.strays.append(Unused(file.name, reason or f"has no {missing}InstanceUID"))
             continue
         pile = piles.by_study.setdefault(instance.study_uid, _Pile())
         if not reason:
@@ -238,7 +234,15 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, [*piles.strays, *unused]))
     chosen = choose_roles(found.candidates)
     series = tuple(one for one, _ in chosen)
-    lost = [*found.lost, *lost_series(pile.damaged | found.damaged)]
+    read = {(one.series_uid, one.sop_instance_uid) for one in pile.instances} - {
+        (one.series_uid, one.sop_instance_uid) for one in found.damaged
+    }
+    damaged = {
+        one: why
+        for one, why in (pile.damaged | found.damaged).items()
+        if (one.series_uid, one.sop_instance_uid) not in read  # (a sound copy stands for it)
+    }
+    lost = [*found.lost, *lost_series(damaged)]
     missing = roles_lost(lost, series)
     missing = _with_unread(missing, series, piles)
     said = warnings_of([(one, candidate.findings) for one, candidate in chosen], lost, missing, piles.unread)

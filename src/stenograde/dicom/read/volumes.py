@@ -49,7 +49,7 @@ MISSING_TOLERANCE: Final = 0.1
 """How near to a whole number of gaps, in gaps, a wider gap must be to be called missing slices."""
 
 MAX_BRIDGED: Final = 3
-"""Most sagittal slices that are bridged where they were lost side by side; they hold a canal's whole width."""
+"""Most sagittal slices that are bridged where they were lost side by side."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,3 +174,56 @@ def test_loss_is_said_before_odd_grids_and_these_before_odd_pixels(tmp_path):
 
     words = ("a slice is missing", "kept as one volume", "MONOCHROME1")
     assert [next(word for word in words if word in warning) for warning in study.warnings] == list(words)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_t2_of_many_frames_in_one_file_that_cannot_be_placed_is_missed(tmp_path, is_cut):
+    write_study(tmp_path)
+    paths = sorted((tmp_path / "t2").iterdir())
+    ds = dcmread(paths[0])
+    ds.NumberOfFrames, ds.PixelData = 15, 15 * ds.PixelData
+    for path in paths:
+        path.unlink()
+    ds.save_as(paths[0])
+    if is_cut:
+        cut(paths[0], -60)
+
+    assert [role for role, _ in read_study(tmp_path).lost] == [Role.SAGITTAL_T2_STIR]
+
+
+def test_a_t2_whose_files_name_no_instance_is_missed(tmp_path):
+    write_study(tmp_path)
+    for path in (tmp_path / "t2").iterdir():
+        ds = dcmread(path)
+        del ds.SOPInstanceUID, ds.file_meta.MediaStorageSOPInstanceUID
+        ds.save_as(path, enforce_file_format=False)
+
+    study = read_study(tmp_path)
+
+    assert [role for role, _ in study.lost] == [Role.SAGITTAL_T2_STIR]
+    assert "has no SOPInstanceUID" in study.warnings[0]
+
+
+def test_a_cut_copy_of_what_was_read_is_no_loss(tmp_path):
+    write_study(tmp_path)
+    for path in list((tmp_path / "t2").iterdir()):
+        copy = tmp_path / f"copy {path.name}"
+        copy.write_bytes(path.read_bytes())
+        cut(copy, -60)
+
+    study = read_study(tmp_path)
+
+    assert study.lost == ()
+    assert study.warnings == ()
+
+
+def test_images_of_which_nothing_is_known_are_not_taken_for_a_lost_axial(tmp_path):
+    write_series(tmp_path / "t1", series=1, **T1)
+    write_series(tmp_path / "t2", series=2, **T2)
+    for path in write_series(tmp_path / "curves", series=9, SeriesDescription="Mean curves"):
+        with_values(ImagePositionPatient=None, ImageOrientationPatient=None, ImageType=None)(path)
+
+    study = read_study(tmp_path)
+
+    assert study.lost == ()
+    assert any("could not be used" in warning for warning in study.warnings)

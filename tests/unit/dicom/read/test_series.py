@@ -16,6 +16,7 @@ from stenograde.dicom.read.series import (
     Verdict,
     classify,
     contradiction,
+    described_plane,
     described_weighting,
     needs_picture,
 )
@@ -307,3 +308,24 @@ def test_an_axial_series_is_judged_through_patient_space(is_bright):
     judged = scene(axial, (14, 120, 120), 250 if is_bright else 20)
 
     assert look_at_axial([judged], bright, dark).is_bright is is_bright
+
+
+@pytest.mark.parametrize(
+    ("said", "plane"),
+    [
+        ("t2_tse_sag_384", Plane.SAGITTAL),
+        ("TSESAG T2", Plane.SAGITTAL),
+        ("AXT2", Plane.AXIAL),
+        ("AxT2 FSE", Plane.AXIAL),
+        ("T2 TRA", Plane.AXIAL),
+        ("TRASTACK", Plane.AXIAL),
+        ("TRANSV", Plane.AXIAL),
+        ("COR T1", Plane.CORONAL),
+        ("T2 koronar", Plane.CORONAL),
+        ("contrast", None),
+        ("relaxation", None),
+        ("survey", None),
+    ],
+)
+def test_a_description_names_a_plane(said, plane):
+    assert described_plane(said) is plane

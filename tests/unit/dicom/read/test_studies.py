@@ -216,7 +216,36 @@ def test_a_missing_sequence_delimiter_after_the_pixels_is_tolerated_and_said(tmp
     np.testing.assert_array_equal(series.volumes[0].pixels[0], picture(seed=100))
 
 
-@pytest.mark.parametrize("shift", [-3, -1, 1, 2, 9])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *(b"\0" * n for n in (1, 2, 4, 7, 8, 9, 64)),
+        b"\xfe\xff\xdd",
+        b"\xfc\xff\xfc\xffOB\0\0\x02\0\0\0\0\0",
+        b"\x01\x80\x10\0LO\x02\0ab",
+    ],
+)
+def test_what_pads_or_follows_pixels_without_a_delimiter_is_no_damage(tmp_path, rest):
+    for path in write_series(tmp_path, n=5, syntax=RLELossless, **T2):
+        path.write_bytes(path.read_bytes()[:-8] + rest)
+
+    (series,) = read_study(tmp_path).series
+
+    assert "pixel data has no sequence delimiter (5 files)" in series.problems
+    np.testing.assert_array_equal(series.volumes[0].pixels[0], picture(seed=100))
+
+
+def test_eight_bytes_that_are_no_delimiter_and_a_table_without_a_fragment_are_damage(tmp_path):
+    first, second, *_ = write_series(tmp_path, n=5, syntax=RLELossless, **T2)
+    first.write_bytes(first.read_bytes()[:-8] + b"\x11" * 8)
+    data = second.read_bytes()
+    item = b"\xfe\xff\x00\xe0"
+    second.write_bytes(data[: data.index(item, data.index(item) + 4) + 8])
+
+    assert set(reasons(read_study(tmp_path))) == {"1.dcm", "2.dcm"}
+
+
+@pytest.mark.parametrize("shift", [-8, -4, -3, -1, 1, 2, 8, 9])
 def test_pixels_that_lost_or_gained_bytes_are_not_decoded(tmp_path, shift):
     """Decoders of JPEG 2000 give a picture for such a stream, and nothing says that it is wrong."""
     path = write_series(tmp_path, n=5, syntax=RLELossless, **T2)[2]
