@@ -63,6 +63,13 @@ class MeasuredRow:
         return self.normal[0] if len(set(self.normal)) == 1 else ""
 
 
+def _script() -> dict[str, str]:
+    """Return the script of the page, and the hash by which the page's policy knows it."""
+    script = (Path(__file__).parent / "report.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return {"script": script, "script_hash": digest}
+
+
 def as_html(
     grades: StudyGrades,
     study: Study,
@@ -87,8 +94,8 @@ def as_html(
     graded = [g for g in grades.cells if g.cell.condition not in drafted and g not in canal]
     sided, notes = _rows(graded, reference)
     drafts, draft_notes = _rows([g for g in grades.cells if g.cell.condition in drafted], reference)
-    script = (Path(__file__).parent / "report.js").read_text("utf-8")
-    return _environment().get_template("report.html").render(
+    page = _environment().get_template("report.html")
+    return page.render(
         grades=grades,
         findings=words.findings(grades),
         gaps=words.gaps(grades),
@@ -109,8 +116,7 @@ def as_html(
         made_on=made_on,
         text=as_text(grades, study.examination, made_on=made_on),
         sources=SOURCES,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        **_script(),
         spine=spine_of(grades, study),
         cards=level_cards(grades, study),
         measured=_measured_rows(grades),
