@@ -35,8 +35,14 @@ def test_a_start_of_no_encoder_is_refused(weights: str) -> None:
         starts_of(weights, ENCODERS)
 
 
+@pytest.mark.parametrize("word", ["hub", "imagenet"])
+def test_a_word_is_the_start_of_all_encoders_or_of_one(word: str) -> None:
+    assert starts_of(word, ENCODERS) == dict.fromkeys(sorted(ENCODERS), word)
+    assert starts_of(f"resnet50={word}", ENCODERS) == {"resnet50": word}
+
+
 def test_a_start_that_is_no_file_is_refused() -> None:
-    with pytest.raises(ConfigError, match="must be a file or 'hub', got /no/such/file"):
+    with pytest.raises(ConfigError, match="must be a file, 'hub' or 'imagenet', got /no/such/file"):
         starts_of("resnet50=/no/such/file", ENCODERS)
 
 
