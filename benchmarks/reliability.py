@@ -102,7 +102,7 @@ def rests_on_unread(place: Path) -> bool:
                 "HighBit": 11,
                 "PixelRepresentation": 0,
             }.items():
-                if ds.get(keyword) in {None, ""}:
+                if not str(ds.get(keyword, "")):
                     setattr(ds, keyword, value)
             ds.PhotometricInterpretation = "MONOCHROME2"
             if "TransferSyntaxUID" not in ds.file_meta:

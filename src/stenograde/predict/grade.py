@@ -118,6 +118,10 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
     measurements = measure_canal(points, located.stack.intensities if fluid_bright else None)
     warnings = [*study.warnings, *located.notes]
+    if not fluid_bright:
+        warnings.append(
+            "there is no sagittal T2 series; levels and canal are found in T1, where fluid is dark"
+        )
     axial = study.by_role(Role.AXIAL_T2)
     if axial is not None:
         measurements += measure_sac(axial, points, measurements)

@@ -131,6 +131,7 @@ def test_from_t1_alone_nothing_is_said_about_the_signal():
 
     assert Quantity.CSF_SIGNAL_RATIO not in {one.quantity for one in grades.measurements}
     assert all(grades.of(cell).status is Status.GRADED for cell in CANAL)
+    assert any(one.startswith("there is no sagittal T2 series; levels and canal") for one in grades.warnings)
 
 
 def test_a_level_above_the_field_is_not_imaged():

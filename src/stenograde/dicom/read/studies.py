@@ -48,7 +48,7 @@ class _Piles:
     by_study: dict[str, _Pile] = field(default_factory=dict)
     strays: list[Unused] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
-    """Why files that begin as DICOM does could not be read at all."""
+    """Why files that begin as DICOM does could not be read at all, or belong to no study or series."""
 
     @property
     def usable(self) -> list[str]:
@@ -170,8 +170,10 @@ def _pile(files: Sequence[StudyFile]) -> _Piles:
         uids = (instance.study_uid, instance.series_uid, instance.sop_instance_uid)
         reason = reason_to_leave_out(instance)
         if not all(uids[:2]):
-            missing = "Series" if uids[0] else "Study"
-            piles.strays.append(Unused(file.name, reason or f"has no {missing}InstanceUID"))
+            missing = f"has no {'Series' if uids[0] else 'Study'}InstanceUID"
+            piles.strays.append(Unused(file.name, reason or missing))
+            if not reason:
+                piles.unread.append(missing)
             continue
         pile = piles.by_study.setdefault(instance.study_uid, _Pile())
         if not reason:

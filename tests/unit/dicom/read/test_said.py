@@ -227,3 +227,15 @@ def test_images_of_which_nothing_is_known_are_not_taken_for_a_lost_axial(tmp_pat
 
     assert study.lost == ()
     assert any("could not be used" in warning for warning in study.warnings)
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_t2_that_belongs_to_no_study_or_series_is_missed(tmp_path, keyword):
+    write_study(tmp_path)
+    for path in (tmp_path / "t2").iterdir():
+        with_values(**{keyword: None})(path)
+
+    study = read_study(tmp_path)
+
+    assert [role for role, _ in study.lost] == [Role.SAGITTAL_T2_STIR]
+    assert f"has no {keyword}" in study.warnings[0]
