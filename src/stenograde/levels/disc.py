@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Disc:
@@ -22,3 +25,8 @@ class Disc:
     sacral_heat: float
     guessed: bool = False
     """True when only the gap between its neighbours speaks for it."""
+
+    @property
+    def down(self) -> NDArray[np.float64]:
+        """Unit vector across the disc, to the feet."""
+        return np.array([self.axis[1], -self.axis[0]])

@@ -174,7 +174,7 @@ def _are_twins(a: Disc, b: Disc, grid: float) -> bool:
     if apart_mm < MIN_APART_MM:
         return True
     off = (np.asarray(b.centre) - np.asarray(a.centre)) * grid
-    above_mm = min(abs(float(off @ np.array([one.axis[1], -one.axis[0]]))) for one in (a, b))
+    above_mm = min(abs(float(off @ one.down)) for one in (a, b))
     return apart_mm < TWIN_MM and above_mm < MIN_APART_MM
 
 

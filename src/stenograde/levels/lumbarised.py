@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from stenograde.levels.canal import CanalLine
 from stenograde.levels.disc import Disc
+from stenograde.levels.measure import DARK_PERCENTILE
 
 WELL_FORMED_MM = (5.5, 13.0)
 """Height of a disc between S1 and S2 that is no mere remnant, mm."""
@@ -35,9 +36,6 @@ BELOW_MM = (20.0, 46.0)
 
 MARROW_MM = (12.0, 46.0)
 """Stretch whose median is the signal of marrow, mm."""
-
-DARKEST_PERCENTILE = 5.0
-"""Signal below this percentile of the picture is taken for zero."""
 
 DARK = 0.72
 """What has less than this share of the signal of marrow belongs to a disc or its end plates."""
@@ -97,7 +95,7 @@ def dark_below_s1(
     at = wall[:, None] + front[:, None] * BEFORE_CANAL_MM[None, :, None] / grid_mm
     if (at < 0).any() or (at > np.subtract(picture.shape, 1)).any():
         return nothing
-    above_zero = picture - float(np.percentile(picture, DARKEST_PERCENTILE))
+    above_zero = picture - float(np.percentile(picture, DARK_PERCENTILE))
     blurred = ndimage.gaussian_filter(above_zero.astype(np.float64), _BLUR_MM / grid_mm)
     signal = ndimage.map_coordinates(blurred, at.transpose(2, 0, 1), order=1)
     marrow = np.median(signal[(along_mm > MARROW_MM[0]) & (along_mm < MARROW_MM[1])], axis=0)
@@ -119,8 +117,7 @@ def _dark(line: NDArray[np.float64], limit: float) -> tuple[float, float]:
 
 def _front_wall(canal: CanalLine, lowest: Disc, grid_mm: float) -> NDArray[np.float64] | None:
     """Front wall of the canal from the disc downwards, every half millimetre, straight on where it was not followed."""
-    axis, centre = np.asarray(lowest.axis), np.asarray(lowest.centre)
-    down = (canal.centre - centre) @ np.array([axis[1], -axis[0]]) * grid_mm
+    down = (canal.centre - np.asarray(lowest.centre)) @ lowest.down * grid_mm
     below = np.flatnonzero(np.isfinite(canal.front).all(axis=1) & (down >= 0) & (down < BELOW_MM[1]))
     if len(below) < 2:
         return None

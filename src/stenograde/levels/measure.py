@@ -147,10 +147,9 @@ def _walls(points: LevelPoints, station: int) -> tuple[Point, ...]:
 
 
 def _disc_height_points(points: LevelPoints, disc: Disc) -> tuple[Point, ...]:
-    half_px = disc.height_mm / 2 / points.surface.marked.grid_mm
-    up = np.array([-disc.axis[1], disc.axis[0]]) * half_px
+    down = disc.down * (disc.height_mm / 2 / points.surface.marked.grid_mm)
     centre = np.asarray(disc.centre)
-    return tuple(as_point(p) for p in points.surface.to_patient(np.stack([centre + up, centre - up])))
+    return tuple(as_point(p) for p in points.surface.to_patient(np.stack([centre - down, centre + down])))
 
 
 def _canal_signal(points: LevelPoints, intensities: NDArray[np.float32]) -> NDArray[np.float64]:

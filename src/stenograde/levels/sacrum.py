@@ -80,8 +80,7 @@ def _is_sacrum_below(bone: NDArray[np.float32], disc: Disc, grid: float) -> bool
     """Whether no body of a vertebra lies below a disc; ``bone`` has shape (rows, columns)."""
     rows, columns = np.indices(bone.shape)
     off = np.stack([rows - disc.centre[0], columns - disc.centre[1]], axis=-1) * grid
-    axis = np.asarray(disc.axis)
-    down, across = off @ np.array([axis[1], -axis[0]]), np.abs(off @ axis)
+    down, across = off @ disc.down, np.abs(off @ np.asarray(disc.axis))
     for (near, far), limit in BOXES_MM:
         box = (down > near) & (down < far) & (across < ACROSS_MM)
         n_whole = (far - near) * 2 * ACROSS_MM / grid**2

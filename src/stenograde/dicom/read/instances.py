@@ -312,10 +312,7 @@ def _ends_otherwise(file: StudyFile, last: tuple[int, int], size: int) -> bool:
     near = file.part(end - min(length, _NEAR_BYTES), min(length, _NEAR_BYTES))
     group = int.from_bytes(rest[:2], "little")
     is_end = (
-        not rest.strip(b"\0")
-        or _DELIMITER.startswith(rest)
-        or _AFTER_PIXELS < group < 0xFFFE
-        or group > 0xFFFE
+        not rest.strip(b"\0") or _DELIMITER.startswith(rest) or (group > _AFTER_PIXELS and group != _ITEM[0])
     )
     if _DELIMITER in near + rest or not is_end:
         raise UnreadableInstanceError(_MISFIT)

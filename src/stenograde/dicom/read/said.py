@@ -9,9 +9,8 @@ from dataclasses import replace
 from stenograde.dicom.read.acquisitions import MIN_SLICES
 from stenograde.dicom.read.assemble import Lost
 from stenograde.dicom.read.findings import Finding, Weight, worst_first
-from stenograde.dicom.read.frames import contrast_of, single_frame
+from stenograde.dicom.read.frames import single_frame
 from stenograde.dicom.read.instances import Instance
-from stenograde.dicom.read.screening import reason_by_image_type
 from stenograde.dicom.read.series import gather, gather_unplaced, n_frames, possible_roles
 from stenograde.errors import UnreadableInstanceError
 from stenograde.study import Series
@@ -28,8 +27,7 @@ def lost_series(damaged: Mapping[Instance, str]) -> list[Lost]:
     """
     by_uid: dict[str, list[Instance]] = {}
     for instance in damaged:
-        if not reason_by_image_type(instance, contrast_of(instance).image_type):
-            by_uid.setdefault(instance.series_uid, []).append(instance)
+        by_uid.setdefault(instance.series_uid, []).append(instance)
     lost = []
     for uid, instances in sorted(by_uid.items()):
         frames = []

@@ -119,7 +119,7 @@ def gather(
         uid=uid,
         normals=tuple(map(normal_of, orientations)),
         n_slices=tuple(orientations.values()),
-        description=next(filter(None, map(middle.instance.text, _NAMES)), ""),
+        description=_described(middle.instance),
         contrast=middle.contrast,
         is_diffusion=is_diffusion,
         fluid=fluid,
@@ -146,12 +146,16 @@ def gather_unplaced(uid: str, instances: Sequence[Instance]) -> SeriesFacts:
         uid=uid,
         normals=tuple(orientations),
         n_slices=tuple(orientations.values()) or (n_slices,),
-        description=next(filter(None, map(first.text, _NAMES)), ""),
+        description=_described(first),
         contrast=contrast_of(first),
     )
 
 
 _NAMES = ("SeriesDescription", "ProtocolName", "SequenceName")
+
+
+def _described(instance: Instance) -> str:
+    return next(filter(None, map(instance.text, _NAMES)), "")
 
 
 def _known(value: float | None) -> float | None:
@@ -210,13 +214,11 @@ def possible_roles(facts: SeriesFacts) -> tuple[Role, ...]:
         weighting = verdict.weighting
     elif facts.is_diffusion or facts.kind.never:
         return ()
-    elif described_plane(facts.description) is None and not (_by_times(facts) or _by_description(facts)):
-        return (
-            Role.SAGITTAL_T2_STIR,
-        )  # nothing is known of it: only what is refused without must be thought of
     else:
         plane = described_plane(facts.description)
         told = _by_times(facts) or _by_description(facts)
+        if plane is None and told is None:  # then only what a study is refused without must be thought of
+            return (Role.SAGITTAL_T2_STIR,)
         weighting = told[0] if told else None
     found = {
         role

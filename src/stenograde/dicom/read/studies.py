@@ -22,7 +22,7 @@ from stenograde.dicom.read.instances import Instance, walk_header
 from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.roles import choose_roles
 from stenograde.dicom.read.said import lost_series, roles_lost, unread_text, warnings_of
-from stenograde.dicom.read.screening import damage_of, reason_by_class, reason_to_leave_out
+from stenograde.dicom.read.screening import damage_of, reason_to_leave_out
 from stenograde.errors import NoStudyError, SeveralStudiesError, StudyError, UnreadableInstanceError
 from stenograde.files import MEMORY_LIMIT_BYTES, shown_bytes
 from stenograde.study import Series, Study
@@ -203,7 +203,7 @@ def _pile_unreadable(file: StudyFile, reason: str, piles: _Piles) -> None:
         return
     pile = piles.by_study.setdefault(instance.study_uid, _Pile())
     pile.unused.append(Unused(file.name, reason))
-    if not reason_by_class(instance):
+    if not reason_to_leave_out(instance):
         pile.damaged[instance] = reason
 
 
@@ -236,13 +236,11 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         raise NoStudyError(_nothing_usable(f"study {uid}", {}, [*piles.strays, *unused]))
     chosen = choose_roles(found.candidates)
     series = tuple(one for one, _ in chosen)
-    read = {(one.series_uid, one.sop_instance_uid) for one in pile.instances} - {
-        (one.series_uid, one.sop_instance_uid) for one in found.damaged
-    }
+    read = set(map(_key, pile.instances)) - set(map(_key, found.damaged))
     damaged = {
         one: why
         for one, why in (pile.damaged | found.damaged).items()
-        if (one.series_uid, one.sop_instance_uid) not in read  # (a sound copy stands for it)
+        if _key(one) not in read  # (a sound copy stands for it)
     }
     lost = [*found.lost, *lost_series(damaged)]
     missing = roles_lost(lost, series)
@@ -262,6 +260,10 @@ def _study(uid: str, piles: _Piles, roles: Mapping[str, Role]) -> tuple[Study, s
         examination=examination_of(pile.instances),
     )
     return study, found.matched
+
+
+def _key(instance: Instance) -> tuple[str, str]:
+    return instance.series_uid, instance.sop_instance_uid
 
 
 def _with_unread(
