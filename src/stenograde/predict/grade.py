@@ -36,7 +36,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
-from stenograde.terms import Cell, Condition, Role, Side, Weighting
+from stenograde.terms import Cell, Condition, Role, Weighting
 
 NOT_GRADED = {
     Condition.NEURAL_FORAMINAL_NARROWING: "this bundle does not grade the neural foramina",
@@ -156,7 +156,7 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
     if level is None:
         reason = f"{cell.level.shown} lies outside the imaged field or could not be found"
         return CellGrade(cell, Status.NOT_IMAGED, reason)
-    point = _point_of(cell, level)
+    point = level.point_of(cell)
     evidence = _evidence(cell, found, point, level)
     of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
     entry = bundle.table.grader
@@ -249,15 +249,6 @@ def _measured(cell: Cell, found: _Findings, bundle: Bundle) -> Probabilities | N
     model = bundle.table.canal
     narrowing = model.narrowing(tuple(m for m in found.measurements if m.level is cell.level))
     return None if narrowing is None else model.probabilities(narrowing)
-
-
-def _point_of(cell: Cell, level: LevelPoint) -> Point:
-    if cell.side is None:
-        return level.canal_centre
-    sides: dict[Side, Point] = (
-        level.foramen_middles if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
-    )
-    return sides[cell.side]
 
 
 def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> tuple[Evidence, ...]:
