@@ -20,6 +20,7 @@ from typer.main import get_command
 from stenograde import __version__
 from stenograde.cli import (
     classify,
+    cohort,
     compare,
     env,
     experiment,
@@ -64,6 +65,8 @@ def _build() -> typer.Typer:
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
+    app.command("ingest", epilog=epilog("ingest"))(cohort.ingest)
+    app.command("crops", epilog=epilog("crops"))(cohort.crops)
     app.command("pretrain", epilog=epilog("pretrain"))(pretrain.pretrain)
     app.add_typer(train.build(), name="train")
     app.add_typer(experiment.build(), name="experiment")

@@ -38,6 +38,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),
     "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
     "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
+    "train rsna2024": (
+        "stenograde train rsna2024 --data rsna-2024-lumbar-spine-degenerative-classification --out bundle",
+        "stenograde train rsna2024 --data cohort --labels labels.csv --licence 'our own' --out bundle",
+        "torchrun --nproc-per-node 4 -m stenograde train rsna2024 --data rsna --size published --out bundle",
+    ),
+    "ingest": ("stenograde ingest --data cohort --out steps",),
+    "crops": ("stenograde crops --data cohort --out steps --set crops.size_px=96 --set net.size_px=96",),
     "train locator": ("stenograde train locator --data spider --out bundle",),
     "train grader": (
         "stenograde train grader --patients 800 --seed 1 --out bundle",

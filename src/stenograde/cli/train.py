@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
 from stenograde.errors import ConfigError
 
@@ -25,6 +26,7 @@ def build() -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None)
     app.command("locator", epilog=epilog("train locator"))(locator)
     app.command("grader", epilog=epilog("train grader"))(grader)
+    app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 

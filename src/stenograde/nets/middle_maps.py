@@ -88,5 +88,21 @@ class MiddleMaps(nn.Module):
 
 
 def pooled(maps: Sequence[Tensor], grid: int) -> Tensor:
-    """Return means of maps on a grid, shape (n, channels of all maps, grid, grid)."""
-    return torch.cat([nn.functional.adaptive_avg_pool2d(one, grid) for one in maps], dim=1)
+    """Return means of maps on a grid, shape (n, channels of all maps, grid, grid).
+
+    Parts are those of ``adaptive_avg_pool2d``, by products of matrices, which every graph can hold.
+    """
+    parts = []
+    for one in maps:
+        down, across = (_shares(int(length), grid).to(one) for length in one.shape[2:])
+        parts.append(down @ one @ across.T)
+    return torch.cat(parts, dim=1)
+
+
+def _shares(length: int, parts: int) -> Tensor:
+    """Return the share of each place in each part, shape (parts, length)."""
+    shares = torch.zeros(parts, length)
+    for part in range(parts):
+        first, last = part * length // parts, -(-(part + 1) * length // parts)
+        shares[part, first:last] = 1 / (last - first)
+    return shares

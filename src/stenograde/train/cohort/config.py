@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
-from stenograde.config import build
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.nets.level_transfer import LevelTransferConfig
 from stenograde.train.grader.batches import CropAugment
@@ -69,13 +69,7 @@ class CohortTraining:
             raise ValueError(msg)
 
 
-def size_named(size: Size) -> str:
-    """Return the text of the TOML file of a size that ships."""
-    return (files("stenograde.train.cohort") / "sizes" / f"{size}.toml").read_text(encoding="utf-8")
-
-
-def read_size(size: Size) -> CohortTraining:
-    """Return the settings of a size that ships."""
-    import tomllib  # noqa: PLC0415
-
-    return build(CohortTraining, tomllib.loads(size_named(size)), where=f"{size}.toml")
+def read_size(size: Size) -> dict[str, Any]:
+    """Return the settings of a size that ships, as its TOML file holds them."""
+    text = (files("stenograde.train.cohort") / "sizes" / f"{size}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

@@ -21,6 +21,7 @@ from stenograde.files import whole_file
 from stenograde.nets.level_grader import usual_of
 from stenograde.nets.level_transfer import FromMaps, LevelTransfer, Mixed
 from stenograde.nets.weights import NOT_PRETRAINED, Start
+from stenograde.terms import Severity
 from stenograde.train.cohort.batches import (
     LevelSource,
     WholeStudies,
@@ -50,6 +51,8 @@ class FoldNets:
     nets: tuple[LevelTransfer, ...]
     logits: NDArray[np.float64]
     """Out of fold, mean over seeds; shape (studies, levels, cells of a level, severities)."""
+    strangeness: NDArray[np.float64]
+    """Of each crop, out of fold, mean over seeds; shape (studies, levels, 2, kinds)."""
     fold: NDArray[np.int64]
     """Fold in which each study was tested, shape (studies,)."""
     start: str
@@ -97,18 +100,19 @@ def fit_folds(
     first, start = _started(config, weights, config.seeds[0])
     source = _source(crops, first, out, config, progress)
     nets, fold_of = [], np.zeros(len(crops.names), np.int64)
-    shape = (*crops.set.severities.shape, 3)
-    logits = np.zeros(shape)
+    logits = np.zeros((*crops.set.severities.shape, len(Severity)))
+    strangeness = np.zeros(crops.set.present.shape)
     for number, fold in enumerate(folds):
         fold_of[fold.test] = number
         for seed in config.seeds:
             told = named(progress, f"fold {number + 1} of {config.folds}")
             one = _Fold(folder / f"fold-{number + 1}-seed-{seed}", config, seed, fold.train, fold.test)
             net, _ = _started(config, weights, seed)
-            net, said = one.done(net) or one.fitted(net, source, told)
-            nets.append(net)
-            logits[fold.test] += said / len(config.seeds)
-    return FoldNets(tuple(nets), logits, fold_of, start, folder)
+            said = one.done(net) or one.fitted(net, source, told)
+            nets.append(said.net)
+            logits[fold.test] += said.logits / len(config.seeds)
+            strangeness[fold.test] += said.strangeness / len(config.seeds)
+    return FoldNets(tuple(nets), logits, strangeness, fold_of, start, folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +160,15 @@ def device_of(accelerator: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 @dataclass(frozen=True, eq=False)
+class _Said:
+    """A fitted net and what it says of the patients of its fold."""
+
+    net: LevelTransfer
+    logits: NDArray[np.float64]
+    strangeness: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class _Fold:
     """One net to be fitted."""
 
@@ -165,16 +178,16 @@ class _Fold:
     train: list[int]
     test: list[int]
 
-    def done(self, net: LevelTransfer) -> tuple[LevelTransfer, NDArray[np.float64]] | None:
+    def done(self, net: LevelTransfer) -> _Said | None:
         """Return the net and what it said, if it was fitted before."""
-        if not (self.folder / "said.npy").is_file():
+        path = self.folder / "said.npz"
+        if not path.is_file():
             return None
         net.load_state_dict(load_file(self.folder / "net.safetensors"))
-        return net.eval(), np.load(self.folder / "said.npy")
+        with np.load(path) as said:
+            return _Said(net.eval(), said["logits"], said["strangeness"])
 
-    def fitted(
-        self, net: LevelTransfer, source: _Source, progress: Progress | None
-    ) -> tuple[LevelTransfer, NDArray[np.float64]]:
+    def fitted(self, net: LevelTransfer, source: _Source, progress: Progress | None) -> _Said:
         """Fit the whole net, then the judge alone, and keep what it says of the others."""
         first, second = (replace(one, seed=self.seed) for one in (self.config.fit, self.config.head))
         batches = level_batches(source.changed, self.train, first, self.config.mixing)
@@ -200,15 +213,16 @@ class _Fold:
         _set_usual(net, copies[0].to("cpu"), known[self.train])
         said = self._said(net, source, known)
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, self.folder / "net.safetensors")
-        with whole_file(self.folder / "said.npy") as file:
-            np.save(file, said)
-        return net, said
+        with whole_file(self.folder / "said.npz") as file:
+            np.savez(file, logits=said.logits, strangeness=said.strangeness)
+        return said
 
-    def _said(self, net: LevelTransfer, source: _Source, known: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _said(self, net: LevelTransfer, source: _Source, known: NDArray[np.float32]) -> _Said:
         features = features_of(net, source.plain[self.test], source.is_maps)
         with torch.inference_mode():
             logits = WholeStudies(net.judge).eval()(features, torch.from_numpy(known[self.test]))
-        return logits.double().numpy()
+            strange = net.strangeness(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return _Said(net, logits.double().numpy(), strange.double().numpy())
 
 
 def features_of(net: LevelTransfer, values: NDArray[np.generic], is_maps: bool) -> Tensor:

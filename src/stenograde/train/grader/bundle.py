@@ -170,6 +170,26 @@ def write_bundle(
         Scores on cohorts, for the card; those on patients are the evidence of the bundle.
     """
     evidence = evidence_of(base, tested)
+    carried, made_from = carry_base(out, base)
+    table = {
+        **carried,
+        "grader": asdict(entry),
+        "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
+    }
+    made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
+    write_texts(out, table, card(training, calibrated.scores, tested, evidence), made_by)
+
+
+def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copy what a bundle with a new grader takes over from another: locator, canal model, and how they were made.
+
+    Returns
+    -------
+    table : dict
+        What ``bundle.toml`` says of it.
+    made_from : dict
+        Name, version and hash of the bundle that the locator was made in.
+    """
     locator = base.table.locator
     shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
     # written anew, as bundles from before the grader kept them in 32 bits
@@ -186,12 +206,8 @@ def write_bundle(
         "scheme": base.table.scheme,
         "locator": asdict(locator),
         "canal": asdict(base.table.canal),
-        "grader": asdict(entry),
-        "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
     }
-    made_from = base_made_by["base"] if has_grader else asdict(base.stamp)
-    made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
-    write_texts(out, table, card(training, calibrated.scores, tested, evidence), made_by)
+    return table, base_made_by["base"] if has_grader else asdict(base.stamp)
 
 
 def evidence_of(base: Bundle, tested: Sequence[Mapping[str, Any]]) -> dict[Condition, ConditionEvidence]:
