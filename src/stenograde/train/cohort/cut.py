@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from stenograde.train.cohort.places import FoundLevel, FoundPlaces
 from stenograde.train.grader.crops import CropSet, as_stored
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, counted, in_processes
+
+
+_PLACE = re.compile(r" at L\d/[LS]\d|(?<=the )(left|right) ")
+"""What tells reasons of the same kind apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +125,7 @@ def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]
     for place, level in enumerate(cut.levels):
         at = LUMBAR_MRI.levels.index(level)
         crops[at], present[at] = as_stored(cut.values[place]), cut.present[place]
-    why = dict(Counter(cut.reasons.values()))
+    why = dict(Counter(_PLACE.sub("", reason) for reason in cut.reasons.values()))
     missing = (len(LUMBAR_MRI.levels) - len(cut.levels)) * shape[1] * shape[2]
     return crops, present, why | ({"the level was not found": missing} if missing else {})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ LEFT_OUT_BY_WINNERS: Final = frozenset(
 DOUBTED_BY_WINNERS: Final = frozenset(("2492114990", "2780132468", "3008676218", "3637444890"))
 """Studies of RSNA 2024 that the same winners left out; they stay, and are told."""
 
+_FILE: Final = re.compile(r"file \d+ of \d+")
+
 SAGITTAL: Final = (Role.SAGITTAL_T2_STIR, Role.SAGITTAL_T1)
 
 
@@ -48,6 +51,8 @@ class StudyFiles:
     severities: Mapping[Cell, Severity]
     marks: Sequence[Mapping[str, str]]
     """Rows of the table of coordinates."""
+    listed: tuple[str, ...] = ()
+    """Series that the table of series lists, with or without a folder."""
 
     @property
     def name(self) -> str:
@@ -104,6 +109,7 @@ def studies_of(data: Path, labels: Path | None = None) -> tuple[list[StudyFiles]
             roles_in(folder, {**by_study.get("", {}), **by_study.get(folder.name, {})}),
             severities.get(folder.name, {}),
             coordinates.get(folder.name, []),
+            tuple(by_study.get(folder.name, {})),
         )
         for folder in folders
     ]
@@ -162,7 +168,8 @@ def read_once(one: StudyFiles) -> dict[str, Any]:
         return _refused(one.name, "unreadable study", str(exc))
     study = patient.study
     findings = [*_of_series(one, patient), *_of_labels(one)]
-    findings += [("left out", f"{n} x {why}") for why, n in Counter(u.why for u in study.unused).items()]
+    reasons = Counter(_FILE.sub("another file", unused.why) for unused in study.unused)
+    findings += [("left out", f"{n} x {why}") for why, n in reasons.items()]
     findings += [("warning", warning) for warning in study.warnings]
     try:
         marks = placed(patient, marks_of(one.name, one.marks))
@@ -221,11 +228,10 @@ def _of_series(one: StudyFiles, patient: PatientStudy) -> Iterator[tuple[str, st
         yield "series left out by the winners", name
     if one.name in DOUBTED_BY_WINNERS:
         yield "study left out by the winners", "used here all the same"
-    for name in sorted(set(one.roles) - folders):
+    for name in sorted(set(one.listed) - folders):
         yield "listed series without a folder", name
-    if one.roles:
-        for name in sorted(folders - set(one.roles)):
-            yield "folder that no row lists", name
+    for name in sorted(folders - set(one.listed)) if one.listed else ():
+        yield "folder that no row lists", name
     for role in Role:
         n = sum(series.role is role for series in study.series)
         if n == 0:
