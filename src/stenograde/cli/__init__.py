@@ -21,6 +21,7 @@ from stenograde import __version__
 from stenograde.cli import (
     classify,
     compare,
+    ensemble,
     env,
     experiment,
     grade,
@@ -30,6 +31,7 @@ from stenograde.cli import (
     prepare,
     pretrain,
     score,
+    submit,
     train,
 )
 from stenograde.cli.examples import epilog
@@ -61,6 +63,7 @@ def _build() -> typer.Typer:
     app.command("grade", epilog=epilog("grade"))(grade.grade)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
+    app.command("submit", epilog=epilog("submit"))(submit.submit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
@@ -69,6 +72,7 @@ def _build() -> typer.Typer:
     app.add_typer(experiment.build(), name="experiment")
     app.command("classify", epilog=epilog("classify"))(classify.classify)
     app.command("compare", epilog=epilog("compare"))(compare.compare)
+    app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
     app.command("env", epilog=epilog("env"))(env.env)
     return app
 
