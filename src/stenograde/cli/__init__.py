@@ -22,6 +22,7 @@ from stenograde.cli import (
     classify,
     cohort,
     compare,
+    ensemble,
     env,
     experiment,
     grade,
@@ -31,6 +32,7 @@ from stenograde.cli import (
     prepare,
     pretrain,
     score,
+    submit,
     train,
 )
 from stenograde.cli.examples import epilog
@@ -62,6 +64,7 @@ def _build() -> typer.Typer:
     app.command("grade", epilog=epilog("grade"))(grade.grade)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
+    app.command("submit", epilog=epilog("submit"))(submit.submit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
@@ -72,6 +75,7 @@ def _build() -> typer.Typer:
     app.add_typer(experiment.build(), name="experiment")
     app.command("classify", epilog=epilog("classify"))(classify.classify)
     app.command("compare", epilog=epilog("compare"))(compare.compare)
+    app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
     app.command("env", epilog=epilog("env"))(env.env)
     return app
 

@@ -24,6 +24,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde score cohort",
         "stenograde score cohort --shares train.csv --json",
         "stenograde score --labels train.csv --predictions submission.csv",
+        "stenograde score --labels train.csv --baselines",
+    ),
+    "submit": (
+        "stenograde submit rsna-2024 --shares train.csv --weighted --out submission.csv",
+        "stenograde submit studies --bundle bundle --out submission.csv",
     ),
     "inspect": ("stenograde inspect study.zip",),
     "phantom": (
@@ -32,7 +37,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde phantom --region cervical --films obliques --patients 50 --out necks",
     ),
     "classify": ("stenograde classify pictures --bundle axial-canal-t1 --out table.csv",),
-    "compare": ("stenograde compare results/s1 results/s2",),
+    "compare": (
+        "stenograde compare results/s1 results/s2",
+        "stenograde compare a.csv b.csv --labels train.csv",
+    ),
+    "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
     "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),

@@ -16,7 +16,7 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.baselines import level_share
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
-from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
+from stenograde.evaluate.rsna_metric import absent_areas, absent_scores, answers_of, rsna_score, severe_auc
 from stenograde.grades import Probabilities, Status, StudyGrades
 from stenograde.grading.study import NotGraded, attempt
 from stenograde.predict.bundle import Bundle
@@ -78,6 +78,8 @@ class CohortScores:
     """Share of labelled cells whose most probable severity is the label's, by condition; without one it is wrong."""
     coverage: Mapping[str, float]
     """Share of labelled cells that were graded, by condition."""
+    absent: Mapping[str, Mapping[str, str]]
+    """Why a value of ``score`` (and of ``weighted`` and ``level_share``), ``graded_only`` or ``auc`` is NaN."""
     errors: Mapping[str, Interval]
     """Mean level point error (``level_point_mm``) and mean absolute errors of measurements; NaN without truth."""
     flagged: float
@@ -85,7 +87,7 @@ class CohortScores:
     drafts: int
     """Cells that are drafts."""
     seconds: float
-    """Median time to grade a study, s."""
+    """Median time to grade a study, s; NaN if none was graded."""
 
 
 _CENTRE = ("canal_x_mm", "canal_y_mm", "canal_z_mm")
@@ -187,10 +189,15 @@ def score_cohort(
             for condition in Condition
         },
         coverage={condition.value: _coverage(graded, condition) for condition in Condition},
+        absent={
+            "score": absent_scores(answers),
+            "graded_only": absent_scores(answers.known_only(keep), nothing="no labelled cell was graded"),
+            "auc": absent_areas(answers),
+        },
         errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
         flagged=float(np.mean([one.n_flagged for one in graded])),
         drafts=sum(one.n_drafts for one in graded),
-        seconds=float(np.median([one.seconds for one in graded])),
+        seconds=float(np.median([one.seconds for one in graded if not one.failure] or [math.nan])),
     )
 
 
