@@ -152,7 +152,7 @@ def test_pixels_of_a_series_left_out_change_no_grade(study, bundle, role):
     noise = np.random.default_rng(0).normal(size=crops.values.shape).astype(np.float32)
     left_out = ~present[..., None, None, None]
     said = [
-        run_grader(bundle.grader, np.where(left_out, filler, crops.values), present, crops.levels)[0]
+        run_grader(bundle.grader, np.where(left_out, filler, crops.values), present)[0]
         for filler in (0, noise)
     ]
 

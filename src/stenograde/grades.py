@@ -309,7 +309,13 @@ class ConditionEvidence:
 
     @property
     def is_draft(self) -> bool:
-        """Whether a reader must not take its grades for findings."""
+        """Whether a reader must not take its grades for findings.
+
+        What rests on phantoms alone must be shown on patients; what was learnt from patients must not be worse than
+        the level's share where its score is known.
+        """
+        if self.kind is RestsOn.LEARNT and self.score is not None and self.level_share is not None:
+            return self.score >= self.level_share
         return self.kind is RestsOn.PHANTOMS_ONLY and not self.is_shown
 
 

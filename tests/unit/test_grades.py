@@ -144,7 +144,8 @@ def test_a_draft_when_made_then_it_has_probabilities_and_a_reason_but_no_severit
         (RestsOn.PHANTOMS_ONLY, 9, 900, 0.1, True),
         (RestsOn.PHANTOMS_ONLY, 99, 99, 0.1, True),
         (RestsOn.MEASURED, 1, 5, 0.9, False),
-        (RestsOn.LEARNT, 1, 5, 0.9, False),
+        (RestsOn.LEARNT, 40, 400, 0.9, True),
+        (RestsOn.LEARNT, 40, 400, 0.7, False),
     ],
 )
 def test_evidence_when_phantoms_alone_were_seen_then_it_is_a_draft_until_it_beats_the_level_on_enough(

@@ -49,6 +49,8 @@ class GraderEntry:
     """Noise (:func:`stenograde.levels.crop_noise.noise_of`) above which a crop is too noisy, by kind of crop; empty for
     no limit."""
     crops: CropConfig = field(default_factory=CropConfig)
+    takes_level: bool = False
+    """Whether the graph asks which level it sees."""
     flag_grades: float = 1.0
     """Least difference of grader and measurements, in severities, that the report mentions."""
     abstain_grades: float = 1.5
@@ -97,7 +99,7 @@ def open_grader(folder: Path, entry: GraderEntry) -> onnxruntime.InferenceSessio
     given = [one.name for one in session.get_outputs()]
     views = [len(Side), len(CropKind)]
     wanted = {CROPS: [*views, *entry.crops.shape], PRESENT: views}
-    if LEVEL in taken:
+    if entry.takes_level:
         wanted[LEVEL] = [len(LUMBAR_MRI.levels)]
     if taken != wanted or given != [LOGITS, STRANGENESS]:
         msg = (
@@ -112,7 +114,7 @@ def run_grader(
     session: onnxruntime.InferenceSession,
     crops: NDArray[np.float32],
     present: NDArray[np.bool_],
-    levels: Sequence[Level],
+    levels: Sequence[Level] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Run a grader.
 
@@ -121,8 +123,8 @@ def run_grader(
     session : InferenceSession
     crops : ndarray of shape (n, sides, kinds, slices, rows, columns), float32
     present : ndarray of shape (n, sides, kinds), bool
-    levels : sequence of Level
-        Of each of the n.
+    levels : sequence of Level, optional
+        Of each of the n, for a graph that asks for it.
 
     Returns
     -------
@@ -130,10 +132,9 @@ def run_grader(
     strangeness : ndarray of shape (n, sides, kinds), float32
     """
     fed = {CROPS: crops, PRESENT: present.astype(np.float32)}
-    if any(one.name == LEVEL for one in session.get_inputs()):
-        fed[LEVEL] = np.eye(len(LUMBAR_MRI.levels), dtype=np.float32)[
-            [LUMBAR_MRI.levels.index(level) for level in levels]
-        ]
+    if levels is not None:
+        places = [LUMBAR_MRI.levels.index(level) for level in levels]
+        fed[LEVEL] = np.eye(len(LUMBAR_MRI.levels), dtype=np.float32)[places]
     logits, strangeness = session.run([LOGITS, STRANGENESS], fed)
     return logits, strangeness
 
@@ -156,7 +157,9 @@ def judge_levels(
     crops = crop_levels(study, points, entry.crops)
     if not crops.levels:
         return {}
-    logits, strangeness = run_grader(session, crops.values, crops.present, crops.levels)
+    logits, strangeness = run_grader(
+        session, crops.values, crops.present, crops.levels if entry.takes_level else None
+    )
     check_said(entry.onnx, logits, strangeness)
     noise = noise_of(crops.values)
     judged = {}

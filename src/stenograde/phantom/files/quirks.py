@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stenograde.phantom.files.tables import write_table
-from stenograde.terms import LUMBAR_MRI, Cell
+from stenograde.terms import LUMBAR_MRI, Cell, Level
 
 QUIRKS = "quirks.csv"
 """Table of what was put into which study."""
@@ -134,10 +134,11 @@ def _mark_nowhere(study: Path, tables: _Tables, rng: np.random.Generator) -> Non
 
 
 def _sides_exchanged(study: Path, tables: _Tables, _: np.random.Generator) -> None:
-    other = {"Left Subarticular Stenosis": "Right Subarticular Stenosis"}
-    other |= {right: left for left, right in other.items()}
+    other = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
     for row in tables.of(MARKS, study):
-        row["condition"] = other.get(row["condition"], row["condition"])
+        if "subarticular" in row["condition"].lower():
+            side = next(one for one in other if row["condition"].startswith(one))
+            row["condition"] = row["condition"].replace(side, other[side], 1)
 
 
 def _one_level_off(study: Path, tables: _Tables, _: np.random.Generator) -> None:
@@ -148,14 +149,13 @@ def _one_level_off(study: Path, tables: _Tables, _: np.random.Generator) -> None
             place = LUMBAR_MRI.levels.index(cell.level)
             above = LUMBAR_MRI.levels[place - 1] if place else None
             row[cell.name] = true[Cell(cell.condition, above, cell.side).name] if above else ""
-    shown = [level.shown for level in LUMBAR_MRI.levels]
     kept = []
     for row in tables.rows[MARKS]:
         if row["study_id"] == study.name:
-            place = shown.index(row["level"]) + 1
-            if place == len(shown):
+            place = LUMBAR_MRI.levels.index(Level(row["level"].lower().replace("/", "_"))) + 1
+            if place == len(LUMBAR_MRI.levels):
                 continue
-            row["level"] = shown[place]
+            row["level"] = LUMBAR_MRI.levels[place].shown
         kept.append(row)
     tables.rows[MARKS] = kept
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -19,7 +17,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LEVEL, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.terms import LUMBAR_MRI, Condition, Side
 from stenograde.train.cohort.assess import Assessed
-from stenograde.train.cohort.card import cohort_card
+from stenograde.train.cohort.card import About, cohort_card
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
 from stenograde.train.cohort.folds import FoldNets
@@ -40,7 +38,7 @@ def write_cohort_bundle(
     assessed: Assessed,
     config: CohortTraining,
     *,
-    about: Mapping[str, Any],
+    about: About,
 ) -> None:
     """Write a bundle from the nets of all folds.
 
@@ -53,9 +51,7 @@ def write_cohort_bundle(
     folds : FoldNets
     assessed : Assessed
     config : CohortTraining
-    about : mapping
-        ``name`` and ``licence`` of the data, ``is_of_phantoms``, ``command``, ``size``, ``changed`` settings, and what
-        the steps before told: ``findings`` and ``places``.
+    about : About
 
     Raises
     ------
@@ -80,20 +76,18 @@ def write_cohort_bundle(
     write_texts(out, table, card, made_by)
 
 
-def _caution(about: Mapping[str, Any]) -> str:
-    if about["is_of_phantoms"]:
+def _caution(about: About) -> str:
+    if about.is_of_phantoms:
         return "the grader was trained on phantoms in the layout of a cohort of patients; it is no evidence on patients"
-    return f"the grader was trained on {about['name']} ({about['licence']})"
+    return f"the grader was trained on {about.name} ({about.licence})"
 
 
-def _evidence(
-    crops: CohortCrops, assessed: Assessed, about: Mapping[str, Any]
-) -> dict[Condition, ConditionEvidence]:
+def _evidence(crops: CohortCrops, assessed: Assessed, about: About) -> dict[Condition, ConditionEvidence]:
     """Return what the folds show on patients; nothing where the patients are phantoms."""
     known = {}
     for condition in Condition:
         note = POOLED if condition is Condition.SPINAL_CANAL_STENOSIS else ""
-        if about["is_of_phantoms"]:
+        if about.is_of_phantoms:
             known[condition] = ConditionEvidence(RestsOn.PHANTOMS_ONLY, note=note)
             continue
         cells = [cell.condition is condition for cell in LUMBAR_MRI.cells]
@@ -107,7 +101,7 @@ def _evidence(
             cells=int(labelled.sum()),
             score=assessed.scores["weighted"][condition.value].value,
             level_share=assessed.scores["level_share_weighted"][condition.value].value,
-            command=about["command"],
+            command=about.command,
             note="; ".join(filter(None, (note, "out of fold"))),
         )
     return known
@@ -149,6 +143,7 @@ def _exported(
         usual_below=assessed.usual_below,
         noise_below=assessed.noise_below,
         crops=config.crops,
+        takes_level=True,
         sets=assessed.sets,
         caution=caution,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import ANY_SEVERE
@@ -18,6 +18,24 @@ from stenograde.train.cohort.folds import FoldNets
 from stenograde.train.grader.card import evidence_table
 
 
+@dataclass(frozen=True)
+class About:
+    """What a card tells of the data and of how it was asked for."""
+
+    name: str
+    licence: str
+    is_of_phantoms: bool
+    size: str
+    """Name of the settings."""
+    changed: tuple[str, ...]
+    """Settings that differ from those of that name."""
+    findings: tuple[tuple[str, int, int], ...]
+    """Kinds of what was found while reading, with studies and findings."""
+    places: tuple[tuple[str, str], ...]
+    """Where the levels were found."""
+    command: str = "stenograde train rsna2024"
+
+
 def cohort_card(
     name: str,
     crops: CohortCrops,
@@ -26,27 +44,29 @@ def cohort_card(
     config: CohortTraining,
     *,
     evidence: Mapping[Condition, ConditionEvidence],
-    about: Mapping[str, Any],
+    about: About,
 ) -> str:
-    """Return the text of the card; ``about`` is that of :func:`stenograde.train.cohort.bundle.write_cohort_bundle`."""
-    scored = "a score on phantoms" if about["is_of_phantoms"] else "out of fold, by patient"
-    changed = about["changed"]
+    """Return the text of the card."""
+    scored = "a score on phantoms" if about.is_of_phantoms else "out of fold, by patient"
     return _CARD.format(
         name=name,
-        data=about["name"],
-        licence=about["licence"],
+        data=about.name,
+        licence=about.licence,
+        bound=""
+        if about.is_of_phantoms
+        else "Weights that were trained on such data must not be used otherwise, nor be passed on to others who would.",
         studies=len(crops.names),
         findings=markdown_table(
-            ("finding", "studies", "findings"), [tuple(map(str, r)) for r in about["findings"]]
+            ("finding", "studies", "findings"), [tuple(map(str, r)) for r in about.findings]
         )
-        if about["findings"]
+        if about.findings
         else "Nothing odd was found.",
-        places=markdown_table(("what", "how much"), [tuple(r) for r in about["places"]]),
+        places=markdown_table(("what", "how much"), [tuple(r) for r in about.places]),
         absent=markdown_table(("why", "crops"), [(why, str(n)) for why, n in crops.reasons.items()])
         if crops.reasons
         else "None is absent.",
         start=folds.start,
-        size=about["size"] + (f", changed: {', '.join(changed)}" if changed else ""),
+        size=about.size + (f", changed: {', '.join(about.changed)}" if about.changed else ""),
         nets=len(folds.nets),
         folds=config.folds,
         scored=scored,
@@ -56,7 +76,7 @@ def cohort_card(
         coverage=_coverage(assessed, config),
         evidence=evidence_table(evidence),
         nominal=f"{100 * config.coverage:.3g}",
-        command=about["command"],
+        command=about.command,
     )
 
 
@@ -137,15 +157,15 @@ _CARD = """# {name}
 Research software, not a medical device. It finds the lumbar spine on sagittal MR slices and grades the 25 cells of
 RSNA 2024. This bundle was made by `{command}`.
 
-**Licence of the training data: {licence}.** Weights that were trained on such data must not be used otherwise, nor
-be passed on to others who would.
+**Licence of the training data: {licence}.** {bound}
 
 ## Trained on
 
-{data}: {studies} studies. The grader started from: {start}. Size: {size}. {nets} nets, of {folds} folds by patient, are
-averaged. Each was fitted in two steps: the whole net with every cell alike, then what judges alone, with the weights
-of the metric and the term for any severe canal. The locator and the canal model are those of the bundle it was made
-from (`base-card.md`).
+{studies} studies of {data}. Settings: {size}. The grader's encoder, {start}.
+
+{nets} nets, of {folds} folds by patient, are averaged. Each was fitted in two steps: the whole net with every cell
+alike, then what judges alone, with the weights of the metric and the term for any severe canal. The locator and the
+canal model are those of the bundle it was made from (`base-card.md`).
 
 What was found while reading, and what was done without:
 
@@ -163,15 +183,15 @@ Crops that are absent, and why:
 
 {evidence}
 
-A condition is graded where its score beats the level's share on at least 10 patients and 100 cells; otherwise, and on
-phantoms always, its cells are drafts.
+What was learnt from patients is graded where its score beats the level's share; otherwise, and on phantoms always, its
+cells are drafts.
 
 ## Scores of the folds
 
-Metric of RSNA 2024, {scored}: each study is answered by nets that never saw it, with a calibration fitted on the other
-folds; 95 % intervals over studies; less is better, AUC apart. The level's share looks at no picture and knows only
-how common each severity is at each level among the other studies. The bundle itself averages the nets of all folds;
-it has no test of its own.
+Metric of RSNA 2024, {scored}: each study is answered by nets that never saw it, with a calibration fitted on
+the other folds; 95 % intervals over studies; less is better, AUC apart. The level's share looks at no picture and
+knows only how common each severity is at each level among the other studies. The bundle itself averages the nets of
+all folds; it has no test of its own.
 
 {scores}
 

@@ -27,7 +27,6 @@ from stenograde.train.grader.crops import CropSet, as_stored
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, counted, in_processes
 
-
 _PLACE = re.compile(r" at L\d/[LS]\d|(?<=the )(left|right) ")
 """What tells reasons of the same kind apart."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stenograde.datasets.tables import read_rows
 from stenograde.errors import ConfigError
@@ -14,6 +13,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.terms import LUMBAR_MRI
 from stenograde.train.cohort.assess import Assessed, assess, write_predictions
 from stenograde.train.cohort.bundle import write_cohort_bundle
+from stenograde.train.cohort.card import About
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops, cut_cohort
 from stenograde.train.cohort.folds import fit_folds
@@ -131,16 +131,16 @@ def train_cohort(
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
-    about: dict[str, Any] = {
-        "name": "phantoms in the layout of RSNA 2024" if data.is_of_phantoms else data.name,
-        "licence": "none: simulated" if data.is_of_phantoms else data.licence,
-        "is_of_phantoms": data.is_of_phantoms,
-        "command": "stenograde train rsna2024",
-        "size": chosen.size,
-        "changed": list(chosen.changed),
-        "findings": prepared.ingested.counts(),
-        "places": prepared.places.summary(),
-    }
+    phantoms = data.is_of_phantoms
+    about = About(
+        name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
+        licence="none, they are simulated" if phantoms else data.licence,
+        is_of_phantoms=phantoms,
+        size=chosen.size,
+        changed=chosen.changed,
+        findings=tuple(prepared.ingested.counts()),
+        places=tuple(prepared.places.summary()),
+    )
     write_cohort_bundle(out, base, crops, folds, assessed, config, about=about)
     return prepared, assessed
 

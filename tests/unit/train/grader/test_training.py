@@ -75,7 +75,7 @@ def test_the_bundle_loads_and_its_graph_gives_what_the_net_gives(trained: Path) 
     assert entry is not None
     crops = crop_set(trained)
     values, present = as_values(crops.crops[0]), crops.present[0]
-    logits, strangeness = run_grader(bundle.grader, values, present, LUMBAR_MRI.levels)
+    logits, strangeness = run_grader(bundle.grader, values, present)
     grader = LevelGrader(TINY.net)
     grader.load_state_dict(load_file(trained / entry.weights.file))
     net = GraderGraph(grader).eval()
