@@ -26,6 +26,9 @@ SAID_FROM = 0.6
 PAIR_SAID_FROM = 0.8
 """Two neighbouring severities, such as moderate or severe, are said from this probability of either on."""
 
+LEARNT_PATIENTS = 50
+"""Patients on whom what was learnt must be scored: of fewer, the level's share is itself too uncertain to be beaten."""
+
 DRAFT_PATIENTS, DRAFT_CELLS = 10, 100
 """Patients and cells on which grades learnt from phantoms must have been better than the level's share alone."""
 
@@ -283,6 +286,8 @@ class ConditionEvidence:
     """What printed the scores."""
     note: str = ""
     """What else a reader should know of it, as a phrase."""
+    difference_high: float | None = None
+    """Upper end of the 95 % interval of the score less the level's share, over patients, where it is known."""
 
     def __post_init__(self) -> None:
         scores = [one for one in (self.score, self.level_share) if one is not None]
@@ -311,11 +316,12 @@ class ConditionEvidence:
     def is_draft(self) -> bool:
         """Whether a reader must not take its grades for findings.
 
-        What rests on phantoms alone must be shown on patients; what was learnt from patients must not be worse than
-        the level's share where its score is known.
+        What rests on phantoms alone must be shown on patients; what was learnt from patients must be better than the
+        level's share where its score is known, and by more than chance where that is.
         """
         if self.kind is RestsOn.LEARNT and self.score is not None and self.level_share is not None:
-            return self.score >= self.level_share
+            away = self.score - self.level_share if self.difference_high is None else self.difference_high
+            return away >= 0 or self.patients < LEARNT_PATIENTS
         return self.kind is RestsOn.PHANTOMS_ONLY and not self.is_shown
 
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from stenograde.evaluate.baselines import level_share
 from stenograde.evaluate.conformal import ClassCoverage, ConformalSets, coverage_by_class, fit_conformal
 from stenograde.evaluate.intervals import Interval
-from stenograde.evaluate.rsna_metric import UNKNOWN, CohortAnswers, answers_of, rsna_score, severe_auc
+from stenograde.evaluate.rsna_metric import (
+    UNKNOWN,
+    CohortAnswers,
+    answers_of,
+    rsna_differences,
+    rsna_score,
+    severe_auc,
+)
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.files import write_whole
 from stenograde.levels.crop import SHOWN_BY, CropKind
@@ -40,7 +47,8 @@ class Assessed:
     answers: CohortAnswers
     """Out of fold; calibrated for each fold on the others."""
     scores: Mapping[str, Mapping[str, Interval]]
-    """``score``, ``weighted``, ``level_share``, ``level_share_weighted`` and ``auc``, by part."""
+    """``score``, ``weighted``, ``level_share``, ``level_share_weighted``, ``less_than_share`` (weighted score less the level's share)
+    and ``auc``, by part."""
     coverage: Mapping[str, tuple[ClassCoverage, ...]]
     """By condition, of each severity; sets of each fold are fitted on the others."""
     groups: tuple[Group, ...]
@@ -95,6 +103,7 @@ def assess(
         "weighted": rsna_score(answers.weighted(), draws=DRAWS),
         "level_share": rsna_score(prior, draws=DRAWS),
         "level_share_weighted": rsna_score(prior.weighted(), draws=DRAWS),
+        "less_than_share": rsna_differences(answers.weighted(), prior.weighted(), draws=DRAWS),
         "auc": severe_auc(answers, draws=DRAWS),
     }
     sets = {}

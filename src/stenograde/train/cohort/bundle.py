@@ -101,6 +101,7 @@ def _evidence(crops: CohortCrops, assessed: Assessed, about: About) -> dict[Cond
             cells=int(labelled.sum()),
             score=assessed.scores["weighted"][condition.value].value,
             level_share=assessed.scores["level_share_weighted"][condition.value].value,
+            difference_high=assessed.scores["less_than_share"][condition.value].high,
             command=about.command,
             note="; ".join(filter(None, (note, "out of fold"))),
         )

@@ -95,8 +95,15 @@ def _scores(assessed: Assessed) -> str:
                 "–" if area is None else _shown(area),
             )
         )
-    head = ("part", "calibrated", "weighted as the metric weighs", "level's share, weighted", "AUC of severe")
-    return markdown_table(head, rows)
+    return markdown_table(("part", *_SHOWN.values(), "AUC of severe"), rows)
+
+
+_SHOWN = {
+    "score": "calibrated",
+    "weighted": "weighted as the metric weighs",
+    "level_share_weighted": "level's share, weighted",
+    "less_than_share": "difference of the two",
+}
 
 
 def _groups(assessed: Assessed) -> str:
@@ -183,8 +190,8 @@ Crops that are absent, and why:
 
 {evidence}
 
-What was learnt from patients is graded where its score beats the level's share; otherwise, and on phantoms always, its
-cells are drafts.
+What was learnt from patients is graded where its score beats the level's share by more than chance (95 % interval over
+50 patients or more); otherwise, and on phantoms always, its cells are drafts.
 
 ## Scores of the folds
 

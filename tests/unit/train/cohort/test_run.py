@@ -138,7 +138,8 @@ def test_scores_are_of_calibrated_probabilities_out_of_fold(crops: CohortCrops, 
     answers = assessed.answers
     np.testing.assert_array_equal(answers.severities, in_order(crops.set.severities))
     np.testing.assert_allclose(answers.probabilities.sum(axis=2), 1)
-    assert set(assessed.scores) == {"score", "weighted", "level_share", "level_share_weighted", "auc"}
+    kinds = {"score", "weighted", "level_share", "level_share_weighted", "less_than_share", "auc"}
+    assert set(assessed.scores) == kinds
     assert {group.name for group in assessed.groups} == {
         *(level.shown for level in LUMBAR_MRI.levels),
         *("left", "right", "1.5 T"),
