@@ -47,8 +47,8 @@ class Assessed:
     answers: CohortAnswers
     """Out of fold; calibrated for each fold on the others."""
     scores: Mapping[str, Mapping[str, Interval]]
-    """``score``, ``weighted``, ``level_share``, ``level_share_weighted``, ``less_than_share`` (weighted score less the level's share)
-    and ``auc``, by part."""
+    """By kind and part: ``score``, ``weighted``, ``level_share``, ``level_share_weighted``, ``less_than_share`` (the
+    weighted score less the level's share) and ``auc``."""
     coverage: Mapping[str, tuple[ClassCoverage, ...]]
     """By condition, of each severity; sets of each fold are fitted on the others."""
     groups: tuple[Group, ...]

@@ -98,7 +98,7 @@ def fit_folds(
     folder = out / f"folds-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
     keep_settings(folder / SETTINGS, settings, what="folds")
     first, start = _started(config, weights, config.seeds[0])
-    source = _source(crops, first, out, config, progress)
+    source = source_of(crops, first, out, config, progress)
     nets, fold_of = [], np.zeros(len(crops.names), np.int64)
     logits = np.zeros((*crops.set.severities.shape, len(Severity)))
     strangeness = np.zeros(crops.set.present.shape)
@@ -116,7 +116,7 @@ def fit_folds(
 
 
 @dataclass(frozen=True, eq=False)
-class _Source:
+class Source:
     """Where values come from: for training with changes, and as they are."""
 
     changed: LevelSource
@@ -127,9 +127,10 @@ class _Source:
     is_maps: bool
 
 
-def _source(
+def source_of(
     crops: CohortCrops, net: LevelTransfer, out: Path, config: CohortTraining, progress: Progress | None
-) -> _Source:
+) -> Source:
+    """Return where values come from: the kept maps of a frozen encoder in ``out``, or the crops."""
     known, severities = known_of(crops.set.present), crops.set.severities
     if config.net.frozen:
         device = device_of(config.fit.accelerator)
@@ -138,13 +139,13 @@ def _source(
         def kept(study: int, level: int, rng: np.random.Generator) -> NDArray[np.generic]:
             return np.asarray(maps[int(rng.integers(len(maps))), study, level])
 
-        return _Source(LevelSource(kept, known, severities), maps[0], list(maps), is_maps=True)
+        return Source(LevelSource(kept, known, severities), maps[0], list(maps), is_maps=True)
 
     def cut(study: int, level: int, rng: np.random.Generator) -> NDArray[np.generic]:
         stored, present = crops.set.crops[study, level], crops.set.present[study, level]
         return changed(as_values(stored), present, config.augment, rng)
 
-    return _Source(LevelSource(cut, known, severities), crops.set.crops, [crops.set.crops], is_maps=False)
+    return Source(LevelSource(cut, known, severities), crops.set.crops, [crops.set.crops], is_maps=False)
 
 
 def _started(config: CohortTraining, weights: Start | None, seed: int) -> tuple[LevelTransfer, str]:
@@ -187,7 +188,7 @@ class _Fold:
         with np.load(path) as said:
             return _Said(net.eval(), said["logits"], said["strangeness"])
 
-    def fitted(self, net: LevelTransfer, source: _Source, progress: Progress | None) -> _Said:
+    def fitted(self, net: LevelTransfer, source: Source, progress: Progress | None) -> _Said:
         """Fit the whole net, then the judge alone, and keep what it says of the others."""
         first, second = (replace(one, seed=self.seed) for one in (self.config.fit, self.config.head))
         batches = level_batches(source.changed, self.train, first, self.config.mixing)
@@ -217,7 +218,7 @@ class _Fold:
             np.savez(file, logits=said.logits, strangeness=said.strangeness)
         return said
 
-    def _said(self, net: LevelTransfer, source: _Source, known: NDArray[np.float32]) -> _Said:
+    def _said(self, net: LevelTransfer, source: Source, known: NDArray[np.float32]) -> _Said:
         features = features_of(net, source.plain[self.test], source.is_maps)
         with torch.inference_mode():
             logits = WholeStudies(net.judge).eval()(features, torch.from_numpy(known[self.test]))
