@@ -86,9 +86,7 @@ def rsna2024(
     base: Base = None,
     without: Annotated[
         Path | None,
-        typer.Option(
-            "--without", help="CSV with study_id and cell, as 'stenograde audit' writes: labels to leave out."
-        ),
+        typer.Option("--without", help="CSV of labels to leave out, as 'stenograde audit' writes it."),
     ] = None,
     licence: Annotated[
         str | None,
@@ -136,7 +134,9 @@ def rsna2024(
     _say_scores(assessed.scores, phantoms=cohort.is_of_phantoms)
     print(f"studies: {len(prepared.crops.names)}, {time.perf_counter() - start:.0f} s")
     print(f"bundle:  {out}; out-of-fold predictions: {out / 'oof.csv'}; card: {out / 'card.md'}")
-    print(f"what was found while reading: {out / 'training' / 'ingest.csv'}")
+    print(
+        f"found while reading: {out / 'training' / 'ingest.csv'}; labels to look at: {out / 'suspicious.png'}"
+    )
     if not cohort.is_of_phantoms:
         print(
             f"licence: trained on {cohort.name}, {cohort.licence}; do not pass the weights on for other use"

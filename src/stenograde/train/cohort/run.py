@@ -10,11 +10,12 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import ConfigError
 from stenograde.nets.weights import Start
 from stenograde.predict.bundle import Bundle
-from stenograde.terms import LUMBAR_MRI
+from stenograde.terms import Cell
 from stenograde.train.cohort.assess import Assessed, assess, write_predictions
 from stenograde.train.cohort.bundle import write_cohort_bundle
 from stenograde.train.cohort.card import About
 from stenograde.train.cohort.config import CohortTraining
+from stenograde.train.cohort.contact_sheet import write_contact_sheet
 from stenograde.train.cohort.cut import CohortCrops, cut_cohort
 from stenograde.train.cohort.folds import fit_folds
 from stenograde.train.cohort.ingest import Ingested, ingest
@@ -104,14 +105,16 @@ def train_cohort(
     ----------
     data : CohortData
     out : Path
-        Becomes the bundle; the steps lie in ``out/training``, and ``oof.csv`` holds the out-of-fold predictions.
+        Becomes the bundle; the steps lie in ``out/training``, ``oof.csv`` holds the out-of-fold predictions, and
+        ``suspicious.png`` shows the labels that these believe least.
     chosen : Chosen
     base : Bundle
         Whose locator and canal model are taken over.
     weights : path, "hub", "imagenet" or None
         What the encoder starts from.
     without : Path, optional
-        Table with ``study_id`` and ``cell``, such as ``stenograde audit`` writes: labels that are not trained on.
+        Table with ``study_id``, ``condition``, ``level`` and ``side``, such as ``stenograde audit`` writes: labels that
+        are not trained on.
     processes : int
         That read and cut.
     progress : callable, optional
@@ -131,6 +134,7 @@ def train_cohort(
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
+    write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
     phantoms = data.is_of_phantoms
     about = About(
         name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
@@ -155,11 +159,12 @@ def read_without(path: Path) -> Mapping[str, frozenset[str]]:
     ConfigError
         If it names a cell that there is not.
     """
-    names = {cell.name for cell in LUMBAR_MRI.cells}
     cells: dict[str, set[str]] = {}
-    for row in read_rows(path, ("study_id", "cell")):
-        if row["cell"] not in names:
-            msg = f"cell in {path.name} must be a column of train.csv, got {row['cell']!r}"
-            raise ConfigError(msg)
-        cells.setdefault(row["study_id"], set()).add(row["cell"])
+    for row in read_rows(path, ("study_id", "condition", "level", "side")):
+        name = "_".join(filter(None, (row["side"], row["condition"], row["level"])))
+        try:
+            cells.setdefault(row["study_id"], set()).add(Cell.parse(name).name)
+        except ValueError as exc:
+            msg = f"condition, level and side in {path.name} must name a cell, got {name!r}"
+            raise ConfigError(msg) from exc
     return {study: frozenset(of_study) for study, of_study in cells.items()}

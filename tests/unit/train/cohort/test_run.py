@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from stenograde.config import build, changed  # noqa: E402
+from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
 from stenograde.grades import RestsOn  # noqa: E402
 from stenograde.nets.level_transfer import TransferGraph  # noqa: E402
@@ -23,8 +25,10 @@ from stenograde.train.cohort.assess import Assessed, assess, in_order, write_pre
 from stenograde.train.cohort.bundle import write_cohort_bundle  # noqa: E402
 from stenograde.train.cohort.card import About  # noqa: E402
 from stenograde.train.cohort.config import CohortTraining, read_size  # noqa: E402
+from stenograde.train.cohort.contact_sheet import write_contact_sheet  # noqa: E402
 from stenograde.train.cohort.cut import CohortCrops  # noqa: E402
 from stenograde.train.cohort.folds import FoldNets, fit_folds  # noqa: E402
+from stenograde.train.cohort.run import read_without  # noqa: E402
 from stenograde.train.grader.crops import CropSet, as_stored, as_values  # noqa: E402
 
 pytestmark = [
@@ -161,6 +165,27 @@ def test_out_of_fold_predictions_are_a_table_of_the_competition(
     cell = LUMBAR_MRI.cells[7]
     stored = [float(rows[f"103_{cell.name}"][name]) for name in ("normal_mild", "moderate", "severe")]
     np.testing.assert_array_equal(stored, assessed.answers.probabilities[3, 7])
+
+
+def test_labels_that_were_audited_are_left_out(tmp_path: Path) -> None:
+    table = tmp_path / "audit.csv"
+    head = "rank,study_id,condition,level,side\n"
+    table.write_text(head + "1,101,subarticular_stenosis,l2_l3,left\n2,101,spinal_canal_stenosis,l1_l2,\n")
+    left = read_without(table)
+    assert left == {"101": {"left_subarticular_stenosis_l2_l3", "spinal_canal_stenosis_l1_l2"}}
+    table.write_text(head + "1,101,subarticular_stenosis,l9_l9,left\n")
+    with pytest.raises(ConfigError, match="must name a cell, got 'left_subarticular_stenosis_l9_l9'"):
+        read_without(table)
+
+
+def test_the_least_believed_labels_are_drawn(tmp_path: Path, crops: CohortCrops, assessed: Assessed) -> None:
+    path = tmp_path / "suspicious.png"
+    assert write_contact_sheet(path, crops, assessed.answers, most=7) == 7
+    with Image.open(path) as sheet:
+        assert sheet.size == (6 * 176, 2 * 210)
+        tiles = np.asarray(sheet)
+    assert tiles[:176, :176].std() > 10, "a picture"
+    assert (tiles[210:386, 176:] == 255).all(), "nothing beside the seventh"
 
 
 def test_the_bundle_loads_and_its_graph_gives_the_mean_of_the_nets(
