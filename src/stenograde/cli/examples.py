@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde score cohort --shares train.csv --json",
         "stenograde score --labels train.csv --predictions submission.csv",
     ),
+    "audit": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
     "inspect": ("stenograde inspect study.zip",),
     "phantom": (
         "stenograde phantom --patients 20 --seed 1 --out cohort",
