@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from stenograde import __version__
 from stenograde.cli import (
+    audit,
     classify,
     cohort,
     compare,
@@ -65,6 +66,7 @@ def _build() -> typer.Typer:
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
+    app.command("audit", epilog=epilog("audit"))(audit.audit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")

@@ -30,6 +30,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde submit rsna-2024 --shares train.csv --weighted --out submission.csv",
         "stenograde submit studies --bundle bundle --out submission.csv",
     ),
+    "audit": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
     "inspect": ("stenograde inspect study.zip",),
     "phantom": (
         "stenograde phantom --patients 20 --seed 1 --out cohort",
