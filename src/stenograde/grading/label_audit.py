@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stenograde.datasets.rsna2024 import read_labels
-from stenograde.datasets.submission import read_submission
+from stenograde.datasets.submission import read_submissions
 from stenograde.errors import DatasetError
 from stenograde.evaluate.label_audit import AuditedLabel, audit_labels
 from stenograde.files import inert_cell
@@ -71,7 +71,12 @@ def audit_cohort(
     if not 0 < share <= 1:
         msg = f"share must be above 0 and at most 1, got {share}"
         raise ValueError(msg)
-    truth, said = read_labels(labels), read_submission(predictions, model=model)
+    truth, by_model = read_labels(labels), read_submissions(predictions, model=model)
+    if len(by_model) > 1:
+        names = ", ".join(map(repr, by_model))
+        msg = f"predictions to audit by must be one model's, got those of {names}; choose one with --model"
+        raise DatasetError(msg)
+    said = next(iter(by_model.values()), {})
     cells = [
         (study, cell, severity)
         for study, known in truth.items()

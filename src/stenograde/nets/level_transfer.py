@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stenograde.levels.crop import LIMIT
 from stenograde.nets.level_grader import N_QUESTIONS, N_SEVERITIES
 from stenograde.nets.middle_maps import MiddleMaps, pooled
 
@@ -42,6 +41,8 @@ class LevelTransferConfig:
     features: int = 96
     """Features of a slice, and of a question."""
     dropout: float = 0.3
+    limit: float = 4.0
+    """Values of crops are held within plus and minus this."""
 
     def __post_init__(self) -> None:
         if min(self.grid, self.kinds, self.levels, self.kept, self.features) < 1 or self.slices < 3:
@@ -78,7 +79,7 @@ class LevelTransfer(nn.Module):
         Parameters
         ----------
         crops : tensor of shape (n, 2 views, kinds, slices, rows, columns), float
-            Values within plus and minus :data:`~stenograde.levels.crop.LIMIT`; those of an absent crop do not matter.
+            Values within the limit; those of an absent crop do not matter.
         known : tensor of shape (n, 2 * kinds + levels), float
             1 where there is a crop, view by view, otherwise 0; then the level, one-hot.
 
@@ -92,7 +93,7 @@ class LevelTransfer(nn.Module):
     def maps(self, crops: Tensor) -> Tensor:
         """Return the encoder's maps, shape (n, 2, kinds, places, channels, grid, grid)."""
         triplets = torch.stack([crops[..., k : k + 3, :, :] for k in range(self.config.places)], dim=3)
-        pictures = triplets.flatten(0, 3) / LIMIT
+        pictures = triplets.flatten(0, 3) / self.config.limit
         maps = pooled(self.encoder(pictures), self.config.grid)
         return maps.unflatten(0, (-1, VIEWS, self.config.kinds, self.config.places))
 

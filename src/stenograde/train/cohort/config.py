@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
-from stenograde.levels.crop import CropConfig, CropKind
+from stenograde.levels.crop import LIMIT, CropConfig, CropKind
 from stenograde.nets.level_transfer import LevelTransferConfig
 from stenograde.train.grader.batches import CropAugment
 from stenograde.train.loop.fit_config import FitConfig
@@ -55,10 +55,10 @@ class CohortTraining:
     """Share of the crops of a kind that count as usual; no grade rests on stranger ones."""
 
     def __post_init__(self) -> None:
-        cut = (len(CropKind), self.crops.slices, self.crops.size_px)
-        taken = (self.net.kinds, self.net.slices, self.net.size_px)
+        cut = (len(CropKind), self.crops.slices, self.crops.size_px, LIMIT)
+        taken = (self.net.kinds, self.net.slices, self.net.size_px, self.net.limit)
         if cut != taken:
-            msg = f"net must take the crops that are cut: kinds, slices, size_px {cut}, got {taken}"
+            msg = f"net must take the crops that are cut: kinds, slices, size_px, limit {cut}, got {taken}"
             raise ValueError(msg)
         if self.copies < 1 or self.folds < 2 or not self.seeds:
             got = f"{self.copies}, {self.folds}, {self.seeds}"
