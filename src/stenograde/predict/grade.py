@@ -29,6 +29,7 @@ from stenograde.grades import (
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
+from stenograde.levels.point_offsets import axes_of
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
@@ -157,6 +158,9 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         reason = f"{cell.level.shown} lies outside the imaged field or could not be found"
         return CellGrade(cell, Status.NOT_IMAGED, reason)
     point = level.point_of(cell)
+    if bundle.table.grader is not None:
+        offsets = bundle.table.grader.offsets
+        point = offsets.moved(point, cell.condition, cell.level, cell.side, axes_of(level))
     evidence = _evidence(cell, found, point, level)
     of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
     entry = bundle.table.grader

@@ -17,6 +17,7 @@ from stenograde.evaluate.vector_scaling import VectorScaling
 from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
 from stenograde.levels.crop_noise import noise_of
+from stenograde.levels.point_offsets import MovedLevel, PointOffsets
 from stenograde.predict.weight_files import WeightFile, check_said, open_graph
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
@@ -49,6 +50,8 @@ class GraderEntry:
     """Noise (:func:`stenograde.levels.crop_noise.noise_of`) above which a crop is too noisy, by kind of crop; empty for
     no limit."""
     crops: CropConfig = field(default_factory=CropConfig)
+    offsets: PointOffsets = field(default_factory=PointOffsets)
+    """Where the readers of its training marked points beside ours: crops are cut about those."""
     takes_level: bool = False
     """Whether the graph asks which level it sees."""
     flag_grades: float = 1.0
@@ -154,7 +157,8 @@ def judge_levels(
     BundleError
         If the grader says what is no number.
     """
-    crops = crop_levels(study, points, entry.crops)
+    moved = {level: MovedLevel(level, placed, entry.offsets) for level, placed in points.items()}
+    crops = crop_levels(study, moved, entry.crops)
     if not crops.levels:
         return {}
     logits, strangeness = run_grader(

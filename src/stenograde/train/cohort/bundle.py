@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from stenograde.config import as_plain
 from stenograde.grades import ConditionEvidence, RestsOn
 from stenograde.levels.crop import CropKind
+from stenograde.levels.point_offsets import PointOffsets
 from stenograde.nets.level_transfer import TransferGraph
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LEVEL, LOGITS, PRESENT, STRANGENESS, GraderEntry
@@ -39,6 +40,7 @@ def write_cohort_bundle(
     config: CohortTraining,
     *,
     about: About,
+    offsets: PointOffsets,
 ) -> None:
     """Write a bundle from the nets of all folds.
 
@@ -52,13 +54,15 @@ def write_cohort_bundle(
     assessed : Assessed
     config : CohortTraining
     about : About
+    offsets : PointOffsets
+        Where its crops were cut, beside the locator's points.
 
     Raises
     ------
     BundleError
         If the graph does not give what the nets give.
     """
-    entry = _exported(out, folds, assessed, config, caution=_caution(about))
+    entry = replace(_exported(out, folds, assessed, config), caution=_caution(about), offsets=offsets)
     carried, made_from = carry_base(out, base)
     evidence = _evidence(crops, assessed, about)
     table = {
@@ -108,9 +112,7 @@ def _evidence(crops: CohortCrops, assessed: Assessed, about: About) -> dict[Cond
     return known
 
 
-def _exported(
-    out: Path, folds: FoldNets, assessed: Assessed, config: CohortTraining, *, caution: str
-) -> GraderEntry:
+def _exported(out: Path, folds: FoldNets, assessed: Assessed, config: CohortTraining) -> GraderEntry:
     net = TransferGraph([one.to("cpu") for one in folds.nets]).eval()
     with torch.no_grad():
         for value in net.state_dict().values():
@@ -146,5 +148,4 @@ def _exported(
         crops=config.crops,
         takes_level=True,
         sets=assessed.sets,
-        caution=caution,
     )

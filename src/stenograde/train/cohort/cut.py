@@ -19,6 +19,7 @@ from stenograde.errors import StudyError
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.files import whole_file
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
+from stenograde.levels.point_offsets import MovedLevel, PointOffsets
 from stenograde.terms import LUMBAR_MRI, Level, Side
 from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
 from stenograde.train.cohort.kept_lines import KeptLines
@@ -86,13 +87,17 @@ def cut_cohort(
         "crops": as_plain(config),
         "studies": [one.name for one in studies],
         "places": _digest({one.name: places.levels[one.name] for one in studies}),
+        "offsets": as_plain(places.offsets),
     }
     folder = out / f"crops-{_digest(settings)[:8]}"
     keep_settings(folder / SETTINGS, settings, what="crops")
     crops, present = _opened(folder, len(studies), config)
     kept = KeptLines(folder / "cut.jsonl")
     missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
-    jobs = [_Job(studies[number], dict(places.levels[studies[number].name]), config) for number in missing]
+    jobs = [
+        _Job(studies[number], _moved(places.levels[studies[number].name], places.offsets), config)
+        for number in missing
+    ]
     made = zip(missing, in_processes(_cut, jobs, processes), strict=True)
     n = len(studies)
     for number, (values, there, why) in counted(made, "crops cut", n, progress, before=n - len(missing)):
@@ -110,8 +115,12 @@ def cut_cohort(
 @dataclass(frozen=True)
 class _Job:
     study: StudyFiles
-    levels: Mapping[Level, FoundLevel]
+    levels: Mapping[Level, MovedLevel]
     config: CropConfig
+
+
+def _moved(levels: Mapping[Level, FoundLevel], offsets: PointOffsets) -> dict[Level, MovedLevel]:
+    return {level: MovedLevel(level, found, offsets) for level, found in levels.items()}
 
 
 def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]]:

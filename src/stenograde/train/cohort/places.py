@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from stenograde import geometry
 from stenograde.datasets.rsna2024_marks import level_points, marks_of, placed
 from stenograde.errors import DatasetError, StudyError
 from stenograde.grades import Point
+from stenograde.levels.point_offsets import PointOffsets, axes_of, fit_offsets, offset_of
 from stenograde.levels.points import LevelPoint, foramen_middles
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.predict.locate import locate_study
@@ -25,6 +27,12 @@ from stenograde.workers import Progress, counted, in_processes
 
 RENAMED_NEARER_MM: Final = 12.0
 """Levels are renamed by the experts' marks where they lie nearer to those of the next level than this, on average."""
+
+LEAST_STUDIES: Final = 20
+"""Studies with marks from which it is learnt where experts mark points."""
+
+FOLDS: Final = 5
+"""Of studies, to tell how near points are that were moved as other studies' marks say."""
 
 LEAST_MARKED: Final = 3
 """Marked levels that are needed to rename by."""
@@ -55,21 +63,27 @@ class FoundPlaces:
     """By study; without those in which none was found."""
     why: Mapping[str, str]
     """Why nothing was found in a study."""
+    offsets: PointOffsets
+    """Where the experts mark points beside ours; none where fewer than :data:`LEAST_STUDIES` have marks."""
     away_mm: Mapping[Condition, tuple[float, ...]]
     """Distance of the points of cells to the experts' marks, over all studies."""
+    moved_away_mm: Mapping[Condition, tuple[float, ...]]
+    """The same of points moved by offsets that were learnt from other studies; empty where none are."""
     renamed: tuple[str, ...]
     """Studies whose levels are named as the experts' marks name them, against what was seen."""
 
     def summary(self) -> list[tuple[str, str]]:
         """Return lines for a table: what, and how much."""
-        rows = [
-            (
-                f"{condition.shown}, mm from the experts' marks",
-                f"mean {np.mean(away):.1f}, 95 % within {np.percentile(away, 95):.1f}, {len(away)} marks",
-            )
-            for condition, away in self.away_mm.items()
-            if away
-        ]
+        rows = []
+        for condition, away in self.away_mm.items():
+            if away:
+                words = (
+                    f"mean {np.mean(away):.1f}, 95 % within {np.percentile(away, 95):.1f}, {len(away)} marks"
+                )
+                moved = self.moved_away_mm.get(condition)
+                if moved:
+                    words += f"; moved as other studies' marks say {np.mean(moved):.1f}, {np.percentile(moved, 95):.1f}"
+                rows.append((f"{condition.shown}, mm from the experts' marks", words))
         rows.append(("studies in which nothing was found", str(len(self.why))))
         rows.append(("studies renamed by the marks", str(len(self.renamed))))
         return rows
@@ -133,7 +147,7 @@ def _bundle(folder: Path) -> Bundle:
 
 def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
     """Return where the levels of one study lie, as JSON holds it."""
-    record: dict[str, Any] = {"name": one.name, "why": "", "renamed": 0, "levels": {}, "away_mm": {}}
+    record: dict[str, Any] = {"name": one.name, "why": "", "renamed": 0, "levels": {}, "marks": {}}
     try:
         patient = the_study(one)
         located = locate_study(patient.study, bundle).points.levels
@@ -149,9 +163,8 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
             for cell in LUMBAR_MRI.at(level):
                 named = Cell(cell.condition, order[place], cell.side)
                 if named in marks.points:
-                    record["away_mm"][named.name] = geometry.distance_mm(
-                        found.point_of(cell), marks.points[named]
-                    )
+                    point, mark = found.point_of(cell), marks.points[named]
+                    record["marks"][named.name] = offset_of(mark, point, cell.side, axes_of(found))
     return {**record, "renamed": shift}
 
 
@@ -184,10 +197,6 @@ def _plain(found: LevelPoint) -> dict[str, Any]:
 
 
 def _joined(records: list[dict[str, Any]]) -> FoundPlaces:
-    away: dict[Condition, list[float]] = {condition: [] for condition in Condition}
-    for record in records:
-        for name, mm in record["away_mm"].items():
-            away[Cell.parse(name).condition].append(mm)
     levels = {
         record["name"]: {
             Level.parse(name): _found_level(Level.parse(name), stored)
@@ -204,7 +213,44 @@ def _joined(records: list[dict[str, Any]]) -> FoundPlaces:
         msg = f"levels must be found in at least one study, got none; {name}: {first}"
         raise DatasetError(msg)
     renamed = tuple(record["name"] for record in records if record["renamed"])
-    return FoundPlaces(levels, why, {key: tuple(value) for key, value in away.items()}, renamed)
+    marks = [
+        [(Cell.parse(name), tuple(offset)) for name, offset in record["marks"].items()] for record in records
+    ]
+    offsets, moved = _learnt([of_study for of_study in marks if of_study])
+    return FoundPlaces(
+        levels, why, offsets, _lengths(list(chain.from_iterable(marks))), _lengths(moved), renamed
+    )
+
+
+Marks = list[tuple[Cell, tuple[float, ...]]]
+
+
+def _learnt(marks: list[Marks]) -> tuple[PointOffsets, Marks]:
+    """Return offsets learnt from all studies, and what is left of each study's by those learnt from other studies."""
+    if len(marks) < LEAST_STUDIES:
+        return PointOffsets(), []
+    left: Marks = []
+    for fold in range(FOLDS):
+        others = fit_offsets(one for k, of_study in enumerate(marks) if k % FOLDS != fold for one in of_study)
+        for cell, offset in (one for of_study in marks[fold::FOLDS] for one in of_study):
+            away = offset_of(*_pair(cell, offset, others), cell.side, np.eye(3))
+            left.append((cell, away))
+    return fit_offsets(one for of_study in marks for one in of_study), left
+
+
+def _pair(cell: Cell, offset: tuple[float, ...], offsets: PointOffsets) -> tuple[Point, Point]:
+    """Return a mark and our point moved by offsets, in the level's own frame with our point in the middle."""
+    here: Point = (0.0, 0.0, 0.0)
+    sense = -1.0 if cell.side is Side.RIGHT else 1.0
+    mark: Point = (offset[0] * sense, offset[1], offset[2])
+    return mark, offsets.moved(here, cell.condition, cell.level, cell.side, np.eye(3))
+
+
+def _lengths(marks: Marks) -> dict[Condition, tuple[float, ...]]:
+    by_condition: dict[Condition, list[float]] = {condition: [] for condition in Condition}
+    for cell, offset in marks:
+        by_condition[cell.condition].append(float(np.linalg.norm(offset)))
+    return {condition: tuple(lengths) for condition, lengths in by_condition.items()}
 
 
 def _found_level(level: Level, stored: Mapping[str, Any]) -> FoundLevel:

@@ -145,7 +145,8 @@ def train_cohort(
         findings=tuple(prepared.ingested.counts()),
         places=tuple(prepared.places.summary()),
     )
-    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about)
+    offsets = prepared.places.offsets
+    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
     return prepared, assessed
 
 

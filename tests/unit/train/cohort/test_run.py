@@ -17,6 +17,7 @@ from stenograde.config import build, changed  # noqa: E402
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
 from stenograde.grades import RestsOn  # noqa: E402
+from stenograde.levels.point_offsets import PointOffsets  # noqa: E402
 from stenograde.nets.level_transfer import TransferGraph  # noqa: E402
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
 from stenograde.predict.grader import run_grader  # noqa: E402
@@ -60,6 +61,7 @@ THAWED = replace(TINY, net=replace(TINY.net, frozen=False), fit=replace(TINY.fit
 ABOUT = About(
     "made-up patients", "for tests", False, "quick", ("folds=2",), (("empty", 1, 2),), (("x", "1 mm"),)
 )
+OFFSETS = PointOffsets({"spinal_canal_stenosis_l4_l5": (0.0, -2.0, 0.5)})
 N = 14
 
 
@@ -191,12 +193,15 @@ def test_the_least_believed_labels_are_drawn(tmp_path: Path, crops: CohortCrops,
 def test_the_bundle_loads_and_its_graph_gives_the_mean_of_the_nets(
     tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets], assessed: Assessed
 ) -> None:
-    write_cohort_bundle(tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=ABOUT)
+    write_cohort_bundle(
+        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=ABOUT, offsets=OFFSETS
+    )
     bundle = load_bundle(tmp_path)
     entry = bundle.table.grader
     assert entry is not None
     assert entry.sets.keys() == entry.calibration.keys() == {one.value for one in Condition}
     assert "made-up patients (for tests)" in entry.caution
+    assert entry.offsets == OFFSETS
     values, present = as_values(crops.set.crops[2]), crops.set.present[2]
     logits, strangeness = run_grader(bundle.grader, values, present, LUMBAR_MRI.levels)
     with torch.no_grad():
@@ -221,7 +226,9 @@ def test_a_cohort_of_phantoms_is_no_evidence(
     tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets], assessed: Assessed
 ) -> None:
     about = replace(ABOUT, is_of_phantoms=True)
-    write_cohort_bundle(tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=about)
+    write_cohort_bundle(
+        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=about, offsets=OFFSETS
+    )
     evidence = load_bundle(tmp_path).evidence
     assert {one.kind for one in evidence.values()} == {RestsOn.PHANTOMS_ONLY}
     assert all(one.is_draft and not one.patients for one in evidence.values())
