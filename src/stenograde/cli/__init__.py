@@ -23,6 +23,7 @@ from stenograde.cli import (
     compare,
     ensemble,
     env,
+    evaluate,
     experiment,
     grade,
     inspect,
@@ -63,6 +64,7 @@ def _build() -> typer.Typer:
     app.command("grade", epilog=epilog("grade"))(grade.grade)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
+    app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)

@@ -50,8 +50,8 @@ class GradedStudy:
     said: Mapping[Cell, Probabilities] = field(default_factory=dict)
     """Probabilities by cell, those of abstained cells too where there are any."""
     graded: frozenset[Cell] = frozenset()
-    withheld: Mapping[Cell, tuple[Status, str]] = field(default_factory=dict)
-    """What became of the cells that were not graded, and why."""
+    reasons: Mapping[Cell, tuple[Status, str]] = field(default_factory=dict)
+    """What became of the cells that were not graded, and why; of a graded one what should be known, if anything."""
     point_errors_mm: Mapping[Level, float] = field(default_factory=dict)
     """Errors of the canal's centre at each level that both sides know."""
     errors: Mapping[Quantity, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(MEASURED, ()))
@@ -262,13 +262,11 @@ def graded_study(
         said={grade.cell: grade.probabilities for grade in grades.cells if grade.probabilities},
         graded=frozenset(grade.cell for grade in grades.cells if grade.status is Status.GRADED),
         severities=one.severities,
-        withheld={
-            grade.cell: (grade.status, grade.reason)
-            for grade in grades.cells
-            if grade.status is not Status.GRADED
-        },
+        reasons={grade.cell: (grade.status, grade.reason) for grade in grades.cells if grade.reason},
         point_errors_mm={
-            level: geometry.distance_mm(found[level], point) for level, point in true.items() if level in found
+            level: geometry.distance_mm(found[level], point)
+            for level, point in true.items()
+            if level in found
         },
         errors={quantity: tuple(_errors(quantity, grades, truths)) for quantity in MEASURED},
         n_flagged=sum(
