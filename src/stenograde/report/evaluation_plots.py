@@ -115,7 +115,7 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _ticks(end: float) -> tuple[tuple[float, str], ...]:
-    return tuple((25.0 * k, f"{100 * end * k / 4:.3g}") for k in range(5))
+    return tuple((20.0 * k, f"{100 * end * k / 5:.3g}") for k in range(6))
 
 
 def _upward(ticks: Sequence[tuple[float, str]]) -> tuple[tuple[float, str], ...]:

@@ -84,10 +84,10 @@ def figure(value: float | None, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> figure(0.12345), figure(None), figure(-0.00001)
-    ('0.123', '–', '0.000')
+    >>> figure(0.12345), figure(None), figure(-0.00001), figure(-0.5, 1)
+    ('0.123', '–', '0.000', '−0.5')
     """
-    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:

@@ -137,7 +137,10 @@ def _became(numbers: Mapping[str, Any]) -> str:
 def _risk(numbers: Mapping[str, Any]) -> str:
     scored = [one for one in numbers["conditions"] if one["risk_at"]]
     shares: Iterable[str] = scored[0]["risk_at"] if scored else ()
-    rows = [(share, *(words.percent(one["risk_at"][share]) for one in scored)) for share in shares]
+    rows = [
+        (share.replace("%", " %"), *(words.percent(one["risk_at"][share]) for one in scored))
+        for share in shares
+    ]
     return (
         markdown_table(("cells answered", *(words.PARTS[one["condition"]] for one in scored)), rows)
         if rows
