@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import (
     UNKNOWN,
+    CohortAnswers,
     absent_areas,
     answers_of,
     rsna_score,
@@ -26,6 +27,9 @@ from stenograde.terms import LUMBAR_MRI, Cell, Condition, Role, Severity, Side
 
 FEWEST: Final = 5
 """Studies that a scanner or a field strength must have to be scored apart: fewer tell nothing, and point at people."""
+
+UNHEARD: Final = "the other studies lack a severity that is labelled, and give it no chance; give --shares"
+"""Why the level's share of a small cohort is not scored: the metric would punish it beyond any bound."""
 
 _CONDITIONS: Final = np.array([cell.condition.value for cell in LUMBAR_MRI.cells])
 """Of each cell."""
@@ -65,6 +69,7 @@ def group_scores(
     """Score each group that has labelled cells, condition by condition; ``labels`` tell the level's share, if given."""
     answers = answers_of([one.said for one in graded], [one.severities for one in graded])
     alone = level_alone(graded, labels)
+    never = None if alone is None else unheard(alone)
     right = np.array([[_is_right(one, cell) for cell in LUMBAR_MRI.cells] for one in graded])
     found = []
     for kind, name, mask in _groups(graded):
@@ -79,10 +84,14 @@ def group_scores(
                 continue
             values = [tuple(row[own].tolist()) for row, own in zip(right, cells, strict=True)]
             agreement = mean_of(values, draws=draws, seed=seed)
-            share = shares.get(condition, Interval(math.nan))
+            share, lacking = Interval(math.nan), "nothing tells how common severities are"
+            if never is not None:
+                share, lacking = (
+                    (Interval(math.nan), UNHEARD) if never[cells].any() else (shares[condition], "")
+                )
             told = {"auc_severe": why[condition]} if condition in why else {}
             loss, area = scores[condition], areas[condition]
-            told |= {} if share.known else {"level_share": "nothing tells how common severities are"}
+            told |= {"level_share": lacking} if lacking else {}
             found.append(
                 GroupScore(
                     kind,
@@ -109,6 +118,18 @@ def small_groups(graded: Sequence[GradedStudy]) -> tuple[str, ...]:
         for name, n in Counter(map(of, graded)).most_common()
         if name and n < FEWEST
     )
+
+
+def unheard(alone: CohortAnswers) -> Flags:
+    """Return the labelled cells, shape (studies, cells), whose severity the level's share gives no chance at all."""
+    ranks = np.maximum(alone.severities, 0)[..., None]
+    chance = np.take_along_axis(alone.probabilities, ranks, axis=2)[..., 0]
+    return (alone.severities != UNKNOWN) & (chance <= 0)
+
+
+def unheard_conditions(alone: CohortAnswers) -> frozenset[str]:
+    """Return the conditions with such cells."""
+    return frozenset(_CONDITIONS[unheard(alone).any(axis=0)].tolist())
 
 
 def _is_right(one: GradedStudy, cell: Cell) -> float:

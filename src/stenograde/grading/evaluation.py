@@ -22,7 +22,13 @@ from stenograde.evaluate.rsna_metric import ANY_SEVERE, PARTS, answers_of, rsna_
 from stenograde.files import write_together
 from stenograde.grading.cohort import CohortScores, GradedStudy, level_alone, mean_of, score_cohort
 from stenograde.grading.evaluated_conditions import ConditionScores, of_several, score_condition
-from stenograde.grading.evaluated_groups import GroupScore, group_scores, small_groups
+from stenograde.grading.evaluated_groups import (
+    UNHEARD,
+    GroupScore,
+    group_scores,
+    small_groups,
+    unheard_conditions,
+)
 from stenograde.grading.kept_grades import GradedCohort, grade_and_keep
 from stenograde.predict.bundle import DEFAULT, Bundle, default_bundle, load_bundle
 from stenograde.report.evaluation_html import SCHEMA_ID, as_evaluation_html
@@ -248,10 +254,14 @@ def _parts(
     seed: int,
 ) -> tuple[Part, ...]:
     alone, unknown = level_alone(graded, shares), Interval(math.nan)
-    differences: Mapping[str, Interval] = {}
+    level_share, differences = dict(scores.level_share), {}
+    never = frozenset[str]()
     if alone is not None:
         answers = answers_of([one.said for one in graded], [one.severities for one in graded])
         differences = rsna_differences(answers, alone, draws=draws, seed=seed)
+        never = unheard_conditions(alone)
+        never |= {ANY_SEVERE} if Condition.SPINAL_CANAL_STENOSIS.value in never else set()
+        never |= {"score"} if never else set()
     studies = {
         one.value: sum(any(cell.condition is one for cell in study.severities) for study in graded)
         for one in Condition
@@ -265,6 +275,9 @@ def _parts(
         if alone is None:
             nothing = "a study alone has no others beside it; give --shares"
             absent |= dict.fromkeys(("level_share", "difference"), nothing)
+        elif name in never and not why:
+            level_share[name] = differences[name] = unknown
+            absent |= dict.fromkeys(("level_share", "difference"), UNHEARD)
         if name in scores.absent["graded_only"]:
             absent["graded_only"] = scores.absent["graded_only"][name]
         parts.append(
@@ -274,7 +287,7 @@ def _parts(
                 as_graded=of_several(scores.score[name], studies[name]),
                 weighted=of_several(scores.weighted[name], studies[name]),
                 graded_only=of_several(scores.graded_only[name], studies[name]),
-                level_share=of_several(scores.level_share.get(name, unknown), studies[name]),
+                level_share=of_several(level_share.get(name, unknown), studies[name]),
                 difference=of_several(differences.get(name, unknown), studies[name]),
                 absent=absent,
             )

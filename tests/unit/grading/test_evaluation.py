@@ -141,6 +141,30 @@ def test_groups_and_what_became_of_cells_are_counted() -> None:
     assert evaluation.points_mm.p95 == pytest.approx(np.percentile(off, 95))
 
 
+def test_a_share_that_gives_a_severity_no_chance_is_absent() -> None:
+    """The one severe canal of a cohort cannot be foreseen from the others; its loss would be without bound."""
+    mild = dict.fromkeys(LUMBAR_MRI.cells, Severity.NORMAL_MILD)
+    severe = mild | {LUMBAR_MRI.cells[0]: Severity.SEVERE}
+    graded = tuple(
+        replace(one, severities=severe if k == 0 else mild) for k, one in enumerate(made_cohort(4))
+    )
+    evaluation = evaluate_graded(GradedCohort(graded, ()), {}, draws=5)
+    absent = {part.name for part in evaluation.parts if "level_share" in part.absent}
+    assert absent == {"spinal_canal_stenosis", "any_severe_canal", "score"}
+    for part in evaluation.parts:
+        assert part.level_share.known == part.difference.known == (part.name not in absent)
+    assert "give --shares" in evaluation.parts[0].absent["difference"]
+    told = {
+        one.name
+        for one in evaluation.groups
+        if one.condition == "spinal_canal_stenosis" and one.absent.get("level_share")
+    }
+    assert told == {"L1/L2", "abstained"}
+    shares = {str(k): dict.fromkeys(LUMBAR_MRI.cells, severity) for k, severity in enumerate(Severity)}
+    known = evaluate_graded(GradedCohort(graded, ()), {}, shares, draws=5)
+    assert known.parts[0].level_share.value == pytest.approx(np.log(3))
+
+
 class AboveLimit:
     """Sets of all severities of at least a probability of 0.2."""
 
@@ -231,8 +255,8 @@ def test_a_killed_run_continues_and_other_labels_need_no_new_grading(
     page, card = (out / "evaluation.html").read_text("utf-8"), (out / "model-card.md").read_text("utf-8")
     assert "Evaluation of lumbar-mri-25 on cohort" in page
     assert card.count("TO BE FILLED BY A PERSON:") > 10
-    assert "### Trained on" not in card
-    assert "#### Trained on" in card, "the bundle's own card is an appendix"
+    assert "\n### Trained on" not in card
+    assert "\n#### Trained on" in card, "the bundle's own card is an appendix"
 
     labels = tmp_path / "labels.csv"
     labels.write_text("study_id,spinal_canal_stenosis_l4_l5\n11,Severe\n12,Moderate\n", "utf-8")
