@@ -115,11 +115,13 @@ def _notes(
 ) -> list[str]:
     n_unlabelled = len(set(folders) - set(labelled))
     n_absent = sum(bool(cells) for cells in severities.values()) - sum(1 for _ in labelled)
-    told = (
-        (n_unlabelled, "without a label were left out"),
-        (n_absent, "that the labels name have no folder and were left out"),
+    one = ("study without a label was left out", "study that the labels name has no folder and was left out")
+    many = (
+        "studies without a label were left out",
+        "studies that the labels name have no folder and were left out",
     )
-    return [f"{n} {'study' if n == 1 else 'studies'} {what}" for n, what in told if n]
+    counts = (n_unlabelled, n_absent)
+    return [f"{n} {words[n > 1]}" for n, words in zip(counts, zip(one, many, strict=True), strict=True) if n]
 
 
 def _graded(folder: Path, tables: _Tables, bundle: Bundle) -> GradedStudy:

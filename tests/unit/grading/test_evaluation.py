@@ -240,7 +240,7 @@ def test_a_killed_run_continues_and_other_labels_need_no_new_grading(
     out = tmp_path / "out"
     out.mkdir()
     whole = grade_and_keep(data, default_bundle(), out)
-    assert whole.notes == ("1 study that the labels name have no folder and were left out",)
+    assert whole.notes == ("1 study that the labels name has no folder and was left out",)
     lines = (out / KEPT).read_bytes().splitlines(keepends=True)
     (out / KEPT).write_bytes(lines[0] + lines[1][:200])
     del graded_by[:]
