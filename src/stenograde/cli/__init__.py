@@ -25,6 +25,7 @@ from stenograde.cli import (
     compare,
     ensemble,
     env,
+    evaluate,
     experiment,
     grade,
     inspect,
@@ -65,6 +66,7 @@ def _build() -> typer.Typer:
     app.command("grade", epilog=epilog("grade"))(grade.grade)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
+    app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
     app.command("audit", epilog=epilog("audit"))(audit.audit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)

@@ -26,6 +26,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde score --labels train.csv --predictions submission.csv",
         "stenograde score --labels train.csv --baselines",
     ),
+    "evaluate": (
+        "stenograde evaluate bundle --data cohort --out evaluation",
+        "stenograde evaluate lumbar-mri-25 --data cohort --labels labels.csv --shares train.csv --out evaluation",
+    ),
     "submit": (
         "stenograde submit rsna-2024 --shares train.csv --weighted --out submission.csv",
         "stenograde submit studies --bundle bundle --out submission.csv",
