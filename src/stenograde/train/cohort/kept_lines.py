@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from stenograde.files import keep_record, kept_records
 
 
 class KeptLines:
@@ -20,22 +20,10 @@ class KeptLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records: dict[str, dict[str, Any]] = {}
-        whole = 0
-        for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
-            if not line.endswith(b"\n"):
-                break
-            record = json.loads(line)
-            self.records[record["name"]] = record
-            whole += len(line)
-        if path.is_file() and path.stat().st_size > whole:
-            os.truncate(path, whole)
+        self.records: dict[str, dict[str, Any]] = {one["name"]: one for one in kept_records(path)}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Keep a record, which has the ``name`` of its study."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(json.dumps(record).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        keep_record(self.path, record)
         self.records[record["name"]] = dict(record)
