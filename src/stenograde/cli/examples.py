@@ -39,6 +39,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
     "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
     "train locator": ("stenograde train locator --data spider --out bundle",),
+    "train discs": (
+        "stenograde train discs --data spider --out bundle",
+        "stenograde train discs --data spider --base mine --out mine-with-discs",
+    ),
     "train grader": (
         "stenograde train grader --patients 800 --seed 1 --out bundle",
         "stenograde score cohort --bundle bundle --json > scores.json",

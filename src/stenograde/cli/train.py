@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from stenograde.cli.examples import epilog
+from stenograde.cli.train_discs import discs
 from stenograde.errors import ConfigError
 
 OutBundle = Annotated[
@@ -25,6 +26,7 @@ def build() -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None)
     app.command("locator", epilog=epilog("train locator"))(locator)
     app.command("grader", epilog=epilog("train grader"))(grader)
+    app.command("discs", epilog=epilog("train discs"))(discs)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 
