@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "score": (
         "stenograde score cohort",
         "stenograde score cohort --shares train.csv --json",
+        "stenograde score further-spider-patients",
         "stenograde score --labels train.csv --predictions submission.csv",
     ),
     "inspect": ("stenograde inspect study.zip",),

@@ -95,6 +95,9 @@ class DiscHeads:
     by_set: Mapping[tuple[str, ...], DiscHead]
     cuts: Mapping[tuple[str, ...], NDArray[np.float64]]
     """Expected grades from which on the next grade is told, shape (grades - 1,)."""
+    shares: NDArray[np.float64]
+    """Share of yes at each level among the discs that were learnt from, the answer that knows the level alone; shape
+    (levels, questions)."""
 
     def logits(
         self, features: NDArray[np.float32], levels: NDArray[np.int64], series: tuple[str, ...]
@@ -121,6 +124,7 @@ def write_heads(path: Path, heads: DiscHeads) -> None:
         name = "+".join(series)
         arrays |= {f"{name}.weights": head.weights, f"{name}.of_level": head.of_level}
         arrays[f"{name}.cuts"] = heads.cuts[series]
+    arrays["shares"] = heads.shares
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type] # numpy's stub takes them for its options
 
 
@@ -141,20 +145,23 @@ def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: 
                 name = "+".join(series)
                 by_set[series] = DiscHead(kept[f"{name}.weights"], kept[f"{name}.of_level"])
                 cuts[series] = kept[f"{name}.cuts"]
+            shares = kept["shares"]
     except (OSError, ValueError, KeyError) as exc:
         msg = f"{entry.heads.file} must hold heads for {', '.join('+'.join(s) for s in SETS)}, got: {exc}"
         raise BundleError(msg) from exc
+    n_levels = len(LUMBAR_MRI.levels)
     for series, head in by_set.items():
-        wanted = (n_questions, len(series) * n_features), (n_questions, len(LUMBAR_MRI.levels))
+        wanted = (n_questions, len(series) * n_features), (n_questions, n_levels)
         got = head.weights.shape, head.of_level.shape
-        whole = all(np.isfinite(one).all() for one in (head.weights, head.of_level, cuts[series]))
-        if got != wanted or cuts[series].shape != (len(PFIRRMANN_GRADES) - 1,) or not whole:
+        whole = all(np.isfinite(one).all() for one in (head.weights, head.of_level, cuts[series], shares))
+        others = cuts[series].shape, shares.shape
+        if got != wanted or others != ((len(PFIRRMANN_GRADES) - 1,), (n_levels, n_questions)) or not whole:
             msg = (
                 f"heads of {'+'.join(series)} in {entry.heads.file} must have shapes {wanted} for the maps of "
                 f"{maps.onnx.file} and finite numbers, got {got}; use a bundle made for this version"
             )
             raise BundleError(msg)
-    return DiscHeads(by_set, cuts)
+    return DiscHeads(by_set, cuts, shares)
 
 
 def judge_discs(

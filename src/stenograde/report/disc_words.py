@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from stenograde.grades import (
     PAIR_SAID_FROM,
@@ -57,7 +58,7 @@ def pfirrmann_said(disc: DiscFindings) -> str:
         return ""
     if max(shares) >= SAID_FROM:
         return str(PFIRRMANN_GRADES[shares.index(max(shares))])
-    pairs = [lower + upper for lower, upper in zip(shares, shares[1:], strict=False)]
+    pairs = [lower + upper for lower, upper in pairwise(shares)]
     first = pairs.index(max(pairs))
     if pairs[first] >= PAIR_SAID_FROM:
         return f"{PFIRRMANN_GRADES[first]} or {PFIRRMANN_GRADES[first + 1]}"

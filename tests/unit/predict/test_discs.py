@@ -46,7 +46,8 @@ def heads(bias: float = 0.0) -> DiscHeads:
         )
         for series in SETS
     }
-    return DiscHeads(by_set, {series: np.array([1.5, 2.5, 3.5, 4.5]) for series in SETS})
+    cuts = {series: np.array([1.5, 2.5, 3.5, 4.5]) for series in SETS}
+    return DiscHeads(by_set, cuts, np.full((5, len(QUESTIONS)), 0.5))
 
 
 def points(*, guessed: tuple[Level, ...] = (), missing: tuple[Level, ...] = (), certain: bool = True) -> Any:

@@ -21,8 +21,8 @@ from stenograde.predict.bundle import BUNDLE_FILE, Bundle, load_bundle
 from stenograde.predict.discs import ABOVE, SETS, DiscEntry, DiscHead, DiscHeads, write_heads
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
-from stenograde.train.discs.fitting import HeadFit, fit_heads
-from stenograde.train.discs.scoring import Scored, as_rows, as_scores, out_of_fold, scored
+from stenograde.train.discs.fitting import HeadFit, fit_heads, out_of_fold
+from stenograde.train.discs.scoring import Scored, as_rows, as_scores, scored
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
 from stenograde.workers import Progress
 
@@ -123,7 +123,7 @@ def _only(heads: DiscHeads, places: Sequence[int]) -> DiscHeads:
     """Return heads for some questions alone."""
     at = np.asarray(places)
     by_set = {s: DiscHead(one.weights[at], one.of_level[at]) for s, one in heads.by_set.items()}
-    return replace(heads, by_set=by_set)
+    return replace(heads, by_set=by_set, shares=heads.shares[:, at])
 
 
 def _write(

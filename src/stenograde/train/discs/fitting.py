@@ -15,6 +15,8 @@ from stenograde.grades import PFIRRMANN_GRADES
 from stenograde.predict.discs import ABOVE, SERIES, SETS, DiscHead, DiscHeads, pfirrmann_of
 from stenograde.terms import LUMBAR_MRI
 from stenograde.train.discs.features import QUESTIONS, DiscTable
+from stenograde.train.discs.scoring import Said, answer, nothing_said
+from stenograde.workers import Progress, counted
 
 N_LEVELS: Final = len(LUMBAR_MRI.levels)
 
@@ -56,7 +58,18 @@ def fit_heads(table: DiscTable, places: Sequence[int], how: HeadFit) -> DiscHead
     for series in SETS:
         at = np.asarray(places)[table.with_series(series)[places]]
         by_set[series], cuts[series] = _fit_set(table, at, series, how)
-    return DiscHeads(by_set, cuts)
+    return DiscHeads(by_set, cuts, level_shares(table, places))
+
+
+def out_of_fold(
+    table: DiscTable, how: HeadFit, *, folds: int, seed: int, progress: Progress | None = None
+) -> dict[str, Said]:
+    """Answer for each disc by heads that its patient had no part in, from every set of series, and by level alone."""
+    said = nothing_said(len(table))
+    parts = folds_by_patient(table.patients, folds=folds, seed=seed)
+    for train, test in counted(parts, "folds", len(parts), progress):
+        answer(said, table, test, fit_heads(table, train, how))
+    return said
 
 
 def level_shares(table: DiscTable, places: Sequence[int]) -> NDArray[np.float64]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.datasets.split import folds_by_patient
 from stenograde.evaluate.hypothesis_tests import paired_bootstrap
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import Metric, auc_of, metric_named
 from stenograde.evaluate.predictions import Predictions
 from stenograde.grades import PFIRRMANN, PFIRRMANN_GRADES, DiscFinding, DiscScore
+from stenograde.predict.bundle import Bundle
 from stenograde.predict.discs import ABOVE, SERIES, SETS, DiscHeads, grades_of, pfirrmann_of
-from stenograde.train.discs.features import QUESTIONS, DiscTable
-from stenograde.train.discs.fitting import HeadFit, fit_heads, level_shares
-from stenograde.workers import Progress, counted
+from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
+from stenograde.workers import Progress
 
 FINDINGS: Final = (*(one.value for one in DiscFinding), PFIRRMANN)
 """What is scored."""
@@ -60,27 +60,77 @@ class Scored:
         return self.gain.low > 0
 
 
-def out_of_fold(
-    table: DiscTable, how: HeadFit, *, folds: int, seed: int, progress: Progress | None = None
-) -> dict[str, Said]:
-    """Answer for each disc by heads that its patient had no part in, from every set of series, and by level alone."""
-    said = {name: _unsaid(len(table)) for name in (*map("+".join, SETS), LEVEL_ALONE)}
-    parts = folds_by_patient(table.patients, folds=folds, seed=seed)
-    for train, test in counted(parts, "folds", len(parts), progress):
-        _answer(said, table, np.asarray(test), fit_heads(table, train, how), level_shares(table, train))
-    return said
+def nothing_said(n: int) -> dict[str, Said]:
+    """Return no answer of any way of answering, for so many discs; see :func:`answer`."""
+    ways = (*map("+".join, SETS), LEVEL_ALONE)
+    return {way: Said(np.full((n, len(QUESTIONS)), np.nan), np.zeros(n, np.int64)) for way in ways}
 
 
-def answers_of(table: DiscTable, heads: DiscHeads, shares: NDArray[np.float64]) -> dict[str, Said]:
-    """Answer for each disc by given heads; see :func:`out_of_fold`."""
-    said = {name: _unsaid(len(table)) for name in (*map("+".join, SETS), LEVEL_ALONE)}
-    _answer(said, table, np.arange(len(table)), heads, shares)
-    return said
+def answer(
+    said: Mapping[str, Said],
+    table: DiscTable,
+    places: Sequence[int],
+    heads: DiscHeads,
+    questions: Sequence[str] = tuple(QUESTIONS),
+) -> None:
+    """Fill in the answers for the discs at some places, from every set of series and by level alone.
+
+    Parameters
+    ----------
+    said : mapping of str to Said
+        By :func:`nothing_said`.
+    table : DiscTable
+    places : sequence of int
+    heads : DiscHeads
+    questions : sequence of str
+        What the heads answer, in order.
+    """
+    at = np.asarray(places)
+    asked = np.array([tuple(QUESTIONS).index(name) for name in questions])
+    above = [tuple(questions).index(name) for name in ABOVE if name in questions]
+    for series in SETS:
+        shown = at[table.with_series(series)[at]]
+        if not len(shown):
+            continue
+        seen = table.features[shown][:, [SERIES.index(one) for one in series]]
+        logits = heads.logits(seen, table.levels[shown], series)
+        of_set = said["+".join(series)]
+        of_set.yes[np.ix_(shown, asked)] = 1 / (1 + np.exp(-logits))
+        if above:
+            of_set.grades[shown] = grades_of(pfirrmann_of(logits[:, above]), heads.cuts[series])
+    of_level = heads.shares[table.levels[at]]
+    said[LEVEL_ALONE].yes[np.ix_(at, asked)] = of_level
+    if above:
+        # the mean grade of the level, as no cut could order levels otherwise
+        grades = np.rint(1 + of_level[:, above].sum(axis=1))
+        said[LEVEL_ALONE].grades[at] = grades.astype(np.int64)
+
+
+def score_bundle(data: Path, bundle: Bundle, *, progress: Progress | None = None) -> dict[str, Scored]:
+    """Score a bundle's findings of discs on graded patients in the layout of SPIDER.
+
+    Raises
+    ------
+    BundleError
+        If the bundle says nothing of discs.
+    DatasetError
+        If the data cannot be read.
+    """
+    heads, entry = bundle.disc_heads, bundle.table.discs
+    assert entry is not None  # or there were no heads
+    table = read_disc_table(data, bundle, bundle.middle_maps, entry.views, entry.grid, progress=progress)
+    said = nothing_said(len(table))
+    answer(said, table, range(len(table)), heads, entry.questions)
+    return scored(table, said)
 
 
 def scored(table: DiscTable, said: Mapping[str, Said]) -> dict[str, Scored]:
-    """Score every finding on the discs that all series show."""
-    return {finding: _scored(table, said, finding) for finding in FINDINGS}
+    """Score every finding that was answered, on the discs that all series show."""
+    answered = set(np.flatnonzero(np.isfinite(said[LEVEL_ALONE].yes).any(axis=0)))
+    places = {finding: _places(finding) for finding in FINDINGS}
+    return {
+        finding: _scored(table, said, finding) for finding, at in places.items() if answered.issuperset(at)
+    }
 
 
 def as_scores(found: Mapping[str, Scored]) -> tuple[DiscScore, ...]:
@@ -102,36 +152,9 @@ def as_scores(found: Mapping[str, Scored]) -> tuple[DiscScore, ...]:
     )
 
 
-def _unsaid(n: int) -> Said:
-    return Said(np.full((n, len(QUESTIONS)), np.nan), np.zeros(n, np.int64))
-
-
-def _answer(
-    said: Mapping[str, Said],
-    table: DiscTable,
-    at: NDArray[np.int64],
-    heads: DiscHeads,
-    shares: NDArray[np.float64],
-) -> None:
-    """Fill in the answers for the discs at some places."""
-    for series in SETS:
-        shown = at[table.with_series(series)[at]]
-        if not len(shown):
-            continue
-        seen = table.features[shown][:, [SERIES.index(one) for one in series]]
-        logits = heads.logits(seen, table.levels[shown], series)
-        of_set = said["+".join(series)]
-        of_set.yes[shown] = 1 / (1 + np.exp(-logits))
-        of_set.grades[shown] = grades_of(pfirrmann_of(logits[:, _ABOVE_PLACES]), heads.cuts[series])
-    of_level = shares[table.levels[at]]
-    said[LEVEL_ALONE].yes[at] = of_level
-    # the mean grade of the level, as no cut could order levels otherwise
-    said[LEVEL_ALONE].grades[at] = np.rint(1 + of_level[:, _ABOVE_PLACES].sum(axis=1)).astype(np.int64)
-
-
 def _scored(table: DiscTable, said: Mapping[str, Said], finding: str) -> Scored:
     is_grade = finding == PFIRRMANN
-    places = _ABOVE_PLACES if is_grade else [tuple(QUESTIONS).index(finding)]
+    places = _places(finding)
     known = table.there.all(axis=1) & ~np.isnan(table.answers[:, places]).any(axis=1)
     at = np.flatnonzero(known)
     truth = table.answers[at][:, places].sum(axis=1).astype(np.int64)
@@ -159,6 +182,10 @@ def _scored(table: DiscTable, said: Mapping[str, Said], finding: str) -> Scored:
         log_loss={} if is_grade else {way: metric_named("log_loss")(one) for way, one in by_way.items()},
         gain=paired_bootstrap(every, by_way[LEVEL_ALONE], metric).difference,
     )
+
+
+def _places(finding: str) -> list[int]:
+    return _ABOVE_PLACES if finding == PFIRRMANN else [tuple(QUESTIONS).index(finding)]
 
 
 def _of(yes: NDArray[np.float64]) -> NDArray[np.float64]:

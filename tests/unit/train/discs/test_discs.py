@@ -9,21 +9,21 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs the extra 'tabular'")
 
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score  # noqa: E402
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import cohen_kappa_score, log_loss, roc_auc_score
 
-from stenograde.grades import PFIRRMANN, DiscFinding  # noqa: E402
-from stenograde.predict.discs import ABOVE, SETS, pfirrmann_of  # noqa: E402
-from stenograde.train.discs.features import QUESTIONS, DiscTable  # noqa: E402
-from stenograde.train.discs.fitting import HeadFit, fit_heads, level_shares  # noqa: E402
-from stenograde.train.discs.scoring import LEVEL_ALONE, as_rows, as_scores, out_of_fold, scored  # noqa: E402
+from stenograde.grades import PFIRRMANN, DiscFinding
+from stenograde.predict.discs import ABOVE, SETS, pfirrmann_of
+from stenograde.train.discs.features import QUESTIONS, DiscTable
+from stenograde.train.discs.fitting import HeadFit, fit_heads, level_shares, out_of_fold
+from stenograde.train.discs.scoring import LEVEL_ALONE, as_rows, as_scores, scored
 
 HOW = HeadFit(inverse_penalties=(1.0,), directions=400, inner_folds=3)
 N_PATIENTS, N_FEATURES = 60, 12
 
 
 def table(seed: int = 0) -> DiscTable:
-    """Discs of which the first feature of T2 tells narrowing and the second the Pfirrmann grade; herniation is noise."""
+    """Of T2, the first feature tells narrowing and the second the Pfirrmann grade; all else is noise."""
     rng = np.random.default_rng(seed)
     n = N_PATIENTS * 5
     features = rng.normal(size=(n, 2, N_FEATURES)).astype(np.float32)
