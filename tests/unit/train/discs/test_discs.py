@@ -18,7 +18,7 @@ from stenograde.train.discs.features import QUESTIONS, DiscTable
 from stenograde.train.discs.fitting import HeadFit, fit_heads, level_shares, out_of_fold
 from stenograde.train.discs.scoring import LEVEL_ALONE, as_rows, as_scores, scored
 
-HOW = HeadFit(inverse_penalties=(1.0,), directions=400, inner_folds=3)
+HOW = HeadFit(inverse_penalties=(1.0,), share_of_t1=1.0, directions=400, inner_folds=3)
 N_PATIENTS, N_FEATURES = 60, 12
 
 
