@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "score": (
         "stenograde score cohort",
         "stenograde score cohort --shares train.csv --json",
+        "stenograde score further-spider-patients",
         "stenograde score --labels train.csv --predictions submission.csv",
         "stenograde score --labels train.csv --baselines",
     ),
@@ -60,6 +61,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ingest": ("stenograde ingest --data cohort --out steps",),
     "crops": ("stenograde crops --data cohort --out steps --set crops.size_px=96 --set net.size_px=96",),
     "train locator": ("stenograde train locator --data spider --out bundle",),
+    "train discs": (
+        "stenograde train discs --data spider --out bundle",
+        "stenograde train discs --data spider --base mine --out mine-with-discs",
+    ),
     "train grader": (
         "stenograde train grader --patients 800 --seed 1 --out bundle",
         "stenograde score cohort --bundle bundle --json > scores.json",

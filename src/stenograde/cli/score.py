@@ -85,12 +85,18 @@ def score(
     would have had; "graded cells only" leaves them out. "level's share alone" is the score of an answer that looks at
     no picture and knows only how common each severity is at each level.
 
+    Where DATA holds spider_midsagittal with its gradings, the findings of discs are scored on these patients, who must
+    not be those that the bundle learnt from: its card has the scores out of fold.
+
     With --labels and --predictions nothing is graded: the columns row_id, normal_mild, moderate and severe are scored
     as RSNA 2024 scores a submission. Labelled cells without a prediction are left out, and their number is printed.
     With --labels and --baselines the scores are those of even odds and of the shares of severities in the very labels.
 
     What cannot be scored is told as absent, with the reason; in JSON its numbers are null, and "absent" says why.
     """
+    if data is not None and (data / "spider_midsagittal").is_dir():
+        _of_discs(data, bundle, json_only=json_only)
+        return
     of_cohort = bundle or leave_one_out or shares
     numbers = {"draws": draws, "seed": seed}
     if data is not None and not (labels or predictions or model or baselines):
@@ -225,3 +231,19 @@ def _shown(value: Interval, why_absent: str | None = None) -> str:
     if value.known:
         return value.shown()
     return f"absent: {why_absent}" if why_absent else "absent"
+
+
+def _of_discs(data: Path, bundle: Path | None, *, json_only: bool) -> None:
+    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
+    from stenograde.predict.bundle import bundle_at
+    from stenograde.train.discs.scoring import as_rows, score_bundle
+
+    with progress_on_stderr() as progress:
+        found = score_bundle(data, bundle_at(bundle), progress=progress)
+    if json_only:
+        print(json.dumps(as_plain(found), indent=1, allow_nan=False))
+        return
+    head, *rows = as_rows(found)
+    print_table(head, rows)
+    print("AUC and quadratic kappa with 95 % intervals over patients, on discs that T1 and T2 both show")

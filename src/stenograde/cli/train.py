@@ -10,6 +10,7 @@ import typer
 
 from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
+from stenograde.cli.train_discs import discs
 from stenograde.errors import ConfigError
 
 OutBundle = Annotated[
@@ -27,6 +28,7 @@ def build() -> typer.Typer:
     app.command("locator", epilog=epilog("train locator"))(locator)
     app.command("grader", epilog=epilog("train grader"))(grader)
     app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
+    app.command("discs", epilog=epilog("train discs"))(discs)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 

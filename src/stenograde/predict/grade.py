@@ -34,6 +34,7 @@ from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
@@ -70,9 +71,6 @@ class _Findings:
     judged: Mapping[Cell, Judged] | None
     """What the bundle's grader says of the cells of imaged levels; None without one."""
 
-
-GUESSED = "the disc was not seen; its place is taken from its neighbours"
-"""Why a level whose disc was guessed has no grade."""
 
 UNSEEN = "the middle of the canal lies where slices are missing, or at the edge of the stack"
 """Why the canal has no grade at a level whose middle was not acquired."""
@@ -135,6 +133,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
     found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
+    discs = bundle.table.discs
     return StudyGrades(
         study_uid=study.uid,
         scheme=bundle.scheme,
@@ -149,6 +148,9 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
         evidence=bundle.evidence,
+        discs=judge_discs(study, points, discs, bundle.disc_heads, bundle.middle_maps) if discs else (),
+        disc_scores=discs.scores if discs else (),
+        disc_source=discs.source if discs else "",
     )
 
 
