@@ -22,6 +22,11 @@ from stenograde.train.discs.bundle import HEADLINE, DiscTraining, train_discs
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
 from stenograde.train.discs.fitting import HeadFit
 
+pytestmark = [
+    pytest.mark.filterwarnings("default::DeprecationWarning"),  # the exporter without dynamo warns of its age
+    pytest.mark.filterwarnings("default::torch.jit.TracerWarning"),  # timm checks the size that it was given
+]
+
 VIEW = DiscCropConfig(rows=16, columns=16)
 COLUMNS = (
     "Patient,IVD label,Modic,UP endplate,LOW endplate,Spondylolisthesis,Disc herniation,Disc narrowing,Disc bulging,"
