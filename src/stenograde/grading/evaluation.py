@@ -143,7 +143,8 @@ def evaluate_into(
     """
     shares = None if config.shares is None else read_labels(config.shares)
     cohort = grade_and_keep(data, bundle, out, labels=config.labels, progress=progress)
-    sets: Mapping[str, Any] = getattr(bundle.table.grader, "sets", {})
+    grader = bundle.table.grader
+    sets = {} if grader is None else grader.sets
     evaluation = evaluate_graded(cohort, sets, shares, draws=config.draws, seed=config.seed)
     numbers = {
         "schema": SCHEMA_ID,

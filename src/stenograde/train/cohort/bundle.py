@@ -22,7 +22,7 @@ from stenograde.train.cohort.card import About, cohort_card
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
 from stenograde.train.cohort.folds import FoldNets
-from stenograde.train.grader.bundle import carry_base
+from stenograde.train.grader.bundle import carried_section, carry_base
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
 from stenograde.train.weights.export import check_export, write_graph
 from stenograde.train.weights.middle_maps import halve
@@ -77,7 +77,7 @@ def write_cohort_bundle(
         "data": as_plain(about),
         "out_of_fold": as_plain(assessed.scores),
     }
-    write_texts(out, table, card, made_by)
+    write_texts(out, table, card + carried_section(base), made_by)
 
 
 def _caution(about: About) -> str:
