@@ -36,6 +36,9 @@ from stenograde.terms import LUMBAR_MRI, Level, Plane, Role, Weighting
 if TYPE_CHECKING:
     import onnxruntime
 
+HEADLINE = "## Findings of discs"
+"""Headline of their section in a bundle's card."""
+
 SERIES: Final = ("t1", "t2")
 """Series that heads look at."""
 

@@ -18,7 +18,7 @@ from stenograde.errors import ConfigError
 from stenograde.grades import PFIRRMANN
 from stenograde.levels.disc_crop import DiscCropConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle, load_bundle
-from stenograde.predict.discs import ABOVE, SETS, DiscEntry, DiscHead, DiscHeads, write_heads
+from stenograde.predict.discs import ABOVE, HEADLINE, SETS, DiscEntry, DiscHead, DiscHeads, write_heads
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
 from stenograde.train.discs.fitting import HeadFit, fit_heads, out_of_fold
@@ -31,9 +31,6 @@ HEADS: Final = "discs.npz"
 
 RECORD: Final = "discs-training.json"
 """File of the settings, versions and scores of the training."""
-
-HEADLINE: Final = "## Findings of discs"
-"""Headline of the card's section."""
 
 SOURCE: Final = (
     "SPIDER (van der Graaf et al., doi:10.1038/s41597-024-03090-w, CC BY 4.0), one radiologist's gradings"

@@ -22,9 +22,9 @@ from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.discs import HEADLINE
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.terms import Condition, Severity, Side
-from stenograde.train.discs.bundle import HEADLINE
 from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
