@@ -129,8 +129,8 @@ def rsna2024(
             without=without,
             processes=processes or n_cores(),
             progress=progress,
+            tell=_say_prepared,
         )
-    _say_prepared(prepared)
     _say_scores(assessed.scores, phantoms=cohort.is_of_phantoms)
     print(f"studies: {len(prepared.crops.names)}, {time.perf_counter() - start:.0f} s")
     print(f"bundle:  {out}; out-of-fold predictions: {out / 'oof.csv'}; card: {out / 'card.md'}")

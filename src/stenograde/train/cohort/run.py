@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,7 @@ def train_cohort(
     without: Path | None = None,
     processes: int = 1,
     progress: Progress | None = None,
+    tell: Callable[[Prepared], None] | None = None,
 ) -> tuple[Prepared, Assessed]:
     """Make a bundle from a cohort; started again with the same ``out`` it resumes.
 
@@ -118,6 +119,8 @@ def train_cohort(
     processes : int
         That read and cut.
     progress : callable, optional
+    tell : callable, optional
+        Called with what the steps before the fit give, before anything is fitted.
 
     Raises
     ------
@@ -130,6 +133,8 @@ def train_cohort(
     """
     steps, config = out / "training", chosen.config
     prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
+    if tell is not None:
+        tell(prepared)
     crops = prepared.crops if without is None else prepared.crops.without(read_without(without))
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
     assessed = assess(crops, folds, config, prepared.ingested.records)
