@@ -139,10 +139,10 @@ def as_scores(found: Mapping[str, Scored]) -> tuple[DiscScore, ...]:
     return tuple(
         DiscScore(
             finding,
-            round(one.by_way[every].value, 4),
-            round(one.by_way[every].low, 4),
-            round(one.by_way[every].high, 4),
-            round(one.by_way[LEVEL_ALONE].value, 4),
+            round(one.by_way[every].value, 3),
+            round(one.by_way[every].low, 3),
+            round(one.by_way[every].high, 3),
+            round(one.by_way[LEVEL_ALONE].value, 3),
             one.discs,
             one.patients,
             one.positives,
