@@ -20,7 +20,9 @@ from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
 from stenograde.grades import BundleStamp, ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
+from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_heads
 from stenograde.predict.grader import GraderEntry, open_grader
+from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
 from stenograde.terms import SCHEMES, Condition, Scheme, Structure
 
@@ -77,10 +79,17 @@ class BundleTable:
     canal: CanalModel = field(default_factory=CanalModel)
     grader: GraderEntry | None = None
     """Without it the canal is graded from measurements and nothing else is."""
+    middle_maps: MiddleMapsEntry | None = None
+    """The frozen encoder whose features small heads read."""
+    fixed: FixedHeadsEntry | None = None
+    """Heads that answer for some conditions in the grader's place."""
     evidence: Mapping[str, ConditionEvidence] = field(default_factory=dict)
     """What is known of its grades on patients, by condition; what its grader says of any other condition is a draft."""
 
     def __post_init__(self) -> None:
+        if self.fixed is not None and (self.middle_maps is None or self.grader is None):
+            msg = "fixed heads need middle_maps, and a grader for the other conditions, got a bundle without"
+            raise ValueError(msg)
         for name, one in self.evidence.items():
             if name not in tuple(Condition):
                 msg = f"evidence must be of {', '.join(Condition)}, got {name!r}"
@@ -93,7 +102,9 @@ class BundleTable:
     def weight_files(self) -> tuple[WeightFile, ...]:
         """Every file whose hash the table states."""
         entries = (self.locator,) if self.grader is None else (self.locator, self.grader)
-        return tuple(file for entry in entries for file in (entry.onnx, entry.weights))
+        files = [file for entry in entries for file in (entry.onnx, entry.weights)]
+        files += [self.middle_maps.onnx] if self.middle_maps is not None else []
+        return (*files, *([self.fixed.heads] if self.fixed is not None else []))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +174,34 @@ class Bundle:
             msg = f"bundle {self.table.name!r} must have a grader, got none; make one with 'stenograde train grader'"
             raise BundleError(msg)
         return open_grader(self.folder, self.table.grader)
+
+    @cached_property
+    def middle_maps(self) -> tuple[onnxruntime.InferenceSession, MiddleMapsEntry]:
+        """The frozen encoder's graph, checked, and its entry.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has none, or its graph is none.
+        """
+        if self.table.middle_maps is None:
+            msg = f"bundle {self.table.name!r} must have middle maps, got none"
+            raise BundleError(msg)
+        return open_middle_maps(self.folder, self.table.middle_maps), self.table.middle_maps
+
+    @cached_property
+    def fixed_heads(self) -> dict[Condition, Head]:
+        """The heads that answer for some conditions, checked; none where the bundle has none.
+
+        Raises
+        ------
+        BundleError
+            If they do not fit the middle maps.
+        """
+        if self.table.fixed is None:
+            return {}
+        channels = sum(one.shape[1] for one in self.middle_maps[0].get_outputs())
+        return open_heads(self.folder, self.table.fixed, channels)
 
 
 def load_bundle(path: str | Path) -> Bundle:
