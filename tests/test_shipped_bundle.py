@@ -13,12 +13,13 @@ from tests.placed_levels import mirrored
 from tests.plain_volumes import volume_of
 
 from stenograde import default_bundle, geometry, grade_study, read_study
-from stenograde.grades import Status, StudyGrades
+from stenograde.grades import PFIRRMANN, Status, StudyGrades
 from stenograde.images.orient import Turn
 from stenograde.levels.crop import CropKind, crop_levels
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.phantom import Population, write_cohort
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.discs import judge_discs
 from stenograde.predict.grader import run_grader
 from stenograde.predict.locate import locate_study, mark_volume
 from stenograde.study import Study, Volume
@@ -174,6 +175,32 @@ def test_every_level_is_measured_on_sagittal_slices(grades):
 def test_the_grades_are_stamped_with_the_bundle(grades, bundle):
     assert grades.bundle == bundle.stamp
     assert [use.uid for use in grades.series]
+
+
+def test_every_disc_is_answered_from_both_sagittal_series(grades, bundle, study):
+    assert [disc.level for disc in grades.discs] == list(LUMBAR_MRI.levels)
+    told = {one.finding for one in grades.disc_scores}
+    assert {"narrowing", "herniation", "bulging", PFIRRMANN} <= told
+    sagittal = {study.by_role(role).uid for role in (Role.SAGITTAL_T1, Role.SAGITTAL_T2_STIR)}
+    for disc in grades.discs:
+        assert disc.status is Status.GRADED
+        assert {finding.value for finding in disc.probabilities} | {PFIRRMANN} == told
+        assert sum(disc.pfirrmann) == pytest.approx(1)
+        assert {item.series_uid for item in disc.evidence} == sagittal
+
+
+def test_without_a_sagittal_t1_discs_are_answered_from_t2_alone(study, bundle):
+    alone = replace(study, series=(study.by_role(Role.SAGITTAL_T2_STIR),))
+    points = locate_study(alone, bundle).points
+    found = judge_discs(alone, points, bundle.table.discs, bundle.disc_heads, bundle.middle_maps)
+    assert {len(disc.evidence) for disc in found} == {1}
+
+
+def test_what_is_stated_of_discs_is_certainly_better_than_the_level_alone(bundle):
+    for one in bundle.table.discs.scores:
+        assert one.low > one.level_share
+        assert one.patients > 140
+        assert f"{one.score:.3f} ({one.low:.3f} to {one.high:.3f})" in bundle.card
 
 
 def test_half_the_slices_and_pixels_show_the_same_levels(grades, located, coarse):

@@ -5,11 +5,12 @@ Nothing is guessed or converted silently: the only leniency is that a whole numb
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -104,6 +105,49 @@ def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> C
     except ValueError as exc:
         msg = f"{shown}: {exc}"
         raise ConfigError(msg) from exc
+
+
+def changed(table: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Return a table of settings with some of them changed.
+
+    Parameters
+    ----------
+    table : mapping
+    settings : sequence of str
+        Such as ``fit.epochs=2``: a dotted name and a TOML value; a word that is no TOML value is a text.
+
+    Raises
+    ------
+    ConfigError
+        If one has no name or value, or its name goes through what is no table.
+
+    Examples
+    --------
+    >>> changed({"fit": {"epochs": 30, "batch": 8}}, ["fit.epochs=2", "net.encoder=resnet10"])
+    {'fit': {'epochs': 2, 'batch': 8}, 'net': {'encoder': 'resnet10'}}
+    """
+    made: dict[str, Any] = copy.deepcopy(dict(table))
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        *tables, last = name.strip().split(".")
+        if not sign or not all((*tables, last)) or not text.strip():
+            msg = f"a setting must be NAME=VALUE, such as fit.epochs=2, got {setting!r}"
+            raise ConfigError(msg)
+        place = made
+        for one in tables:
+            place = place.setdefault(one, {})
+            if not isinstance(place, dict):
+                msg = f"the name of a setting must go through tables, got {name.strip()!r}, in which {one!r} is none"
+                raise ConfigError(msg)
+        place[last] = _toml_value(text.strip())
+    return made
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def as_plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from stenograde.errors import ConfigError
 
@@ -215,6 +216,49 @@ def _swap(made: Sequence[tuple[Path, Path]]) -> None:
         raise
     for old, _ in kept:
         old.unlink(missing_ok=True)
+
+
+def kept_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records that :func:`keep_record` added to a file; a last line that a kill has torn is cut off.
+
+    Raises
+    ------
+    ConfigError
+        If the file holds anything else or cannot be read.
+    """
+    if not path.exists():
+        return []
+    try:
+        data = regular_bytes(path)
+        lines = data.splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            os.truncate(path, len(data) - len(lines.pop()))
+        records = [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError) as exc:
+        msg = f"{path} must hold a JSON object on each line, got {exc}; remove it to begin anew"
+        raise ConfigError(msg) from exc
+    if not all(isinstance(record, dict) for record in records):
+        msg = f"{path} must hold a JSON object on each line, got another value; remove it to begin anew"
+        raise ConfigError(msg)
+    return records
+
+
+def keep_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Add a record to a file as a line of JSON, on disk when this returns; the folder must exist.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        msg = f"{path} must be writable, got {exc.strerror or exc}; choose another --out or make room"
+        raise ConfigError(msg) from exc
 
 
 def set_aside(paths: Iterable[Path]) -> tuple[Path, ...]:

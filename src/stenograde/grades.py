@@ -26,6 +26,9 @@ SAID_FROM = 0.6
 PAIR_SAID_FROM = 0.8
 """Two neighbouring severities, such as moderate or severe, are said from this probability of either on."""
 
+LEARNT_PATIENTS = 50
+"""Patients on whom what was learnt must be scored: of fewer, the level's share is itself too uncertain to be beaten."""
+
 DRAFT_PATIENTS, DRAFT_CELLS = 10, 100
 """Patients and cells on which grades learnt from phantoms must have been better than the level's share alone."""
 
@@ -283,6 +286,8 @@ class ConditionEvidence:
     """What printed the scores."""
     note: str = ""
     """What else a reader should know of it, as a phrase."""
+    difference_high: float | None = None
+    """Upper end of the 95 % interval of the score less the level's share, over patients, where it is known."""
 
     def __post_init__(self) -> None:
         scores = [one for one in (self.score, self.level_share) if one is not None]
@@ -309,8 +314,119 @@ class ConditionEvidence:
 
     @property
     def is_draft(self) -> bool:
-        """Whether a reader must not take its grades for findings."""
+        """Whether a reader must not take its grades for findings.
+
+        What rests on phantoms alone must be shown on patients; what was learnt from patients must be better than the
+        level's share where its score is known, and by more than chance where that is.
+        """
+        if self.kind is RestsOn.LEARNT and self.score is not None and self.level_share is not None:
+            away = self.score - self.level_share if self.difference_high is None else self.difference_high
+            return away >= 0 or self.patients < LEARNT_PATIENTS
         return self.kind is RestsOn.PHANTOMS_ONLY and not self.is_shown
+
+
+class DiscFinding(StrEnum):
+    """What is asked of a disc and answered by yes or no; its Pfirrmann grade is asked beside."""
+
+    NARROWING = "narrowing"
+    HERNIATION = "herniation"
+    BULGING = "bulging"
+    SPONDYLOLISTHESIS = "spondylolisthesis"
+    MODIC_CHANGE = "modic_change"
+    UPPER_END_PLATE = "upper_end_plate"
+    LOWER_END_PLATE = "lower_end_plate"
+
+    @property
+    def shown(self) -> str:
+        """Name in a report."""
+        return _SHOWN_FINDINGS[self]
+
+
+_SHOWN_FINDINGS = {
+    DiscFinding.NARROWING: "Narrowing",
+    DiscFinding.HERNIATION: "Herniation",
+    DiscFinding.BULGING: "Bulging",
+    DiscFinding.SPONDYLOLISTHESIS: "Spondylolisthesis",
+    DiscFinding.MODIC_CHANGE: "Modic change",
+    DiscFinding.UPPER_END_PLATE: "Upper end plate changed",
+    DiscFinding.LOWER_END_PLATE: "Lower end plate changed",
+}
+
+PFIRRMANN_GRADES = (1, 2, 3, 4, 5)
+"""Grades of a disc's degeneration, from bright and high to collapsed (Pfirrmann et al.,
+doi:10.1097/00007632-200109010-00011)."""
+
+PFIRRMANN = "pfirrmann"
+"""Name of the Pfirrmann grade where it stands among findings."""
+
+
+@dataclass(frozen=True)
+class DiscFindings:
+    """What is found of one disc, or the reason why nothing is said.
+
+    Raises
+    ------
+    ValueError
+        If a graded disc has no answers, one that is not graded has some or lacks a reason, or shares are none.
+    """
+
+    level: Level
+    status: Status
+    reason: str = ""
+    """Why nothing is said; of a graded disc, what should be known of it."""
+    probabilities: Mapping[DiscFinding, float] = field(default_factory=dict)
+    """Probability of yes of each finding that the bundle asks for."""
+    pfirrmann: tuple[float, ...] = ()
+    """Probability of each of :data:`PFIRRMANN_GRADES`; empty where the bundle does not ask for them."""
+    grade: int | None = None
+    """The Pfirrmann grade that is told where one is."""
+    evidence: tuple[Evidence, ...] = ()
+
+    def __post_init__(self) -> None:
+        graded = self.status is Status.GRADED
+        has_answers = bool(self.probabilities or self.pfirrmann)
+        if graded != has_answers or not (graded or self.reason):
+            msg = f"{self.level.shown}: a disc must have findings, or a reason why it has none, got {self.status}"
+            raise ValueError(msg)
+        shares = (*self.probabilities.values(), *self.pfirrmann)
+        n_grades = len(self.pfirrmann)
+        sound = all(0 <= share <= 1 for share in shares) and n_grades in (0, len(PFIRRMANN_GRADES))
+        if (
+            not sound
+            or (n_grades and abs(sum(self.pfirrmann) - 1) > 1e-6)
+            or bool(n_grades) != bool(self.grade)
+        ):
+            msg = f"{self.level.shown}: findings must be probabilities, and those of Pfirrmann's grades sum to 1"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class DiscScore:
+    """How well a finding of discs was answered on patients that were not trained on."""
+
+    finding: str
+    """A :class:`DiscFinding`, or :data:`PFIRRMANN`."""
+    score: float
+    """Area under the ROC curve; of the Pfirrmann grade Cohen's quadratic kappa."""
+    low: float
+    high: float
+    """Ends of the 95 % interval over patients."""
+    level_share: float
+    """The same of an answer that knows nothing but the level."""
+    discs: int
+    patients: int
+    positives: int
+    """Discs that have it; of the Pfirrmann grade, those of grade 4 or 5."""
+
+    def __post_init__(self) -> None:
+        if self.finding not in (*DiscFinding, PFIRRMANN):
+            msg = f"a score of discs must be of {', '.join((*DiscFinding, PFIRRMANN))}, got {self.finding!r}"
+            raise ValueError(msg)
+
+    @property
+    def measure(self) -> str:
+        """Which score it is, in words."""
+        return "quadratic kappa" if self.finding == PFIRRMANN else "AUC"
 
 
 @dataclass(frozen=True)
@@ -341,6 +457,12 @@ class StudyGrades:
     """What a reader must know of all grades, as a phrase; it is among the warnings too."""
     evidence: Mapping[Condition, ConditionEvidence] = field(default_factory=dict)
     """What the bundle states of its grades, by condition; empty where it states nothing."""
+    discs: tuple[DiscFindings, ...] = ()
+    """Findings of each disc of the scheme; empty where the bundle asks for none."""
+    disc_scores: tuple[DiscScore, ...] = ()
+    """What the bundle states of its findings of discs."""
+    disc_source: str = ""
+    """The patients that they were learnt from, with the licence."""
 
     def __post_init__(self) -> None:
         if tuple(grade.cell for grade in self.cells) != self.scheme.cells:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stenograde.evaluate.intervals import patient_weights
 from stenograde.evaluate.rsna_metric import (
     ANY_SEVERE,
+    PARTS,
     UNKNOWN,
     CohortAnswers,
+    absent_areas,
+    absent_scores,
     answers_of,
+    rsna_differences,
     rsna_score,
     severe_auc,
 )
@@ -53,6 +58,44 @@ def test_parts_are_those_of_scikit_learn() -> None:
     assert scores[ANY_SEVERE].value == pytest.approx(parts[-1])
     assert scores["score"].value == pytest.approx(np.mean(parts))
     assert scores["score"].low < scores["score"].value < scores["score"].high
+
+
+def loss_of(answers: CohortAnswers, condition: Condition, of_studies: np.ndarray) -> float:
+    """Weighted loss of a condition, with each study counted so many times."""
+    y, p = answers.severities[:, columns(condition)], answers.probabilities[:, columns(condition)]
+    known = y >= 0
+    weights = WEIGHTS[y[known]] * of_studies[np.nonzero(known)[0]]
+    return metrics.log_loss(y[known], p[known], sample_weight=weights, labels=[0, 1, 2])
+
+
+def test_differences_and_their_intervals_are_those_of_scikit_learn_on_the_same_draws() -> None:
+    one, other = made(), CohortAnswers(made(seed=2).probabilities, made().severities)
+    n = len(one.severities)
+    found = rsna_differences(one, other, draws=40, seed=3)
+    drawn = np.concatenate(list(patient_weights(np.arange(n), draws=40, seed=3)))
+    for condition in Condition:
+        value, *others = (
+            loss_of(one, condition, w) - loss_of(other, condition, w) for w in (np.ones(n), *drawn)
+        )
+        told = found[condition.value]
+        assert told.value == pytest.approx(value, abs=1e-9)
+        assert (told.low, told.high) == pytest.approx(np.percentile(others, (2.5, 97.5)), abs=1e-9)
+    assert found["score"].value == pytest.approx(np.mean([found[name].value for name in PARTS]))
+
+
+@pytest.mark.parametrize("labelled", [(), *[(condition,) for condition in Condition], tuple(Condition)])
+@pytest.mark.parametrize("rank", [0, 2, None])
+def test_what_is_absent_is_what_is_no_number(labelled: tuple[Condition, ...], rank: int | None) -> None:
+    answers = made(5)
+    severities = np.full(answers.severities.shape, UNKNOWN)
+    for condition in labelled:
+        severities[:, columns(condition)] = (
+            answers.severities[:, columns(condition)] if rank is None else rank
+        )
+    answers = CohortAnswers(answers.probabilities, severities)
+    for scores, absent in ((rsna_score, absent_scores), (severe_auc, absent_areas)):
+        unknown = {name for name, value in scores(answers, draws=2).items() if not value.known}
+        assert absent(answers).keys() == unknown
 
 
 def test_areas_are_those_of_scikit_learn() -> None:

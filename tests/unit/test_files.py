@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from stenograde.errors import ConfigError
-from stenograde.files import regular_bytes, whole_file, write_together, write_whole
+from stenograde.files import (
+    keep_record,
+    kept_records,
+    regular_bytes,
+    whole_file,
+    write_together,
+    write_whole,
+)
 
 
 def test_when_a_file_is_there_then_it_is_replaced(tmp_path: Path) -> None:
@@ -99,3 +106,21 @@ def test_only_regular_files_of_limited_length_are_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(OSError, match=why):
             regular_bytes(path, at_most=3)
+
+
+def test_kept_records_come_back_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    assert kept_records(path) == []
+    for number in range(2):
+        keep_record(path, {"number": number})
+    with path.open("ab") as file:
+        file.write(b'{"numb')
+    assert kept_records(path) == [{"number": 0}, {"number": 1}]
+    keep_record(path, {"number": 2})
+    assert [record["number"] for record in kept_records(path)] == [0, 1, 2]
+    path.write_text('[1]\n{"number": 2}\n')
+    with pytest.raises(ConfigError, match="must hold a JSON object on each line"):
+        kept_records(path)
+    path.write_text("{torn}\n")
+    with pytest.raises(ConfigError, match="remove it to begin anew"):
+        kept_records(path)

@@ -6,6 +6,7 @@ import copy
 import math
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,13 +145,24 @@ def test_a_draft_when_made_then_it_has_probabilities_and_a_reason_but_no_severit
         (RestsOn.PHANTOMS_ONLY, 9, 900, 0.1, True),
         (RestsOn.PHANTOMS_ONLY, 99, 99, 0.1, True),
         (RestsOn.MEASURED, 1, 5, 0.9, False),
-        (RestsOn.LEARNT, 1, 5, 0.9, False),
+        (RestsOn.LEARNT, 50, 400, 0.9, True),
+        (RestsOn.LEARNT, 50, 400, 0.7, False),
+        (RestsOn.LEARNT, 49, 400, 0.7, True),
     ],
 )
 def test_evidence_when_phantoms_alone_were_seen_then_it_is_a_draft_until_it_beats_the_level_on_enough(
     kind: RestsOn, patients: int, cells: int, score: float, is_draft: bool
 ) -> None:
-    assert ConditionEvidence(kind, patients, cells, score, 0.8, "stenograde score C").is_draft is is_draft
+    assert (
+        ConditionEvidence(kind, patients, cells, score, 0.8, command="stenograde score C").is_draft
+        is is_draft
+    )
+
+
+def test_evidence_when_chance_explains_that_it_beats_the_level_then_what_was_learnt_is_a_draft() -> None:
+    known = ConditionEvidence(RestsOn.LEARNT, 60, 400, 0.7, 0.8, "stenograde train rsna2024")
+    assert replace(known, difference_high=0.02).is_draft
+    assert not replace(known, difference_high=-0.02).is_draft
 
 
 def test_evidence_when_nothing_is_known_then_phantoms_alone_are_a_draft() -> None:

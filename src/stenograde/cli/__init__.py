@@ -19,9 +19,13 @@ from typer.main import get_command
 
 from stenograde import __version__
 from stenograde.cli import (
+    audit,
     classify,
+    cohort,
     compare,
+    ensemble,
     env,
+    evaluate,
     experiment,
     grade,
     inspect,
@@ -30,6 +34,7 @@ from stenograde.cli import (
     prepare,
     pretrain,
     score,
+    submit,
     train,
 )
 from stenograde.cli.examples import epilog
@@ -61,14 +66,20 @@ def _build() -> typer.Typer:
     app.command("grade", epilog=epilog("grade"))(grade.grade)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
+    app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
+    app.command("submit", epilog=epilog("submit"))(submit.submit)
+    app.command("audit", epilog=epilog("audit"))(audit.audit)
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
+    app.command("ingest", epilog=epilog("ingest"))(cohort.ingest)
+    app.command("crops", epilog=epilog("crops"))(cohort.crops)
     app.command("pretrain", epilog=epilog("pretrain"))(pretrain.pretrain)
     app.add_typer(train.build(), name="train")
     app.add_typer(experiment.build(), name="experiment")
     app.command("classify", epilog=epilog("classify"))(classify.classify)
     app.command("compare", epilog=epilog("compare"))(compare.compare)
+    app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
     app.command("env", epilog=epilog("env"))(env.env)
     return app
 

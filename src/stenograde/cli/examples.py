@@ -23,8 +23,19 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "score": (
         "stenograde score cohort",
         "stenograde score cohort --shares train.csv --json",
+        "stenograde score further-spider-patients",
         "stenograde score --labels train.csv --predictions submission.csv",
+        "stenograde score --labels train.csv --baselines",
     ),
+    "evaluate": (
+        "stenograde evaluate bundle --data cohort --out evaluation",
+        "stenograde evaluate lumbar-mri-25 --data cohort --labels labels.csv --shares train.csv --out evaluation",
+    ),
+    "submit": (
+        "stenograde submit rsna-2024 --shares train.csv --weighted --out submission.csv",
+        "stenograde submit studies --bundle bundle --out submission.csv",
+    ),
+    "audit": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
     "inspect": ("stenograde inspect study.zip",),
     "phantom": (
         "stenograde phantom --patients 20 --seed 1 --out cohort",
@@ -32,13 +43,28 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde phantom --region cervical --films obliques --patients 50 --out necks",
     ),
     "classify": ("stenograde classify pictures --bundle axial-canal-t1 --out table.csv",),
-    "compare": ("stenograde compare results/s1 results/s2",),
+    "compare": (
+        "stenograde compare results/s1 results/s2",
+        "stenograde compare a.csv b.csv --labels train.csv",
+    ),
+    "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
     "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),
     "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
     "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
+    "train rsna2024": (
+        "stenograde train rsna2024 --data rsna-2024-lumbar-spine-degenerative-classification --out bundle",
+        "stenograde train rsna2024 --data cohort --labels labels.csv --licence 'our own' --out bundle",
+        "torchrun --nproc-per-node 4 -m stenograde train rsna2024 --data rsna --size published --out bundle",
+    ),
+    "ingest": ("stenograde ingest --data cohort --out steps",),
+    "crops": ("stenograde crops --data cohort --out steps --set crops.size_px=96 --set net.size_px=96",),
     "train locator": ("stenograde train locator --data spider --out bundle",),
+    "train discs": (
+        "stenograde train discs --data spider --out bundle",
+        "stenograde train discs --data spider --base mine --out mine-with-discs",
+    ),
     "train grader": (
         "stenograde train grader --patients 800 --seed 1 --out bundle",
         "stenograde score cohort --bundle bundle --json > scores.json",

@@ -18,6 +18,10 @@ from stenograde.errors import ConfigError, MissingDependencyError, installing
 from stenograde.files import MEMORY_LIMIT_BYTES
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into; made if it is not there.")]
+SubmissionFile = Annotated[
+    Path,
+    typer.Option("--out", metavar="CSV", help="Submission to write; its folder is made if it is not there."),
+]
 StudyUid = Annotated[str | None, typer.Option("--study", help="StudyInstanceUID of the study to take.")]
 RolesFile = Annotated[
     Path | None, typer.Option("--roles", help="CSV of series roles; overrides what the headers say.")
@@ -132,6 +136,21 @@ def out_folder(path: Path) -> Path:
     except (OSError, ValueError) as exc:
         msg = f"--out must be a folder that can be made, got {path} ({getattr(exc, 'strerror', None) or exc})"
         raise ConfigError(msg) from exc
+    return path
+
+
+def submission_file(path: Path) -> Path:
+    """Return a table to write, after its folder was made, so that work that takes long does not end in a refusal.
+
+    Raises
+    ------
+    ConfigError
+        If the path is a folder, or its folder cannot be made.
+    """
+    if path.is_dir():
+        msg = f"--out must be a file, got the folder {path}; name a file in it, such as {path / 'submission.csv'}"
+        raise ConfigError(msg)
+    out_folder(path.parent)
     return path
 
 

@@ -68,6 +68,13 @@ def phantom(
             "--films", help="Films of each neck: AP, lateral and both obliques, or the obliques alone."
         ),
     ] = Films.ALL,
+    quirks: Annotated[
+        bool,
+        typer.Option(
+            "--quirks",
+            help="Put in what is odd about RSNA 2024: empty and repeated files, missing rows, wrong marks.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Number of processes; one per core if not given.")
     ] = None,
@@ -81,11 +88,11 @@ def phantom(
         _write_lumbar(
             folder, patients, seed, cells=cells, contrast=contrast, config=config, workers=processes
         )
+        if quirks:
+            _put_quirks(folder, seed)
         return
-    if cell or contrast or config:
-        msg = (
-            "--cell, --contrast and --config must go with lumbar MRI, got one of them with --region cervical"
-        )
+    if cell or contrast or config or quirks:
+        msg = "--cell, --contrast, --config and --quirks must go with lumbar MRI, got one with --region cervical"
         raise ConfigError(msg)
     _write_cervical(folder, patients, seed, films=films, workers=processes)
 
@@ -146,6 +153,17 @@ def _write_lumbar(
     print(f"patients: {patients}")
     print(f"studies:  {folder / 'train_images'}")
     print(f"answers:  {folder / 'train.csv'}, in mm: truth.csv")
+
+
+def _put_quirks(folder: Path, seed: int) -> None:
+    from stenograde.phantom.files.quirks import QUIRKS, put_quirks
+
+    try:
+        put = put_quirks(folder, seed=seed)
+    except ValueError as exc:
+        msg = f"--quirks: {exc}; ask for more --patients"
+        raise ConfigError(msg) from exc
+    print(f"quirks:   {len(put)}, in {folder / QUIRKS}")
 
 
 def _write_cervical(folder: Path, patients: int, seed: int, *, films: Films, workers: int) -> None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
+from stenograde.cli.train_discs import discs
 from stenograde.cli.train_heads import heads
 from stenograde.cli.training_options import OutBundle, Processes, SettingsFile, Tested, read_scores
 
@@ -18,6 +20,8 @@ def build() -> typer.Typer:
     app.command("locator", epilog=epilog("train locator"))(locator)
     app.command("grader", epilog=epilog("train grader"))(grader)
     app.command("heads", epilog=epilog("train heads"))(heads)
+    app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
+    app.command("discs", epilog=epilog("train discs"))(discs)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 

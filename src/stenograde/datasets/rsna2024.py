@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde import geometry
+from stenograde.datasets.rsna2024_marks import (
+    Mark,
+    instance_of,
+    level_points,
+    marks_of,
+    placed,
+    read_coordinates,
+)
 from stenograde.datasets.samples import Sample, SampleSet
 from stenograde.datasets.study_files import PatientStudy, StoredSlice, patient_folders, read_patients
 from stenograde.datasets.tables import read_rows
@@ -32,10 +39,7 @@ CLASSES = tuple(severity.value for severity in Severity)
 
 LICENCE = "non-commercial use (RSNA LumbarDISC)"
 
-_COORDINATES = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _SEVERITY = {severity.shown.lower(): severity for severity in Severity}
-_CANAL = Condition.SPINAL_CANAL_STENOSIS
-_SUBARTICULAR = Condition.SUBARTICULAR_STENOSIS
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,7 @@ def read_answered_studies(
         If a table or the images are missing, or a table holds an unknown word.
     """
     for one, labels, marks in _labelled(data, notes, progress):
-        yield AnsweredStudy(one.patient, one.study, labels, _level_points(one, marks))
+        yield AnsweredStudy(one.patient, one.study, labels, level_points(placed(one, marks)))
 
 
 def read_axial_studies(
@@ -117,22 +121,22 @@ def read_axial_studies(
             one.patient,
             tuple(_axial_series(one, series, marks) for series in axial),
             labels,
-            _level_points(one, marks),
+            level_points(placed(one, marks)),
         )
 
 
 def _labelled(
     data: Path, notes: list[str], progress: Progress | None
-) -> Iterator[tuple[PatientStudy, dict[Cell, Severity], list[_Mark]]]:
+) -> Iterator[tuple[PatientStudy, dict[Cell, Severity], list[Mark]]]:
     """Yield the studies that the table lists, with their labels and the experts' marks."""
     patient_folders(data)  # the first thing that is told where there are none
     labels = read_labels(data / "train.csv")
-    coordinates = _read_coordinates(data)
+    coordinates = read_coordinates(data)
     for one in read_patients(data, notes=notes, progress=progress):
         if one.patient not in labels:
             notes.append(f"{one.patient} was left out: train.csv does not list it")
             continue
-        yield one, labels[one.patient], _marks(one.patient, coordinates.get(one.patient, []))
+        yield one, labels[one.patient], marks_of(one.patient, coordinates.get(one.patient, []))
 
 
 def read_rsna2024(
@@ -205,25 +209,32 @@ def _sample(study: AxialStudy, series: AxialSeries, place: int, cell: Cell, labe
     )
 
 
-def _axial_series(one: PatientStudy, series: Series, marks: Sequence[_Mark]) -> AxialSeries:
+def _axial_series(one: PatientStudy, series: Series, marks: Sequence[Mark]) -> AxialSeries:
     slices = axial_slices(series)
     stored = tuple(one.stored(series, each.volume, each.slice) for each in slices)
     levels = {mark.instance: mark.cell.level for mark in marks}
-    return AxialSeries(series.uid, slices, stored, tuple(levels.get(_instance(place)) for place in stored))
+    return AxialSeries(series.uid, slices, stored, tuple(levels.get(instance_of(place)) for place in stored))
 
 
-def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
+def read_labels(path: Path, *, some: bool = False) -> dict[str, dict[Cell, Severity]]:
     """Return the severities in a table such as ``train.csv``, by study, without unlabelled cells.
+
+    Parameters
+    ----------
+    path : Path
+        Columns ``study_id`` and one for each cell.
+    some : bool
+        Whether the table may have columns for some of the cells only.
 
     Raises
     ------
     DatasetError
         If it cannot be read, lacks a column, names a study twice or holds an unknown severity.
     """
-    rows = read_rows(path, ("study_id", *(cell.name for cell in LUMBAR_MRI.cells)))
+    rows = read_rows(path, ("study_id", *(() if some else (cell.name for cell in LUMBAR_MRI.cells))))
     labels: dict[str, dict[Cell, Severity]] = {}
     for row in rows:
-        known = {cell: text for cell in LUMBAR_MRI.cells if (text := row[cell.name].lower())}
+        known = {cell: text for cell in LUMBAR_MRI.cells if (text := row.get(cell.name, "").lower())}
         unknown = sorted(set(known.values()) - set(_SEVERITY))
         if unknown:
             words = ", ".join(severity.shown for severity in Severity)
@@ -234,66 +245,3 @@ def read_labels(path: Path) -> dict[str, dict[Cell, Severity]]:
             raise DatasetError(msg)
         labels[row["study_id"]] = {cell: _SEVERITY[text] for cell, text in known.items()}
     return labels
-
-
-def _read_coordinates(data: Path) -> dict[str, list[dict[str, str]]]:
-    """Return the rows of the coordinates by study; empty if there is no such table."""
-    # a corrected edition has a longer name than the competition's, and takes precedence
-    tables = sorted(data.glob("train_label_coordinates*.csv*"), key=lambda path: (-len(path.stem), path.name))
-    by_study: dict[str, list[dict[str, str]]] = {}
-    for row in read_rows(tables[0], _COORDINATES) if tables else []:
-        by_study.setdefault(row["study_id"], []).append(row)
-    return by_study
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """A pixel that an expert marked."""
-
-    cell: Cell
-    instance: tuple[str, int | None]
-    """Folder of the series, and InstanceNumber."""
-    row: float
-    column: float
-
-
-def _marks(study: str, rows: Sequence[Mapping[str, str]]) -> list[_Mark]:
-    marks = []
-    for row in rows:
-        try:
-            # older editions write "Left Subarticular Stenosis" and "L4/L5", the corrected one stored names
-            cell = Cell.parse(
-                f"{row['condition']} {row['level']}".lower().replace(" ", "_").replace("/", "_")
-            )
-            instance = row["series_id"], int(row["instance_number"])
-            marks.append(_Mark(cell, instance, row=float(row["y"]), column=float(row["x"])))
-        except ValueError as exc:
-            msg = f"coordinates of study {study} must name a cell, an instance and a pixel, got {dict(row)}"
-            raise DatasetError(msg) from exc
-    return marks
-
-
-def _instance(stored: StoredSlice) -> tuple[str, int | None]:
-    return stored.picture.path.parent.name, stored.instance_number
-
-
-def _level_points(one: PatientStudy, marks: Sequence[_Mark]) -> dict[Level, Point]:
-    """Return the points of the levels: the canal on sagittal slices, else midway between the subarticular zones."""
-    places = {
-        _instance(one.stored(series, volume, k)): (volume.affine, k)
-        for series, volume in (one.study.volumes() if marks else ())
-        for k in range(volume.shape[0])
-    }
-    seen: dict[tuple[Condition, Level], list[NDArray[np.float64]]] = {}
-    for mark in marks:
-        if mark.instance in places:
-            affine, k = places[mark.instance]
-            xyz = geometry.to_patient(affine, [[k, mark.row, mark.column]])[0]
-            seen.setdefault((mark.cell.condition, mark.cell.level), []).append(xyz)
-    points: dict[Level, Point] = {}
-    for level in LUMBAR_MRI.levels:
-        found = seen.get((_CANAL, level)) or seen.get((_SUBARTICULAR, level))
-        if found:
-            x_mm, y_mm, z_mm = np.mean(found, axis=0)
-            points[level] = (float(x_mm), float(y_mm), float(z_mm))
-    return points

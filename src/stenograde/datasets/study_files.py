@@ -12,10 +12,14 @@ from stenograde.dicom.read.opening import find_files, read_instance
 from stenograde.dicom.read.studies import read_studies
 from stenograde.errors import ConfigError, DatasetError, StudyError, UnreadableInstanceError
 from stenograde.study import Series, Study, Volume
+from stenograde.terms import Role
 from stenograde.workers import Progress, counted
 
 IMAGE_FOLDERS = ("train_images", "01_MRI_Data")
 """Folders with one folder per patient: in RSNA 2024 and cohorts of phantoms, and in the Sudirman set."""
+
+SERIES_TABLE = "train_series_descriptions.csv"
+"""Table of a data set that states the roles of its series."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +95,48 @@ def read_patients(
         If there is no folder of a patient, or two hold the same study, so that they are not one per patient.
     """
     folders = patient_folders(data)
-    table = data / "train_series_descriptions.csv"
-    roles = read_roles(table) if table.is_file() else {}
+    roles = given_roles(data)
     seen: dict[str, str] = {}
     for folder in counted(folders, "studies", len(folders), progress):
         try:
-            given = rows_of(roles, folder.name, (one.name for one in folder.iterdir()))
-            studies, files = read_studies(folder, roles=given), _stored_slices(folder)
+            studies = read_patient(folder, roles_in(folder, roles))
         except (StudyError, ConfigError) as exc:
             notes.append(f"{folder.name} was left out: {exc}")
-            studies, files = (), {}
-        for study in studies:
-            if study.uid in seen:
+            studies = ()
+        for one in studies:
+            if one.study.uid in seen:
                 msg = (
-                    f"each folder in {folder.parent} must be a patient's, got {seen[study.uid]} and "
+                    f"each folder in {folder.parent} must be a patient's, got {seen[one.study.uid]} and "
                     f"{folder.name} with the same study; name the folder above"
                 )
                 raise DatasetError(msg)
-            seen[study.uid] = folder.name
-            yield PatientStudy(folder.name, study, files)
+            seen[one.study.uid] = folder.name
+            yield one
+
+
+def given_roles(data: Path) -> dict[str, Role]:
+    """Return the roles of series that a data set's table states; nothing without a table."""
+    table = data / SERIES_TABLE
+    return read_roles(table) if table.is_file() else {}
+
+
+def roles_in(folder: Path, roles: Mapping[str, Role]) -> dict[str, Role]:
+    """Return the rows of a table of roles that are about the folder of one patient."""
+    return rows_of(roles, folder.name, (one.name for one in folder.iterdir()))
+
+
+def read_patient(folder: Path, roles: Mapping[str, Role]) -> tuple[PatientStudy, ...]:
+    """Read the studies in the folder of one patient; ``roles`` are its rows of a table, by series.
+
+    Raises
+    ------
+    StudyError
+        If it holds no study that can be read.
+    ConfigError
+        If the roles name no series of it.
+    """
+    studies, files = read_studies(folder, roles=roles), _stored_slices(folder)
+    return tuple(PatientStudy(folder.name, study, files) for study in studies)
 
 
 def _stored_slices(folder: Path) -> dict[tuple[str, str], StoredSlice]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stenograde.evaluate.predictions import Predictions
+from stenograde.evaluate.rsna_metric import rewarded
 from stenograde.grades import EVEN_ODDS, Probabilities
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity
 
@@ -94,14 +95,44 @@ def level_share(
     answers = []
     for name in studies:
         of_levels = total - counted.get(name, 0)
-        of_all = of_levels.sum(axis=1, keepdims=True)
-        known = of_all.sum(axis=2, keepdims=True)
-        prior = np.divide(
-            of_all, known, out=np.broadcast_to(np.array(EVEN_ODDS), of_all.shape).copy(), where=known > 0
-        )
+        prior = _as_shares(of_levels.sum(axis=1, keepdims=True))
         shares = (of_levels + prior) / (of_levels.sum(axis=2, keepdims=True) + 1)
         answers.append({cell: Probabilities(shares[_place(cell)]) for cell in LUMBAR_MRI.cells})
     return answers
+
+
+def trivial_answers(labels: Mapping[str, Mapping[Cell, Severity]]) -> dict[str, dict[Cell, Probabilities]]:
+    """Return the four answers that are alike for every study, by their names.
+
+    They are even odds; how common each severity of a condition is; and the same, of a condition and of a condition at a
+    level, weighted as the metric of RSNA 2024 weighs.
+
+    Parameters
+    ----------
+    labels : mapping
+        Severities by study, which tell how common they are; scored on the same labels, the answers look better than
+        they are on others.
+    """
+    of_levels = sum(map(_level_counts, labels.values()), _level_counts({}))
+    by_level = _as_shares(of_levels)
+    by_condition = np.broadcast_to(_as_shares(of_levels.sum(axis=1, keepdims=True)), by_level.shape)
+    said = {
+        "uniform": np.broadcast_to(np.array(EVEN_ODDS), by_level.shape),
+        "class prior": by_condition,
+        "weighted prior per condition": rewarded(by_condition),
+        "weighted prior per level": rewarded(by_level),
+    }
+    return {
+        name: {cell: Probabilities(shares[_place(cell)]) for cell in LUMBAR_MRI.cells}
+        for name, shares in said.items()
+    }
+
+
+def _as_shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return counts along the last axis as shares; even ones where nothing was counted."""
+    even = np.broadcast_to(np.array(EVEN_ODDS), counts.shape).copy()
+    known = counts.sum(axis=-1, keepdims=True)
+    return np.divide(counts, known, out=even, where=known > 0)
 
 
 def _place(cell: Cell) -> tuple[int, int]:

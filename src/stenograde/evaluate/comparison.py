@@ -73,7 +73,8 @@ def read_result(folder: Path) -> Predictions:
         result = json.loads(regular_bytes(path).decode("utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        msg = f"a result must be a folder with a readable result.json, got {folder} ({reason})"
+        cure = "; tables of predictions are compared with --labels" if folder.is_file() else ""
+        msg = f"a result must be a folder with a readable result.json, got {folder} ({reason}){cure}"
         raise DatasetError(msg) from exc
     name = result.get("predictions") if isinstance(result, dict) else None
     if not isinstance(name, str) or Path(name).name != name:
@@ -88,7 +89,7 @@ def as_table(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     for name, pair in comparison.scores.items():
         shown = f"{name} (less is better)" if name in LOWER_IS_BETTER else name
         p, effect = _tested(comparison, name)
-        rows.append((shown, _number(pair.a), _number(pair.b), str(pair.difference), p, effect))
+        rows.append((shown, _number(pair.a), _number(pair.b), pair.difference.shown(), p, effect))
     return tuple(rows)
 
 

@@ -9,7 +9,7 @@ greatest weight of the study's canal cells as the weight; the score is the mean 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,25 +88,34 @@ class CohortAnswers:
         A calibrated probability says how often something is true; the metric counts severe cells four times, so its
         best answer says severe more often than that.
         """
-        raised = self.probabilities * np.array(SEVERITY_WEIGHTS)
-        return CohortAnswers(raised / raised.sum(axis=2, keepdims=True), self.severities)
+        return CohortAnswers(rewarded(self.probabilities), self.severities)
+
+
+def rewarded(probabilities: Floats) -> Floats:
+    """Return probabilities, severities along the last axis, times the weights of the severities, made to sum to one.
+
+    Examples
+    --------
+    >>> rewarded(np.array([0.8, 0.1, 0.1])).round(2).tolist()
+    [0.57, 0.14, 0.29]
+    """
+    raised = probabilities * np.array(SEVERITY_WEIGHTS)
+    return raised / raised.sum(axis=-1, keepdims=True)
 
 
 def rsna_score(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
     """Return the four :data:`PARTS` and their mean, ``score``, each with its 95 % interval over studies.
 
-    They are NaN where a part has no labels.
+    They are NaN where a part has no labels, and then the mean is, too; :func:`absent_scores` says why.
     """
     each = _lost(answers)
-    drawn = np.concatenate([_parts(each, w) for w in _draws(answers, draws, seed)])
-    value = _parts(each, np.ones((1, len(answers.severities))))[0]
-    return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate((*PARTS, "score"))}
+    return _intervals(answers, lambda of_studies: _parts(each, of_studies), draws=draws, seed=seed)
 
 
-def rsna_difference(
+def rsna_differences(
     one: CohortAnswers, other: CohortAnswers, *, draws: int = 1000, seed: int = 0
-) -> Interval:
-    """Return by how much the score of one method is above another's, on the same draws of the same studies.
+) -> dict[str, Interval]:
+    """Return by how much the parts and the score of one method are above another's, on the same draws of the studies.
 
     Raises
     ------
@@ -118,11 +127,19 @@ def rsna_difference(
         raise ValueError(msg)
     mine, theirs = _lost(one), _lost(other)
 
-    def difference(of_studies: Floats) -> Floats:
-        return (_parts(mine, of_studies) - _parts(theirs, of_studies))[:, -1]
+    def differences(of_studies: Floats) -> Floats:
+        return _parts(mine, of_studies) - _parts(theirs, of_studies)
 
-    drawn = np.concatenate([difference(w) for w in _draws(one, draws, seed)])
-    return interval_of(float(difference(np.ones((1, len(one.severities))))[0]), drawn)
+    return _intervals(one, differences, draws=draws, seed=seed)
+
+
+def _intervals(
+    answers: CohortAnswers, parts: Callable[[Floats], Floats], *, draws: int, seed: int
+) -> dict[str, Interval]:
+    """Parts and score with intervals; ``parts`` gives them for weightings of the studies, as :func:`_parts` does."""
+    drawn = np.concatenate([parts(w) for w in _draws(answers, draws, seed)])
+    value = parts(np.ones((1, len(answers.severities))))[0]
+    return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate((*PARTS, "score"))}
 
 
 def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
@@ -147,6 +164,35 @@ def severe_auc(answers: CohortAnswers, *, draws: int = 1000, seed: int = 0) -> d
     value = areas(np.ones((1, len(labelled))))[0]
     names = (*(condition.value for condition in Condition), "macro")
     return {name: interval_of(float(value[k]), drawn[:, k]) for k, name in enumerate(names)}
+
+
+def absent_scores(answers: CohortAnswers, *, nothing: str = "no labelled cell") -> dict[str, str]:
+    """Return why a part of the metric, or its mean, is NaN, by name; ``nothing`` is said of what has no labels."""
+    labelled = answers.severities >= 0
+    absent = {
+        condition.value: nothing
+        for place, condition in enumerate(Condition)
+        if not labelled[:, place == _CONDITION_OF].any()
+    }
+    if Condition.SPINAL_CANAL_STENOSIS.value in absent:
+        absent[ANY_SEVERE] = nothing
+    return absent | ({"score": f"it is the mean of {len(PARTS)} parts"} if absent else {})
+
+
+def absent_areas(answers: CohortAnswers, *, nothing: str = "no labelled cell") -> dict[str, str]:
+    """Return why an AUC of :func:`severe_auc`, or their mean, is NaN, by name, as :func:`absent_scores` does."""
+    absent, one_sided = {}, False
+    for place, condition in enumerate(Condition):
+        ranks = answers.severities[:, place == _CONDITION_OF]
+        severe = ranks[ranks >= 0] == len(Severity) - 1
+        if not severe.size:
+            absent[condition.value] = nothing
+        elif severe.all() or not severe.any():
+            absent[condition.value] = "all are severe" if severe.all() else "none is severe"
+            one_sided = True
+    if one_sided or len(absent) == len(Condition):
+        absent["macro"] = "it is the mean of those of all labelled conditions"
+    return absent
 
 
 def answers_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,14 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import DatasetError, StudyError
 from stenograde.evaluate.baselines import level_share
 from stenograde.evaluate.intervals import Interval, interval_of, patient_weights
-from stenograde.evaluate.rsna_metric import answers_of, rsna_score, severe_auc
+from stenograde.evaluate.rsna_metric import (
+    CohortAnswers,
+    absent_areas,
+    absent_scores,
+    answers_of,
+    rsna_score,
+    severe_auc,
+)
 from stenograde.grades import Probabilities, Status, StudyGrades
 from stenograde.grading.study import NotGraded, attempt
 from stenograde.predict.bundle import Bundle
@@ -43,7 +50,9 @@ class GradedStudy:
     said: Mapping[Cell, Probabilities] = field(default_factory=dict)
     """Probabilities by cell, those of abstained cells too where there are any."""
     graded: frozenset[Cell] = frozenset()
-    point_errors_mm: tuple[float, ...] = ()
+    reasons: Mapping[Cell, tuple[Status, str]] = field(default_factory=dict)
+    """What became of the cells that were not graded, and why; of a graded one what should be known, if anything."""
+    point_errors_mm: Mapping[Level, float] = field(default_factory=dict)
     """Errors of the canal's centre at each level that both sides know."""
     errors: Mapping[Quantity, tuple[float, ...]] = field(default_factory=lambda: dict.fromkeys(MEASURED, ()))
     """Measured minus true."""
@@ -53,6 +62,13 @@ class GradedStudy:
     n_drafts: int = 0
     """Cells that are drafts; they are scored by their probabilities and do not count as graded."""
     seconds: float = math.nan
+    names_doubted: bool = False
+    """Whether the name of a level is in doubt."""
+    roles: tuple[Role, ...] = ()
+    """Of the series that are there."""
+    scanner: str = ""
+    """Maker and model, where they are known."""
+    field_t: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +94,8 @@ class CohortScores:
     """Share of labelled cells whose most probable severity is the label's, by condition; without one it is wrong."""
     coverage: Mapping[str, float]
     """Share of labelled cells that were graded, by condition."""
+    absent: Mapping[str, Mapping[str, str]]
+    """Why a value of ``score`` (and of ``weighted`` and ``level_share``), ``graded_only`` or ``auc`` is NaN."""
     errors: Mapping[str, Interval]
     """Mean level point error (``level_point_mm``) and mean absolute errors of measurements; NaN without truth."""
     flagged: float
@@ -85,7 +103,7 @@ class CohortScores:
     drafts: int
     """Cells that are drafts."""
     seconds: float
-    """Median time to grade a study, s."""
+    """Median time to grade a study, s; NaN if none was graded."""
 
 
 _CENTRE = ("canal_x_mm", "canal_y_mm", "canal_z_mm")
@@ -130,13 +148,13 @@ def grade_cohort(
         If a table or the pictures are missing, or no study has labels.
     """
     notes: list[str] = []
-    truths = _read_truths(data / TRUTH)
+    truths = read_truths(data / TRUTH)
     graded = []
     for number, one in enumerate(read_answered_studies(data, notes=notes, progress=progress)):
         study, left_out = one.study, None
         if leave_one_out is not None:
             study, left_out = without_one(one.study, np.random.default_rng([leave_one_out, number]))
-        graded.append(_graded(one, study, bundle, truths.get(one.name, {}), left_out))
+        graded.append(graded_study(one, study, bundle, truths.get(one.name, {}), left_out))
     if not graded:
         msg = f"{data} must hold studies with labels, got none" + "".join(f"; {note}" for note in notes[:3])
         raise DatasetError(msg)
@@ -164,9 +182,10 @@ def score_cohort(
     The level's share is taken from ``labels``, severities by study; from the cohort's other studies if not given.
     """
     answers = answers_of([one.said for one in graded], [one.severities for one in graded])
+    alone = level_alone(graded, labels)
     keep = np.array([[cell in one.graded for cell in LUMBAR_MRI.cells] for one in graded])
     errors = {
-        "level_point_mm": [one.point_errors_mm for one in graded],
+        "level_point_mm": [tuple(one.point_errors_mm.values()) for one in graded],
         **{quantity.value: [tuple(np.abs(one.errors[quantity])) for one in graded] for quantity in MEASURED},
     }
     return CohortScores(
@@ -180,39 +199,44 @@ def score_cohort(
         score=rsna_score(answers, draws=draws, seed=seed),
         weighted=rsna_score(answers.weighted(), draws=draws, seed=seed),
         graded_only=rsna_score(answers.known_only(keep), draws=draws, seed=seed),
-        level_share=_level_share(graded, labels, draws=draws, seed=seed),
+        level_share={} if alone is None else rsna_score(alone, draws=draws, seed=seed),
         auc=severe_auc(answers, draws=draws, seed=seed),
         agreement={
-            condition.value: _mean_of([_agreeing(one, condition) for one in graded], draws=draws, seed=seed)
+            condition.value: mean_of([_agreeing(one, condition) for one in graded], draws=draws, seed=seed)
             for condition in Condition
         },
         coverage={condition.value: _coverage(graded, condition) for condition in Condition},
-        errors={name: _mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
+        absent={
+            "score": absent_scores(answers),
+            "graded_only": absent_scores(answers.known_only(keep), nothing="no labelled cell was graded"),
+            "auc": absent_areas(answers),
+        },
+        errors={name: mean_of(values, draws=draws, seed=seed) for name, values in errors.items()},
         flagged=float(np.mean([one.n_flagged for one in graded])),
         drafts=sum(one.n_drafts for one in graded),
-        seconds=float(np.median([one.seconds for one in graded])),
+        seconds=float(np.median([one.seconds for one in graded if not one.failure] or [math.nan])),
     )
 
 
-def _level_share(
-    graded: tuple[GradedStudy, ...],
-    labels: Mapping[str, Mapping[Cell, Severity]] | None,
-    *,
-    draws: int,
-    seed: int,
-) -> dict[str, Interval]:
+def level_alone(
+    graded: Sequence[GradedStudy], labels: Mapping[str, Mapping[Cell, Severity]] | None = None
+) -> CohortAnswers | None:
+    """Return the answers that know only how common severities are at each level; None where nothing tells that.
+
+    The shares are those of ``labels``, severities by study; those of the cohort's other studies if not given.
+    """
     names = [one.name for one in graded]
     known = {one.name: one.severities for one in graded} if labels is None else labels
     if any(not set(known) - {name} for name in names):
-        return {}  # a study without others beside it
-    alone = answers_of(level_share(names, known), [one.severities for one in graded])
-    return rsna_score(alone, draws=draws, seed=seed)
+        return None  # a study without others beside it
+    return answers_of(level_share(names, known), [one.severities for one in graded])
 
 
-_Truths = Mapping[Level, Mapping[str, float]]
+Truths = Mapping[Level, Mapping[str, float]]
+"""What is true of a phantom: values of the columns of :data:`TRUTH` by level."""
 
 
-def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
+def read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
     """Return the truth by study and level; empty without a table."""
     truths: dict[str, dict[Level, Mapping[str, float]]] = {}
     for row in read_rows(path, ("study_id", "level", *_CENTRE, *MEASURED.values())) if path.is_file() else ():
@@ -221,9 +245,10 @@ def _read_truths(path: Path) -> dict[str, dict[Level, Mapping[str, float]]]:
     return truths
 
 
-def _graded(
-    one: AnsweredStudy, study: Study, bundle: Bundle, truths: _Truths, left_out: Role | None
+def graded_study(
+    one: AnsweredStudy, study: Study, bundle: Bundle, truths: Truths, left_out: Role | None = None
 ) -> GradedStudy:
+    """Grade a study and set its grades beside the truth; ``study`` is what is left of it without ``left_out``."""
     # a fault of ours must stop the scoring, not lower the score
     grades = attempt(one.name, partial(grade_study, study, bundle), stopped_by=StudyError)
     if isinstance(grades, NotGraded):
@@ -237,9 +262,12 @@ def _graded(
         said={grade.cell: grade.probabilities for grade in grades.cells if grade.probabilities},
         graded=frozenset(grade.cell for grade in grades.cells if grade.status is Status.GRADED),
         severities=one.severities,
-        point_errors_mm=tuple(
-            geometry.distance_mm(found[level], point) for level, point in true.items() if level in found
-        ),
+        reasons={grade.cell: (grade.status, grade.reason) for grade in grades.cells if grade.reason},
+        point_errors_mm={
+            level: geometry.distance_mm(found[level], point)
+            for level, point in true.items()
+            if level in found
+        },
         errors={quantity: tuple(_errors(quantity, grades, truths)) for quantity in MEASURED},
         n_flagged=sum(
             grade.second_opinion is not None and grade.second_opinion.disagrees for grade in grades.cells
@@ -248,10 +276,14 @@ def _graded(
         n_drafts=sum(grade.status is Status.DRAFT for grade in grades.cells),
         seconds=grades.seconds,
         left_out=left_out,
+        names_doubted=any(position.imaged and not position.certain for position in grades.levels),
+        roles=tuple(role for role in Role if study.by_role(role) is not None),
+        scanner=study.examination.scanner,
+        field_t=study.examination.field_t,
     )
 
 
-def _errors(quantity: Quantity, grades: StudyGrades, truths: _Truths) -> Iterator[float]:
+def _errors(quantity: Quantity, grades: StudyGrades, truths: Truths) -> Iterator[float]:
     for item in grades.measurements:
         if item.quantity is quantity and item.level is not None and item.level in truths:
             yield item.value - truths[item.level][MEASURED[quantity]]
@@ -271,8 +303,8 @@ def _coverage(graded: tuple[GradedStudy, ...], condition: Condition) -> float:
     return float(np.mean(shown)) if shown else math.nan
 
 
-def _mean_of(values: list[tuple[float, ...]], *, draws: int, seed: int) -> Interval:
-    """Mean over all values of all studies, with its interval over studies."""
+def mean_of(values: Sequence[tuple[float, ...]], *, draws: int, seed: int) -> Interval:
+    """Return the mean over all values of all studies, with its interval over studies."""
     sums = np.array([float(np.sum(of_study)) for of_study in values])
     counts = np.array([float(len(of_study)) for of_study in values])
     if not counts.sum():

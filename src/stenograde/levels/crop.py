@@ -73,7 +73,11 @@ class PlacedLevel(Protocol):
 
     @property
     def foramina(self) -> Mapping[Side, Point]:
-        """Middle of each foramen."""
+        """Anchor of each foramen."""
+
+    @property
+    def foramen_middles(self) -> Mapping[Side, Point]:
+        """Middle of each foramen, which its anchor may lie some millimetres beside."""
 
     @property
     def left(self) -> Array:
@@ -107,6 +111,8 @@ class CropConfig:
     """Distance between rows and between columns, mm."""
     min_covered: float = 0.55
     """Share of the grid that the series must show; with less the crop is absent."""
+    about_middles: bool = False
+    """Whether crops of foramina are cut about their middles; else about their anchors."""
 
     def __post_init__(self) -> None:
         if min(self.slices, self.size_px) < 1 or min(self.slice_mm, self.grid_mm) <= 0:
@@ -210,7 +216,8 @@ def crop_grid(
     near = level.left * (1.0 if side is Side.LEFT else -1.0)
     steps = np.array([config.slice_mm, config.grid_mm, config.grid_mm])
     if kind is not CropKind.AXIAL_T2:
-        centre = level.foramina[side] if kind.is_of_foramen else level.canal_centre
+        foramina = level.foramen_middles if config.about_middles else level.foramina
+        centre = foramina[side] if kind.is_of_foramen else level.canal_centre
         axes = np.column_stack([near, -level.up, level.back])
         return CropGrid(np.asarray(centre, np.float64), axes * steps, config.shape)
     normal = _normal(volume_affine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from stenograde.levels.canal import CanalLine, canal_line
 from stenograde.levels.disc import Disc
 from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
-from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side, Structure
 
 FORAMEN_ASIDE_MM = {
     Level.L1_L2: 13.5,
@@ -100,14 +100,14 @@ class LevelPoint:
     @property
     def foramen_middles(self) -> dict[Side, Point]:
         """Middle of each foramen: where it is shown and reported."""
-        aside, back, up = FORAMEN_MIDDLE_MM[self.level]
-        straight = self.back * back + self.up * up
-        return {
-            side: as_point(
-                np.asarray(point) + straight + self.left * (aside if side is Side.LEFT else -aside)
-            )
-            for side, point in self.foramina.items()
-        }
+        return foramen_middles(self.level, self.foramina, self.left, self.back, self.up)
+
+    def point_of(self, cell: Cell) -> Point:
+        """Return the point of a cell of this level."""
+        if cell.side is None:
+            return self.canal_centre
+        of_foramina = cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
+        return (self.foramen_middles if of_foramina else self.recesses)[cell.side]
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +271,22 @@ def _frame(
     back = ahead - left * float(ahead @ left)
     back = back / np.linalg.norm(back)
     return left, back, np.cross(left, back)
+
+
+def foramen_middles(
+    level: Level,
+    anchors: Mapping[Side, Point],
+    left: NDArray[np.float64],
+    back: NDArray[np.float64],
+    up: NDArray[np.float64],
+) -> dict[Side, Point]:
+    """Return the middles of a level's foramina from their anchors and the level's own unit vectors, LPS mm."""
+    aside_mm, back_mm, up_mm = FORAMEN_MIDDLE_MM[level]
+    straight = back * back_mm + up * up_mm
+    return {
+        side: as_point(np.asarray(point) + straight + left * (aside_mm * _SENSES[side]))
+        for side, point in anchors.items()
+    }
 
 
 def as_point(xyz: NDArray[np.float64]) -> Point:

@@ -133,14 +133,18 @@ class LevelGrader(nn.Module):
         shrink : float
             Fraction of the mean variance to add to each variance, so that directions that never vary do not count.
         """
-        values = features.double()
-        mean = values.mean(dim=0)
-        covariance = (values - mean).T @ (values - mean) / max(len(values) - 1, 1)
-        width = len(mean)
-        ridge = shrink * covariance.diagonal().mean().clamp(min=1e-9)
-        variances, axes = torch.linalg.eigh(covariance + ridge * torch.eye(width, dtype=torch.float64))
-        self.feature_mean[kind] = mean.to(self.feature_mean)
-        self.whitening[kind] = (axes / variances.clamp(min=1e-12).sqrt()).T.to(self.whitening)
+        self.feature_mean[kind], self.whitening[kind] = usual_of(features, shrink=shrink)
+
+
+def usual_of(features: Tensor, *, shrink: float = 0.05) -> tuple[Tensor, Tensor]:
+    """Return the mean of features (n, f) and what whitens them (f, f); see :meth:`LevelGrader.set_usual`."""
+    values = features.double()
+    mean = values.mean(dim=0)
+    covariance = (values - mean).T @ (values - mean) / max(len(values) - 1, 1)
+    ridge = shrink * covariance.diagonal().mean().clamp(min=1e-9)
+    variances, axes = torch.linalg.eigh(covariance + ridge * torch.eye(len(mean), dtype=torch.float64))
+    whitening = (axes / variances.clamp(min=1e-12).sqrt()).T
+    return mean.to(features), whitening.to(features)
 
 
 class GraderGraph(nn.Module):

@@ -158,7 +158,7 @@ def strangeness_of(off: NDArray[np.float32], present: NDArray[np.bool_]) -> NDAr
     return np.asarray(np.sqrt(np.square(apart, dtype=np.float64).mean(axis=2)))
 
 
-def open_heads(folder: Path, entry: FixedHeadsEntry, channels: int) -> dict[Condition, Head]:
+def open_fixed_heads(folder: Path, entry: FixedHeadsEntry, channels: int) -> dict[Condition, Head]:
     """Read the heads of a bundle and check their shapes.
 
     Raises

@@ -29,15 +29,17 @@ from stenograde.grades import (
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
+from stenograde.levels.point_offsets import axes_of
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
-from stenograde.terms import Cell, Condition, Role, Side, Weighting
+from stenograde.terms import Cell, Condition, Role, Weighting
 
 NOT_GRADED = {
     Condition.NEURAL_FORAMINAL_NARROWING: "this bundle does not grade the neural foramina",
@@ -70,9 +72,6 @@ class _Findings:
     judged: Mapping[Cell, Judged] | None
     """What the bundle's grader says of the cells of imaged levels; None without one."""
 
-
-GUESSED = "the disc was not seen; its place is taken from its neighbours"
-"""Why a level whose disc was guessed has no grade."""
 
 UNSEEN = "the middle of the canal lies where slices are missing, or at the edge of the stack"
 """Why the canal has no grade at a level whose middle was not acquired."""
@@ -138,6 +137,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
     found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
+    discs = bundle.table.discs
     return StudyGrades(
         study_uid=study.uid,
         scheme=bundle.scheme,
@@ -152,6 +152,9 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
         evidence=bundle.evidence,
+        discs=judge_discs(study, points, discs, bundle.disc_heads, bundle.middle_maps) if discs else (),
+        disc_scores=discs.scores if discs else (),
+        disc_source=discs.source if discs else "",
     )
 
 
@@ -160,7 +163,10 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
     if level is None:
         reason = f"{cell.level.shown} lies outside the imaged field or could not be found"
         return CellGrade(cell, Status.NOT_IMAGED, reason)
-    point = _point_of(cell, level)
+    point = level.point_of(cell)
+    if bundle.table.grader is not None:
+        offsets = bundle.table.grader.offsets
+        point = offsets.moved(point, cell.condition, cell.level, cell.side, axes_of(level))
     evidence = _evidence(cell, found, point, level)
     of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
     entry = bundle.table.grader
@@ -253,15 +259,6 @@ def _measured(cell: Cell, found: _Findings, bundle: Bundle) -> Probabilities | N
     model = bundle.table.canal
     narrowing = model.narrowing(tuple(m for m in found.measurements if m.level is cell.level))
     return None if narrowing is None else model.probabilities(narrowing)
-
-
-def _point_of(cell: Cell, level: LevelPoint) -> Point:
-    if cell.side is None:
-        return level.canal_centre
-    sides: dict[Side, Point] = (
-        level.foramen_middles if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING else level.recesses
-    )
-    return sides[cell.side]
 
 
 def _evidence(cell: Cell, found: _Findings, point: Point, level: LevelPoint) -> tuple[Evidence, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.errors import BundleError
+from stenograde.evaluate.conformal import ConformalSets
 from stenograde.evaluate.vector_scaling import VectorScaling
 from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
 from stenograde.levels.crop_noise import noise_of
+from stenograde.levels.point_offsets import MovedLevel, PointOffsets
 from stenograde.predict.weight_files import WeightFile, check_said, open_graph
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
@@ -23,8 +25,8 @@ from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 if TYPE_CHECKING:
     import onnxruntime
 
-CROPS, PRESENT, LOGITS, STRANGENESS = "crops", "present", "logits", "strangeness"
-"""Names of what a grader's graph takes and gives."""
+CROPS, PRESENT, LEVEL, LOGITS, STRANGENESS = "crops", "present", "level", "logits", "strangeness"
+"""Names of what a grader's graph takes and gives; not every graph asks for the level."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,24 @@ class GraderEntry:
     onnx: WeightFile
     weights: WeightFile
     """Safetensors, for more training."""
-    widths: tuple[int, ...]
-    kept: int
-    features: int
     calibration: Mapping[str, VectorScaling]
     """How logits become probabilities, by condition."""
     usual_below: Mapping[str, float]
     """Limit by kind of crop: a stranger crop is unlike those the grader was trained on."""
+    widths: tuple[int, ...] = ()
+    """Of a net trained on phantoms, as ``kept`` and ``features``; the shape of any other is in ``training.json``."""
+    kept: int = 0
+    features: int = 0
+    sets: Mapping[str, ConformalSets] = field(default_factory=dict)
+    """Which severities cannot be excluded, by condition; a cell of which none can gets no grade. Empty for no sets."""
     noise_below: Mapping[str, float] = field(default_factory=dict)
     """Noise (:func:`stenograde.levels.crop_noise.noise_of`) above which a crop is too noisy, by kind of crop; empty for
     no limit."""
     crops: CropConfig = field(default_factory=CropConfig)
+    offsets: PointOffsets = field(default_factory=PointOffsets)
+    """Where the readers of its training marked points beside ours: crops are cut about those."""
+    takes_level: bool = False
+    """Whether the graph asks which level it sees."""
     flag_grades: float = 1.0
     """Least difference of grader and measurements, in severities, that the report mentions."""
     abstain_grades: float = 1.5
@@ -57,6 +66,7 @@ class GraderEntry:
             ("calibration", self.calibration, tuple(Condition)),
             ("usual_below", self.usual_below, tuple(CropKind)),
             ("noise_below", self.noise_below, tuple(CropKind) if self.noise_below else ()),
+            ("sets", self.sets, tuple(Condition) if self.sets else ()),
         ):
             if set(got) != {one.value for one in wanted}:
                 msg = f"{what} must be given for {', '.join(wanted)}, got {', '.join(got) or 'none'}"
@@ -92,6 +102,8 @@ def open_grader(folder: Path, entry: GraderEntry) -> onnxruntime.InferenceSessio
     given = [one.name for one in session.get_outputs()]
     views = [len(Side), len(CropKind)]
     wanted = {CROPS: [*views, *entry.crops.shape], PRESENT: views}
+    if entry.takes_level:
+        wanted[LEVEL] = [len(LUMBAR_MRI.levels)]
     if taken != wanted or given != [LOGITS, STRANGENESS]:
         msg = (
             f"{entry.onnx.file} must take {wanted} and give {LOGITS} and {STRANGENESS}, got {taken} and "
@@ -102,7 +114,10 @@ def open_grader(folder: Path, entry: GraderEntry) -> onnxruntime.InferenceSessio
 
 
 def run_grader(
-    session: onnxruntime.InferenceSession, crops: NDArray[np.float32], present: NDArray[np.bool_]
+    session: onnxruntime.InferenceSession,
+    crops: NDArray[np.float32],
+    present: NDArray[np.bool_],
+    levels: Sequence[Level] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Run a grader.
 
@@ -111,6 +126,8 @@ def run_grader(
     session : InferenceSession
     crops : ndarray of shape (n, sides, kinds, slices, rows, columns), float32
     present : ndarray of shape (n, sides, kinds), bool
+    levels : sequence of Level, optional
+        Of each of the n, for a graph that asks for it.
 
     Returns
     -------
@@ -118,6 +135,9 @@ def run_grader(
     strangeness : ndarray of shape (n, sides, kinds), float32
     """
     fed = {CROPS: crops, PRESENT: present.astype(np.float32)}
+    if levels is not None:
+        places = [LUMBAR_MRI.levels.index(level) for level in levels]
+        fed[LEVEL] = np.eye(len(LUMBAR_MRI.levels), dtype=np.float32)[places]
     logits, strangeness = session.run([LOGITS, STRANGENESS], fed)
     return logits, strangeness
 
@@ -137,10 +157,13 @@ def judge_levels(
     BundleError
         If the grader says what is no number.
     """
-    crops = crop_levels(study, points, entry.crops)
+    moved = {level: MovedLevel(level, placed, entry.offsets) for level, placed in points.items()}
+    crops = crop_levels(study, moved, entry.crops)
     if not crops.levels:
         return {}
-    logits, strangeness = run_grader(session, crops.values, crops.present)
+    logits, strangeness = run_grader(
+        session, crops.values, crops.present, crops.levels if entry.takes_level else None
+    )
     check_said(entry.onnx, logits, strangeness)
     noise = noise_of(crops.values)
     judged = {}
@@ -148,6 +171,8 @@ def judge_levels(
         for k, cell in enumerate(LUMBAR_MRI.at(level)):
             said = Probabilities(entry.calibration[cell.condition.value].probabilities(logits[i, k]))
             doubt = _absent(cell, crops) or _poor(cell, crops, strangeness[i], noise[i], entry)
+            if not doubt and entry.sets:
+                (doubt,) = entry.sets[cell.condition.value].abstentions([said])
             judged[cell] = Judged(said, doubt)
     return judged
 

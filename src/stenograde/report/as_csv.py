@@ -1,4 +1,4 @@
-"""StudyGrades as a table with one row per cell."""
+"""StudyGrades as tables: one row per cell, or one row per disc."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable
 
 from stenograde.files import inert_cell
-from stenograde.grades import CellGrade, Status, StudyGrades
+from stenograde.grades import PFIRRMANN_GRADES, CellGrade, DiscFinding, DiscFindings, Status, StudyGrades
+from stenograde.report.disc_words import pfirrmann_said
 from stenograde.report.words import wording
 from stenograde.terms import Severity
 
@@ -26,6 +27,19 @@ COLUMNS = (
 """Columns of :func:`as_csv`, in order."""
 
 
+DISC_COLUMNS = (
+    "study_uid",
+    "level",
+    "status",
+    "reason",
+    *(finding.value for finding in DiscFinding),
+    "pfirrmann",
+    "pfirrmann_wording",
+    *(f"pfirrmann_{grade}" for grade in PFIRRMANN_GRADES),
+)
+"""Columns of :func:`discs_as_csv`, in order."""
+
+
 def as_csv(grades: Iterable[StudyGrades]) -> str:
     """Return a table with one row per cell of each study; what is unknown is empty.
 
@@ -42,6 +56,30 @@ def as_csv(grades: Iterable[StudyGrades]) -> str:
     writer.writerow(COLUMNS)
     writer.writerows(_row(study.study_uid, grade) for study in grades for grade in study.cells)
     return out.getvalue()
+
+
+def discs_as_csv(grades: Iterable[StudyGrades]) -> str:
+    """Return a table with one row per disc of each study: the probability of each finding; what is unknown is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(DISC_COLUMNS)
+    writer.writerows(_disc_row(study.study_uid, disc) for study in grades for disc in study.discs)
+    return out.getvalue()
+
+
+def _disc_row(study_uid: str, disc: DiscFindings) -> list[str]:
+    found = [disc.probabilities.get(finding) for finding in DiscFinding]
+    shares = [f"{share:.6f}" for share in disc.pfirrmann] or [""] * len(PFIRRMANN_GRADES)
+    return [
+        inert_cell(study_uid),
+        disc.level.shown,
+        disc.status.value,
+        inert_cell(disc.reason),
+        *("" if share is None else f"{share:.6f}" for share in found),
+        "" if disc.grade is None else str(disc.grade),
+        pfirrmann_said(disc).lower(),
+        *shares,
+    ]
 
 
 def _row(study_uid: str, grade: CellGrade) -> list[str]:

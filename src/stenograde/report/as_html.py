@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stenograde.grades import CellGrade, Measurement, Status, StudyGrades
-from stenograde.report import words
+from stenograde.report import disc_words, words
 from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.as_text import as_text
 from stenograde.report.level_cards import CROP_MM, FORAMEN_CROP_MM, level_cards
@@ -120,6 +120,8 @@ def as_html(
         spine=spine_of(grades, study),
         cards=level_cards(grades, study),
         measured=_measured_rows(grades),
+        asked=tuple(dict.fromkeys(finding for disc in grades.discs for finding in disc.probabilities)),
+        discs_unanswered=tuple(disc_words.unanswered(grades)),
         unused=_by_reason(grades.unused),
         references=REFERENCE_MM,
         crop_mm=CROP_MM,
@@ -150,6 +152,10 @@ def _environment() -> Environment:
         is_outside=is_outside,
         sentence=words.sentence,
         second_opinion=words.second_opinion,
+        disc_said=disc_words.said_of,
+        disc_share=disc_words.said_share,
+        finding_named=disc_words.finding_named,
+        pfirrmann_said=disc_words.pfirrmann_said,
     )
     return environment
 

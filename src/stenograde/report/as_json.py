@@ -1,4 +1,4 @@
-"""StudyGrades as the JSON document ``stenograde/grades/2``; its JSON Schema lies beside this file.
+"""StudyGrades as the JSON document ``stenograde/grades/3``; its JSON Schema lies beside this file.
 
 Absent is not zero: what is unknown is ``null``. A number that is not finite is unknown, so that no reader
 ever meets NaN or Infinity, which JSON does not have (RFC 8259, section 6).
@@ -14,7 +14,9 @@ from typing import Any
 
 from stenograde.config import as_plain
 from stenograde.grades import (
+    PFIRRMANN_GRADES,
     CellGrade,
+    DiscFindings,
     Evidence,
     LevelPosition,
     Measurement,
@@ -23,13 +25,15 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
+from stenograde.report.disc_words import pfirrmann_said, said_of
 from stenograde.report.words import wording
 from stenograde.terms import Severity
 
-SCHEMA_ID = "stenograde/grades/2"
+SCHEMA_ID = "stenograde/grades/3"
 """Name and version of the document's form; it changes when a reader would have to change.
 
-Version 1 knew no drafts, no wording and no evidence on patients; the schema still accepts its documents.
+Version 1 knew no drafts, no wording and no evidence on patients, version 2 no discs; the schema still accepts their
+documents.
 """
 
 _MM_DIGITS = 3
@@ -66,6 +70,7 @@ def as_json(grades: StudyGrades) -> dict[str, Any]:
             {"condition": condition.value, **as_plain(known), "draft": known.is_draft}
             for condition, known in grades.evidence.items()
         ],
+        "discs": _discs(grades),
         "measurements": [_measurement(measurement) for measurement in grades.measurements],
         "unused": [{"what": unused.what, "why": unused.why} for unused in grades.unused],
         "warnings": list(grades.warnings),
@@ -74,12 +79,12 @@ def as_json(grades: StudyGrades) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the document, which accepts documents of version 1, too.
+    """Return the JSON Schema (draft 2020-12) of the document, which accepts documents of earlier versions, too.
 
     Examples
     --------
     >>> schema()["properties"]["schema"]["enum"]
-    ['stenograde/grades/1', 'stenograde/grades/2']
+    ['stenograde/grades/1', 'stenograde/grades/2', 'stenograde/grades/3']
     """
     return json.loads(Path(__file__).with_name("grades.schema.json").read_text("utf-8"))
 
@@ -126,6 +131,38 @@ def _second_opinion(opinion: SecondOpinion | None) -> dict[str, Any] | None:
         "probability": _shares(opinion.probabilities),
         "severities_apart": _number(opinion.grades_apart, _MM_DIGITS),
         "disagrees": opinion.disagrees,
+    }
+
+
+def _discs(grades: StudyGrades) -> dict[str, Any] | None:
+    """Return the findings of discs with what is known of them on patients; None where the bundle asks for none."""
+    if not grades.discs:
+        return None
+    return {
+        "source": grades.disc_source,
+        "scores": [{**as_plain(one), "measure": one.measure} for one in grades.disc_scores],
+        "levels": [_disc(disc) for disc in grades.discs],
+    }
+
+
+def _disc(disc: DiscFindings) -> dict[str, Any]:
+    shares = zip(PFIRRMANN_GRADES, disc.pfirrmann, strict=False)
+    return {
+        "level": disc.level.shown,
+        "status": disc.status.value,
+        "reason": disc.reason,
+        "findings": {
+            finding.value: {"probability": round(share, _PROBABILITY_DIGITS), "wording": said_of(share)}
+            for finding, share in disc.probabilities.items()
+        },
+        "pfirrmann": {
+            "grade": disc.grade,
+            "wording": pfirrmann_said(disc),
+            "probability": {str(grade): round(share, _PROBABILITY_DIGITS) for grade, share in shares},
+        }
+        if disc.pfirrmann
+        else None,
+        "evidence": [item for item in map(_evidence, disc.evidence) if item],
     }
 
 

@@ -7,6 +7,7 @@ from datetime import date
 
 from stenograde.grades import CellGrade, Status, StudyGrades
 from stenograde.report import words
+from stenograde.report.disc_words import text_of
 from stenograde.study import Examination
 from stenograde.terms import Level, Quantity
 
@@ -54,6 +55,7 @@ def _told(grades: StudyGrades, level: Level) -> Iterator[str]:
     for item in grades.measurements:
         if item.level is level and item.quantity in _MEASURED:
             yield f"{_MEASURED[item.quantity]} {words.value_of(item)} {item.quantity.unit.shown}".rstrip()
+    yield from (told for disc in grades.discs if disc.level is level and (told := text_of(disc)))
 
 
 def _said(grade: CellGrade) -> str:

@@ -11,6 +11,9 @@ from stenograde.grades import (
     BundleStamp,
     CanalProfile,
     CellGrade,
+    DiscFinding,
+    DiscFindings,
+    DiscScore,
     Evidence,
     LevelPosition,
     Measurement,
@@ -182,7 +185,36 @@ def example_grades() -> StudyGrades:
         warnings=("No Manufacturer in any instance.",),
         seconds=4.21,
         mid_sagittal=_mid_sagittal(),
+        discs=_discs(),
+        disc_scores=(
+            DiscScore("narrowing", 0.925, 0.9, 0.945, 0.62, 740, 148, 348),
+            DiscScore("pfirrmann", 0.77, 0.72, 0.81, 0.1, 740, 148, 302),
+        ),
+        disc_source="a set of patients, CC BY 4.0",
     )
+
+
+def _discs() -> tuple[DiscFindings, ...]:
+    """One disc was guessed, one is uncertain in all that is asked of it."""
+    shares = {
+        Level.L1_L2: (0.02, (0.7, 0.2, 0.1, 0.0, 0.0), 1),
+        Level.L2_L3: (0.3, (0.1, 0.5, 0.4, 0.0, 0.0), 2),
+        Level.L3_L4: (0.55, (0.1, 0.3, 0.3, 0.3, 0.0), 3),
+        Level.L4_L5: (0.93, (0.0, 0.0, 0.05, 0.2, 0.75), 5),
+    }
+    found = [
+        DiscFindings(
+            level,
+            Status.GRADED,
+            "",
+            {DiscFinding.NARROWING: yes},
+            grades,
+            grade,
+            (Evidence(T2_UID, f"{T2_UID}.2", 80.0, 60.0),),
+        )
+        for level, (yes, grades, grade) in shares.items()
+    ]
+    return (*found, DiscFindings(Level.L5_S1, Status.ABSTAINED, "the disc was not seen"))
 
 
 def _cells() -> tuple[CellGrade, ...]:

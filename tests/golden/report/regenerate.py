@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.golden.report.example import example_grades, example_study
 
-from stenograde.report.as_csv import as_csv
+from stenograde.report.as_csv import as_csv, discs_as_csv
 from stenograde.report.as_html import as_html
 from stenograde.report.as_json import as_json
 
@@ -24,6 +24,7 @@ def documents() -> dict[str, str]:
     return {
         "grades.json": json.dumps(as_json(grades), indent=2, allow_nan=False) + "\n",
         "grades.csv": as_csv([grades]),
+        "discs.csv": discs_as_csv([grades]),
         "report.html": page,
     }
 

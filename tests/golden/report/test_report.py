@@ -10,7 +10,7 @@ from tests.golden.report.regenerate import FOLDER, documents
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-@pytest.mark.parametrize("name", ["grades.json", "grades.csv", "report.html"])
+@pytest.mark.parametrize("name", ["grades.json", "grades.csv", "discs.csv", "report.html"])
 def test_document_when_made_again_then_it_is_as_frozen(name: str) -> None:
     made, frozen = documents()[name], (FOLDER / name).read_text("utf-8")
     assert NUMBER.sub("#", made) == NUMBER.sub("#", frozen)

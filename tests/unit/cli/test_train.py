@@ -135,3 +135,33 @@ def test_locator_when_torch_is_missing_then_the_extra_that_brings_it_is_named(
     assert shown.startswith(
         "stenograde: training needs the package torch, which is not installed; pip install"
     )
+
+
+def test_discs_when_trained_then_scores_and_the_bundle_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn", reason="training heads needs scikit-learn")
+    asked = []
+
+    def train(
+        data: Path, out: Path, settings: object, *, base: object, progress: object
+    ) -> dict[str, object]:
+        asked.append((data, out, settings.folds, base))  # type: ignore[attr-defined]
+        return {}
+
+    monkeypatch.setattr("stenograde.predict.bundle.bundle_at", lambda folder: f"bundle at {folder}")
+    monkeypatch.setattr("stenograde.train.discs.bundle.train_discs", train)
+    (tmp_path / "a.toml").write_text("folds = 3\n", encoding="utf-8")
+    arguments = [
+        "--data",
+        "d",
+        "--out",
+        str(tmp_path / "b"),
+        "--base",
+        "c",
+        "--config",
+        str(tmp_path / "a.toml"),
+    ]
+    assert main(["train", "discs", *arguments]) == 0
+    assert asked == [(Path("d"), tmp_path / "b", 3, "bundle at c")]
+    assert f"bundle: {tmp_path / 'b'}" in capsys.readouterr().out

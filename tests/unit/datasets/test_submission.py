@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stenograde.datasets.submission import read_submission
+from stenograde.datasets.submission import as_submission_csv, read_submission, read_submissions
 from stenograde.errors import DatasetError
+from stenograde.grades import Probabilities
 from stenograde.terms import Cell
 
 CANAL = "spinal_canal_stenosis_l4_l5"
@@ -62,17 +63,31 @@ def test_absurd_numbers_are_refused_as_such(tmp_path: Path, texts: str) -> None:
         read_submission(table(tmp_path, f"7_{CANAL},{texts},x"))
 
 
-def test_several_models_that_say_the_same_cells_are_named_and_one_can_be_chosen(tmp_path: Path) -> None:
+def test_several_models_are_read_each_by_itself_and_one_can_be_chosen(tmp_path: Path) -> None:
     path = table(tmp_path, f"7_{CANAL},1,0,0,x", f"7_{CANAL},0,1,0,y", f"8_{CANAL},0,0,1,y")
-    with pytest.raises(
-        DatasetError, match=r"said.csv must say each cell once, got 2 models: x, y; choose .*--model"
-    ):
-        read_submission(path)
-    assert read_submission(path, model="y") == {
-        "7": {Cell.parse(CANAL): (0, 1, 0)},
-        "8": {Cell.parse(CANAL): (0, 0, 1)},
-    }
+    of_y = {"7": {Cell.parse(CANAL): (0, 1, 0)}, "8": {Cell.parse(CANAL): (0, 0, 1)}}
+    assert read_submissions(path) == {"x": {"7": {Cell.parse(CANAL): (1, 0, 0)}}, "y": of_y}
+    assert read_submissions(path, model="y") == {"y": of_y}
     with pytest.raises(
         DatasetError, match=r"--model must be one of the column model of said.csv \(x, y\), got 'z'"
     ):
-        read_submission(path, model="z")
+        read_submissions(path, model="z")
+
+
+def test_several_models_that_say_the_same_cell_are_not_one_answer(tmp_path: Path) -> None:
+    path = table(tmp_path, f"7_{CANAL},1,0,0,x", f"7_{CANAL},0,1,0,y", f"8_{CANAL},0,0,1,y")
+    with pytest.raises(
+        DatasetError, match=r"said.csv must say each cell once, got 2 models: x, y; give a table of one model"
+    ):
+        read_submission(path)
+
+
+def test_a_submission_has_the_rows_of_the_sample_in_its_order(tmp_path: Path) -> None:
+    said = {"9": {Cell.parse(name): Probabilities((0.1, 0.2, 0.7)) for name in (CANAL, LEFT)}}
+    text = as_submission_csv(said | {"=1": {Cell.parse(CANAL): Probabilities((1, 0, 0))}})
+    assert text.splitlines() == [
+        "row_id,normal_mild,moderate,severe",
+        f"9_{LEFT},0.1,0.2,0.7",
+        f"9_{CANAL},0.1,0.2,0.7",
+        f"'=1_{CANAL},1.0,0.0,0.0",
+    ]

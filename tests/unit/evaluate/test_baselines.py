@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.made_predictions import made_predictions
 
-from stenograde.evaluate.baselines import group_prior, level_share, majority, stated
+from stenograde.evaluate.baselines import group_prior, level_share, majority, stated, trivial_answers
 from stenograde.evaluate.metrics import METRICS
 from stenograde.grades import EVEN_ODDS
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
@@ -89,3 +89,21 @@ def test_shares_of_a_condition_without_labels_are_alike() -> None:
     (said,) = level_share(["a"], {"b": {LEFT: S}})
     assert set(said) == set(LUMBAR_MRI.cells)
     assert said[LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)[0]] == pytest.approx(EVEN_ODDS)
+
+
+def test_trivial_answers_are_even_or_the_shares_of_condition_and_level_plain_and_weighted() -> None:
+    labels = {"a": {LEFT: S, RIGHT: M}, "b": {LEFT: M, RIGHT: N, ABOVE: N}}
+    said = trivial_answers(labels)
+    assert list(said) == [
+        "uniform",
+        "class prior",
+        "weighted prior per condition",
+        "weighted prior per level",
+    ]
+    assert said["uniform"][LEFT] == EVEN_ODDS
+    # two are normal, two moderate and one severe; at L5/S1 one, two and one
+    assert said["class prior"][ABOVE] == pytest.approx((2 / 5, 2 / 5, 1 / 5))
+    assert said["weighted prior per condition"][LEFT] == pytest.approx((2 / 10, 4 / 10, 4 / 10))
+    assert said["weighted prior per level"][RIGHT] == pytest.approx((1 / 9, 4 / 9, 4 / 9))
+    assert said["weighted prior per level"][ABOVE] == pytest.approx((1, 0, 0))
+    assert said["class prior"][LUMBAR_MRI.cells[0]] == pytest.approx(EVEN_ODDS)

@@ -50,7 +50,7 @@ def test_comparison_when_a_question_has_one_answer_only_then_its_test_is_left_ou
     found = compare_predictions(one, one, draws=10)
     assert found.delong.keys() == {"auc_any"}
     worst = next(row for row in as_table(found) if row[0] == "auc_worst")
-    assert worst[1:3] == ("-", "-")
+    assert worst[1:4] == ("-", "-", "–")
 
 
 def test_comparison_when_turned_into_plain_values_then_json_takes_them() -> None:

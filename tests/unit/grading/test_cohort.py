@@ -184,7 +184,10 @@ def test_drafts_are_scored_and_counted_but_are_not_graded(
     assert scores.score[foramina].value < 0.5
     assert np.isnan(scores.graded_only[foramina].value)
     assert main(["score", str(data), "--draws", "5"]) == 0
-    assert "20 cells are drafts, which rest on phantoms alone" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "20 cells are drafts, which rest on phantoms alone" in shown
+    assert "absent: no labelled cell was graded" in shown
+    assert "nan" not in shown.lower()
 
 
 def test_the_levels_share_is_that_of_other_studies_or_of_a_table(

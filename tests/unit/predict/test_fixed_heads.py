@@ -19,7 +19,7 @@ from stenograde.predict.fixed_heads import (
     Head,
     crop_features,
     judge_by_heads,
-    open_heads,
+    open_fixed_heads,
     strangeness_of,
 )
 from stenograde.predict.middle_maps import MiddleMapsEntry, pooled
@@ -172,7 +172,7 @@ def stored(folder: Path, **changes: np.ndarray) -> FixedHeadsEntry:
 
 
 def test_heads_are_read_as_they_were_written(tmp_path: Path) -> None:
-    read = open_heads(tmp_path, stored(tmp_path), CHANNELS)[RECESS]
+    read = open_fixed_heads(tmp_path, stored(tmp_path), CHANNELS)[RECESS]
     np.testing.assert_array_equal(read.weights, head(2).weights)
     np.testing.assert_array_equal(read.shares, SHARES)
 
@@ -190,7 +190,7 @@ def test_heads_that_are_none_are_refused(
     tmp_path: Path, changes: dict[str, np.ndarray], message: str
 ) -> None:
     with pytest.raises(BundleError, match=message):
-        open_heads(tmp_path, stored(tmp_path, **changes), CHANNELS)
+        open_fixed_heads(tmp_path, stored(tmp_path, **changes), CHANNELS)
 
 
 def test_heads_for_other_maps_or_that_are_missing_are_refused(tmp_path: Path) -> None:
@@ -198,13 +198,13 @@ def test_heads_for_other_maps_or_that_are_missing_are_refused(tmp_path: Path) ->
     with pytest.raises(
         BundleError, match="must have 16 weights for Subarticular stenosis, as the maps have 4"
     ):
-        open_heads(tmp_path, entry, 4)
+        open_fixed_heads(tmp_path, entry, 4)
     both = replace(ENTRY, heads=entry.heads)
     with pytest.raises(BundleError, match=r"must hold a head for .*spinal_canal_stenosis"):
-        open_heads(tmp_path, both, CHANNELS)
+        open_fixed_heads(tmp_path, both, CHANNELS)
     (tmp_path / "heads.npz").write_bytes(b"no archive")
     with pytest.raises(BundleError, match=r"heads.npz must hold a head"):
-        open_heads(tmp_path, entry, CHANNELS)
+        open_fixed_heads(tmp_path, entry, CHANNELS)
 
 
 def test_an_entry_names_conditions_and_limits_for_each() -> None:

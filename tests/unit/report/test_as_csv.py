@@ -9,7 +9,7 @@ import io
 from tests.golden.report.example import NOT_YET, example_grades
 
 from stenograde.grades import Status
-from stenograde.report.as_csv import COLUMNS, as_csv
+from stenograde.report.as_csv import COLUMNS, DISC_COLUMNS, as_csv, discs_as_csv
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -51,3 +51,20 @@ def test_row_when_a_draft_then_it_has_its_shares_but_no_severity() -> None:
         3
     ]
     assert (row["status"], row["severity"], row["severe"]) == ("draft", "", "0.830000")
+
+
+def test_discs_when_given_two_studies_then_they_have_ten_rows_and_one_head() -> None:
+    text = discs_as_csv([example_grades(), example_grades()])
+    assert text.splitlines()[0].split(",") == list(DISC_COLUMNS)
+    assert len(rows_of(text)) == 10
+
+
+def test_disc_row_holds_probabilities_and_nothing_made_up() -> None:
+    rows = rows_of(discs_as_csv([example_grades()]))
+    assert (rows[3]["narrowing"], rows[3]["herniation"], rows[3]["pfirrmann"]) == ("0.930000", "", "5")
+    assert (rows[2]["pfirrmann_wording"], rows[2]["pfirrmann_2"]) == ("about 3", "0.300000")
+    assert (rows[4]["status"], rows[4]["reason"], rows[4]["narrowing"]) == (
+        "abstained",
+        "the disc was not seen",
+        "",
+    )

@@ -290,7 +290,23 @@ def test_page_when_many_files_were_left_out_for_one_reason_then_they_are_folded(
     unused = tuple(Unused(f"file{index}", "zero bytes") for index in range(40))
     page = page_of(dataclasses.replace(example_grades(), unused=unused))
     assert "Zero bytes: 40 items" in page.words
-    assert len(page.all("details")) == 1
+    assert len(page.all("details")) == 1 + len(page_of(example_grades()).all("details"))
+
+
+def test_page_tells_the_findings_of_discs_and_folds_how_well_they_were_answered() -> None:
+    words = page_of(example_grades()).words
+    for said in (
+        "Yes 93 %",
+        "Uncertain 55 %",
+        "No 98 %",
+        "About 3",
+        "2 or 3",
+        "L5/S1: the disc was not seen.",
+    ):
+        assert said in words
+    assert "Learnt from patients: a set of patients, CC BY 4.0." in words
+    assert "0.925 (0.900 to 0.945)" in words
+    assert "Findings of the discs" not in page_of(dataclasses.replace(example_grades(), discs=())).words
 
 
 def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the_cards() -> None:

@@ -1,4 +1,4 @@
-"""The document ``stenograde/grades/2`` holds what its schema says, and nothing that JSON cannot hold."""
+"""The document ``stenograde/grades/3`` holds what its schema says, and nothing that JSON cannot hold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_schema_is_itself_valid() -> None:
 def test_document_has_the_keys_of_its_version_in_order(document: dict[str, Any]) -> None:
     VALID.validate(document)
     assert list(document) == list(schema()["properties"])
-    assert document["schema"] == "stenograde/grades/2"
+    assert document["schema"] == "stenograde/grades/3"
 
 
 def test_cell_when_graded_then_it_carries_severity_probability_and_evidence(document: dict[str, Any]) -> None:
@@ -105,9 +105,26 @@ BROKEN = [
         "'severe' is not of type 'null'",
     ),
     ("a point of a level not imaged", lambda d: d["levels"][0].update(imaged=False), "is not of type 'null'"),
-    ("another version", lambda d: d.update(schema="stenograde/grades/3"), "is not one of"),
+    ("another version", lambda d: (d.update(schema="stenograde/grades/4"), d.pop("discs")), "is not one of"),
     ("no evidence on patients", lambda d: d.pop("evidence"), "'evidence' is a required property"),
     ("no wording", lambda d: d["cells"][0].pop("wording"), "'wording' is a required property"),
+    ("no word on discs", lambda d: d.pop("discs"), "'discs' is a required property"),
+    ("discs of an earlier version", lambda d: d.update(schema="stenograde/grades/2"), "False schema"),
+    (
+        "a disc without an answer that has no reason",
+        lambda d: d["discs"]["levels"][4].update(reason=""),
+        "should be non-empty|is too short|non-empty",
+    ),
+    (
+        "a made-up finding",
+        lambda d: d["discs"]["levels"][0]["findings"].update(tumour={"probability": 1, "wording": "Yes"}),
+        "is not one of",
+    ),
+    (
+        "a sixth Pfirrmann grade",
+        lambda d: d["discs"]["levels"][0]["pfirrmann"].update(grade=6),
+        "is greater than the maximum of 5",
+    ),
     ("an old document with news", lambda d: d.update(schema="stenograde/grades/1"), "False schema"),
     (
         "a draft with a severity",
@@ -143,8 +160,30 @@ def test_second_opinion_is_told_with_how_far_apart_it_is(document: dict[str, Any
 def as_version_1(document: dict[str, Any]) -> dict[str, Any]:
     """The document as the version before wrote it."""
     cells = [{key: value for key, value in cell.items() if key != "wording"} for cell in document["cells"]]
-    kept = {key: value for key, value in document.items() if key != "evidence"}
+    kept = {key: value for key, value in document.items() if key not in {"evidence", "discs"}}
     return kept | {"schema": "stenograde/grades/1", "cells": cells}
+
+
+def test_schema_when_a_document_is_of_version_2_then_it_is_accepted(document: dict[str, Any]) -> None:
+    old = {key: value for key, value in document.items() if key != "discs"}
+    VALID.validate(old | {"schema": "stenograde/grades/2"})
+
+
+def test_discs_are_told_with_what_is_known_of_their_findings(document: dict[str, Any]) -> None:
+    discs = document["discs"]
+    assert [one["finding"] for one in discs["scores"]] == ["narrowing", "pfirrmann"]
+    assert [one["measure"] for one in discs["scores"]] == ["AUC", "quadratic kappa"]
+    worst, guessed = discs["levels"][3:]
+    assert worst["findings"] == {"narrowing": {"probability": 0.93, "wording": "Yes"}}
+    assert worst["pfirrmann"]["wording"] == "5"
+    assert sum(worst["pfirrmann"]["probability"].values()) == pytest.approx(1)
+    assert (guessed["status"], guessed["findings"], guessed["pfirrmann"]) == ("abstained", {}, None)
+
+
+def test_discs_are_null_where_the_bundle_asks_for_none() -> None:
+    document = as_json(dataclasses.replace(example_grades(), discs=(), disc_scores=(), disc_source=""))
+    VALID.validate(document)
+    assert document["discs"] is None
 
 
 def test_schema_when_a_document_is_of_version_1_then_it_is_accepted_unless_it_has_a_draft(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,17 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import MarkedSlice
-from stenograde.datasets.spider import LEVEL_OF_LABEL, read_midsagittal_slices, read_space_slices
-from stenograde.datasets.tables import read_rows
+from stenograde.datasets.spider_discs import LEVELS, SERIES, read_gradings, slices_by_series
 from stenograde.errors import DatasetError
 from stenograde.images.standardise import standardise
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import mark_picture
 from stenograde.terms import Level
 from stenograde.workers import Progress, counted
-
-SERIES: Final = ("t1", "t2", "t2_space")
-"""Series of the set, by the names of its files."""
 
 QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
     "narrowing": ("Disc narrowing", 1),
@@ -35,9 +31,6 @@ QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
     "Pfirrmann 5": ("Pfirrman grade", 5),
 }
 """What is asked of a disc: yes where this column of ``radiological_gradings.csv`` is at least this value."""
-
-LEVELS: Final = tuple(LEVEL_OF_LABEL.values())
-"""Levels that are asked about, from L5/S1 upwards."""
 
 MID_GREY: Final = 128
 GREY_PER_DEVIATION: Final = 42.0
@@ -112,8 +105,10 @@ def read_discs(
     DatasetError
         If tables or pictures are missing, or no graded disc is found in any slice.
     """
-    graded = _gradings(data / "spider_midsagittal")
-    slices = [(series, one) for series, one in _slices(data) if one.patient in graded]
+    graded: dict[str, dict[Level, NDArray[np.float32]]] = {}
+    for (patient, level), said in read_gradings(data, {column for column, _ in QUESTIONS.values()}).items():
+        graded.setdefault(patient, {})[level] = _answers(said)
+    slices = [(series, one) for series, one in slices_by_series(data) if one.patient in graded]
     found: dict[tuple[str, Level], dict[int, NDArray[np.uint8]]] = {}
     n_missed = 0
     for series, one in counted(slices, f"slices of {data.name}", len(slices), progress):
@@ -185,35 +180,7 @@ def _cut(
     )
 
 
-def _slices(data: Path) -> Iterator[tuple[str, MarkedSlice]]:
-    """Give one slice of each series of each patient."""
-    for one in read_midsagittal_slices(data):
-        series = one.name.partition("_")[2].lower()
-        if series in SERIES:
-            yield series, one
-    if (data / "spider_t2space_masks").is_dir():
-        by_patient: dict[str, list[MarkedSlice]] = {}
-        for one in read_space_slices(data):
-            by_patient.setdefault(one.patient, []).append(one)
-        for of_one in by_patient.values():
-            yield "t2_space", _middle(of_one)
-
-
-def _middle(slices: Sequence[MarkedSlice]) -> MarkedSlice:
-    """Return the middle one of a patient's slices, which end in their numbers."""
-    ranked = sorted(slices, key=lambda one: int(one.name.rpartition("slice")[2]))
-    return ranked[len(ranked) // 2]
-
-
-def _gradings(folder: Path) -> dict[str, dict[Level, NDArray[np.float32]]]:
-    columns = sorted({column for column, _ in QUESTIONS.values()})
-    graded: dict[str, dict[Level, NDArray[np.float32]]] = {}
-    for row in read_rows(folder / "radiological_gradings.csv", ("Patient", "IVD label", *columns)):
-        level = LEVEL_OF_LABEL.get(row["IVD label"])
-        if level is not None:
-            answers = [
-                float(float(row[column]) >= least) if row[column] else np.nan
-                for column, least in QUESTIONS.values()
-            ]
-            graded.setdefault(row["Patient"], {})[level] = np.array(answers, np.float32)
-    return graded
+def _answers(said: Mapping[str, float | None]) -> NDArray[np.float32]:
+    """Return 1, 0 or NaN for each question."""
+    graded = [(said[column], least) for column, least in QUESTIONS.values()]
+    return np.array([np.nan if one is None else float(one >= least) for one, least in graded], np.float32)

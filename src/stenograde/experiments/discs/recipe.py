@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, SERIES, DiscCropConfig
+from stenograde.datasets.spider_discs import LEVELS, SERIES
+from stenograde.experiments.discs.crops import QUESTIONS, DiscCropConfig
 from stenograde.experiments.recipes.read import Size
 from stenograde.nets.disc_fusion import DiscFusionConfig
 from stenograde.train.loop.fit_config import FitConfig

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stenograde.config import as_plain
+from stenograde.datasets.spider_discs import LEVELS, SERIES
 from stenograde.datasets.split import folds_by_patient
 from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
@@ -21,10 +22,8 @@ from stenograde.evaluate.metrics import auc_of
 from stenograde.evaluate.predictions import Predictions, as_csv
 from stenograde.experiments.discs.crops import (
     GREY_PER_DEVIATION,
-    LEVELS,
     MID_GREY,
     QUESTIONS,
-    SERIES,
     DiscSet,
 )
 from stenograde.experiments.discs.recipe import DiscRecipe

@@ -12,7 +12,7 @@ import numpy as np
 
 from stenograde.config import as_plain
 from stenograde.evaluate.intervals import Interval
-from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_difference, rsna_score
+from stenograde.evaluate.rsna_metric import CohortAnswers, rsna_differences, rsna_score
 from stenograde.experiments.fusion.arms import (
     PATTERNS,
     Answers,
@@ -146,7 +146,7 @@ def run_fusion(
         len(labels),
         cohort.start,
         {name: tuple(rsna_score(one)["score"] for one in each) for name, each in of_way.items()},
-        {name: rsna_difference(one, of_way[OURS][0]) for name, one in others.items()},
+        {name: rsna_differences(one, of_way[OURS][0])["score"] for name, one in others.items()},
         {name: tuple(np.mean(each, axis=0).tolist()) for name, each in cosines.items()},
         cohort.notes,
     )

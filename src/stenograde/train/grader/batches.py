@@ -47,9 +47,14 @@ class CropAugment:
     """Share of series that are blurred."""
     shift_px: int = 3
     """Rows and columns that a crop is shifted by."""
+    turn_deg: float = 0.0
+    """Turn of a crop in its plane."""
+    zoom_log: float = 0.0
+    """Zoom of a crop, as a logarithm."""
 
     def __post_init__(self) -> None:
-        if min(self.gain_log, self.offset, self.bend, self.noise, self.blur_px, self.shift_px) < 0:
+        ends = (self.gain_log, self.offset, self.bend, self.noise, self.blur_px, self.shift_px)
+        if min(*ends, self.turn_deg, self.zoom_log) < 0:
             msg = f"augment settings must not be below 0, got {self}"
             raise ValueError(msg)
         if not 0 <= self.blur_share <= 1:
@@ -103,6 +108,8 @@ def changed(
         out[:, kinds] = _recoloured(out[:, kinds], config, rng)
     for side, kind in np.ndindex(*present.shape):
         out[side, kind] = _shifted(out[side, kind], rng.integers(-config.shift_px, config.shift_px + 1, 2))
+        if config.turn_deg or config.zoom_log:
+            out[side, kind] = _turned(out[side, kind], config, rng)
     out[~present] = 0
     return out
 
@@ -158,3 +165,16 @@ def _shifted(crop: NDArray[np.float32], by: NDArray[np.int64]) -> NDArray[np.flo
     (to_rows, from_rows), (to_columns, from_columns) = spans
     out[:, to_rows, to_columns] = crop[:, from_rows, from_columns]
     return out
+
+
+def _turned(crop: NDArray[np.float32], config: CropAugment, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Turn and zoom a crop (slices, rows, columns) about its middle, in the plane of its slices."""
+    import cv2  # noqa: PLC0415  what turns nothing does not need it
+
+    turn = float(rng.uniform(-config.turn_deg, config.turn_deg))
+    zoom = float(np.exp(rng.uniform(-config.zoom_log, config.zoom_log)))
+    rows, columns = crop.shape[1:]
+    how = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), turn, zoom)
+    return np.stack(
+        [cv2.warpAffine(one, how, (columns, rows), borderMode=cv2.BORDER_REPLICATE) for one in crop]
+    )

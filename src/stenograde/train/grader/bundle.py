@@ -24,6 +24,7 @@ from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.terms import Condition, Severity, Side
+from stenograde.train.discs.bundle import HEADLINE
 from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
@@ -170,6 +171,27 @@ def write_bundle(
         Scores on cohorts, for the card; those on patients are the evidence of the bundle.
     """
     evidence = evidence_of(base, tested)
+    carried, made_from = carry_base(out, base)
+    table = {
+        **carried,
+        "grader": asdict(entry),
+        "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
+    }
+    made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
+    text = card(training, calibrated.scores, tested, evidence) + carried_section(base)
+    write_texts(out, table, text, made_by)
+
+
+def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copy what a bundle with a new grader takes over from another: locator, canal model, findings of discs.
+
+    Returns
+    -------
+    table : dict
+        What ``bundle.toml`` says of it.
+    made_from : dict
+        Name, version and hash of the bundle that the locator was made in.
+    """
     locator = base.table.locator
     shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
     # written anew, as bundles from before the grader kept them in 32 bits
@@ -186,12 +208,22 @@ def write_bundle(
         "scheme": base.table.scheme,
         "locator": asdict(locator),
         "canal": asdict(base.table.canal),
-        "grader": asdict(entry),
-        "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
     }
-    made_from = base_made_by["base"] if has_grader else asdict(base.stamp)
-    made_by = {"base": made_from, "training": training, "calibration": calibrated.scores}
-    write_texts(out, table, card(training, calibrated.scores, tested, evidence), made_by)
+    for name, part, files in (
+        ("middle_maps", base.table.middle_maps, base.table.middle_maps and (base.table.middle_maps.onnx,)),
+        ("discs", base.table.discs, base.table.discs and (base.table.discs.heads,)),
+    ):
+        if part is not None:
+            table[name] = asdict(part)
+            for file in files or ():
+                shutil.copyfile(base.folder / file.file, out / file.file)
+    return table, base_made_by["base"] if has_grader else asdict(base.stamp)
+
+
+def carried_section(base: Bundle) -> str:
+    """Return what a bundle's card says of its findings of discs, for the card of one that takes them over."""
+    _, mark, after = base.card.partition(f"{HEADLINE}\n")
+    return f"\n{mark}{after.partition(chr(10) + '## ')[0].rstrip()}\n" if mark and base.table.discs else ""
 
 
 def evidence_of(base: Bundle, tested: Sequence[Mapping[str, Any]]) -> dict[Condition, ConditionEvidence]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.crop import CropConfig, CropGrid, CropKind, best_volume, crop_grid
-from stenograde.levels.points import as_point, foramina_at
+from stenograde.levels.points import as_point, foramen_middles, foramina_at
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.patient import Phantom, rotation
@@ -67,11 +67,17 @@ class LocatorError:
 class TrueLevel:
     """Where a level of a phantom lies; a :class:`~stenograde.levels.crop.PlacedLevel`."""
 
+    level: Level
     canal_centre: Point
     foramina: Mapping[Side, Point]
     left: Array
     back: Array
     up: Array
+
+    @property
+    def foramen_middles(self) -> Mapping[Side, Point]:
+        """Middle of each foramen, by the rule of :mod:`stenograde.levels.points`."""
+        return foramen_middles(self.level, self.foramina, self.left, self.back, self.up)
 
 
 def true_levels(
@@ -137,7 +143,7 @@ def _level(
         margin = margin + shift + axes[:, 1] * rng.normal(0, error.margin_mm)
         canal, axes = canal + shift, axes @ turned
     left, back, up = axes.T
-    return TrueLevel(as_point(canal), foramina_at(level, margin, left, back, up), left, back, up)
+    return TrueLevel(level, as_point(canal), foramina_at(level, margin, left, back, up), left, back, up)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,7 @@ def train_heads(
     Raises
     ------
     ConfigError
-        If the base has no grader.
+        If the base has no grader, has findings of discs, or middle maps of another encoder.
     MissingDependencyError
         If the package of the encoder's weights is not installed.
     """
@@ -74,7 +74,10 @@ def train_heads(
             "one with 'stenograde train grader'"
         )
         raise ConfigError(msg)
-    maps = export_middle_maps(out, config.encoder, config.stages)
+    if base.table.discs is not None:
+        msg = f"--base must be a bundle without findings of discs, got {base.table.name!r}; train those last"
+        raise ConfigError(msg)
+    maps = _maps(out, config, base)
     looked = {
         kind: look_at(crops, kind, config, (out, maps), progress) for kind in set(config.reads.values())
     }
@@ -87,8 +90,22 @@ def train_heads(
     return out
 
 
+def _maps(out: Path, config: HeadsTraining, base: Bundle) -> MiddleMapsEntry:
+    """Take the frozen encoder of the base, or make it."""
+    maps = base.table.middle_maps
+    if maps is None:
+        return export_middle_maps(out, config.encoder, config.stages)
+    if (maps.encoder, maps.stages) != (config.encoder, config.stages):
+        wanted, got = (f"stages {has.stages} of {has.encoder}" for has in (config, maps))
+        msg = f"--base must have middle maps of {wanted}, got {got}; choose another base or other settings"
+        raise ConfigError(msg)
+    if (base.folder / maps.onnx.file).resolve() != (out / maps.onnx.file).resolve():
+        shutil.copyfile(base.folder / maps.onnx.file, out / maps.onnx.file)
+    return maps
+
+
 def write_heads(path: Path, heads: Mapping[str, Head]) -> None:
-    """Write the arrays of heads, by condition, as :func:`stenograde.predict.fixed_heads.open_heads` reads them."""
+    """Write the arrays of heads, by condition, as :func:`~stenograde.predict.fixed_heads.open_fixed_heads` reads them."""
     arrays = {
         f"{name}.{one.name}": np.asarray(
             getattr(head, one.name), np.float16 if one.name in _HALVED else np.float64
@@ -101,7 +118,7 @@ def write_heads(path: Path, heads: Mapping[str, Head]) -> None:
 
 
 def _entry(out: Path, config: HeadsTraining, fitted: Mapping[str, FittedHead]) -> FixedHeadsEntry:
-    path = out / "heads.npz"
+    path = out / "fixed-heads.npz"
     write_heads(path, {name: one.head for name, one in fitted.items()})
     return FixedHeadsEntry(
         heads=weight_file(path),

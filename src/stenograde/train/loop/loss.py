@@ -119,7 +119,13 @@ def _ordinal(output: Tensor, target: Tensor) -> Tensor:
     return -torch.where(is_worse, worse, not_worse).sum(dim=1)
 
 
-def condition_loss(output: Tensor, target: Tensor, parts: Sequence[int]) -> Tensor:
+def condition_loss(
+    output: Tensor,
+    target: Tensor,
+    parts: Sequence[int],
+    *,
+    weights: Sequence[float] | None = SEVERITY_WEIGHTS,
+) -> Tensor:
     """Return the weighted logarithmic loss of RSNA 2024, the mean over conditions; unlabelled cells do not count.
 
     Parameters
@@ -130,8 +136,10 @@ def condition_loss(output: Tensor, target: Tensor, parts: Sequence[int]) -> Tens
         Ranks, ``UNKNOWN`` without a label.
     parts : sequence of int
         How many cells, one after the other, are of each condition.
+    weights : sequence of float or None
+        Of each severity; None for all alike.
     """
-    weight = output.new_tensor(SEVERITY_WEIGHTS)
+    weight = None if weights is None else output.new_tensor(weights)
     sizes = list(parts)
     losses = [
         functional.cross_entropy(said.flatten(0, 1), true.flatten(), weight=weight, ignore_index=UNKNOWN)

@@ -109,6 +109,7 @@ def write_graph(
     fed: Callable[[int], Mapping[str, torch.Tensor]],
     *,
     outputs: Sequence[str],
+    folded: bool = True,
 ) -> None:
     """Write a net as ONNX for batches of any size, and check that the graph gives what the net gives.
 
@@ -120,6 +121,8 @@ def write_graph(
     fed : callable
         Gives inputs by name for a number of samples, each with the samples along its first axis.
     outputs : sequence of str
+    folded : bool
+        Whether what is constant is worked out, so that the graph's weights are others than the net's.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def write_graph(
         dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
         opset_version=17,
         dynamo=False,
+        do_constant_folding=folded,
     )
     check_export(net, graph, fed(3))
 

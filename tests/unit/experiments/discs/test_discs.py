@@ -13,10 +13,11 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
+from stenograde.datasets.spider_discs import LEVELS  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
 from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
-from stenograde.experiments.discs.crops import LEVELS, QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
+from stenograde.experiments.discs.crops import QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
 from stenograde.experiments.discs.recipe import DiscRecipe  # noqa: E402
 from stenograde.experiments.discs.run import TESTS, run_discs, yes_or_no_loss  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402

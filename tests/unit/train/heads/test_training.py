@@ -104,8 +104,8 @@ def test_an_altered_file_is_refused(trained: Path, tmp_path: Path) -> None:
     for file in trained.iterdir():
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "heads.npz").write_bytes(b"tampered")
-    with pytest.raises(BundleError, match=r"heads\.npz must have SHA-256"):
+    (tmp_path / "fixed-heads.npz").write_bytes(b"tampered")
+    with pytest.raises(BundleError, match=r"fixed-heads\.npz must have SHA-256"):
         load_bundle(tmp_path)
 
 
@@ -115,6 +115,14 @@ def test_training_again_on_its_own_bundle_gives_the_same_heads(
     again = load_bundle(train_heads(tmp_path, TINY, crops, seed=2, base=load_bundle(trained)))
     assert again.table.fixed == load_bundle(trained).table.fixed
     assert (tmp_path / "grader-card.md").read_bytes() == (trained / "grader-card.md").read_bytes()
+
+
+def test_a_base_with_other_maps_is_refused(trained: Path, crops: CropSet, tmp_path: Path) -> None:
+    other = replace(TINY, stages=(3,))
+    with pytest.raises(
+        ConfigError, match=r"middle maps of stages \(3,\) of tf_efficientnet_lite0, got stages \(2,\)"
+    ):
+        train_heads(tmp_path, other, crops, seed=2, base=load_bundle(trained))
 
 
 def test_a_base_without_a_grader_is_refused(crops: CropSet, tmp_path: Path) -> None:

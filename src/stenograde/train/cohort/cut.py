@@ -1,0 +1,182 @@
+"""The third step: crops of every level, cut once, in one memory-mapped array for the whole cohort."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde.config import as_plain
+from stenograde.errors import StudyError
+from stenograde.evaluate.rsna_metric import UNKNOWN
+from stenograde.files import whole_file
+from stenograde.levels.crop import CropConfig, CropKind, crop_levels
+from stenograde.levels.point_offsets import MovedLevel, PointOffsets
+from stenograde.terms import LUMBAR_MRI, Level, Side
+from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
+from stenograde.train.cohort.kept_lines import KeptLines
+from stenograde.train.cohort.places import FoundLevel, FoundPlaces
+from stenograde.train.grader.crops import CropSet, as_stored
+from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.workers import Progress, counted, in_processes
+
+_PLACE = re.compile(r" at L\d/[LS]\d|(?<=the )(left|right) ")
+"""What tells reasons of the same kind apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class CohortCrops:
+    """Crops of a cohort with their labels."""
+
+    names: tuple[str, ...]
+    """Of the studies, in the order of the arrays."""
+    set: CropSet
+    reasons: Mapping[str, int]
+    """How many crops are absent, by reason."""
+
+    def without(self, masked: Mapping[str, frozenset[str]]) -> CohortCrops:
+        """Return the same crops without the labels of some cells, named by study."""
+        severities = self.set.severities.copy()
+        for name, cells in masked.items():
+            if name not in self.names:
+                continue
+            for i, level in enumerate(LUMBAR_MRI.levels):
+                for k, cell in enumerate(LUMBAR_MRI.at(level)):
+                    if cell.name in cells:
+                        severities[self.names.index(name), i, k] = UNKNOWN
+        return CohortCrops(self.names, CropSet(self.set.crops, self.set.present, severities), self.reasons)
+
+
+def cut_cohort(
+    ingested: Ingested,
+    places: FoundPlaces,
+    out: Path,
+    config: CropConfig,
+    *,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> CohortCrops:
+    """Cut the crops of every study in which levels were found; those that were cut before are mapped.
+
+    Parameters
+    ----------
+    ingested : Ingested
+    places : FoundPlaces
+    out : Path
+        Gets a folder ``crops-HASH`` for each setting and set of places, with ``crops.npy`` and ``present.npy``.
+    config : CropConfig
+    processes : int
+    progress : callable, optional
+        Counts the studies.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice that could be read in the steps before cannot be read any more.
+    """
+    studies = [one for one in ingested.studies if one.name in places.levels]
+    settings = {
+        "crops": as_plain(config),
+        "studies": [one.name for one in studies],
+        "places": _digest({one.name: places.levels[one.name] for one in studies}),
+        "offsets": as_plain(places.offsets),
+    }
+    folder = out / f"crops-{_digest(settings)[:8]}"
+    keep_settings(folder / SETTINGS, settings, what="crops")
+    crops, present = _opened(folder, len(studies), config)
+    kept = KeptLines(folder / "cut.jsonl")
+    missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
+    jobs = [
+        _Job(studies[number], _moved(places.levels[studies[number].name], places.offsets), config)
+        for number in missing
+    ]
+    made = zip(missing, in_processes(_cut, jobs, processes), strict=True)
+    n = len(studies)
+    for number, (values, there, why) in counted(made, "crops cut", n, progress, before=n - len(missing)):
+        crops[number], present[number] = values, there
+        crops.flush()
+        present.flush()
+        kept.add({"name": studies[number].name, "why": why})
+    reasons: Counter[str] = Counter()
+    for one in studies:
+        reasons.update(kept.records[one.name]["why"])
+    names, severities = tuple(one.name for one in studies), np.stack([_ranks(one) for one in studies])
+    return CohortCrops(names, CropSet(crops, present, severities), dict(reasons.most_common()))
+
+
+@dataclass(frozen=True)
+class _Job:
+    study: StudyFiles
+    levels: Mapping[Level, MovedLevel]
+    config: CropConfig
+
+
+def _moved(levels: Mapping[Level, FoundLevel], offsets: PointOffsets) -> dict[Level, MovedLevel]:
+    return {level: MovedLevel(level, found, offsets) for level, found in levels.items()}
+
+
+def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]]:
+    shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
+    crops, present = np.zeros((*shape, *job.config.shape), np.int8), np.zeros(shape, bool)
+    try:
+        cut = crop_levels(the_study(job.study).study, job.levels, job.config)
+    except StudyError as exc:
+        return crops, present, {str(exc): int(np.prod(shape))}
+    for place, level in enumerate(cut.levels):
+        at = LUMBAR_MRI.levels.index(level)
+        crops[at], present[at] = as_stored(cut.values[place]), cut.present[place]
+    why = dict(Counter(_PLACE.sub("", reason) for reason in cut.reasons.values()))
+    missing = (len(LUMBAR_MRI.levels) - len(cut.levels)) * shape[1] * shape[2]
+    return crops, present, why | ({"the level was not found": missing} if missing else {})
+
+
+def _opened(
+    folder: Path, studies: int, config: CropConfig
+) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
+    """Map crops and presence, which are empty at first."""
+    shape = (studies, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
+    crops, present = folder / "crops.npy", folder / "present.npy"
+    if not present.is_file():
+        np.lib.format.open_memmap(crops, "w+", dtype=np.int8, shape=(*shape, *config.shape))
+        # last and as a whole: with it, the folder is ready
+        with whole_file(present) as file:
+            np.save(file, np.zeros(shape, bool))
+    return np.lib.format.open_memmap(crops, "r+"), np.lib.format.open_memmap(present, "r+")
+
+
+def _ranks(one: StudyFiles) -> NDArray[np.int64]:
+    return np.array(
+        [
+            [
+                one.severities[cell].rank if cell in one.severities else UNKNOWN
+                for cell in LUMBAR_MRI.at(level)
+            ]
+            for level in LUMBAR_MRI.levels
+        ],
+        np.int64,
+    )
+
+
+def _digest(value: object) -> str:
+    def plain(one: Any) -> Any:
+        if isinstance(one, Mapping):
+            return {str(key): plain(item) for key, item in one.items()}
+        if isinstance(one, FoundLevel):
+            return [
+                one.canal_centre,
+                plain(one.foramina),
+                one.left.tolist(),
+                one.back.tolist(),
+                one.up.tolist(),
+            ]
+        return one
+
+    return hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""The maps of a frozen encoder, of every crop as it is and of changed copies of it, kept in one mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stenograde.config import as_plain
+from stenograde.files import whole_file
+from stenograde.nets.level_transfer import LevelTransfer
+from stenograde.train.cohort.config import CohortTraining
+from stenograde.train.cohort.cut import CohortCrops
+from stenograde.train.cohort.kept_lines import KeptLines
+from stenograde.train.grader.batches import changed
+from stenograde.train.grader.crops import as_values
+from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.workers import Progress, counted
+
+
+def keep_maps(
+    crops: CohortCrops,
+    net: LevelTransfer,
+    out: Path,
+    config: CohortTraining,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> NDArray[np.float16]:
+    """Return the maps of all crops; those that were made before are mapped.
+
+    Parameters
+    ----------
+    crops : CohortCrops
+    net : LevelTransfer
+        Its encoder is frozen.
+    out : Path
+        Gets a folder ``maps-HASH`` for each encoder, setting and cohort.
+    config : CohortTraining
+    device : torch.device
+        Where the encoder runs.
+    progress : callable, optional
+        Counts the studies.
+
+    Returns
+    -------
+    maps : ndarray of shape (1 + copies, studies, levels, 2, kinds, places, channels, grid, grid), float16
+        The first are of the crops as they are.
+    """
+    shape = (1 + config.copies, *_shape(crops, net))
+    settings = {
+        "encoder": _digest(net),
+        "augment": as_plain(config.augment),
+        "copies": config.copies,
+        "grid": net.config.grid,
+        "seed": config.seeds[0],
+        "studies": list(crops.names),
+        "crops": hashlib.sha256(np.ascontiguousarray(crops.set.crops[:1]).tobytes()).hexdigest(),
+    }
+    folder = out / f"maps-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
+    keep_settings(folder / SETTINGS, settings, what="maps")
+    kept = KeptLines(folder / "done.jsonl")
+    path = folder / "maps.npy"
+    if not path.is_file():
+        with whole_file(path) as file:
+            np.lib.format.write_array_header_2_0(file, _header(shape))
+            file.truncate(file.tell() + 2 * int(np.prod(shape)))
+    maps: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "r+")
+    missing = [number for number, name in enumerate(crops.names) if name not in kept.records]
+    net = net.to(device).eval()
+    n = len(crops.names)
+    for number in counted(missing, "maps made", n, progress, before=n - len(missing)):
+        for copy in range(1 + config.copies):
+            maps[copy, number] = _maps_of(crops, number, net, config, copy, device)
+        maps.flush()
+        kept.add({"name": crops.names[number]})
+    return maps
+
+
+def _maps_of(
+    crops: CohortCrops,
+    number: int,
+    net: LevelTransfer,
+    config: CohortTraining,
+    copy: int,
+    device: torch.device,
+) -> NDArray[np.float16]:
+    """Return the maps of one copy of a study's crops; copy 0 is the crops as they are."""
+    values = as_values(crops.set.crops[number])
+    present = crops.set.present[number]
+    if copy:
+        values = np.stack(
+            [
+                changed(
+                    one, there, config.augment, np.random.default_rng([config.seeds[0], number, copy, level])
+                )
+                for level, (one, there) in enumerate(zip(values, present, strict=True))
+            ]
+        )
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        maps = net.maps(torch.from_numpy(values).to(device))
+    return maps.float().cpu().numpy().astype(np.float16)
+
+
+def _shape(crops: CohortCrops, net: LevelTransfer) -> tuple[int, ...]:
+    config = net.config
+    grid = (config.grid, config.grid)
+    return (*crops.set.present.shape, config.places, net.encoder.width, *grid)
+
+
+def _header(shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"descr": "<f2", "fortran_order": False, "shape": shape}
+
+
+def _digest(net: LevelTransfer) -> str:
+    digest = hashlib.sha256(f"{net.config.encoder} {net.config.stages}".encode())
+    for value in net.encoder.state_dict().values():
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,171 @@
+"""A cohort of patients to a bundle: the steps in order, each resumed where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stenograde.datasets.tables import read_rows
+from stenograde.errors import ConfigError
+from stenograde.nets.weights import Start
+from stenograde.predict.bundle import Bundle
+from stenograde.terms import Cell
+from stenograde.train.cohort.assess import Assessed, assess, write_predictions
+from stenograde.train.cohort.bundle import write_cohort_bundle
+from stenograde.train.cohort.card import About
+from stenograde.train.cohort.config import CohortTraining
+from stenograde.train.cohort.contact_sheet import write_contact_sheet
+from stenograde.train.cohort.cut import CohortCrops, cut_cohort
+from stenograde.train.cohort.folds import fit_folds
+from stenograde.train.cohort.ingest import Ingested, ingest
+from stenograde.train.cohort.places import FoundPlaces, find_places
+from stenograde.workers import Progress
+
+PHANTOM_TRUTH = "truth.csv"
+"""Table that only cohorts of phantoms have."""
+
+RSNA_2024 = "RSNA 2024 (LumbarDISC)"
+RSNA_LICENCE = "non-commercial use only"
+
+
+@dataclass(frozen=True)
+class CohortData:
+    """What is trained on."""
+
+    folder: Path
+    """In the layout of RSNA 2024."""
+    labels: Path | None = None
+    """Table of labels in place of ``train.csv``; cells may be missing."""
+    name: str = RSNA_2024
+    licence: str = RSNA_LICENCE
+
+    @property
+    def is_of_phantoms(self) -> bool:
+        """Whether the patients are simulated."""
+        return (self.folder / PHANTOM_TRUTH).is_file()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Settings, and how they differ from those that ship."""
+
+    config: CohortTraining
+    size: str
+    """Name of the settings that ship."""
+    changed: tuple[str, ...] = ()
+    """Settings that are others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the steps before the fit give."""
+
+    ingested: Ingested
+    places: FoundPlaces
+    crops: CohortCrops
+
+
+def prepare(
+    data: CohortData,
+    out: Path,
+    config: CohortTraining,
+    *,
+    base: Bundle,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read, locate and cut a cohort; what was done before is not done again.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to train on.
+    """
+    ingested = ingest(data.folder, out, labels=data.labels, processes=processes, progress=progress)
+    places = find_places(ingested, out, base, processes=processes, progress=progress)
+    crops = cut_cohort(ingested, places, out, config.crops, processes=processes, progress=progress)
+    return Prepared(ingested, places, crops)
+
+
+def train_cohort(
+    data: CohortData,
+    out: Path,
+    chosen: Chosen,
+    *,
+    base: Bundle,
+    weights: Start | None,
+    without: Path | None = None,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Prepared, Assessed]:
+    """Make a bundle from a cohort; started again with the same ``out`` it resumes.
+
+    Parameters
+    ----------
+    data : CohortData
+    out : Path
+        Becomes the bundle; the steps lie in ``out/training``, ``oof.csv`` holds the out-of-fold predictions, and
+        ``suspicious.png`` shows the labels that these believe least.
+    chosen : Chosen
+    base : Bundle
+        Whose locator and canal model are taken over.
+    weights : path, "hub", "imagenet" or None
+        What the encoder starts from.
+    without : Path, optional
+        Table with ``study_id``, ``condition``, ``level`` and ``side``, such as ``stenograde audit`` writes: labels that
+        are not trained on.
+    processes : int
+        That read and cut.
+    progress : callable, optional
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to train on, or a table cannot be read.
+    ConfigError
+        If ``out/training`` holds what other settings made, under the same name.
+    BundleError
+        If weights do not fit.
+    """
+    steps, config = out / "training", chosen.config
+    prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
+    crops = prepared.crops if without is None else prepared.crops.without(read_without(without))
+    folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
+    assessed = assess(crops, folds, config, prepared.ingested.records)
+    write_predictions(out / "oof.csv", crops.names, assessed.answers)
+    write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
+    phantoms = data.is_of_phantoms
+    about = About(
+        name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
+        licence="none, they are simulated" if phantoms else data.licence,
+        is_of_phantoms=phantoms,
+        size=chosen.size,
+        changed=chosen.changed,
+        findings=tuple(prepared.ingested.counts()),
+        places=tuple(prepared.places.summary()),
+    )
+    offsets = prepared.places.offsets
+    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
+    return prepared, assessed
+
+
+def read_without(path: Path) -> Mapping[str, frozenset[str]]:
+    """Return the cells of a table of labels that are not to be trained on, by study.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read or lacks a column.
+    ConfigError
+        If it names a cell that there is not.
+    """
+    cells: dict[str, set[str]] = {}
+    for row in read_rows(path, ("study_id", "condition", "level", "side")):
+        name = "_".join(filter(None, (row["side"], row["condition"], row["level"])))
+        try:
+            cells.setdefault(row["study_id"], set()).add(Cell.parse(name).name)
+        except ValueError as exc:
+            msg = f"condition, level and side in {path.name} must name a cell, got {name!r}"
+            raise ConfigError(msg) from exc
+    return {study: frozenset(of_study) for study, of_study in cells.items()}
