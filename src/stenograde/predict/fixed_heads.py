@@ -268,7 +268,7 @@ def _poor(cell: Cell, kind: CropKind, noise: float, strangeness: float, entry: F
         )
     if strangeness > entry.usual_below[name]:
         return (
-            f"{pictures} are unlike those that the heads were fitted to (strangeness {strangeness:.1f}, usual below "
-            f"{entry.usual_below[name]:.1f}): motion, noise, metal or anatomy they do not know"
+            f"{pictures} are unlike those that the heads were fitted to (strangeness {strangeness:.2f}, usual below "
+            f"{entry.usual_below[name]:.2f}): motion, noise, metal or anatomy they do not know"
         )
     return ""

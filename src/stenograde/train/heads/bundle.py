@@ -19,7 +19,7 @@ from stenograde.predict.bundle import BUNDLE_FILE, Bundle
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head
 from stenograde.predict.middle_maps import MiddleMapsEntry
 from stenograde.terms import Condition
-from stenograde.train.grader.bundle import evidence_of
+from stenograde.train.grader.bundle import carried_section, evidence_of
 from stenograde.train.grader.crops import CropSet
 from stenograde.train.heads.card import card
 from stenograde.train.heads.training import FittedHead, HeadsTraining, fit_condition, look_at
@@ -64,7 +64,7 @@ def train_heads(
     Raises
     ------
     ConfigError
-        If the base has no grader, has findings of discs, or middle maps of another encoder.
+        If the base has no grader, or middle maps of another encoder.
     MissingDependencyError
         If the package of the encoder's weights is not installed.
     """
@@ -73,9 +73,6 @@ def train_heads(
             f"--base must be a bundle with a grader, which answers where no head does, got {base.table.name!r}; make "
             "one with 'stenograde train grader'"
         )
-        raise ConfigError(msg)
-    if base.table.discs is not None:
-        msg = f"--base must be a bundle without findings of discs, got {base.table.name!r}; train those last"
         raise ConfigError(msg)
     maps = _maps(out, config, base)
     looked = {
@@ -105,7 +102,7 @@ def _maps(out: Path, config: HeadsTraining, base: Bundle) -> MiddleMapsEntry:
 
 
 def write_heads(path: Path, heads: Mapping[str, Head]) -> None:
-    """Write the arrays of heads, by condition, as :func:`~stenograde.predict.fixed_heads.open_fixed_heads` reads them."""
+    """Write the arrays of heads, by condition, for :func:`~stenograde.predict.fixed_heads.open_fixed_heads`."""
     arrays = {
         f"{name}.{one.name}": np.asarray(
             getattr(head, one.name), np.float16 if one.name in _HALVED else np.float64
@@ -147,7 +144,7 @@ def _write(
     # a base that has heads passes on the texts of its grader
     before = OF_GRADER if base.table.fixed is not None else ""
     texts = [(f"{before}{name}", f"{OF_GRADER}{name}") for name in ("card.md", "training.json")]
-    texts += [(path.name, path.name) for path in base.folder.glob("base-*")]
+    texts += [(path.name, path.name) for start in ("base-*", "discs-*") for path in base.folder.glob(start)]
     for name, copy in texts:
         (out / copy).write_bytes((base.folder / name).read_bytes())
     evidence = evidence_of(base, tested)
@@ -160,4 +157,4 @@ def _write(
     scores = {name: dict(one.scores) for name, one in fitted.items()}
     made_from = json.loads((out / f"{OF_GRADER}training.json").read_text(encoding="utf-8"))
     made_by = {"base": made_from["base"], "training": training, "out_of_fold": scores}
-    write_texts(out, table, card(training, scores, tested, evidence), made_by)
+    write_texts(out, table, card(training, scores, tested, evidence) + carried_section(base), made_by)

@@ -15,7 +15,7 @@ from stenograde.errors import BundleError, ConfigError
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.nets.efficientnet_lite import PACKAGES
 from stenograde.phantom import Protocol
-from stenograde.predict.bundle import default_bundle, load_bundle
+from stenograde.predict.bundle import Bundle, default_bundle, load_bundle
 from stenograde.predict.fixed_heads import crop_features
 from stenograde.terms import Condition, Role
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, as_values, make_crops
@@ -42,6 +42,12 @@ TINY = HeadsTraining(
 )
 
 
+def grader_alone() -> Bundle:
+    """The shipped bundle without small heads."""
+    whole = default_bundle()
+    return replace(whole, table=replace(whole.table, middle_maps=None, fixed=None, discs=None))
+
+
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
     return make_crops(tmp_path_factory.mktemp("crops"), TINY.data, part=Part.TRAIN, patients=6, seed=2)
@@ -50,7 +56,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> CropSet:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, crops: CropSet) -> Path:
     pytest.importorskip(PACKAGES[LITE], reason="needs the extra 'weights'")
-    return train_heads(tmp_path_factory.mktemp("heads"), TINY, crops, seed=2, base=default_bundle())
+    return train_heads(tmp_path_factory.mktemp("heads"), TINY, crops, seed=2, base=grader_alone())
 
 
 def test_only_the_series_that_heads_read_are_rendered(crops: CropSet) -> None:
@@ -126,7 +132,7 @@ def test_a_base_with_other_maps_is_refused(trained: Path, crops: CropSet, tmp_pa
 
 
 def test_a_base_without_a_grader_is_refused(crops: CropSet, tmp_path: Path) -> None:
-    whole = default_bundle()
-    base = replace(whole, table=replace(whole.table, grader=None, fixed=None))
+    whole = grader_alone()
+    base = replace(whole, table=replace(whole.table, grader=None))
     with pytest.raises(ConfigError, match="--base must be a bundle with a grader"):
         train_heads(tmp_path, TINY, crops, seed=2, base=base)
