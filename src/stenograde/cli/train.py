@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
 from stenograde.cli.train_discs import discs
-from stenograde.errors import ConfigError
-
-OutBundle = Annotated[
-    Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
-]
-SettingsFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
-Processes = Annotated[
-    int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
-]
+from stenograde.cli.train_heads import heads
+from stenograde.cli.training_options import OutBundle, Processes, SettingsFile, Tested, read_scores
 
 
 def build() -> typer.Typer:
@@ -27,6 +19,7 @@ def build() -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None)
     app.command("locator", epilog=epilog("train locator"))(locator)
     app.command("grader", epilog=epilog("train grader"))(grader)
+    app.command("heads", epilog=epilog("train heads"))(heads)
     app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
     app.command("discs", epilog=epilog("train discs"))(discs)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
@@ -79,13 +72,7 @@ def grader(
         typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
     ] = None,
     processes: Processes = 0,
-    tested: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--tested",
-            help="Output of 'stenograde score --json' for this bundle, as a file, for its card; repeatable.",
-        ),
-    ] = None,
+    tested: Tested = None,
 ) -> None:
     """Train the network that grades all 25 cells, on phantoms made for it.
 
@@ -102,7 +89,7 @@ def grader(
         from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader
     settings = build_config(GraderTraining, read_toml(config) if config else {})
     loaded = bundle_at(base)
-    scores = [_read_scores(path) for path in tested or ()]
+    scores = [read_scores(path) for path in tested or ()]
     folder = out_folder(out)
     with progress_on_stderr() as progress:
         crops = make_training_crops(
@@ -110,17 +97,3 @@ def grader(
         )
         train_grader(folder, settings, crops, seed=seed, base=loaded, progress=progress, tested=scores)
     print(f"bundle: {out}")
-
-
-def _read_scores(path: Path) -> dict[str, Any]:
-    try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        msg = f"--tested must be a file of what 'stenograde score --json' printed, got {path} ({exc})"
-        raise ConfigError(msg) from exc
-    if not isinstance(scores, dict) or not any(
-        isinstance(one, dict) and "score" in one for one in scores.values()
-    ):
-        msg = f"--tested must be a file of what 'stenograde score --json' printed, got other JSON in {path}"
-        raise ConfigError(msg)
-    return scores

@@ -21,6 +21,7 @@ from stenograde.errors import BundleError
 from stenograde.grades import BundleStamp, ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
+from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
@@ -81,12 +82,17 @@ class BundleTable:
     """Without it the canal is graded from measurements and nothing else is."""
     middle_maps: MiddleMapsEntry | None = None
     """The frozen encoder whose features small heads read."""
+    fixed: FixedHeadsEntry | None = None
+    """Heads that answer for some conditions in the grader's place."""
     discs: DiscEntry | None = None
     """Without it nothing is said of discs."""
     evidence: Mapping[str, ConditionEvidence] = field(default_factory=dict)
     """What is known of its grades on patients, by condition; what its grader says of any other condition is a draft."""
 
     def __post_init__(self) -> None:
+        if self.fixed is not None and (self.middle_maps is None or self.grader is None):
+            msg = "fixed heads need middle_maps, and a grader for the other conditions, got a bundle without"
+            raise ValueError(msg)
         if self.discs is not None and self.middle_maps is None:
             msg = "findings of discs need middle_maps, got none"
             raise ValueError(msg)
@@ -104,6 +110,7 @@ class BundleTable:
         entries = (self.locator,) if self.grader is None else (self.locator, self.grader)
         files = [file for entry in entries for file in (entry.onnx, entry.weights)]
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
+        files += [self.fixed.heads] if self.fixed is not None else []
         return (*files, *([self.discs.heads] if self.discs is not None else []))
 
 
@@ -188,6 +195,20 @@ class Bundle:
             msg = f"bundle {self.table.name!r} must have middle maps, got none"
             raise BundleError(msg)
         return open_middle_maps(self.folder, self.table.middle_maps), self.table.middle_maps
+
+    @cached_property
+    def fixed_heads(self) -> dict[Condition, Head]:
+        """The heads that answer for some conditions, checked; none where the bundle has none.
+
+        Raises
+        ------
+        BundleError
+            If they do not fit the middle maps.
+        """
+        if self.table.fixed is None:
+            return {}
+        channels = sum(one.shape[1] for one in self.middle_maps[0].get_outputs())
+        return open_fixed_heads(self.folder, self.table.fixed, channels)
 
     @cached_property
     def disc_heads(self) -> DiscHeads:

@@ -35,6 +35,7 @@ from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.discs import GUESSED, judge_discs
+from stenograde.predict.fixed_heads import judge_by_heads
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
@@ -131,6 +132,9 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         warnings.insert(0, entry.caution)
     warnings[:0] = located.doubts  # said first
     judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
+    fixed = bundle.table.fixed
+    if judged is not None and fixed is not None:
+        judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
     found = _Findings(study, points, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs

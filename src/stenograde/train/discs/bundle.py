@@ -187,7 +187,8 @@ the frozen weights of ImageNet (Apache-2.0); linear heads with an L2 penalty ans
 T2, T2 alone and T1 alone. The level is known to them.
 
 Out of fold by patient ({folds} folds; penalty and the cuts of the Pfirrmann grade chosen inside each training part by
-inner folds; crop sizes and the weight of T1 chosen on these same patients, which moved herniation by up to
+inner folds; crop sizes, the weight of T1, the directions kept and that all findings share one penalty were chosen on
+these same patients, which moved herniation by up to
 0.04 and the others by up to 0.03), on the {tested} discs of {tested_patients} patients that both T1 and T2 show;
 95 % intervals over patients. "Level alone" looks at no picture and knows how common a finding is at each level.
 What is not certainly better than that is not told.

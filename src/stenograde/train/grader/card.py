@@ -32,7 +32,7 @@ def card(
     evidence : mapping
         What is known on patients, by condition.
     """
-    told = "\n\n".join(_tested(one) for one in tested) or (
+    told = "\n\n".join(tested_table(one) for one in tested) or (
         "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
     )
     shown = evidence_table(evidence)
@@ -57,7 +57,8 @@ def evidence_table(evidence: Mapping[Condition, ConditionEvidence]) -> str:
     )
 
 
-def _tested(tested: Mapping[str, Any]) -> str:
+def tested_table(tested: Mapping[str, Any]) -> str:
+    """Return what ``stenograde score --json`` printed of a cohort, as a table."""
     passes = {name: one for name, one in tested.items() if isinstance(one, Mapping) and "score" in one}
     first = next(iter(passes.values()))
     rows = (

@@ -24,7 +24,7 @@ from stenograde.phantom import (
     ProtocolMix,
     make_patient,
 )
-from stenograde.terms import LUMBAR_MRI, Side
+from stenograde.terms import LUMBAR_MRI, Role, Side
 from stenograde.train.grader.level_views import LocatorError, render_levels, true_levels
 from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
 from stenograde.workers import Progress, counted, in_processes
@@ -55,6 +55,8 @@ class CropsConfig:
     """Planes painted through the thickness of a slice; rendering takes as long as there are layers."""
     protocol: Protocol | None = None
     """Protocol of every patient; without it, one is drawn for each."""
+    roles: tuple[Role, ...] = tuple(Role)
+    """Series that are rendered; crops of others are absent."""
     population: Population = field(default_factory=Population)
     worse_by: float = 0.8
     """Patients to train on and to choose the epoch by are worse by this many standard deviations; those to calibrate
@@ -156,7 +158,7 @@ def patient_crops(
     phantom = make_patient(int(own_seed), population=population)
     points = true_levels(phantom, error=config.error, rng=np.random.default_rng(error_seed))
     protocol = config.protocol_of(np.random.default_rng(protocol_seed))
-    study = render_levels(phantom, points, config.crops, protocol=protocol)
+    study = render_levels(phantom, points, config.crops, protocol=protocol, roles=config.roles)
     cut = crop_levels(study, points, config.crops)
     severities = [
         [phantom.severity(cell).rank for cell in LUMBAR_MRI.at(level)] for level in LUMBAR_MRI.levels

@@ -104,11 +104,16 @@ def render_levels(
     config: CropConfig,
     *,
     protocol: Protocol | None = None,
+    roles: Sequence[Role] = tuple(Role),
 ) -> Study:
-    """Render what the crops of these levels sample: a study whose series have a volume for each level they show."""
+    """Render what the crops of these levels sample: a study whose series have a volume for each level they show.
+
+    Series of other ``roles`` are left out.
+    """
     protocol = protocol or Protocol()
     series = []
-    for number, plan in enumerate(plan_study(phantom, protocol)):
+    plans = [plan for plan in plan_study(phantom, protocol) if plan.role in roles]
+    for number, plan in enumerate(plans):
         rng = np.random.default_rng([phantom.seed, 2, number])
         parts = _parts(plan, points, config)
         if not parts:

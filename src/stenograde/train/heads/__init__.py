@@ -1,0 +1,1 @@
+"""Training of small heads on the middle maps of a frozen encoder."""
