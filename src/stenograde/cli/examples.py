@@ -44,7 +44,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
-    "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),
+    "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --per-level 3",),
     "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
     "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
     "train rsna2024": (
