@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.experiment import SizeName
+from stenograde.cli.settings import DeviceOption, PrecisionOption, Settings, SizeName, changes_asked
 
 if TYPE_CHECKING:
+    from stenograde.config import Changes
     from stenograde.train.cohort.ingest import Ingested
     from stenograde.train.cohort.run import Chosen, Prepared
-
-
-class Device(StrEnum):
-    """Where nets are fitted."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Precision(StrEnum):
-    """In what numbers nets are fitted."""
-
-    FULL = "32"
-    MIXED = "bf16"
 
 
 Data = Annotated[
@@ -52,10 +37,6 @@ OutSteps = Annotated[Path, typer.Option("--out", help="Folder of the step; it re
 SizeOption = Annotated[
     SizeName,
     typer.Option("--size", help="quick for two cores and an evening, published for a GPU or several."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as fit.epochs=2; repeatable."),
 ]
 Base = Annotated[
     Path | None,
@@ -96,10 +77,8 @@ def rsna2024(
             "--licence", help="What the data may be used for, for the card; RSNA 2024's if not given."
         ),
     ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where nets are fitted.")] = Device.AUTO,
-    precision: Annotated[
-        Precision | None, typer.Option("--precision", help="In what numbers; as the size says if not given.")
-    ] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     processes: Processes = None,
 ) -> None:
     """Train the 25-cell grader on RSNA 2024, or on a cohort of your own in its layout, and write a bundle.
@@ -114,10 +93,7 @@ def rsna2024(
 
     with needs_extra("training needs"):
         from stenograde.train.cohort.run import RSNA_2024, RSNA_LICENCE, CohortData, train_cohort
-    asked = [*(settings or ()), f'fit.accelerator="{device}"', f'head.accelerator="{device}"']
-    if precision is not None:
-        asked.append(f'fit.precision="{precision}"')
-    chosen = _chosen(size, config, asked, told=settings or ())
+    chosen = _chosen(size, config, changes_asked(settings, device, precision))
     name = RSNA_2024 if licence is None else "a cohort of one's own"
     cohort = CohortData(data, labels, name, licence or RSNA_LICENCE)
     start = time.perf_counter()
@@ -176,7 +152,7 @@ def crops(
 
     with needs_extra("cutting a cohort for training needs"):
         from stenograde.train.cohort.run import CohortData, prepare
-    chosen = _chosen(size, None, settings or (), told=settings or ())
+    chosen = _chosen(size, None, changes_asked(settings))
     with progress_on_stderr() as progress:
         prepared = prepare(
             CohortData(data, labels),
@@ -190,14 +166,14 @@ def crops(
     print(f"crops:   {out}")
 
 
-def _chosen(size: SizeName, config: Path | None, asked: list[str] | Any, *, told: Any) -> Chosen:
-    from stenograde.config import build, changed, read_toml
+def _chosen(size: SizeName, config: Path | None, changes: Changes) -> Chosen:
+    from stenograde.config import build_changed, read_toml
     from stenograde.train.cohort.config import CohortTraining, read_size
     from stenograde.train.cohort.run import Chosen
 
     table = read_toml(config) if config else read_size(size.value)
-    made = build(CohortTraining, changed(table, asked), where=str(config or f"{size}.toml"))
-    return Chosen(made, "a file of one's own" if config else size.value, tuple(told))
+    made, changed = build_changed(CohortTraining, table, changes, where=str(config or f"{size}.toml"))
+    return Chosen(made, "a file of one's own" if config else size.value, changed)
 
 
 def _start(weights: str) -> Any:

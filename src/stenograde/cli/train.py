@@ -10,12 +10,20 @@ import typer
 
 from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
+from stenograde.cli.settings import (
+    DeviceOption,
+    PrecisionOption,
+    Settings,
+    SettingsFile,
+    changes_asked,
+    read_settings,
+    say_changed,
+)
 from stenograde.errors import ConfigError
 
 OutBundle = Annotated[
     Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
 ]
-SettingsFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 Processes = Annotated[
     int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
 ]
@@ -42,6 +50,9 @@ def locator(
     out: OutBundle,
     config: SettingsFile = None,
     processes: Processes = 0,
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
@@ -51,16 +62,15 @@ def locator(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.config import build as build_config
-    from stenograde.config import read_toml
 
     with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
         from stenograde.train.locator.training import LocatorTraining, train_locator
-    settings = build_config(LocatorTraining, read_toml(config) if config else {})
+    chosen, changed = read_settings(LocatorTraining, config, changes_asked(settings, device, precision))
     slices, folder = read_spider(data), out_folder(out)
     with progress_on_stderr() as progress:
-        train_locator(slices, folder, settings, processes=processes, progress=progress)
+        train_locator(slices, folder, chosen, processes=processes, progress=progress)
+    say_changed(changed)
     print(f"bundle: {out}")
 
 
@@ -77,6 +87,9 @@ def grader(
         typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
     ] = None,
     processes: Processes = 0,
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     tested: Annotated[
         list[Path] | None,
         typer.Option(
@@ -92,21 +105,20 @@ def grader(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.config import build as build_config
-    from stenograde.config import read_toml
     from stenograde.predict.bundle import bundle_at
 
     with needs_extra("training needs"):
         from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader
-    settings = build_config(GraderTraining, read_toml(config) if config else {})
+    chosen, changed = read_settings(GraderTraining, config, changes_asked(settings, device, precision))
     loaded = bundle_at(base)
     scores = [_read_scores(path) for path in tested or ()]
     folder = out_folder(out)
     with progress_on_stderr() as progress:
         crops = make_training_crops(
-            folder, settings, patients=patients, seed=seed, processes=processes, progress=progress
+            folder, chosen, patients=patients, seed=seed, processes=processes, progress=progress
         )
-        train_grader(folder, settings, crops, seed=seed, base=loaded, progress=progress, tested=scores)
+        train_grader(folder, chosen, crops, seed=seed, base=loaded, progress=progress, tested=scores)
+    say_changed(changed)
     print(f"bundle: {out}")
 
 
