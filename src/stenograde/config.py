@@ -215,11 +215,11 @@ def build_changed(
     try:
         made = build(kind, changed(before, asked))
     except ConfigError as exc:
-        like = _like(asked, [name for name, _ in _dotted(before)])
+        like = _like(asked, [name for name, _ in dotted(before)])
         msg = f"{exc}{like}"
         raise ConfigError(msg) from exc
-    after = dict(_dotted(as_plain(made)))
-    then = dict(_dotted(before))
+    after = dict(dotted(as_plain(made)))
+    then = dict(dotted(before))
     told = (
         f"{name}={_shown(value)}" for name, value in after.items() if name not in then or then[name] != value
     )
@@ -234,19 +234,26 @@ def _everywhere(table: Mapping[str, Any], name: str, value: str | None) -> list[
     ConfigError
         If there is a value and no setting of the name.
     """
-    of_name = [dotted for dotted, _ in _dotted(table) if dotted.split(".")[-1] == name]
+    of_name = [one for one, _ in dotted(table) if one.split(".")[-1] == name]
     if value is None:
         return []
     if not of_name:
         msg = f"settings must have one named {name} to be {value!r}, got none; leave out what asks for it"
         raise ConfigError(msg)
-    return [f'{dotted}="{value}"' for dotted in of_name]
+    return [f'{one}="{value}"' for one in of_name]
 
 
-def _dotted(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+def dotted(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each value of nested tables with its dotted name.
+
+    Examples
+    --------
+    >>> list(dotted({"fit": {"epochs": 2}, "folds": 5}))
+    [('fit.epochs', 2), ('folds', 5)]
+    """
     for name, value in table.items():
         if isinstance(value, Mapping) and value:
-            yield from _dotted(value, f"{within}{name}.")
+            yield from dotted(value, f"{within}{name}.")
         else:
             yield f"{within}{name}", value
 

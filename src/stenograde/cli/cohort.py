@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.settings import DeviceOption, PrecisionOption, Settings, SizeName, changes_asked
+from stenograde.cli.settings import DeviceOption, Log, PrecisionOption, Settings, SizeName, changes_asked
 
 if TYPE_CHECKING:
     from stenograde.config import Changes
@@ -79,6 +79,7 @@ def rsna2024(
     ] = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
+    log: Log = None,
     processes: Processes = None,
 ) -> None:
     """Train the 25-cell grader on RSNA 2024, or on a cohort of your own in its layout, and write a bundle.
@@ -88,19 +89,22 @@ def rsna2024(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
     from stenograde.predict.bundle import bundle_at
     from stenograde.workers import n_cores
 
     with needs_extra("training needs"):
         from stenograde.train.cohort.run import RSNA_2024, RSNA_LICENCE, CohortData, train_cohort
+        from stenograde.train.loop.tracking import tracked
     chosen = _chosen(size, config, changes_asked(settings, device, precision))
     name = RSNA_2024 if licence is None else "a cohort of one's own"
     cohort = CohortData(data, labels, name, licence or RSNA_LICENCE)
     start = time.perf_counter()
-    with progress_on_stderr() as progress:
-        prepared, assessed = train_cohort(
+    folder = out_folder(out)
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen.config), folder) as progress:
+        made = train_cohort(
             cohort,
-            out_folder(out),
+            folder,
             chosen,
             base=bundle_at(base),
             weights=None if weights in {None, "none"} else _start(str(weights)),
@@ -108,6 +112,9 @@ def rsna2024(
             processes=processes or n_cores(),
             progress=progress,
         )
+    if made is None:  # another process writes and tells
+        return
+    prepared, assessed = made
     _say_prepared(prepared)
     _say_scores(assessed.scores, phantoms=cohort.is_of_phantoms)
     print(f"studies: {len(prepared.crops.names)}, {time.perf_counter() - start:.0f} s")

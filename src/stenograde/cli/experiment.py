@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from stenograde.cli.examples import epilog
-from stenograde.cli.settings import DeviceOption, PrecisionOption, Settings, SizeName, changes_asked
+from stenograde.cli.settings import DeviceOption, Log, PrecisionOption, Settings, SizeName, changes_asked
 
 
 class ProtocolName(StrEnum):
@@ -118,6 +118,7 @@ def run(
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
+    log: Log = None,
 ) -> None:
     """Train and test a recipe split by split, and write result.json, predictions.csv and report.html."""
     from stenograde.cli.output import out_folder
@@ -126,6 +127,7 @@ def run(
 
     _need_training(several_series=kind_of(recipe) != "network")
     from stenograde.experiments.kinds import Request, read_experiment
+    from stenograde.train.loop.tracking import tracked
 
     changes = changes_asked(settings, device, precision)
     asked = Request(
@@ -135,7 +137,7 @@ def run(
     if ready.data:
         print(f"data: {ready.data}")
     folder = out_folder(out)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, ready.settings, folder) as progress:
         told = ready.run(folder, progress)
     print(told.tables)
     print(f"report: {told.page}")

@@ -9,6 +9,7 @@ import typer
 
 from stenograde.cli.settings import (
     DeviceOption,
+    Log,
     PrecisionOption,
     Settings,
     SettingsFile,
@@ -45,6 +46,7 @@ def pretrain(
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
+    log: Log = None,
 ) -> None:
     """Pre-train the small encoder on slices without labels (VICReg), for 'experiment --weights' to start from.
 
@@ -53,12 +55,14 @@ def pretrain(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
     from stenograde.datasets.cache import cached_pictures
     from stenograde.datasets.unlabelled import read_unlabelled
 
     with needs_extra("pre-training needs"):
         from stenograde.experiments.pictures.recipe import read_recipe
         from stenograde.experiments.pictures.training import as_recipe
+        from stenograde.train.loop.tracking import tracked
         from stenograde.train.pictures.pretrain import PretrainConfig, write_pretrained
         from stenograde.train.pictures.pretrain import pretrain as fit_encoder
     if out.suffix != ".safetensors":
@@ -71,7 +75,7 @@ def pretrain(
     work = out_folder(out.with_suffix(".training"))
     with progress_on_stderr(lines=False) as progress:
         pictures = cached_pictures(samples, chosen.picture, work, progress=progress)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), work) as progress:
         made = fit_encoder(pictures, chosen, folder=work / "fit", progress=progress)
     facts = {
         "folders": [folder.name for folder in data],

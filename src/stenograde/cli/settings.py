@@ -34,6 +34,13 @@ class Precision(StrEnum):
     MIXED = "bf16"
 
 
+class Logger(StrEnum):
+    """Where losses and settings are logged besides the output folder."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+
+
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as fit.epochs=2; repeatable."),
@@ -45,6 +52,14 @@ DeviceOption = Annotated[
 PrecisionOption = Annotated[
     Precision | None,
     typer.Option("--precision", help="In what numbers nets are fitted; as the settings say if not given."),
+]
+Log = Annotated[
+    Logger | None,
+    typer.Option(
+        "--log",
+        help="Log losses and settings with MLflow or Weights & Biases (extra 'tracking'), too: into the output folder, "
+        "unless MLFLOW_TRACKING_URI or WANDB_MODE=online say otherwise.",
+    ),
 ]
 SettingsFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 

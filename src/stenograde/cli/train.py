@@ -12,6 +12,7 @@ from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
 from stenograde.cli.settings import (
     DeviceOption,
+    Log,
     PrecisionOption,
     Settings,
     SettingsFile,
@@ -53,6 +54,7 @@ def locator(
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
+    log: Log = None,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
@@ -62,13 +64,15 @@ def locator(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
 
     with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
         from stenograde.train.locator.training import LocatorTraining, train_locator
+        from stenograde.train.loop.tracking import tracked
     chosen, changed = read_settings(LocatorTraining, config, changes_asked(settings, device, precision))
     slices, folder = read_spider(data), out_folder(out)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), folder) as progress:
         train_locator(slices, folder, chosen, processes=processes, progress=progress)
     say_changed(changed)
     print(f"bundle: {out}")
@@ -90,6 +94,7 @@ def grader(
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
+    log: Log = None,
     tested: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,15 +110,17 @@ def grader(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
     from stenograde.predict.bundle import bundle_at
 
     with needs_extra("training needs"):
         from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader
+        from stenograde.train.loop.tracking import tracked
     chosen, changed = read_settings(GraderTraining, config, changes_asked(settings, device, precision))
     loaded = bundle_at(base)
     scores = [_read_scores(path) for path in tested or ()]
     folder = out_folder(out)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), folder) as progress:
         crops = make_training_crops(
             folder, chosen, patients=patients, seed=seed, processes=processes, progress=progress
         )

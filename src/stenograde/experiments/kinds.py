@@ -6,11 +6,11 @@ What only some kinds need, scikit-learn above all, is imported when an experimen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from stenograde.config import NO_CHANGES, Changes
+from stenograde.config import NO_CHANGES, Changes, as_plain
 from stenograde.errors import ConfigError
 from stenograde.experiments.recipes.catalogue import Kind, kind_of
 from stenograde.experiments.recipes.read import Size, read_as
@@ -60,6 +60,8 @@ class Ready:
     """Called with a folder that exists, in which a run that was cut short resumes."""
     data: str = ""
     """How the data were read, in a line; empty where the run reads them."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting of the recipe as plain values."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def _pictures(asked: Request) -> Ready:
         )
         return Told("\n" + as_markdown(result), out / PAGE)
 
-    return Ready(run, f"{asked.data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures")
+    read = f"{asked.data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures"
+    return Ready(run, read, as_plain(recipe))
 
 
 def _grid(asked: Request) -> Ready:
@@ -183,7 +186,7 @@ def _grid(asked: Request) -> Ready:
         result = run_grid(grid, asked.data, out=out, weights=starts, jobs=n_cores(), progress=progress)
         return _told(page_of(result, out), out)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(grid))
 
 
 def _fusion(asked: Request) -> Ready:
@@ -199,7 +202,7 @@ def _fusion(asked: Request) -> Ready:
         cohort = read_cohort(recipe, asked.data, bundle, out=out, weights=start, progress=progress)
         return _told(page_of(run_fusion(recipe, cohort, out=out, progress=progress)), out)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(recipe))
 
 
 def _discs(asked: Request) -> Ready:
@@ -215,7 +218,7 @@ def _discs(asked: Request) -> Ready:
         discs = cut_once(asked.data, bundle, recipe.crops, out / CROPS, progress=progress)
         return _scored_discs(recipe, discs, None, out, progress)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(recipe))
 
 
 def _scored_discs(

@@ -19,6 +19,7 @@ from stenograde.train.cohort.cut import CohortCrops, cut_cohort
 from stenograde.train.cohort.folds import fit_folds
 from stenograde.train.cohort.ingest import Ingested, ingest
 from stenograde.train.cohort.places import FoundPlaces, find_places
+from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.workers import Progress
 
 PHANTOM_TRUTH = "truth.csv"
@@ -97,7 +98,7 @@ def train_cohort(
     without: Path | None = None,
     processes: int = 1,
     progress: Progress | None = None,
-) -> tuple[Prepared, Assessed]:
+) -> tuple[Prepared, Assessed] | None:
     """Make a bundle from a cohort; started again with the same ``out`` it resumes.
 
     Parameters
@@ -116,6 +117,12 @@ def train_cohort(
         That read and cut.
     progress : callable, optional
 
+    Returns
+    -------
+    made : tuple of Prepared and Assessed, or None
+        None in all but the first of the processes that torchrun started: it reads and cuts, all fit together, and it
+        writes.
+
     Raises
     ------
     DatasetError
@@ -126,9 +133,12 @@ def train_cohort(
         If weights do not fit.
     """
     steps, config = out / "training", chosen.config
-    prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
+    with one_by_one("steps"):
+        prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
     crops = prepared.crops if without is None else prepared.crops.without(read_without(without))
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
+    if not is_first():
+        return None
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     phantoms = data.is_of_phantoms
