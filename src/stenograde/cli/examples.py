@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "experiment run": (
         "stenograde experiment s1 --data cohort --protocol patient --out results/s1",
         "stenograde experiment s1 --data cohort --protocol published --size published --out results/s1-as-published",
+        "stenograde experiment s1 --data cohort --protocol patient --set fit.epochs=2 --device cpu --out results/short",
     ),
     "experiment held-out": ("stenograde experiment held-out results/s3-spider --data spider-new",),
     "experiment table": ("stenograde experiment table results/s1 results/s2 results/s4",),

@@ -84,6 +84,8 @@ def _mlflow(settings: Mapping[str, Any], folder: Path) -> Iterator[LogLosses]:
 
 @contextmanager
 def _wandb(settings: Mapping[str, Any], folder: Path) -> Iterator[LogLosses]:
+    # as variables: it reports about its own use before it has read what it is called with
+    mode = os.environ.setdefault("WANDB_MODE", "offline")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     wandb = _imported("wandb")
     quiet = wandb.Settings(
@@ -94,7 +96,6 @@ def _wandb(settings: Mapping[str, Any], folder: Path) -> Iterator[LogLosses]:
         x_disable_meta=True,
         x_disable_stats=True,
     )
-    mode = os.environ.get("WANDB_MODE", "offline")
     with wandb.init(
         project=PROJECT, name=folder.name, dir=str(folder), config=dict(settings), mode=mode, settings=quiet
     ) as run:

@@ -30,9 +30,7 @@ for visit in range(3):
         if is_first():
             time.sleep(0.3)
             kept.write_text(str(visit))
-        assert kept.read_text() == str(visit)
-    with one_by_one("all have read"):
-        pass
+        assert int(kept.read_text()) >= visit, "the first has been here, and may be further"
 steps = []
 folds = fit_folds(crops.__wrapped__(), out / "steps", tiny, weights=None, progress=steps.append)
 np.save(out / f"{rank}.npy", folds.logits)
