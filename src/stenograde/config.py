@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import math
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from stenograde.errors import ConfigError
 
@@ -21,6 +23,9 @@ Config = TypeVar("Config")
 
 _MAX_BYTES = 16 << 20
 """Longest TOML file that is read, bytes."""
+
+_MOST_LIKE = 4
+"""Most settings of like names that are told."""
 
 _TOML_NAMES = {
     bool: "true or false",
@@ -114,7 +119,8 @@ def changed(table: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]
     ----------
     table : mapping
     settings : sequence of str
-        Such as ``fit.epochs=2``: a dotted name and a TOML value; a word that is no TOML value is a text.
+        Such as ``fit.epochs=2``: a dotted name and a TOML value. A word that is no TOML value is a text, and so is
+        whatever takes the place of one.
 
     Raises
     ------
@@ -139,15 +145,137 @@ def changed(table: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]
             if not isinstance(place, dict):
                 msg = f"the name of a setting must go through tables, got {name.strip()!r}, in which {one!r} is none"
                 raise ConfigError(msg)
-        place[last] = _toml_value(text.strip())
+        place[last] = _toml_value(text.strip(), in_place_of=place.get(last))
     return made
 
 
-def _toml_value(text: str) -> Any:
+def _toml_value(text: str, *, in_place_of: Any) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if isinstance(in_place_of, str) and not isinstance(value, str) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """What is asked of settings beside the file that they stand in."""
+
+    settings: tuple[str, ...] = ()
+    """Such as ``fit.epochs=2``; see :func:`changed`."""
+    device: str | None = None
+    """What every setting named ``accelerator`` becomes; None leaves them as they are."""
+    precision: str | None = None
+    """What every setting named ``precision`` becomes."""
+
+
+NO_CHANGES: Final = Changes()
+"""Settings as their file holds them."""
+
+
+def build_changed(
+    kind: type[Config], table: Mapping[str, Any], changes: Changes, *, where: str = ""
+) -> tuple[Config, tuple[str, ...]]:
+    """Make a dataclass from a table and from what is asked beside it.
+
+    What is not asked for stays as it is, the defaults within a table, too.
+
+    Parameters
+    ----------
+    kind, table, where
+        See :func:`build`.
+    changes : Changes
+
+    Returns
+    -------
+    config : dataclass
+    told : tuple of str
+        What differs from the table alone, such as ``fit.epochs=2``; where it is run does not count.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or wrong; the message has its dotted name, and those of settings with like names.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Crop:
+    ...     size_mm: float
+    ...     slices: int = 3
+    >>> build_changed(Crop, {"size_mm": 80}, Changes(("size_mm=60", "slices=3")))
+    (Crop(size_mm=60.0, slices=3), ('size_mm=60.0',))
+    >>> build_changed(Crop, {"size_mm": 80}, Changes(("size=60",)))
+    Traceback (most recent call last):
+    stenograde.errors.ConfigError: the configuration has no setting 'size'; it has: size_mm, slices; like size: size_mm
+    """
+    alone = as_plain(build(kind, table, where=where))
+    before = changed(alone, _everywhere(alone, "accelerator", changes.device))
+    asked = (*_everywhere(before, "precision", changes.precision), *changes.settings)
+    try:
+        made = build(kind, changed(before, asked))
+    except ConfigError as exc:
+        like = _like(asked, [name for name, _ in dotted(before)])
+        msg = f"{exc}{like}"
+        raise ConfigError(msg) from exc
+    after = dict(dotted(as_plain(made)))
+    then = dict(dotted(before))
+    told = (
+        f"{name}={_shown(value)}" for name, value in after.items() if name not in then or then[name] != value
+    )
+    return made, tuple(told)
+
+
+def _everywhere(table: Mapping[str, Any], name: str, value: str | None) -> list[str]:
+    """Return settings that give every one of a name a value.
+
+    Raises
+    ------
+    ConfigError
+        If there is a value and no setting of the name.
+    """
+    of_name = [one for one, _ in dotted(table) if one.split(".")[-1] == name]
+    if value is None:
+        return []
+    if not of_name:
+        msg = f"settings must have one named {name} to be {value!r}, got none; leave out what asks for it"
+        raise ConfigError(msg)
+    return [f'{one}="{value}"' for one in of_name]
+
+
+def dotted(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each value of nested tables with its dotted name.
+
+    Examples
+    --------
+    >>> list(dotted({"fit": {"epochs": 2}, "folds": 5}))
+    [('fit.epochs', 2), ('folds', 5)]
+    """
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from dotted(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
+
+
+def _like(asked: Sequence[str], known: Sequence[str]) -> str:
+    """Return in words which settings have a name like one that is asked for and is not known."""
+    words = ""
+    lasts: dict[str, list[str]] = {}
+    for name in known:
+        lasts.setdefault(name.split(".")[-1], []).append(name)
+    for name in (setting.partition("=")[0].strip() for setting in asked):
+        if name not in known and not any(one.startswith(f"{name}.") for one in known):
+            near = get_close_matches(name.split(".")[-1], lasts, cutoff=0.7)
+            like = get_close_matches(
+                name, [one for last in near for one in lasts[last]], _MOST_LIKE, cutoff=0
+            )
+            words += f"; like {name}: {', '.join(like)}" if like else ""
+    return words
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def as_plain(value: Any) -> Any:

@@ -33,6 +33,8 @@ class Step:
     """``epoch`` for a fit; empty where the things themselves are counted."""
     loss: float | None = None
     """Mean over an epoch, known only at its end."""
+    validation_loss: float | None = None
+    """The same of what is not fitted on, where there is any."""
 
 
 Progress = Callable[[Step], None]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stenograde.config import as_plain, build, read_toml
+from stenograde.config import Changes, as_plain, build, build_changed, read_toml
 from stenograde.errors import ConfigError
 from stenograde.terms import Level
 
@@ -158,3 +160,77 @@ def test_as_plain_when_settings_are_nested_then_json_takes_them_and_sets_are_in_
     )
     assert plain == {"crop": as_plain(Crop(80.0)), "roles": ["a", "b"], "3": ["x", None, True, None]}
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+@dataclass(frozen=True)
+class Fit:
+    epochs: int = 60
+    rate: float = 0.1
+    precision: Literal["32", "bf16"] = "bf16"
+    accelerator: str = "auto"
+
+
+@dataclass(frozen=True)
+class Training:
+    fit: Fit = field(default_factory=lambda: Fit(epochs=6, rate=0.5))
+    head: Fit = field(default_factory=Fit)
+    more: dict[str, str] = field(default_factory=dict)
+    folds: int = 5
+
+
+def test_changes_when_one_of_a_table_is_changed_then_the_others_stay_as_they_are() -> None:
+    made, told = build_changed(Training, {}, Changes(("fit.epochs=2", "folds=5")))
+    assert made == Training(fit=Fit(epochs=2, rate=0.5))
+    assert told == ("fit.epochs=2",), "what is as it was is not told"
+
+
+def test_changes_when_precision_and_device_are_asked_then_every_fit_has_them() -> None:
+    changes = Changes(("head.precision=bf16",), device="cpu", precision="32")
+    made, told = build_changed(Training, {"fit": {"epochs": 1}}, changes)
+    assert (made.fit.accelerator, made.head.accelerator) == ("cpu", "cpu")
+    assert (made.fit.precision, made.head.precision) == ("32", "bf16"), "the nearer word counts"
+    assert told == ("fit.precision=32",), "where it is run changes no result"
+
+
+def test_changes_when_a_number_takes_the_place_of_a_text_then_it_is_a_text() -> None:
+    assert build_changed(Training, {}, Changes(("fit.precision=32",)))[0].fit.precision == "32"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "fit.epoch=2",
+            r"^fit has no setting 'epoch'; it has: .*; like fit\.epoch: fit\.epochs, head\.epochs$",
+        ),
+        (
+            "epochs=2",
+            r"^the configuration has no setting 'epochs'; .*; like epochs: fit\.epochs, head\.epochs$",
+        ),
+        ("nothing=2", r"^the configuration has no setting 'nothing'; it has: fit, head, more, folds$"),
+        ("fit.epochs=two", r"^fit\.epochs must be a whole number, got 'two'$"),
+        ("fit.epochs", r"^a setting must be NAME=VALUE, such as fit\.epochs=2, got 'fit\.epochs'$"),
+        ("fit.=2", r"^a setting must be NAME=VALUE"),
+        (
+            "folds.all=2",
+            r"^the name of a setting must go through tables, got 'folds\.all', in which 'folds' is none$",
+        ),
+    ],
+)
+def test_changes_when_a_setting_is_wrong_then_its_dotted_name_and_like_ones_are_said(
+    setting: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_changed(Training, {}, Changes((setting,)))
+
+
+def test_changes_when_nothing_can_run_elsewhere_then_a_device_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must have one named accelerator to be 'cuda', got none"):
+        build_changed(Crop, {"size_mm": 1.0}, Changes(device="cuda"))
+
+
+@given(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text("abc=.[]{} '#", min_size=1))
+def test_changes_when_a_value_is_written_as_toml_then_it_comes_back(n: int, x: float, text: str) -> None:
+    settings = (f"fit.epochs={n}", f"fit.rate={x!r}", f"more.words={json.dumps(text)}")
+    made, _ = build_changed(Training, {}, Changes(settings))
+    assert (made.fit.epochs, made.fit.rate, made.more["words"]) == (n, x, text)

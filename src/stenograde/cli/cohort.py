@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stenograde.cli.experiment import SizeName
+from stenograde.cli.settings import DeviceOption, Log, PrecisionOption, Settings, SizeName, changes_asked
 
 if TYPE_CHECKING:
+    from stenograde.config import Changes
     from stenograde.train.cohort.ingest import Ingested
     from stenograde.train.cohort.run import Chosen, Prepared
-
-
-class Device(StrEnum):
-    """Where nets are fitted."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Precision(StrEnum):
-    """In what numbers nets are fitted."""
-
-    FULL = "32"
-    MIXED = "bf16"
 
 
 Data = Annotated[
@@ -52,10 +37,6 @@ OutSteps = Annotated[Path, typer.Option("--out", help="Folder of the step; it re
 SizeOption = Annotated[
     SizeName,
     typer.Option("--size", help="quick for two cores and an evening, published for a GPU or several."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, such as fit.epochs=2; repeatable."),
 ]
 Base = Annotated[
     Path | None,
@@ -94,10 +75,9 @@ def rsna2024(
             "--licence", help="What the data may be used for, for the card; RSNA 2024's if not given."
         ),
     ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where nets are fitted.")] = Device.AUTO,
-    precision: Annotated[
-        Precision | None, typer.Option("--precision", help="In what numbers; as the size says if not given.")
-    ] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    log: Log = None,
     processes: Processes = None,
 ) -> None:
     """Train the 25-cell grader on RSNA 2024, or on a cohort of your own in its layout, and write a bundle.
@@ -107,22 +87,22 @@ def rsna2024(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
+    from stenograde.config import as_plain
     from stenograde.predict.bundle import bundle_at
     from stenograde.workers import n_cores
 
     with needs_extra("training needs"):
         from stenograde.train.cohort.run import RSNA_2024, RSNA_LICENCE, CohortData, train_cohort
-    asked = [*(settings or ()), f'fit.accelerator="{device}"', f'head.accelerator="{device}"']
-    if precision is not None:
-        asked.append(f'fit.precision="{precision}"')
-    chosen = _chosen(size, config, asked, told=settings or ())
+        from stenograde.train.loop.tracking import tracked
+    chosen = _chosen(size, config, changes_asked(settings, device, precision))
     name = RSNA_2024 if licence is None else "a cohort of one's own"
     cohort = CohortData(data, labels, name, licence or RSNA_LICENCE)
     start = time.perf_counter()
-    with progress_on_stderr() as progress:
-        prepared, assessed = train_cohort(
+    folder = out_folder(out)
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen.config), folder) as progress:
+        made = train_cohort(
             cohort,
-            out_folder(out),
+            folder,
             chosen,
             base=bundle_at(base),
             weights=None if weights in {None, "none"} else _start(str(weights)),
@@ -131,6 +111,9 @@ def rsna2024(
             progress=progress,
             tell=_say_prepared,
         )
+    if made is None:  # another process writes and tells
+        return
+    prepared, assessed = made
     _say_scores(assessed.scores, phantoms=cohort.is_of_phantoms)
     print(f"studies: {len(prepared.crops.names)}, {time.perf_counter() - start:.0f} s")
     print(f"bundle:  {out}; out-of-fold predictions: {out / 'oof.csv'}; card: {out / 'card.md'}")
@@ -176,7 +159,7 @@ def crops(
 
     with needs_extra("cutting a cohort for training needs"):
         from stenograde.train.cohort.run import CohortData, prepare
-    chosen = _chosen(size, None, settings or (), told=settings or ())
+    chosen = _chosen(size, None, changes_asked(settings))
     with progress_on_stderr() as progress:
         prepared = prepare(
             CohortData(data, labels),
@@ -190,14 +173,14 @@ def crops(
     print(f"crops:   {out}")
 
 
-def _chosen(size: SizeName, config: Path | None, asked: list[str] | Any, *, told: Any) -> Chosen:
-    from stenograde.config import build, changed, read_toml
+def _chosen(size: SizeName, config: Path | None, changes: Changes) -> Chosen:
+    from stenograde.config import build_changed, read_toml
     from stenograde.train.cohort.config import CohortTraining, read_size
     from stenograde.train.cohort.run import Chosen
 
     table = read_toml(config) if config else read_size(size.value)
-    made = build(CohortTraining, changed(table, asked), where=str(config or f"{size}.toml"))
-    return Chosen(made, "a file of one's own" if config else size.value, tuple(told))
+    made, changed = build_changed(CohortTraining, table, changes, where=str(config or f"{size}.toml"))
+    return Chosen(made, "a file of one's own" if config else size.value, changed)
 
 
 def _start(weights: str) -> Any:

@@ -50,7 +50,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
-    "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --levels points",),
+    "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --per-level 3",),
     "pretrain": ("stenograde pretrain --data slices --out encoder.safetensors",),
     "train": ("stenograde train grader --patients 800 --seed 1 --out bundle",),
     "train rsna2024": (
@@ -76,6 +76,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "experiment run": (
         "stenograde experiment s1 --data cohort --protocol patient --out results/s1",
         "stenograde experiment s1 --data cohort --protocol published --size published --out results/s1-as-published",
+        "stenograde experiment s1 --data cohort --protocol patient --set fit.epochs=2 --device cpu --out results/short",
     ),
     "experiment held-out": ("stenograde experiment held-out results/s3-spider --data spider-new",),
     "experiment table": ("stenograde experiment table results/s1 results/s2 results/s4",),

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from stenograde.cli.examples import epilog
+from stenograde.cli.settings import DeviceOption, Log, PrecisionOption, Settings, SizeName, changes_asked
 
 
 class ProtocolName(StrEnum):
@@ -18,13 +19,6 @@ class ProtocolName(StrEnum):
 
     PUBLISHED = "published"
     PATIENT = "patient"
-
-
-class SizeName(StrEnum):
-    """How large to train."""
-
-    QUICK = "quick"
-    PUBLISHED = "published"
 
 
 class _RecipeFirst(TyperGroup):
@@ -121,6 +115,10 @@ def run(
             "--patient-pattern", help="Regular expression; its first group in a file's name is the patient."
         ),
     ] = None,
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    log: Log = None,
 ) -> None:
     """Train and test a recipe split by split, and write result.json, predictions.csv and report.html."""
     from stenograde.cli.output import out_folder
@@ -129,13 +127,17 @@ def run(
 
     _need_training(several_series=kind_of(recipe) != "network")
     from stenograde.experiments.kinds import Request, read_experiment
+    from stenograde.train.loop.tracking import tracked
 
-    asked = Request(recipe, data, protocol.value, size.value, folds, repeats, weights, patient_pattern)
+    changes = changes_asked(settings, device, precision)
+    asked = Request(
+        recipe, data, protocol.value, size.value, folds, repeats, weights, patient_pattern, changes
+    )
     ready = read_experiment(asked)
     if ready.data:
         print(f"data: {ready.data}")
     folder = out_folder(out)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, ready.settings, folder) as progress:
         told = ready.run(folder, progress)
     print(told.tables)
     print(f"report: {told.page}")
@@ -183,6 +185,9 @@ def ship(
     licence: Annotated[
         str, typer.Option("--licence", help="Licence of the data, where its reader knows none.")
     ] = "",
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Train a recipe on all pictures and write a bundle for 'stenograde classify', with its card."""
     from stenograde import __version__
@@ -196,7 +201,7 @@ def ship(
     from stenograde.experiments.pictures.ship import Shipping
     from stenograde.experiments.pictures.ship import ship as ship_recipe
 
-    chosen = read_recipe(recipe, size.value)
+    chosen = read_recipe(recipe, size.value, changes_asked(settings, device, precision))
     samples, _ = read_data(chosen.task, Asked(data))
     shipping = Shipping(name, __version__, limits, licence)
     of_result, folder = read_result(result), out_folder(out)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class LevelsBy(StrEnum):
     """How the level of an axial slice is found."""
 
-    CLUSTERS = "clusters"
     POINTS = "points"
+    CLUSTERS = "clusters"
 
 
 def build() -> typer.Typer:
@@ -43,8 +43,11 @@ def rsna2024(
     out: OutFolder,
     levels: Annotated[
         LevelsBy,
-        typer.Option("--levels", help="Name levels by k-means, as published, or by the experts' points."),
-    ] = LevelsBy.CLUSTERS,
+        typer.Option(
+            "--levels",
+            help="Name levels by the experts' points, or by k-means (clusters) as the document does.",
+        ),
+    ] = LevelsBy.POINTS,
     condition: Annotated[
         Condition, typer.Option("--condition", help="Condition whose severity is the label.")
     ] = Condition.SPINAL_CANAL_STENOSIS,

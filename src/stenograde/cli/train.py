@@ -9,9 +9,19 @@ import typer
 
 from stenograde.cli.cohort import rsna2024
 from stenograde.cli.examples import epilog
+from stenograde.cli.settings import (
+    DeviceOption,
+    Log,
+    PrecisionOption,
+    Settings,
+    SettingsFile,
+    changes_asked,
+    read_settings,
+    say_changed,
+)
 from stenograde.cli.train_discs import discs
 from stenograde.cli.train_heads import heads
-from stenograde.cli.training_options import OutBundle, Processes, SettingsFile, Tested, read_scores
+from stenograde.cli.training_options import OutBundle, Processes, Tested, read_scores
 
 
 def build() -> typer.Typer:
@@ -37,6 +47,10 @@ def locator(
     out: OutBundle,
     config: SettingsFile = None,
     processes: Processes = 0,
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    log: Log = None,
 ) -> None:
     """Train the network that finds vertebrae, discs and canal on sagittal slices.
 
@@ -46,16 +60,17 @@ def locator(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.config import build as build_config
-    from stenograde.config import read_toml
+    from stenograde.config import as_plain
 
     with needs_extra("training needs"):
         from stenograde.datasets.spider import read_spider
         from stenograde.train.locator.training import LocatorTraining, train_locator
-    settings = build_config(LocatorTraining, read_toml(config) if config else {})
+        from stenograde.train.loop.tracking import tracked
+    chosen, changed = read_settings(LocatorTraining, config, changes_asked(settings, device, precision))
     slices, folder = read_spider(data), out_folder(out)
-    with progress_on_stderr() as progress:
-        train_locator(slices, folder, settings, processes=processes, progress=progress)
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), folder) as progress:
+        train_locator(slices, folder, chosen, processes=processes, progress=progress)
+    say_changed(changed)
     print(f"bundle: {out}")
 
 
@@ -72,6 +87,10 @@ def grader(
         typer.Option("--base", help="Bundle whose locator to take over; the shipped one if not given."),
     ] = None,
     processes: Processes = 0,
+    settings: Settings = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    log: Log = None,
     tested: Tested = None,
 ) -> None:
     """Train the network that grades all 25 cells, on phantoms made for it.
@@ -81,19 +100,20 @@ def grader(
     """
     from stenograde.cli.output import needs_extra, out_folder
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.config import build as build_config
-    from stenograde.config import read_toml
+    from stenograde.config import as_plain
     from stenograde.predict.bundle import bundle_at
 
     with needs_extra("training needs"):
         from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader
-    settings = build_config(GraderTraining, read_toml(config) if config else {})
+        from stenograde.train.loop.tracking import tracked
+    chosen, changed = read_settings(GraderTraining, config, changes_asked(settings, device, precision))
     loaded = bundle_at(base)
     scores = [read_scores(path) for path in tested or ()]
     folder = out_folder(out)
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), folder) as progress:
         crops = make_training_crops(
-            folder, settings, patients=patients, seed=seed, processes=processes, progress=progress
+            folder, chosen, patients=patients, seed=seed, processes=processes, progress=progress
         )
-        train_grader(folder, settings, crops, seed=seed, base=loaded, progress=progress, tested=scores)
+        train_grader(folder, chosen, crops, seed=seed, base=loaded, progress=progress, tested=scores)
+    say_changed(changed)
     print(f"bundle: {out}")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stenograde.cli.training_options import OutBundle, Processes, SettingsFile, Tested, read_scores
+from stenograde.cli.settings import SettingsFile
+from stenograde.cli.training_options import OutBundle, Processes, Tested, read_scores
 
 
 def heads(

@@ -13,7 +13,6 @@ from stenograde.errors import ConfigError
 OutBundle = Annotated[
     Path, typer.Option("--out", help="Folder of the bundle; training resumes where it stopped.")
 ]
-SettingsFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 Processes = Annotated[
     int, typer.Option("--processes", min=0, help="Processes that render phantoms; 0 renders in this one.")
 ]

@@ -63,8 +63,8 @@ class PreparationConfig:
 
     condition: Condition = Condition.SPINAL_CANAL_STENOSIS
     """Condition whose severity is the label; a condition with sides is written once for each side."""
-    levels: str = "clusters"
-    """How the level of a slice is found: ``clusters`` as published, or ``points``."""
+    levels: str = "points"
+    """How the level of a slice is found: ``points`` of the experts, or ``clusters`` as published."""
     per_level: int = 1
     """Number of slices per level and series, the nearest to the middle of the level."""
 
@@ -189,9 +189,10 @@ def prepare_rsna2024(
     notes: list[str] = []
     agreement = Agreement()
     written: list[dict[str, str]] = []
-    studies = unlabelled = 0
+    studies = unlabelled = pointless = 0
     for study in read_axial_studies(data, notes=notes, progress=progress):
         studies += 1
+        pointless += config.levels == "points" and not study.points
         agreement.count(study)
         samples = list(
             axial_samples(
@@ -204,7 +205,8 @@ def prepare_rsna2024(
         unlabelled += sum(sample.label is None for sample in samples)
         written += [_write(one, Severity(one.label), out) for one in samples if one.label is not None]
     if not written:
-        msg = f"{data} must hold axial T2 slices with labels, got none in {studies} studies"
+        cure = "; without experts' points, levels can be named by clusters" if pointless == studies else ""
+        msg = f"{data} must hold axial T2 slices with labels, got none in {studies} studies{cure}"
         raise DatasetError(msg)
     counts = Counter(Severity(row["label"]) for row in written)
     by_level = Counter(Level(row["level"]) for row in written)

@@ -6,10 +6,11 @@ What only some kinds need, scikit-learn above all, is imported when an experimen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from stenograde.config import NO_CHANGES, Changes, as_plain
 from stenograde.errors import ConfigError
 from stenograde.experiments.recipes.catalogue import Kind, kind_of
 from stenograde.experiments.recipes.read import Size, read_as
@@ -18,12 +19,8 @@ from stenograde.workers import Progress, n_cores
 if TYPE_CHECKING:
     from stenograde.experiments.discs.crops import DiscSet
     from stenograde.experiments.discs.recipe import DiscRecipe
-    from stenograde.experiments.fusion.recipe import FusionRecipe
-    from stenograde.experiments.grid.recipe import GridRecipe
     from stenograde.experiments.pages.score_tables import ScorePage
     from stenograde.nets.weights import Start
-
-Recipe = TypeVar("Recipe", "GridRecipe", "FusionRecipe", "DiscRecipe")
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,12 @@ class Request:
     repeats: int | None = None
     weights: str | None = None
     patient_pattern: str | None = None
+    changes: Changes = NO_CHANGES
+
+    def changed_by(self, **asked: int | None) -> Changes:
+        """Return the changes with numbers asked for by options of their own, by the setting's dotted name."""
+        given = tuple(f"{name}={value}" for name, value in asked.items() if value is not None)
+        return replace(self.changes, settings=(*given, *self.changes.settings))
 
 
 class Told(NamedTuple):
@@ -57,6 +60,8 @@ class Ready:
     """Called with a folder that exists, in which a run that was cut short resumes."""
     data: str = ""
     """How the data were read, in a line; empty where the run reads them."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Every setting of the recipe as plain values."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +152,14 @@ def starts_of(weights: str | None, encoders: Iterable[str]) -> dict[str, Start]:
 
 def _pictures(asked: Request) -> Ready:
     from stenograde.experiments.pictures.data import Asked, read_data
-    from stenograde.experiments.pictures.protocols import with_repeats
     from stenograde.experiments.pictures.recipe import read_recipe
     from stenograde.experiments.pictures.result import PAGE
     from stenograde.experiments.pictures.run import run_experiment
     from stenograde.experiments.pictures.table import as_markdown
 
-    recipe = with_repeats(read_recipe(asked.recipe, asked.size), folds=asked.folds, repeats=asked.repeats)
+    repeats = f"protocols.{asked.protocol}.repeats"
+    changes = asked.changed_by(**{"protocols.patient.folds": asked.folds, repeats: asked.repeats})
+    recipe = read_recipe(asked.recipe, asked.size, changes)
     levels_by = recipe.protocols.published.levels_by if asked.protocol == "published" else "points"
     start = start_of(asked.weights)
     samples, layout = read_data(recipe.task, Asked(asked.data, asked.patient_pattern, levels_by))
@@ -164,7 +170,8 @@ def _pictures(asked: Request) -> Ready:
         )
         return Told("\n" + as_markdown(result), out / PAGE)
 
-    return Ready(run, f"{asked.data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures")
+    read = f"{asked.data}, read as {layout.name} ({layout.told_by}): {len(samples)} pictures"
+    return Ready(run, read, as_plain(recipe))
 
 
 def _grid(asked: Request) -> Ready:
@@ -172,14 +179,14 @@ def _grid(asked: Request) -> Ready:
     from stenograde.experiments.grid.run import run_grid
     from stenograde.experiments.grid.table import page_of
 
-    grid = _with_folds(read_as(GridRecipe, asked.recipe, asked.size), asked.folds)
+    grid = read_as(GridRecipe, asked.recipe, asked.size, asked.changed_by(folds=asked.folds))
     starts = starts_of(asked.weights, grid.encoders)
 
     def run(out: Path, progress: Progress | None) -> Told:
         result = run_grid(grid, asked.data, out=out, weights=starts, jobs=n_cores(), progress=progress)
         return _told(page_of(result, out), out)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(grid))
 
 
 def _fusion(asked: Request) -> Ready:
@@ -188,14 +195,14 @@ def _fusion(asked: Request) -> Ready:
     from stenograde.experiments.fusion.table import page_of
     from stenograde.predict.bundle import bundle_at
 
-    recipe = _with_folds(read_as(FusionRecipe, asked.recipe, asked.size), asked.folds)
+    recipe = read_as(FusionRecipe, asked.recipe, asked.size, asked.changed_by(folds=asked.folds))
     start, bundle = start_of(asked.weights), bundle_at(recipe.bundle)
 
     def run(out: Path, progress: Progress | None) -> Told:
         cohort = read_cohort(recipe, asked.data, bundle, out=out, weights=start, progress=progress)
         return _told(page_of(run_fusion(recipe, cohort, out=out, progress=progress)), out)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(recipe))
 
 
 def _discs(asked: Request) -> Ready:
@@ -203,7 +210,7 @@ def _discs(asked: Request) -> Ready:
     from stenograde.experiments.discs.store import CROPS, cut_once, keep_bundle
     from stenograde.predict.bundle import bundle_at
 
-    recipe = _with_folds(read_as(DiscRecipe, asked.recipe, asked.size), asked.folds)
+    recipe = read_as(DiscRecipe, asked.recipe, asked.size, asked.changed_by(folds=asked.folds))
     found_by = bundle_at(recipe.bundle)
 
     def run(out: Path, progress: Progress | None) -> Told:
@@ -211,7 +218,7 @@ def _discs(asked: Request) -> Ready:
         discs = cut_once(asked.data, bundle, recipe.crops, out / CROPS, progress=progress)
         return _scored_discs(recipe, discs, None, out, progress)
 
-    return Ready(run)
+    return Ready(run, settings=as_plain(recipe))
 
 
 def _scored_discs(
@@ -223,14 +230,10 @@ def _scored_discs(
     return _told(page_of(run_discs(recipe, discs, out=out, held_out=held_out, progress=progress)), out)
 
 
-def _with_folds(recipe: Recipe, folds: int | None) -> Recipe:
-    return recipe if folds is None else replace(recipe, folds=folds)
-
-
 def _told(page: ScorePage, out: Path) -> Told:
     from stenograde.experiments.pages.score_tables import as_markdown, write_tables
 
-    return Told(as_markdown(page.tables), write_tables(page, out))
+    return Told(as_markdown(page), write_tables(page, out))
 
 
 _PATIENT_ONLY = ("repeats", "patient_pattern")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -63,23 +64,40 @@ def test_a_recipe_runs_and_says_what_it_read_and_found(
     data = write_class_folders(tmp_path / "data", ("no", "mild", "serious"), axial, patients=6)
     words = ["--data", str(data), "--protocol", "patient", "--folds", "2", "--patient-pattern", r"^(p\d+)_"]
     arguments = [str(tmp_path / "own.toml"), *words, "--out", str(tmp_path / "out")]
+    arguments += ["--set", "fit.epochs=1", "--device", "cpu"]
     assert main(["experiment", *arguments]) == 0
     shown = capsys.readouterr()
     assert "read as class folders" in shown.out
     assert "| accuracy |" in shown.out
     assert "**pre-trained: no**" in shown.out
-    assert "split 2/2: epoch 2 of 2" in shown.err
+    assert "split 2/2: epoch 1 of 1" in shown.err
+    assert "# OWN (quick, changed: fit.epochs=1, protocols.patient.folds=2), patient" in shown.out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert (
+        "Experiment OWN (quick, changed: fit.epochs=1, protocols.patient.folds=2): A small one</h1>" in page
+    )
+    recipe = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["recipe"]
+    assert recipe["changed"] == ["fit.epochs=1", "protocols.patient.folds=2"]
+    assert recipe["fit"]["epochs"] == 1
     for name in ("result.json", "predictions.csv", "report.html"):
         assert (tmp_path / "out" / name).is_file()
     assert main(["experiment", "table", str(tmp_path / "out")]) == 0
-    assert "| OWN | patient | accuracy |" in capsys.readouterr().out
+    assert (
+        "| OWN (quick, changed: fit.epochs=1, protocols.patient.folds=2) | patient | acc"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["s9"], "recipe must be one of s0, s1, s2, s3, s3-fusion, s3-spider, s4"),
-        (["s1", "--folds", "1"], "folds must be at least 2, got 1"),
+        (["s1", "--folds", "1"], "protocols.patient: folds must be at least 2, got 1"),
+        (["s1", "--set", "fit.epoch=2"], "fit has no setting 'epoch'; it has: epochs, batch"),
+        (["s3-fusion", "--set", "fit.epochs=few"], "fit.epochs must be a whole number, got 'few'"),
+        (["s3", "--set", "network.epoch=3"], "network has no setting 'epoch'; it has: hidden, epochs"),
+        (["s3", "--device", "cpu"], "settings must have one named accelerator to be 'cpu', got none"),
+        (["s3-spider", "--set", "size=published"], "--set must name a setting of the recipe, got size"),
         (["s1", "--weights", "nowhere.pt"], "--weights must be a file, 'hub' or 'imagenet', got nowhere.pt"),
         (["s1"], "--data must be a folder or a CSV file that exists"),
     ],

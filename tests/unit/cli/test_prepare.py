@@ -41,7 +41,10 @@ def test_prepare_when_there_are_no_coordinates_then_it_says_that_levels_cannot_b
 ) -> None:
     data = write_rsna(tmp_path / "data", {"100": "nnmsn"})
     (data / "train_label_coordinates.csv").unlink()
-    assert main(["prepare", "rsna2024", "--data", str(data), "--out", str(tmp_path / "out")]) == 0
+    prepare = ["prepare", "rsna2024", "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main(prepare) == 2
+    assert "levels can be named by clusters" in capsys.readouterr().err
+    assert main([*prepare, "--levels", "clusters"]) == 0
     assert "no coordinates, so k-means cannot be checked" in capsys.readouterr().out
 
 

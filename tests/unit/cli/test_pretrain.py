@@ -43,15 +43,18 @@ def test_pretrain_writes_weights_and_what_is_known_of_them(
 ) -> None:
     out = folder / "encoder.safetensors"
     words = ["--data", str(folder / "pictures"), "--out", str(out), "--config", str(folder / "settings.toml")]
+    words += ["--set", "fit.epochs=3", "--precision", "32"]
     assert main(["pretrain", *words, "--leave-out", "patient[01]_"]) == 0
     report = json.loads(out.with_suffix(".json").read_text())
     assert report["pictures"] == 4
     assert report["left_out"] == "patient[01]_"
     assert report["notes"][0] == "2 files left out as asked"
-    assert len(report["losses"]) == 2
+    assert len(report["losses"]) == 3
+    assert report["changed"] == ["fit.epochs=3"]
     shown = capsys.readouterr()
+    assert "changed: fit.epochs=3\n" in shown.out
     assert f"weights: {out} (4 pictures" in shown.out
-    assert "encoder: epoch 2 of 2, loss" in shown.err
+    assert "encoder: epoch 3 of 3, loss" in shown.err
     assert str(folder) not in out.with_suffix(".json").read_text()
 
 

@@ -21,6 +21,7 @@ def test_locator_when_settings_are_given_then_training_gets_them(
 
     def train(data: object, out: Path, settings: object, *, processes: int, progress: object) -> None:
         asked.append((data, out, settings.folds, settings.first.epochs, processes))  # type: ignore[attr-defined]
+        asked.append((settings.finish.epochs, settings.finish.seed, settings.start.accelerator))  # type: ignore[attr-defined]
         progress(Step("phantoms", 20, 20))  # type: ignore[operator]
         progress(Step("all", 1, 2, "epoch", 0.5))  # type: ignore[operator]
 
@@ -28,11 +29,12 @@ def test_locator_when_settings_are_given_then_training_gets_them(
     monkeypatch.setattr("stenograde.train.locator.training.train_locator", train)
     (tmp_path / "a.toml").write_text("folds = 3\n[first]\nepochs = 2\n", encoding="utf-8")
     arguments = ["--data", "d", "--out", str(tmp_path / "b"), "--config", str(tmp_path / "a.toml")]
+    arguments += ["--set", "finish.epochs=5", "--device", "cpu"]
     assert main(["train", "locator", *arguments, "--processes", "2"]) == 0
-    assert asked == [("slices of d", tmp_path / "b", 3, 2, 2)]
+    assert asked == [("slices of d", tmp_path / "b", 3, 2, 2), (5, 9, "cpu")]
     shown = capsys.readouterr()
     assert shown.err == "phantoms: 20 of 20\nall: epoch 1 of 2, loss 0.5000\n"
-    assert shown.out == f"bundle: {tmp_path / 'b'}\n"
+    assert shown.out == f"changed: finish.epochs=5\nbundle: {tmp_path / 'b'}\n"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
     asked = []
 
     def make(out: Path, settings: object, *, progress: object, **others: object) -> str:
-        asked.append((out, settings.fit.epochs, others))  # type: ignore[attr-defined]
+        asked.append((out, settings.fit.epochs, settings.fit.batch, others))  # type: ignore[attr-defined]
         progress(Step("train patients", 20, 20))  # type: ignore[operator]
         return "crops"
 
@@ -76,14 +78,15 @@ def test_grader_when_settings_are_given_then_crops_and_training_get_them(
     scores = {"data": "COHORT", "whole studies": {"score": {}}}
     (tmp_path / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
     arguments += ["--tested", str(tmp_path / "scores.json")]
+    arguments += ["--set", "fit.batch=4"]
     assert main(["train", "grader", *arguments, "--config", str(tmp_path / "a.toml")]) == 0
     assert asked == [
-        (tmp_path / "b", 2, {"patients": 20, "seed": 3, "processes": 2}),
+        (tmp_path / "b", 2, 4, {"patients": 20, "seed": 3, "processes": 2}),
         (tmp_path / "b", "crops", 3, "lumbar-mri-25", [scores]),
     ]
     shown = capsys.readouterr()
     assert shown.err == "train patients: 20 of 20\ngrader: epoch 1 of 2, loss 0.5000\n"
-    assert shown.out == f"bundle: {tmp_path / 'b'}\n"
+    assert shown.out == f"changed: fit.batch=4\nbundle: {tmp_path / 'b'}\n"
 
 
 @pytest.mark.parametrize(

@@ -87,12 +87,12 @@ def test_agreement_when_slices_are_spread_evenly_then_clusters_agree_with_patien
 
 def test_agreement_when_the_series_begins_far_above_then_clusters_name_wrong_levels(tmp_path: Path) -> None:
     data = write_rsna(tmp_path / "data", {"100": "nnmsn"}, n_axial=45, first_z_mm=60.0)
-    by_clusters = prepare_rsna2024(data, tmp_path / "clusters", PreparationConfig())
+    by_clusters = prepare_rsna2024(data, tmp_path / "clusters", PreparationConfig(levels="clusters"))
     agreement = by_clusters.agreement
     assert agreement.beyond > 0
     assert (agreement.marked_points, agreement.marked) == (5, 5)
     assert agreement.marked_clusters < 5
-    by_points = prepare_rsna2024(data, tmp_path / "points", PreparationConfig(levels="points"))
+    by_points = prepare_rsna2024(data, tmp_path / "points", PreparationConfig())
     severe = [
         next(row["instance"] for row in rows(one) if row["label"] == "severe")
         for one in (by_clusters, by_points)
@@ -103,7 +103,7 @@ def test_agreement_when_the_series_begins_far_above_then_clusters_name_wrong_lev
 def test_slices_when_several_of_a_level_are_wanted_then_the_nearest_are_written(
     cohort: Path, tmp_path: Path
 ) -> None:
-    config = PreparationConfig(levels="points", per_level=3)
+    config = PreparationConfig(per_level=3)
     prepared = prepare_rsna2024(cohort, tmp_path, config)
     assert prepared.levels == dict.fromkeys(LUMBAR_MRI.levels, 6) | {Level.L5_S1: 3}
 
@@ -118,7 +118,7 @@ def test_sided_condition_when_prepared_then_the_side_is_in_name_and_manifest(
 
 def test_summary_when_written_then_it_says_what_was_done(prepared: Prepared) -> None:
     summary = json.loads((prepared.manifest.parent / "preparation.json").read_text())
-    assert summary["config"] == {"condition": "spinal_canal_stenosis", "levels": "clusters", "per_level": 1}
+    assert summary["config"] == {"condition": "spinal_canal_stenosis", "levels": "points", "per_level": 1}
     assert [one["pictures"] for one in summary["balance"]] == [6, 2, 1]
     assert [one["balanced"] for one in summary["balance"]] == [6, 6, 6]
     assert summary["slices_without_label"] == 1
@@ -150,3 +150,13 @@ def test_data_when_nothing_is_labelled_then_it_is_refused(tmp_path: Path) -> Non
     data = write_rsna(tmp_path / "data", {"100": "-----"})
     with pytest.raises(DatasetError, match="must hold axial T2 slices with labels, got none in 1 studies"):
         prepare_rsna2024(data, tmp_path / "out", PreparationConfig())
+
+
+def test_data_when_nothing_is_marked_then_clusters_are_named_as_the_way_out(tmp_path: Path) -> None:
+    data = write_rsna(tmp_path / "data", {"100": "nnnnn"})
+    (data / "train_label_coordinates.csv").unlink()
+    with pytest.raises(
+        DatasetError, match="got none in 1 studies; without experts' points, levels can be named by"
+    ):
+        prepare_rsna2024(data, tmp_path / "points", PreparationConfig())
+    assert prepare_rsna2024(data, tmp_path / "clusters", PreparationConfig(levels="clusters")).studies == 1

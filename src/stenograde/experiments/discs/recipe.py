@@ -35,6 +35,8 @@ class DiscRecipe:
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     size: Size = "published"
+    changed: tuple[str, ...] | None = None
+    """Settings that are others than those of the size; None where there are none."""
 
     def __post_init__(self) -> None:
         wanted = (len(SERIES), len(LEVELS), len(QUESTIONS))

@@ -49,6 +49,8 @@ class FusionRecipe:
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     size: Size = "published"
+    changed: tuple[str, ...] | None = None
+    """Settings that are others than those of the size; None where there are none."""
 
     def __post_init__(self) -> None:
         if self.folds < 2 or not 0 < self.validation_share < 0.5:

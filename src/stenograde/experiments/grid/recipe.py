@@ -112,6 +112,8 @@ class GridRecipe:
     liberties: tuple[str, ...] = ()
     traps: tuple[str, ...] = ()
     size: Size = "published"
+    changed: tuple[str, ...] | None = None
+    """Settings that are others than those of the size; None where there are none."""
 
     def __post_init__(self) -> None:
         unknown = sorted({row.encoder for row in self.rows} - set(self.encoders))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from stenograde.evaluate.intervals import Interval
 from stenograde.experiments.pages.environment import page_environment
 from stenograde.experiments.pages.figure import Figure
+from stenograde.experiments.recipes.read import how_run
 from stenograde.files import write_whole
 from stenograde.report.markdown import markdown_table
 
@@ -34,7 +34,7 @@ class ScorePage:
     """What a page shows of an experiment."""
 
     recipe: Any
-    """With name, title, document, liberties and traps."""
+    """With name, title, document, size, changed, liberties and traps."""
     tables: tuple[ScoreTable, ...]
     finding: str
     """What they show, in a sentence or two."""
@@ -46,16 +46,17 @@ class ScorePage:
 
 def write_tables(page: ScorePage, out: Path) -> Path:
     """Write the tables of an experiment as Markdown and as a page; gives the page's path."""
-    write_whole(out / TABLE, as_markdown(page.tables))
+    write_whole(out / TABLE, as_markdown(page))
     template = page_environment().get_template("tables.html")
-    content = template.render(**vars(page), version=metadata.version("stenograde"))
+    how = how_run(vars(page.recipe))
+    content = template.render(**vars(page), how_run=how, version=metadata.version("stenograde"))
     return write_whole(out / PAGE, content)
 
 
-def as_markdown(tables: Sequence[ScoreTable]) -> str:
-    """Return tables in Markdown, one below the other."""
-    parts = []
-    for table in tables:
+def as_markdown(page: ScorePage) -> str:
+    """Return tables in Markdown, one below the other; above them, which settings were changed, if any."""
+    parts = [f"**{how_run(vars(page.recipe))}**", ""] if page.recipe.changed else []
+    for table in page.tables:
         rows = ((name, *(_text(cell) for cell in cells)) for name, cells in table.rows)
         parts += [f"{table.title}:", "", markdown_table(table.head, rows), "", table.note, ""]
     return "\n".join(parts)

@@ -18,6 +18,7 @@ from stenograde.experiments.pictures.figures import arm_figures, over_splits
 from stenograde.experiments.pictures.result import PAGE, PREDICTIONS, Arm, Case, Result
 from stenograde.experiments.pictures.table import SHOWN, claims_of, metrics_of
 from stenograde.experiments.recipes.catalogue import PROTOCOLS
+from stenograde.experiments.recipes.read import how_run
 from stenograde.files import write_whole
 from stenograde.nets.weights import NOT_PRETRAINED
 
@@ -53,6 +54,7 @@ def as_page(result: Result, folder: Path) -> str:
         .render(
             result=result,
             recipe=result.recipe,
+            how_run=how_run(result.recipe),
             finding=_finding(result),
             protocol_words=_protocol_words(result),
             untrained=result.main.pretrained == NOT_PRETRAINED,

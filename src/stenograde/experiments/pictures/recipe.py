@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from stenograde.config import as_plain
+from stenograde.config import NO_CHANGES, Changes, as_plain
 from stenograde.experiments.recipes.read import Size, read_as
 from stenograde.images.align import AlignConfig
 from stenograde.images.pictures import Intensity, PictureConfig
@@ -188,6 +188,8 @@ class Recipe:
     traps: tuple[str, ...] = ()
     """What a reader of the document's numbers must know."""
     size: Size = "published"
+    changed: tuple[str, ...] | None = None
+    """Settings that are others than those of the size; None where there are none."""
 
     def __post_init__(self) -> None:
         if self.starts < 1:
@@ -219,9 +221,9 @@ class Recipe:
         return as_plain(self)
 
 
-def read_recipe(name: str | Path, size: Size = "quick") -> Recipe:
+def read_recipe(name: str | Path, size: Size = "quick", changes: Changes = NO_CHANGES) -> Recipe:
     """Read a recipe of a network; see :func:`read_as`."""
-    return read_as(Recipe, name, size)
+    return read_as(Recipe, name, size, changes)
 
 
 def _check_split(repeats: int, test_share: float, validation_share: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -153,6 +154,7 @@ def _card(recipe: Recipe, material: Material, shipping: Shipping, result: Result
     counts = ", ".join(f"{name} {int((samples.codes == k).sum())}" for k, name in enumerate(samples.classes))
     liberties = "\n".join(f"- {one}" for one in (*recipe.liberties, *recipe.traps))
     size = "" if recipe.size == "published" else f" --size {recipe.size}"
+    size += "".join(f" --set {shlex.quote(one)}" for one in recipe.changed or ())
     return f"""# {shipping.name}
 
 Research software, not a medical device. It answers one question about one picture: {recipe.shown_task}.

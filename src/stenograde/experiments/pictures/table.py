@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from stenograde.evaluate.intervals import Interval
 from stenograde.experiments.pictures.result import Arm, Leak, Result
+from stenograde.experiments.recipes.read import how_run
 from stenograde.report.markdown import markdown_table
 
 SHOWN: Mapping[str, str] = {
@@ -131,7 +132,7 @@ def protocols_table(results: Sequence[Result]) -> str:
             claims = claims_of(result, arm)
             for metric in _FEW:
                 beside = (by_name[name].scores.get(metric) if name in by_name else None for name in names)
-                system = f"{str(result.recipe.get('name', '')).upper()}{f' {arm.part}' if arm.part else ''}"
+                system = f"{_headline(result)}{f' {arm.part}' if arm.part else ''}"
                 rows.append(
                     (
                         system,
@@ -211,7 +212,7 @@ def as_markdown(result: Result) -> str:
     """Return a result's tables under headings, in the order of its page."""
     main = result.main
     parts = [
-        f"# {str(result.recipe.get('name', '')).upper()}, {result.protocol}",
+        f"# {_headline(result)}, {result.protocol}",
         f"**{main.pretrained}**",
         "## Scores",
         scores_table(result),
@@ -229,6 +230,12 @@ def as_markdown(result: Result) -> str:
     if main.at_prevalence:
         parts += ["## At the prevalence of a population", prevalence_table(main)]
     return "\n\n".join(parts) + "\n"
+
+
+def _headline(result: Result) -> str:
+    """Return a recipe's name, and what of its settings was changed."""
+    name = str(result.recipe.get("name", "")).upper()
+    return f"{name} ({how_run(result.recipe)})" if result.recipe.get("changed") else name
 
 
 def _first_arms(result: Result) -> tuple[Arm, ...]:

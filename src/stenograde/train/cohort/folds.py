@@ -37,6 +37,7 @@ from stenograde.train.cohort.kept_maps import keep_maps
 from stenograde.train.grader.batches import changed
 from stenograde.train.grader.crops import as_values
 from stenograde.train.loop.fit import fit
+from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, named
 
@@ -71,6 +72,8 @@ def fit_folds(
 ) -> FoldNets:
     """Fit a net for each fold and seed; what was fitted before is read.
 
+    Where torchrun started several processes, they fit together, and the first one writes.
+
     Parameters
     ----------
     crops : CohortCrops
@@ -96,9 +99,10 @@ def fit_folds(
         "studies": hashlib.sha256("\n".join(crops.names).encode()).hexdigest(),
     }
     folder = out / f"folds-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
-    keep_settings(folder / SETTINGS, settings, what="folds")
-    first, start = _started(config, weights, config.seeds[0])
-    source = source_of(crops, first, out, config, progress)
+    with one_by_one("maps"):
+        keep_settings(folder / SETTINGS, settings, what="folds")
+        first, start = _started(config, weights, config.seeds[0])
+        source = source_of(crops, first, out, config, progress)
     nets, fold_of = [], np.zeros(len(crops.names), np.int64)
     logits = np.zeros((*crops.set.severities.shape, len(Severity)))
     strangeness = np.zeros(crops.set.present.shape)
@@ -213,6 +217,8 @@ class _Fold:
         net = net.to("cpu").eval()
         _set_usual(net, copies[0].to("cpu"), known[self.train])
         said = self._said(net, source, known)
+        if not is_first():
+            return said
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, self.folder / "net.safetensors")
         with whole_file(self.folder / "said.npz") as file:
             np.savez(file, logits=said.logits, strangeness=said.strangeness)

@@ -20,6 +20,7 @@ from stenograde.train.cohort.cut import CohortCrops, cut_cohort
 from stenograde.train.cohort.folds import fit_folds
 from stenograde.train.cohort.ingest import Ingested, ingest
 from stenograde.train.cohort.places import FoundPlaces, find_places
+from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.workers import Progress
 
 PHANTOM_TRUTH = "truth.csv"
@@ -99,7 +100,7 @@ def train_cohort(
     processes: int = 1,
     progress: Progress | None = None,
     tell: Callable[[Prepared], None] | None = None,
-) -> tuple[Prepared, Assessed]:
+) -> tuple[Prepared, Assessed] | None:
     """Make a bundle from a cohort; started again with the same ``out`` it resumes.
 
     Parameters
@@ -122,6 +123,12 @@ def train_cohort(
     tell : callable, optional
         Called with what the steps before the fit give, before anything is fitted.
 
+    Returns
+    -------
+    made : tuple of Prepared and Assessed, or None
+        None in all but the first of the processes that torchrun started: it reads and cuts, all fit together, and it
+        writes.
+
     Raises
     ------
     DatasetError
@@ -132,11 +139,14 @@ def train_cohort(
         If weights do not fit.
     """
     steps, config = out / "training", chosen.config
-    prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
-    if tell is not None:
+    with one_by_one("steps"):
+        prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
+    if tell is not None and is_first():
         tell(prepared)
     crops = prepared.crops if without is None else prepared.crops.without(read_without(without))
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
+    if not is_first():
+        return None
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)

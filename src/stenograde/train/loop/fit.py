@@ -89,7 +89,10 @@ def fit(
                 save_checkpoint(folder, parts.stateful(), history, config)
                 logs.write(history)
                 if progress:
-                    progress(Step(folder.name, len(history), config.epochs, "epoch", history[-1].loss))
+                    done = history[-1]
+                    progress(
+                        Step(folder.name, done.epoch, config.epochs, "epoch", done.loss, done.validation_loss)
+                    )
             log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
     weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
     parts.kept.load_state_dict(fabric.broadcast(weights))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from lightning_fabric import Fabric
@@ -13,6 +16,41 @@ from stenograde.train.loop.fit_config import Batch, FitConfig
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 """Fabric's name of each of our precisions."""
+
+
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for those before it; torchrun ends it when one of them fails."""
+
+
+def is_first() -> bool:
+    """Return whether this is the first of the processes that torchrun started, or the only one."""
+    return not torch.distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
+
+
+@contextmanager
+def one_by_one(what: str) -> Iterator[None]:
+    """Let the processes that torchrun started do the body one after the other, the first one first.
+
+    So the first makes what is kept on disk, and the others find it there. They meet at torchrun's own store, as the
+    process group does not exist before the first fit, and its limits of time are those of single steps.
+
+    Parameters
+    ----------
+    what : str
+        Name of the body, the same in all processes.
+    """
+    if not torch.distributed.is_torchelastic_launched():
+        yield
+        return
+    rank, turn = int(os.environ["RANK"]), f"{os.environ['TORCHELASTIC_RESTART_COUNT']}/{what}"
+    store = torch.distributed.TCPStore(  # type: ignore[attr-defined]  # documented, but in no __all__
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=_PATIENCE
+    )
+    visit = store.add(f"stenograde/{turn}/visits/{rank}", 1)
+    if rank:
+        store.wait([f"stenograde/{turn}/done/{visit}/{rank - 1}"])
+    yield
+    store.set(f"stenograde/{turn}/done/{visit}/{rank}", "1")
 
 
 def start_fabric(config: FitConfig) -> Fabric:

@@ -148,7 +148,7 @@ def test_findings_are_learnt_from_any_series_and_held_out_patients_scored(
     assert again.held_out.scores["both fused"]["herniation"].value > 0.9
     assert str(again.tested.scores) == str(result.tested.scores), "fitted once"
     told = page_of(again)
-    text = as_markdown(told.tables)
+    text = as_markdown(told)
     assert text.count("both fused, T1 missing at test") == 2
     page = write_tables(told, tmp_path).read_text(encoding="utf-8")
     assert "Patients held out" in page

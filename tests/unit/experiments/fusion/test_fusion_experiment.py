@@ -125,7 +125,7 @@ def test_ways_are_compared_and_a_comparison_goes_on(
         run_fusion(recipe, replace(cohort, vectors=cohort.vectors.with_only([])), out=tmp_path / "o")
     assert result.notes == ("s9 has no crops: dark",)
     told = page_of(result)
-    text = as_markdown(told.tables)
+    text = as_markdown(told)
     assert f"| {OURS} |" in text
     assert "T1 + T2 + axial" in text
     assert f"{lost_with_one_missing(result, OURS):+.3f}" in text

@@ -202,7 +202,7 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
 ) -> None:
     result = run_grid(replace(grid, rows=grid.rows[:2]), tmp_path, out=tmp_path / "o")
     told = page_of(result, tmp_path / "o")
-    lines = as_markdown(told.tables).splitlines()[4:9]
+    lines = as_markdown(told).splitlines()[4:9]
     scores = [float(line.split("|")[5].split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     assert sum("baseline:" in line for line in lines) == 3
@@ -210,6 +210,11 @@ def test_the_table_is_sorted_and_has_baselines_and_published_figures(
     page = write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
     assert "pre-trained: no" in page
     assert page.count("<tr>") == 6
+    assert "changed:" not in page
+    told = replace(told, recipe=replace(told.recipe, changed=("folds=2",)))
+    assert as_markdown(told).startswith("**quick, changed: folds=2**\n")
+    page = write_tables(told, tmp_path / "o").read_text(encoding="utf-8")
+    assert '<h1 id="title">Experiment S3 (quick, changed: folds=2): ' in page
     assert json.loads((tmp_path / "o" / "grid.json").read_text(encoding="utf-8"))["name"] == "s3"
 
 

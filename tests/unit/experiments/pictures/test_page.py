@@ -67,6 +67,19 @@ def test_the_page_says_the_plain_things(folder: Path) -> None:
     assert 'class="case wrong"' in page
 
 
+def test_changed_settings_stand_in_the_headline(folder: Path) -> None:
+    headline = re.compile(r"<h1[^>]*>(.*?)</h1>")
+    plain, title = made_result(), "S1"
+    (unchanged,) = headline.findall(as_page(plain, folder))
+    assert "changed" not in unchanged
+    changed = replace(plain, recipe={**plain.recipe, "changed": ["fit.epochs=2", "net.name=<b>"]})
+    page = as_page(changed, folder)
+    assert headline.findall(page)[0].startswith(
+        f"Experiment {title} (quick, changed: fit.epochs=2, net.name=&lt;b&gt;): "
+    )
+    assert "<title>S1, patient (quick, changed: fit.epochs=2" in page
+
+
 def test_what_is_worse_than_always_saying_the_commonest_is_marked(folder: Path) -> None:
     assert 'class="worse"' in as_page(made_result(), folder)
     best = made_arm(variant="first")

@@ -53,6 +53,16 @@ def test_protocols_side_by_side_name_their_arm_where_there_are_several() -> None
     assert "| S1 | published: no twins | accuracy |" in table
 
 
+def test_changed_settings_stand_beside_the_name_of_the_system() -> None:
+    plain = made_result(arms=(made_arm(),), comparisons=())
+    changed = replace(plain, recipe={**plain.recipe, "changed": ["fit.epochs=2"]})
+    table = protocols_table([plain, changed])
+    assert "| S1 | patient | accuracy |" in table
+    assert "| S1 (quick, changed: fit.epochs=2) | patient | accuracy |" in table
+    assert as_markdown(changed).startswith("# S1 (quick, changed: fit.epochs=2), patient\n")
+    assert as_markdown(plain).startswith("# S1, patient\n")
+
+
 def test_leaks_and_repeats_are_shown_in_figures() -> None:
     assert _rows(leak_table(made_result()))["The network"][:5] == ["12", "3", "1", "0", "0"]
     assert _rows(repeats_table(made_result()))["accuracy"][-4:] == ["t-test", "0.0100", "0.2000", "-0.80"]
