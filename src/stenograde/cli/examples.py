@@ -53,8 +53,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "experiment held-out": ("stenograde experiment held-out results/s3-spider --data spider-new",),
     "experiment table": ("stenograde experiment table results/s1 results/s2 results/s4",),
     "experiment ship": (
-        "stenograde experiment ship axial-canal --data pictures --weights imagenet --result results/axial-canal "
-        "--name mine --out bundle",
+        "stenograde experiment ship axial-canal --data pictures --result results/axial-canal --name mine --out bundle",
     ),
 }
 """By the words that name a command after ``stenograde``."""

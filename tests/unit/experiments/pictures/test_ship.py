@@ -29,7 +29,6 @@ def recipe() -> Recipe:
     whole = read_recipe("axial-canal")
     return replace(
         whole,
-        beside=(),
         picture=replace(whole.picture, size_px=(32, 32)),
         fit=replace(whole.fit, epochs=1, batch=8),
         protocols=replace(whole.protocols, patient=replace(whole.protocols.patient, folds=2)),
