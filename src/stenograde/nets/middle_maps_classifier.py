@@ -72,6 +72,8 @@ class MiddleMapsClassifier(nn.Module):
     """
 
     weights_prefix = "maps.encoder.net."
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: MiddleMapsConfig) -> None:
         super().__init__()

@@ -79,14 +79,14 @@ def kept_features(
         The mean of the features of each picture and of its mirror image.
     """
     known = hashlib.sha256(f"{net.config}{config}{mirrored}".encode())
-    known.update(np.ascontiguousarray(pictures))
+    known.update(pictures.tobytes())
     for name, value in net.maps.state_dict().items():
         known.update(name.encode() + value.numpy().tobytes())
     path = folder / f"features-{known.hexdigest()[:32]}.npy"
     if path.is_file():
         return np.load(path, mmap_mode="r", allow_pickle=False)
     views = [pictures, pictures[:, :, ::-1]] if mirrored else [pictures]
-    features = np.mean([_features(net, view, config) for view in views], axis=0, dtype=np.float32)
+    features = np.asarray(np.mean([_features(net, view, config) for view in views], axis=0), np.float32)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         np.save(file, features)
