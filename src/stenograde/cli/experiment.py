@@ -181,6 +181,9 @@ def ship(
     size: Annotated[
         SizeName, typer.Option("--size", help="Size at which the result was made.")
     ] = SizeName.QUICK,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="What the result's networks started from.")
+    ] = None,
     limits: Annotated[str, typer.Option("--limits", help="A paragraph for the card.")] = "",
     licence: Annotated[
         str, typer.Option("--licence", help="Licence of the data, where its reader knows none.")
@@ -195,6 +198,7 @@ def ship(
     from stenograde.cli.progress import progress_on_stderr
 
     _need_training()
+    from stenograde.experiments.kinds import start_of
     from stenograde.experiments.pictures.data import Asked, read_data
     from stenograde.experiments.pictures.recipe import read_recipe
     from stenograde.experiments.pictures.result import read_result
@@ -204,9 +208,9 @@ def ship(
     chosen = read_recipe(recipe, size.value, changes_asked(settings, device, precision))
     samples, _ = read_data(chosen.task, Asked(data))
     shipping = Shipping(name, __version__, limits, licence)
-    of_result, folder = read_result(result), out_folder(out)
+    start, of_result, folder = start_of(weights), read_result(result), out_folder(out)
     with progress_on_stderr() as progress:
-        ship_recipe(chosen, samples, of_result, shipping, out=folder, progress=progress)
+        ship_recipe(chosen, samples, of_result, shipping, out=folder, weights=start, progress=progress)
     print(f"bundle: {out}; use it with 'stenograde classify FOLDER --bundle {out} --out CSV'")
 
 

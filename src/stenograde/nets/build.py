@@ -9,14 +9,17 @@ from typing import Any
 from stenograde.config import build
 from stenograde.errors import ConfigError
 from stenograde.nets.five_block_cnn import FiveBlockCnn, FiveBlockConfig
+from stenograde.nets.middle_maps_classifier import MiddleMapsClassifier, MiddleMapsConfig
 from stenograde.nets.multi_attention_cnn import MultiAttentionCnn, MultiAttentionConfig
 from stenograde.nets.slice_classifier import SliceClassifier, SliceClassifierConfig
 from stenograde.nets.stn_resnet import StnResnet, StnResnetConfig
 
-NetConfig = FiveBlockConfig | MultiAttentionConfig | StnResnetConfig | SliceClassifierConfig
+NetConfig = (
+    FiveBlockConfig | MultiAttentionConfig | StnResnetConfig | SliceClassifierConfig | MiddleMapsConfig
+)
 """Shape of a picture classifier."""
 
-PictureNet = FiveBlockCnn | MultiAttentionCnn | StnResnet | SliceClassifier
+PictureNet = FiveBlockCnn | MultiAttentionCnn | StnResnet | SliceClassifier | MiddleMapsClassifier
 """A picture classifier: ``forward(images, extra)`` gives logits; has ``head``, ``cam_layer`` and ``config``."""
 
 FROM_DATA = ("classes", "channels", "size_px", "extra")
@@ -36,6 +39,7 @@ NETS: dict[str, NetKind] = {
     "multi_attention_cnn": NetKind(MultiAttentionConfig, MultiAttentionCnn),
     "stn_resnet": NetKind(StnResnetConfig, StnResnet),
     "slice_classifier": NetKind(SliceClassifierConfig, SliceClassifier),
+    "middle_maps": NetKind(MiddleMapsConfig, MiddleMapsClassifier),
 }
 """Every picture classifier by its name in recipes and bundles."""
 

@@ -14,6 +14,7 @@ from stenograde.images.pictures import Intensity, PictureConfig
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.loop.loss import LossConfig
 from stenograde.train.pictures.batches import BatchConfig
+from stenograde.train.pictures.fixed_head import FixedHeadConfig
 
 Setting = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 """What a network's setting may be; the network's own config says which it wants."""
@@ -47,6 +48,8 @@ class NetChoice:
     name: str
     settings: Settings = field(default_factory=dict)
     """As the network's own config names them; classes, channels, picture size and extra inputs are filled in."""
+    random_start: bool = False
+    """Weights that are given are not for it: it starts at random whatever the others start from."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,10 @@ class Recipe:
     fit: FitConfig
     starts: int = 1
     """How often the network is fitted, each time with another seed; the answers are averaged."""
+    beside: tuple[NetChoice, ...] = ()
+    """Further networks, each fitted once; their answers count alike in the average."""
+    head: FixedHeadConfig = field(default_factory=FixedHeadConfig)
+    """How the last layer of a ``middle_maps`` network is fitted; epochs, loss and changed pictures are for others."""
     picture: PictureConfig = field(default_factory=PictureConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
     """What the network takes, and how training pictures are balanced and changed."""
@@ -211,10 +218,12 @@ class Recipe:
     @property
     def members(self) -> tuple[Recipe, ...]:
         """The recipe of each single network whose answers are averaged."""
-        return tuple(
-            replace(self, starts=1, fit=replace(self.fit, seed=self.fit.seed + start))
+        starts = (
+            replace(self, starts=1, beside=(), fit=replace(self.fit, seed=self.fit.seed + start))
             for start in range(self.starts)
         )
+        further = (replace(self, starts=1, beside=(), net=choice) for choice in self.beside)
+        return (*starts, *further)
 
     def as_table(self) -> dict[str, Any]:
         """Return every setting as plain values, as JSON and TOML hold them."""

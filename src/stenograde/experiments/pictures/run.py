@@ -6,7 +6,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from stenograde.experiments.pictures.scoring import compared, plain_scores, repe
 from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.training import Material, cut, fit_nets, predicted, prepare
 from stenograde.files import write_whole
-from stenograde.nets.weights import NOT_PRETRAINED, Start
+from stenograde.nets.weights import NOT_PRETRAINED, Start, WeightReport
 from stenograde.workers import Progress, named
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ _WEIGHTS = "weights.json"
 FITTED_BY = (
     "net",
     "starts",
+    "beside",
+    "head",
     "fit",
     "picture",
     "align",
@@ -170,7 +173,7 @@ def _tried(
     start = time.perf_counter()
     recipe = plan.recipe
     material = cut(recipe, material, trial.fitted_on, folder / "pictures")
-    fitted, start_from = fit_nets(
+    fitted, starts = fit_nets(
         recipe, material, trial.fitted_on, trial.validation, folder=folder / "fit", progress=progress
     )
     nets = [one.net for one in fitted]
@@ -186,7 +189,7 @@ def _tried(
         best_epoch=fitted[0].best_epoch,
         seconds=time.perf_counter() - start,
         parameters=sum(weight.numel() for net in nets for weight in net.parameters()),
-        pretrained=NOT_PRETRAINED if start_from is None else start_from.pretrained,
+        pretrained=_started(starts),
         history=tuple(
             Epoch(
                 e.epoch, told(e.loss), told(e.accuracy), told(e.validation_loss), told(e.validation_accuracy)
@@ -197,12 +200,20 @@ def _tried(
         leak=audits.leak(trial),
         cases=cases,
     )
-    if start_from is not None:
-        write_whole(folder / _WEIGHTS, json.dumps(as_plain(start_from), indent=1) + "\n")
+    if given := [as_plain(start) for start in starts if start is not None]:
+        write_whole(folder / _WEIGHTS, json.dumps(given[0] if len(starts) == 1 else given, indent=1) + "\n")
     write_whole(folder / PREDICTIONS, as_csv(predictions))
     table = {"made_of": made_of, **asdict(record, dict_factory=as_stored)}
     write_whole(folder / _RECORD, json.dumps(table, indent=1, allow_nan=False) + "\n")
     return record, predictions
+
+
+def _started(starts: Sequence[WeightReport | None]) -> str:
+    """Return what networks started from, in words; their number where they differ."""
+    said = Counter(NOT_PRETRAINED if start is None else start.pretrained for start in starts)
+    if len(said) == 1:
+        return next(iter(said))
+    return "; ".join(f"{count} of {len(starts)} networks {statement}" for statement, count in said.items())
 
 
 def _kept(folder: Path, made_of: str) -> tuple[SplitRecord, Predictions] | None:

@@ -20,6 +20,8 @@ from stenograde.experiments.pictures.stamp import commit_of, versions
 from stenograde.experiments.pictures.table import scores_table
 from stenograde.experiments.pictures.training import TEMPLATE, Material, cut, fit_nets, prepare
 from stenograde.nets.build import PictureNet
+from stenograde.nets.efficientnet_lite import PACKAGES
+from stenograde.nets.weights import NOT_PRETRAINED, Start
 from stenograde.predict.bundle import BUNDLE_FILE
 from stenograde.predict.classifier import ClassifierTable
 from stenograde.predict.weight_files import WeightFile
@@ -57,6 +59,7 @@ def ship(
     shipping: Shipping,
     *,
     out: Path,
+    weights: Start | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Fit a recipe's networks on all labelled pictures and write a bundle; started again it resumes.
@@ -70,18 +73,20 @@ def ship(
     shipping : Shipping
     out : Path
         Becomes the bundle; checkpoints lie in ``out/training``.
+    weights : Path or str, optional
+        What networks start from, as in the result.
     progress : callable, optional
 
     Raises
     ------
     ConfigError
-        If the result is of other settings, or not by patient.
+        If the result is of other settings or another start, or not by patient.
     """
-    _check_result(recipe, result)
+    _check_result(recipe, result, weights)
     work = out / "training"
     labelled = samples.labelled()
     every = tuple(range(len(labelled)))
-    material = prepare(recipe, labelled, work / "pictures")
+    material = prepare(recipe, labelled, work / "pictures", weights=weights)
     material = cut(recipe, material, every, work / "pieces")
     fitted, _ = fit_nets(recipe, material, every, (), folder=work, progress=progress)
     files = [
@@ -93,7 +98,7 @@ def ship(
     return out
 
 
-def _check_result(recipe: Recipe, result: Result) -> None:
+def _check_result(recipe: Recipe, result: Result, weights: Start | None) -> None:
     if recipe.one_side:
         msg = f"a bundle must take pictures as they are, got {recipe.name} with one_side, which needs their side"
         raise ConfigError(msg)
@@ -102,6 +107,9 @@ def _check_result(recipe: Recipe, result: Result) -> None:
     if result.protocol != "patient" or other:
         got = f"protocol {result.protocol}" if not other else f"other settings of {', '.join(other)}"
         msg = f"a bundle's result must be by patient and of the same recipe and size, got {got}; run the experiment"
+        raise ConfigError(msg)
+    if (weights is None) != (result.main.pretrained == NOT_PRETRAINED):
+        msg = f"--weights must be as in the result, got {weights or 'none'} where it says {result.main.pretrained!r}"
         raise ConfigError(msg)
 
 
@@ -155,6 +163,8 @@ def _card(recipe: Recipe, material: Material, shipping: Shipping, result: Result
     liberties = "\n".join(f"- {one}" for one in (*recipe.liberties, *recipe.traps))
     size = "" if recipe.size == "published" else f" --size {recipe.size}"
     size += "".join(f" --set {shlex.quote(one)}" for one in recipe.changed or ())
+    start = "" if material.weights is None else f" --weights {material.weights}"
+    packages = _packages(recipe) if material.weights == "imagenet" else ""
     return f"""# {shipping.name}
 
 Research software, not a medical device. It answers one question about one picture: {recipe.shown_task}.
@@ -162,12 +172,12 @@ Research software, not a medical device. It answers one question about one pictu
 ## Trained on
 
 {samples.name} ({shipping.licence or samples.licence}): {len(samples)} labelled pictures of
-{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**.
+{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**.{packages}
 Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```
-stenograde experiment {recipe.name} --data DIR --protocol patient{size} --out RESULT
-stenograde experiment ship {recipe.name} --data DIR --result RESULT{size} --name {shipping.name} \\
+stenograde experiment {recipe.name} --data DIR --protocol patient{size}{start} --out RESULT
+stenograde experiment ship {recipe.name} --data DIR --result RESULT{size}{start} --name {shipping.name} \\
   --out BUNDLE
 ```
 
@@ -188,3 +198,10 @@ What stands beside it needs no picture: always the most common class, the level 
 
 {shipping.limits}
 """
+
+
+def _packages(recipe: Recipe) -> str:
+    """Return the packages that carry the ImageNet weights which a recipe's networks start from, and their licence."""
+    names = {str(choice.settings.get("encoder")) for choice in (recipe.net, *recipe.beside)}
+    found = ", ".join(PACKAGES[name].replace("_", "-") for name in sorted(names & set(PACKAGES)))
+    return f" ImageNet weights are those of {found} (Apache-2.0)."

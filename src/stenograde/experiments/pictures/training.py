@@ -23,6 +23,7 @@ from stenograde.files import write_whole
 from stenograde.images.align import write_template
 from stenograde.nets.build import build_net
 from stenograde.nets.encoder import SmallResnet
+from stenograde.nets.middle_maps_classifier import MiddleMapsClassifier
 from stenograde.nets.stn_resnet import StnResnet
 from stenograde.nets.weights import Start, WeightReport, load_weights
 from stenograde.terms import Level, Side
@@ -30,10 +31,9 @@ from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, Fitted, LossOf
 from stenograde.train.loop.loss import build_loss, with_questions
 from stenograde.train.pictures.batches import picture_batches, plain_batches
+from stenograde.train.pictures.fixed_head import fit_head, kept_features
 from stenograde.train.pictures.pretrain import PretrainConfig
 from stenograde.workers import Progress, Step
-
-"""What a network may start from: a file, or what its encoder's library publishes."""
 
 TEMPLATE = "template.npz"
 """File of the template that pictures were cut around."""
@@ -52,6 +52,8 @@ class Material:
     """What networks start from; None for a random start."""
     digest: str = field(default="", repr=False)
     """SHA-256 of the samples' names, labels and contents."""
+    folder: Path = Path()
+    """Where the pictures are kept, and what frozen encoders see in them."""
 
     def level_rows(self, places: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Return the level of each picture as a row of zeros with a one, shape (n, levels); all zeros if unknown."""
@@ -108,7 +110,7 @@ def prepare(recipe: Recipe, samples: SampleSet, folder: Path, *, weights: Start 
     known = hashlib.sha256(b"one side" if recipe.one_side else b"")
     for sample in samples.samples:
         known.update(f"{sample.name}\t{sample.label}\t{sample.level}\t{sample.picture.key}\n".encode())
-    return Material(samples, pictures, levels, weights, known.hexdigest())
+    return Material(samples, pictures, levels, weights, known.hexdigest(), folder)
 
 
 def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path) -> Material:
@@ -123,7 +125,7 @@ def cut(recipe: Recipe, material: Material, train: tuple[int, ...], folder: Path
     template = template_of(material.samples.chosen(train), recipe.align, material.levels)
     write_whole(folder / TEMPLATE, write_template(template))
     pieces = align_samples(material.samples, template, recipe.align, material.levels)
-    return replace(material, pictures=cached_pictures(pieces, recipe.picture, folder))
+    return replace(material, pictures=cached_pictures(pieces, recipe.picture, folder), folder=folder)
 
 
 def fit_nets(
@@ -134,7 +136,7 @@ def fit_nets(
     *,
     folder: Path,
     progress: Progress | None = None,
-) -> tuple[tuple[Fitted, ...], WeightReport | None]:
+) -> tuple[tuple[Fitted, ...], tuple[WeightReport | None, ...]]:
     """Train a recipe's networks on some of the samples, and choose the best epoch of each on others.
 
     Parameters
@@ -152,8 +154,8 @@ def fit_nets(
     -------
     fitted : tuple of Fitted
         One for each of ``recipe.members``.
-    start : WeightReport or None
-        What the first network started from; None for a random start.
+    starts : tuple of WeightReport or None
+        What each of them started from; None for a random start.
     """
     done = []
     for number, member in enumerate(recipe.members):
@@ -166,7 +168,7 @@ def fit_nets(
         done.append(
             _fit_net(member, material, train, validation, folder=folder / f"net-{number + 1}", progress=told)
         )
-    return tuple(fitted for fitted, _ in done), done[0][1]
+    return tuple(fitted for fitted, _ in done), tuple(start for _, start in done)
 
 
 def as_recipe(settings: PretrainConfig, recipe: Recipe) -> PretrainConfig:
@@ -204,6 +206,8 @@ def _fit_net(
 ) -> tuple[Fitted, WeightReport | None]:
     torch.manual_seed(recipe.fit.seed)
     net, start = _new_net(recipe, material)
+    if isinstance(net, MiddleMapsClassifier):
+        return _fit_head(recipe, material, net, train), start
     codes = material.samples.codes
     batches = picture_batches(
         material.pictures[list(train)],
@@ -232,6 +236,28 @@ def _fit_net(
     return fitted, start
 
 
+def _fit_head(
+    recipe: Recipe, material: Material, net: MiddleMapsClassifier, train: tuple[int, ...]
+) -> Fitted:
+    """Fit the last layer of a net whose encoder is frozen; what it sees is kept beside the pictures."""
+    features = kept_features(
+        net, material.pictures, recipe.batches.input, material.folder, mirrored=recipe.mirrored
+    )
+    chosen = [material.samples.samples[place] for place in train]
+    fit_head(
+        net,
+        features[list(train)],
+        material.samples.codes[list(train)],
+        recipe.head,
+        # where patients are unknown, each picture is one
+        patients=[sample.patient or sample.name for sample in chosen],
+        extra=material.level_rows(train),
+        balanced=recipe.loss.class_weights == "inverse_frequency",
+        seed=recipe.fit.seed,
+    )
+    return Fitted(net.eval(), (), 0)
+
+
 def predicted(
     recipe: Recipe, material: Material, nets: Sequence[nn.Module], places: tuple[int, ...]
 ) -> Predictions:
@@ -245,7 +271,8 @@ def predicted(
             recipe.batches.input,
             extra=material.level_rows(places),
             batch=recipe.fit.batch,
-            precision=recipe.fit.precision,
+            # the head of a frozen encoder was fitted to what it gives in 32 bits
+            precision="32" if isinstance(net, MiddleMapsClassifier) else recipe.fit.precision,
             accelerator=recipe.fit.accelerator,
         )
         for net in nets
@@ -255,7 +282,7 @@ def predicted(
 
 
 def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightReport | None]:
-    asked = {"questions": 1} if recipe.question else {}
+    asked = {"questions": 1} if recipe.question and recipe.net.name != "middle_maps" else {}
     net = build_net(
         recipe.net.name,
         {**recipe.net.settings, **asked},
@@ -264,7 +291,10 @@ def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightRepor
         size_px=recipe.picture.size_px,
         extra=len(material.levels),
     )
-    report = None if material.weights is None else load_weights(net, material.weights)
+    given = None if recipe.net.random_start else material.weights
+    report = None if given is None else load_weights(net, given)
+    if isinstance(net, MiddleMapsClassifier):
+        net.takes(recipe.batches.input.mean[0], recipe.batches.input.std[0])
     return net, report
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -114,6 +114,48 @@ def test_the_recipe_of_the_cervical_phantom_is_s2_with_a_learning_curve(size: Si
     ours, plain = read_recipe(path, size), read_recipe("s2", size)
     assert ours.protocols.patient.train_patients == (40, 100, 250)
     assert replace(ours, protocols=plain.protocols) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        (
+            "s2",
+            {
+                "net",
+                "head",
+                "fit",
+                "picture",
+                "batches",
+                "theta_penalty",
+                "variants",
+                "protocols",
+                "liberties",
+            },
+        ),
+        ("s4", {"net", "head", "fit", "picture", "batches", "liberties"}),
+        ("axial-canal", {"net", "head", "starts", "question", "liberties"}),
+    ],
+)
+def test_the_recipes_of_frozen_networks_differ_as_they_say(name: str, others: set[str]) -> None:
+    path = Path(__file__).parents[4] / "docs" / "experiments" / f"{name}-frozen.toml"
+    ours, plain = read_recipe(path, "published"), read_recipe(name, "published")
+    assert ours.net.name == "middle_maps"
+    changed = {one.name for one in fields(Recipe) if getattr(ours, one.name) != getattr(plain, one.name)}
+    assert changed == others
+
+
+def test_a_network_beside_is_a_member_of_its_own() -> None:
+    recipes = {
+        name: read_recipe(Path(__file__).parents[4] / "docs" / "experiments" / f"axial-canal-{name}.toml")
+        for name in ("beside", "frozen")
+    }
+    own, frozen = recipes["beside"].members
+    assert own == replace(
+        read_recipe("axial-canal").members[0], net=own.net, head=own.head, liberties=own.liberties
+    )
+    assert own.net == replace(read_recipe("axial-canal").net, random_start=True)
+    assert (frozen.net, frozen.head) == (recipes["frozen"].net, recipes["frozen"].head)
 
 
 def test_a_resolved_recipe_can_be_read_again() -> None:
