@@ -31,10 +31,9 @@ def test_two_severities_at_even_shares_are_the_logistic_regression_of_scikit_lea
     theirs = LogisticRegression(C=1 / (0.02 * 3 * 400), tol=1e-10).fit(off, ranks)
     np.testing.assert_allclose(head.weights, theirs.coef_[0], atol=2e-3)
     said = head.probabilities(off.astype(np.float32), levels)
-    assert (
-        said[:, 2].max() < 1e-3
-    )  # its shift is held within bounds, so that a severity that is missing stays possible
-    np.testing.assert_allclose(said[:, 1], theirs.predict_proba(off)[:, 1], atol=2e-3)
+    # the shift of a severity that is missing is held within bounds, so that it stays possible
+    assert 0 < said[:, 2].max() < 5e-3
+    np.testing.assert_allclose(said[:, 1], theirs.predict_proba(off)[:, 1], atol=5e-3)
 
 
 def test_the_direction_that_cells_were_drawn_by_is_found() -> None:
@@ -46,9 +45,13 @@ def test_the_direction_that_cells_were_drawn_by_is_found() -> None:
 
 
 def test_a_strong_hold_leaves_the_share_of_the_level() -> None:
-    features, levels, ranks = drawn(5000, np.array([1.0, 0.0]), 3)
-    head = fit_head(features, levels, ranks, shares=SHARES, strength=1e4)
-    said = head.probabilities(head.off_usual(features, levels), levels)
+    features, levels, ranks = drawn(5000, np.array([0.3, 0.0]), 3)
+    loose, held = (
+        fit_head(features, levels, ranks, shares=SHARES, strength=strength) for strength in (1e-4, 1e4)
+    )
+    assert abs(loose.weights).max() > 0.2
+    assert abs(held.weights).max() < 1e-4
+    said = held.probabilities(held.off_usual(features, levels), levels)
     for place in range(5):
         counted = np.bincount(ranks[levels == place], minlength=3) / (levels == place).sum()
         np.testing.assert_allclose(said[levels == place][0], counted, atol=0.05)
