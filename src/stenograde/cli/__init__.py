@@ -25,6 +25,7 @@ from stenograde.cli import (
     ensemble,
     env,
     experiment,
+    explain,
     grade,
     inspect,
     locate,
@@ -62,6 +63,7 @@ def _build() -> typer.Typer:
     )
     app.callback(no_args_is_help=True, epilog=epilog(""))(_options)
     app.command("grade", epilog=epilog("grade"))(grade.grade)
+    app.command("explain", epilog=epilog("explain"))(explain.explain)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
