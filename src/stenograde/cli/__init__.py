@@ -27,6 +27,7 @@ from stenograde.cli import (
     env,
     evaluate,
     experiment,
+    explain,
     grade,
     inspect,
     locate,
@@ -64,6 +65,7 @@ def _build() -> typer.Typer:
     )
     app.callback(no_args_is_help=True, epilog=epilog(""))(_options)
     app.command("grade", epilog=epilog("grade"))(grade.grade)
+    app.command("explain", epilog=epilog("explain"))(explain.explain)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)
     app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)

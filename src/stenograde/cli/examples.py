@@ -20,6 +20,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde locate volume.nii.gz --out located",
         "stenograde locate slice.png --spacing-mm 0.6 0.6 --out located",
     ),
+    "explain": (
+        "stenograde explain study --bundle bundle --out explained",
+        "stenograde explain study --cell left_subarticular_stenosis_l4_l5 --out explained",
+    ),
     "score": (
         "stenograde score cohort",
         "stenograde score cohort --shares train.csv --json",

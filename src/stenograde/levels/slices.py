@@ -43,13 +43,14 @@ def slice_through(series: Series, point: Point, across: np.ndarray | None = None
         Wanted slice normal: among several volumes, the one whose slices lie most across it is taken (an axial
         series angled disc by disc overlaps itself). Without it the nearest slice is taken.
     """
-    seen = [one for volume in series.volumes if (one := _seen(volume, point)) is not None]
+    seen = [one for volume in series.volumes if (one := seen_in(volume, point)) is not None]
     if across is None:
         return min(seen, key=lambda one: one.away_mm, default=None)
     return max(seen, key=lambda one: (round(_alignment(one.volume, across), 2), -one.away_mm), default=None)
 
 
-def _seen(volume: Volume, point: Point) -> Seen | None:
+def seen_in(volume: Volume, point: Point) -> Seen | None:
+    """Return the slice of a volume that shows a point best, or None when the volume does not cover it."""
     slices, rows, columns = volume.shape
     k, row, column = geometry.to_index(volume.affine, [point])[0]
     inside = -0.5 <= row <= rows - 0.5 and -0.5 <= column <= columns - 0.5

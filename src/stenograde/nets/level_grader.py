@@ -104,15 +104,25 @@ class LevelGrader(nn.Module):
         """Return logits, shape (n, cells, severities), from features of shape (n, 2 views, kinds, features)."""
         there = present[..., None].to(features.dtype)
         active = self.dropout(torch.relu(features) * there)
-        scores = torch.einsum("nvkf,kfq->nvkq", active, self.attention) / self.config.features**0.5
-        weights = torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
-        joined = torch.einsum("nvkq,nvkf->nvqf", weights, active)
+        joined = torch.einsum("nvkq,nvkf->nvqf", self.kind_weights(active, there), active)
         # how certain an answer can be depends on the crops behind it
         told = (there[..., None] * self.told_by).sum(dim=2)
         canal, foramen, recess = (
             head(joined[:, :, place]) + told[:, :, place] for place, head in enumerate(self.heads)
         )
         return torch.cat([canal.mean(dim=1, keepdim=True), foramen, recess], dim=1)
+
+    def kind_weights(self, active: Tensor, there: Tensor) -> Tensor:
+        """Return how much each crop counts for each question, shape (n, 2 views, kinds, questions).
+
+        Parameters
+        ----------
+        active : tensor of shape (n, 2 views, kinds, features)
+            What is above zero of the features of the crops that are there.
+        there : tensor of shape (n, 2 views, kinds, 1)
+        """
+        scores = torch.einsum("nvkf,kfq->nvkq", active, self.attention) / self.config.features**0.5
+        return torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
 
     def strangeness(self, features: Tensor) -> Tensor:
         """Return how unlike the training crops each crop is, shape (n, 2 views, kinds).

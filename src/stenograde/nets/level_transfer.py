@@ -180,11 +180,8 @@ class Judge(nn.Module):
         there = known[:, : VIEWS * self.kinds].unflatten(1, (VIEWS, self.kinds))[..., None]
         level = known[:, VIEWS * self.kinds :]
         active = self.dropout(torch.relu(features) * there[..., None])
-        weights = self.slice_weights(active)
-        crops = torch.einsum("nvksq,nvksf->nvkqf", weights, active)
-        scores = torch.einsum("nvkqf,kfq->nvkq", crops, self.over_kinds) / self.width**0.5
-        weights = torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
-        asked = torch.einsum("nvkq,nvkqf->nvqf", weights, crops)
+        crops = torch.einsum("nvksq,nvksf->nvkqf", self.slice_weights(active), active)
+        asked = torch.einsum("nvkq,nvkqf->nvqf", self.kind_weights(crops, there), crops)
         other = torch.stack([asked[:, 1], asked[:, 0]], dim=1)
         both = torch.cat([asked.flatten(2), other.flatten(2)], dim=2)
         both = torch.cat([both, level[:, None].expand(-1, VIEWS, -1)], dim=2)
@@ -201,6 +198,26 @@ class Judge(nn.Module):
         """Return how much each slice of a crop counts for each question, shape (n, 2, kinds, places, questions)."""
         scores = torch.einsum("nvksf,kfq->nvksq", active, self.over_slices) / self.width**0.5
         return torch.softmax(scores, dim=3)
+
+    def kind_weights(self, crops: Tensor, there: Tensor) -> Tensor:
+        """Return how much each crop counts for each question, shape (n, 2, kinds, questions).
+
+        Parameters
+        ----------
+        crops : tensor of shape (n, 2, kinds, questions, features)
+            Features of slices, weighed by :meth:`slice_weights`.
+        there : tensor of shape (n, 2, kinds, 1)
+        """
+        scores = torch.einsum("nvkqf,kfq->nvkq", crops, self.over_kinds) / self.width**0.5
+        return torch.softmax(scores - 1e4 * (1 - there), dim=2) * there
+
+    def attention(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`slice_weights` and :meth:`kind_weights` give for the features of slices."""
+        there = known[:, : VIEWS * self.kinds].unflatten(1, (VIEWS, self.kinds))[..., None]
+        active = torch.relu(features) * there[..., None]
+        over_slices = self.slice_weights(active)
+        crops = torch.einsum("nvksq,nvksf->nvkqf", over_slices, active)
+        return over_slices, self.kind_weights(crops, there)
 
 
 class TransferGraph(nn.Module):

@@ -237,7 +237,7 @@ def neighbours(shown: ShownSlice, box: Box, pixels_per_mm: float) -> Neighbours 
     return Neighbours(before, after, shown.index + 1, shown.volume.shape[0]) if before or after else None
 
 
-def _edges(shown: ShownSlice, box: Box) -> tuple[float, float, float, float]:
+def edges_of(shown: ShownSlice, box: Box) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of a piece, pixels of the slice as displayed."""
     _, row_mm, column_mm = geometry.spacing_mm(shown.affine)
     return (
@@ -249,7 +249,7 @@ def _edges(shown: ShownSlice, box: Box) -> tuple[float, float, float, float]:
 
 
 def _piece(shown: ShownSlice, box: Box) -> NDArray[np.float32]:
-    left, top, right, bottom = _edges(shown, box)
+    left, top, right, bottom = edges_of(shown, box)
     rows = slice(int(top), max(int(np.ceil(bottom)), int(top) + 1))
     return shown.pixels[rows, int(left) : max(int(np.ceil(right)), int(left) + 1)]
 
@@ -260,7 +260,7 @@ def _encoded(
     size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
     image = Image.fromarray(windowed(shown.pixels, window))
     out = io.BytesIO()
-    image = image.resize(size, Image.Resampling.BICUBIC, box=_edges(shown, box))
+    image = image.resize(size, Image.Resampling.BICUBIC, box=edges_of(shown, box))
     image.save(out, "JPEG", quality=quality, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
 

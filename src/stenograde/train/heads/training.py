@@ -162,7 +162,8 @@ def _rows(condition: Condition, looked: Looked, severities: NDArray[np.int64]) -
     features, present = looked.features, looked.present
     if ranks.shape[2] < len(Side):
         # what has no side is the mean over both views
-        features, present = features.mean(axis=2, keepdims=True), present.all(axis=2)[..., None]
+        features = features.mean(axis=2, keepdims=True)
+        present = np.asarray(present.all(axis=2, keepdims=True))
     patients, levels, _ = np.nonzero(present)
     return _Rows(features[present], levels, ranks[present], patients)
 
