@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from stenograde.config import as_plain, read_toml
+from stenograde.config import as_plain
 from stenograde.errors import ConfigError
 from stenograde.files import whole_file
 from stenograde.levels.crop import CropKind
-from stenograde.predict.bundle import BUNDLE_FILE, Bundle
+from stenograde.predict.bundle import Bundle
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head
 from stenograde.predict.middle_maps import MiddleMapsEntry
 from stenograde.terms import Condition
@@ -149,7 +149,7 @@ def _write(
         (out / copy).write_bytes((base.folder / name).read_bytes())
     evidence = evidence_of(base, tested)
     table = {
-        **read_toml(base.folder / BUNDLE_FILE),
+        **asdict(base.table),
         "middle_maps": asdict(maps),
         "fixed": asdict(entry),
         "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
