@@ -162,7 +162,10 @@ def _rows(condition: Condition, looked: Looked, severities: NDArray[np.int64]) -
     features, present = looked.features, looked.present
     if ranks.shape[2] < len(Side):
         # what has no side is the mean over both views
-        features, present = features.mean(axis=2, keepdims=True), present.all(axis=2)[..., None]
+        features, present = (
+            features.mean(axis=2, keepdims=True),
+            np.logical_and(present[..., :1], present[..., 1:]),
+        )
     patients, levels, _ = np.nonzero(present)
     return _Rows(features[present], levels, ranks[present], patients)
 
