@@ -71,9 +71,9 @@ equal parts and stays visible as a second opinion; where the two differ, the rep
 
 The heads: {patients} phantoms (seed {phantom_seed}), rendered by `stenograde.phantom`, no picture of a patient. How
 common each severity is at each level is that of the simulated population, which takes its shares from a table of the
-1,974 labelled studies of RSNA 2024; no label or picture of a study is in it. The grader has seen phantoms only, too;
-the locator was trained on patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores). A score on phantoms is
-a score on phantoms.
+1,974 labelled studies of RSNA 2024; no label or picture of a study is in it. The grader has seen phantoms only, too.
+The locator was trained on patients of SPIDER (CC BY 4.0; `base-card.md` has sources and scores).
+A score on phantoms is a score on phantoms.
 
 ## What is known on patients
 
