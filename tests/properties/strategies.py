@@ -7,16 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.grades import (
     BundleStamp,
     CellGrade,
-    ConditionEvidence,
     Evidence,
     LevelPosition,
     Measurement,
     Point,
     Probabilities,
-    RestsOn,
     SecondOpinion,
     SeriesUse,
     Status,

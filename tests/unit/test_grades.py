@@ -12,15 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stenograde.grades import (
-    BundleStamp,
-    CellGrade,
-    ConditionEvidence,
-    Probabilities,
-    RestsOn,
-    Status,
-    StudyGrades,
-)
+from stenograde.evidence import ConditionEvidence, RestsOn
+from stenograde.grades import BundleStamp, CellGrade, Probabilities, Status, StudyGrades
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
 
 CELL = LUMBAR_MRI.cells[0]

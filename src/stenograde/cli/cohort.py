@@ -47,34 +47,37 @@ Processes = Annotated[
     typer.Option("--processes", min=1, help="Processes that read studies; one per core if not given."),
 ]
 
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="What the encoder starts from: imagenet (extra 'weights'), hub, a file, or none for a random start.",
+    ),
+]
+OwnSettings = Annotated[
+    Path | None, typer.Option("--config", help="TOML file of settings in place of a size.")
+]
+Without = Annotated[
+    Path | None,
+    typer.Option("--without", help="CSV of labels to leave out, as 'stenograde audit' writes it."),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option("--licence", help="What the data may be used for, for the card; RSNA 2024's if not given."),
+]
+
 
 def rsna2024(
     data: Data,
     out: OutBundle,
     size: SizeOption = SizeName.QUICK,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            help="What the encoder starts from: imagenet (extra 'weights'), hub, a file, or none for a random start.",
-        ),
-    ] = "imagenet",
+    weights: Weights = "imagenet",
     labels: Labels = None,
     settings: Settings = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file of settings in place of a size.")
-    ] = None,
+    config: OwnSettings = None,
     base: Base = None,
-    without: Annotated[
-        Path | None,
-        typer.Option("--without", help="CSV of labels to leave out, as 'stenograde audit' writes it."),
-    ] = None,
-    licence: Annotated[
-        str | None,
-        typer.Option(
-            "--licence", help="What the data may be used for, for the card; RSNA 2024's if not given."
-        ),
-    ] = None,
+    without: Without = None,
+    licence: Licence = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     log: Log = None,

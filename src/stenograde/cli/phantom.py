@@ -32,19 +32,29 @@ class Films(StrEnum):
     OBLIQUES = "obliques"
 
 
+Cells = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cell",
+        help="CELL=SEVERITY, such as left_neural_foraminal_narrowing_l5_s1=severe; repeatable.",
+    ),
+]
+Quirks = Annotated[
+    bool,
+    typer.Option(
+        "--quirks",
+        help="Put in what is odd about RSNA 2024: empty and repeated files, missing rows, wrong marks.",
+    ),
+]
+
+
 def phantom(
     patients: Annotated[int, typer.Option("--patients", min=1, max=MAX_PATIENTS, help="Number of phantoms.")],
     out: OutFolder,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed; the same one gives the same patients.")
     ] = 0,
-    cell: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cell",
-            help="CELL=SEVERITY, such as left_neural_foraminal_narrowing_l5_s1=severe; repeatable.",
-        ),
-    ] = None,
+    cell: Cells = None,
     contrast: Annotated[
         str | None,
         typer.Option(
@@ -68,13 +78,7 @@ def phantom(
             "--films", help="Films of each neck: AP, lateral and both obliques, or the obliques alone."
         ),
     ] = Films.ALL,
-    quirks: Annotated[
-        bool,
-        typer.Option(
-            "--quirks",
-            help="Put in what is odd about RSNA 2024: empty and repeated files, missing rows, wrong marks.",
-        ),
-    ] = False,
+    quirks: Quirks = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Number of processes; one per core if not given.")
     ] = None,

@@ -20,6 +20,17 @@ from stenograde.cli.settings import (
 )
 from stenograde.errors import ConfigError
 
+RecipeName = Annotated[
+    str | None,
+    typer.Option("--recipe", help="Recipe to take encoder, picture size and input from, for its --weights."),
+]
+LeftOut = Annotated[
+    str | None,
+    typer.Option(
+        "--leave-out", help="Regular expression of paths to leave out, such as those of test patients."
+    ),
+]
+
 
 def pretrain(
     data: Annotated[
@@ -30,19 +41,9 @@ def pretrain(
         Path, typer.Option("--out", help="File of weights to write (.safetensors), with a report beside it.")
     ],
     config: SettingsFile = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe", help="Recipe to take encoder, picture size and input from, for its --weights."
-        ),
-    ] = None,
+    recipe: RecipeName = None,
     size: Annotated[SizeName, typer.Option("--size", help="Size of the recipe.")] = SizeName.QUICK,
-    leave_out: Annotated[
-        str | None,
-        typer.Option(
-            "--leave-out", help="Regular expression of paths to leave out, such as those of test patients."
-        ),
-    ] = None,
+    leave_out: LeftOut = None,
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,

@@ -185,9 +185,8 @@ def prepare_rsna2024(
     if out.is_dir() and any(out.iterdir()):
         msg = f"folder to prepare into must be empty, got {out}, which is not; name another one"
         raise DatasetError(msg)
-    manifest = out / "manifest.csv"
+    manifest, agreement = out / "manifest.csv", Agreement()
     notes: list[str] = []
-    agreement = Agreement()
     written: list[dict[str, str]] = []
     studies = unlabelled = pointless = 0
     for study in read_axial_studies(data, notes=notes, progress=progress):
@@ -208,13 +207,12 @@ def prepare_rsna2024(
         cure = "; without experts' points, levels can be named by clusters" if pointless == studies else ""
         msg = f"{data} must hold axial T2 slices with labels, got none in {studies} studies{cure}"
         raise DatasetError(msg)
-    counts = Counter(Severity(row["label"]) for row in written)
     by_level = Counter(Level(row["level"]) for row in written)
     prepared = Prepared(
         manifest,
         studies,
         unlabelled,
-        balance_of(counts),
+        balance_of(Counter(Severity(row["label"]) for row in written)),
         {level: by_level[level] for level in LUMBAR_MRI.levels},
         agreement,
         tuple(notes),

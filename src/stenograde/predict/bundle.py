@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from stenograde.config import build, read_toml
 from stenograde.errors import BundleError
-from stenograde.grades import BundleStamp, ConditionEvidence, RestsOn
+from stenograde.evidence import ConditionEvidence, RestsOn
+from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads

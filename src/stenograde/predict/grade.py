@@ -117,20 +117,10 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     study, _ = keep_reachable(check_pixels(study), located.series, points)
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
     measurements = measure_canal(points, located.stack.intensities if fluid_bright else None)
-    warnings = [*study.warnings, *located.notes]
-    if not fluid_bright:
-        warnings.append(
-            "there is no sagittal T2 series; levels and canal are found in T1, where fluid is dark"
-        )
     axial = study.by_role(Role.AXIAL_T2)
     if axial is not None:
         measurements += measure_sac(axial, points, measurements)
-    else:
-        warnings.append("there is no axial T2 series; the canal is graded from the sagittal series alone")
     entry = bundle.table.grader
-    if entry is not None and entry.caution:
-        warnings.insert(0, entry.caution)
-    warnings[:0] = located.doubts  # said first
     judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
     fixed = bundle.table.fixed
     if judged is not None and fixed is not None:
@@ -147,7 +137,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         cells=cells,
         measurements=measurements,
         unused=study.unused,
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=_warnings(study, located, entry),
         mid_sagittal=_mid_sagittal(located),
         seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
@@ -156,6 +146,19 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         disc_scores=discs.scores if discs else (),
         disc_source=discs.source if discs else "",
     )
+
+
+def _warnings(study: Study, located: LocatedStudy, entry: GraderEntry | None) -> tuple[str, ...]:
+    """Return what a reader must know of a study's grades: doubts about names first, each once."""
+    missing = []
+    if located.series.weighting not in {Weighting.T2, Weighting.STIR}:
+        missing.append(
+            "there is no sagittal T2 series; levels and canal are found in T1, where fluid is dark"
+        )
+    if study.by_role(Role.AXIAL_T2) is None:
+        missing.append("there is no axial T2 series; the canal is graded from the sagittal series alone")
+    caution = [entry.caution] if entry is not None and entry.caution else []
+    return tuple(dict.fromkeys([*located.doubts, *caution, *study.warnings, *located.notes, *missing]))
 
 
 def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:

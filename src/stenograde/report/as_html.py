@@ -120,8 +120,7 @@ def as_html(
         spine=spine_of(grades, study),
         cards=level_cards(grades, study),
         measured=_measured_rows(grades),
-        asked=tuple(dict.fromkeys(finding for disc in grades.discs for finding in disc.probabilities)),
-        discs_unanswered=tuple(disc_words.unanswered(grades)),
+        **_discs(grades),
         unused=_by_reason(grades.unused),
         references=REFERENCE_MM,
         crop_mm=CROP_MM,
@@ -131,6 +130,12 @@ def as_html(
         schema_id=SCHEMA_ID,
         few=_FEW,
     )
+
+
+def _discs(grades: StudyGrades) -> dict[str, object]:
+    """Return what the page says of discs: which findings were asked for, and what was not answered."""
+    asked = dict.fromkeys(finding for disc in grades.discs for finding in disc.probabilities)
+    return {"asked": tuple(asked), "discs_unanswered": tuple(disc_words.unanswered(grades))}
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stenograde.errors import BundleError, ConfigError
-from stenograde.grades import ConditionEvidence, RestsOn
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import N_MAPS, Bundle, default_bundle, load_bundle
 from stenograde.terms import LUMBAR_MRI, Condition

@@ -19,7 +19,8 @@ from tests.spine_pictures import PlainBundle, plain_bundle, volume_with
 
 from stenograde.errors import BundleError
 from stenograde.evaluate.vector_scaling import VectorScaling
-from stenograde.grades import ConditionEvidence, RestsOn, Status
+from stenograde.evidence import ConditionEvidence, RestsOn
+from stenograde.grades import Status
 from stenograde.levels.crop import CropConfig, CropKind
 from stenograde.predict import grader as grader_module
 from stenograde.predict.grade import grade_study

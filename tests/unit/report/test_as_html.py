@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from tests.golden.report.example import AXIAL_UID, T1_UID, example_grades, example_study
 
 from stenograde.errors import UnreadableInstanceError
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.grades import (
     CellGrade,
-    ConditionEvidence,
     LevelPosition,
     Measurement,
     Probabilities,
-    RestsOn,
     SeriesUse,
     Status,
     StudyGrades,

@@ -11,15 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from tests.golden.report.example import NOT_YET, example_grades
 
-from stenograde.grades import (
-    CellGrade,
-    ConditionEvidence,
-    Evidence,
-    Measurement,
-    Probabilities,
-    RestsOn,
-    Status,
-)
+from stenograde.evidence import ConditionEvidence, RestsOn
+from stenograde.grades import CellGrade, Evidence, Measurement, Probabilities, Status
 from stenograde.report.as_json import as_json, schema
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Quantity
 

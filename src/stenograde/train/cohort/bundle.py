@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stenograde.config import as_plain
-from stenograde.grades import ConditionEvidence, RestsOn
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.crop import CropKind
 from stenograde.levels.point_offsets import PointOffsets
 from stenograde.nets.level_transfer import TransferGraph

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import ANY_SEVERE
-from stenograde.grades import ConditionEvidence
+from stenograde.evidence import ConditionEvidence
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import Condition, Severity
 from stenograde.train.cohort.assess import Assessed

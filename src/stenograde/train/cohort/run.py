@@ -111,23 +111,19 @@ def train_cohort(
         ``suspicious.png`` shows the labels that these believe least.
     chosen : Chosen
     base : Bundle
-        Whose locator and canal model are taken over.
     weights : path, "hub", "imagenet" or None
         What the encoder starts from.
     without : Path, optional
-        Table with ``study_id``, ``condition``, ``level`` and ``side``, such as ``stenograde audit`` writes: labels that
-        are not trained on.
-    processes : int
-        That read and cut.
-    progress : callable, optional
+        See :func:`read_without`.
+    processes, progress
+        See :func:`prepare`.
     tell : callable, optional
         Called with what the steps before the fit give, before anything is fitted.
 
     Returns
     -------
     made : tuple of Prepared and Assessed, or None
-        None in all but the first of the processes that torchrun started: it reads and cuts, all fit together, and it
-        writes.
+        None in all but the first of the processes that torchrun started, which reads, cuts and writes.
 
     Raises
     ------
@@ -150,8 +146,15 @@ def train_cohort(
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
+    about = _about(data, chosen, prepared)
+    offsets = prepared.places.offsets
+    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
+    return prepared, assessed
+
+
+def _about(data: CohortData, chosen: Chosen, prepared: Prepared) -> About:
     phantoms = data.is_of_phantoms
-    about = About(
+    return About(
         name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
         licence="none, they are simulated" if phantoms else data.licence,
         is_of_phantoms=phantoms,
@@ -160,9 +163,6 @@ def train_cohort(
         findings=tuple(prepared.ingested.counts()),
         places=tuple(prepared.places.summary()),
     )
-    offsets = prepared.places.offsets
-    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
-    return prepared, assessed
 
 
 def read_without(path: Path) -> Mapping[str, frozenset[str]]:

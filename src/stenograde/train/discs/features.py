@@ -117,6 +117,15 @@ def read_disc_table(
     if not found:
         msg = f"{data} must hold slices of graded patients, got none in which a graded disc was found"
         raise DatasetError(msg)
+    notes = (f"{n_missed} graded discs of {len(slices)} slices were not found there",) if n_missed else ()
+    return _table(found, graded, notes)
+
+
+def _table(
+    found: Mapping[DiscKey, Mapping[int, NDArray[np.float32]]],
+    graded: Mapping[DiscKey, Mapping[str, float | None]],
+    notes: tuple[str, ...],
+) -> DiscTable:
     keys = sorted(found, key=lambda key: (key[0], LUMBAR_MRI.levels.index(key[1])))
     width = len(next(iter(found[keys[0]].values())))
     features = np.zeros((len(keys), len(SERIES), width), np.float32)
@@ -124,7 +133,6 @@ def read_disc_table(
     for k, key in enumerate(keys):
         for place, vector in found[key].items():
             features[k, place], there[k, place] = vector, True
-    notes = (f"{n_missed} graded discs of {len(slices)} slices were not found there",) if n_missed else ()
     return DiscTable(
         features,
         there,

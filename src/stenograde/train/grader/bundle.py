@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
-from stenograde.grades import ConditionEvidence, RestsOn
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader

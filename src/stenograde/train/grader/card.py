@@ -8,7 +8,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from stenograde.grades import ConditionEvidence
+from stenograde.evidence import ConditionEvidence
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import Condition
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stenograde.grades import ConditionEvidence
+from stenograde.evidence import ConditionEvidence
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import Condition
 from stenograde.train.grader.card import evidence_table, tested_table

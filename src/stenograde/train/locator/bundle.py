@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stenograde.grades import ConditionEvidence, RestsOn
+from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.bundle import LocatorEntry
 from stenograde.report.markdown import markdown_table

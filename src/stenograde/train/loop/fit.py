@@ -88,11 +88,7 @@ def fit(
                     save_best(folder, parts.kept.state_dict())
                 save_checkpoint(folder, parts.stateful(), history, config)
                 logs.write(history)
-                if progress:
-                    done = history[-1]
-                    progress(
-                        Step(folder.name, done.epoch, config.epochs, "epoch", done.loss, done.validation_loss)
-                    )
+                epochs.tell(history[-1])
             log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
     weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
     parts.kept.load_state_dict(fabric.broadcast(weights))
@@ -157,6 +153,12 @@ class _Epochs:
         record = EpochRecord(epoch + 1, loss, accuracy, checked, right, rate, seconds)
         _refuse_infinite(record)
         return record
+
+    def tell(self, done: EpochRecord) -> None:
+        """Report an epoch."""
+        if self.progress:
+            losses = (done.loss, done.validation_loss)
+            self.progress(Step(self.name, done.epoch, self.config.epochs, "epoch", *losses))
 
     def train(self, batches: Batches, epoch: int, steps: int) -> tuple[float, float | None]:
         """Learn from the batches of an epoch, counted from 0; return mean loss and accuracy."""

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from stenograde.config import build, changed  # noqa: E402
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
-from stenograde.grades import RestsOn  # noqa: E402
+from stenograde.evidence import RestsOn  # noqa: E402
 from stenograde.levels.point_offsets import PointOffsets  # noqa: E402
 from stenograde.nets.level_transfer import TransferGraph  # noqa: E402
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from safetensors.torch import load_file  # noqa: E402
 
 from stenograde.errors import BundleError, ConfigError  # noqa: E402
-from stenograde.grades import RestsOn  # noqa: E402
+from stenograde.evidence import RestsOn  # noqa: E402
 from stenograde.levels.crop import CropConfig, CropKind  # noqa: E402
 from stenograde.nets.level_grader import GraderGraph, LevelGrader, LevelGraderConfig  # noqa: E402
 from stenograde.phantom import Protocol  # noqa: E402
