@@ -146,8 +146,7 @@ def train_cohort(
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
-    about = _about(data, chosen, prepared)
-    offsets = prepared.places.offsets
+    about, offsets = _about(data, chosen, prepared), prepared.places.offsets
     write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
     return prepared, assessed
 
