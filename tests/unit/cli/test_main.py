@@ -243,6 +243,9 @@ def test_help_when_asked_for_with_a_single_letter_then_it_ends_with_examples(
 @pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
 def test_example_in_a_help_text_when_parsed_then_its_words_are_known(line: str) -> None:
     program, *words = shlex.split(line.partition(" > ")[0])
+    if program == "torchrun":
+        assert words[:4] == ["--nproc-per-node", "4", "-m", "stenograde"]
+        program, *words = words[3:]
     assert program == "stenograde"
     command, context = COMMANDS[()], None
     if words == ["--install-completion"]:
