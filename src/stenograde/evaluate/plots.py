@@ -73,7 +73,7 @@ def curves(
         axes.axvline(marked, color=_REFERENCE, linestyle=":", label=f"best: {x} {marked}")
     if at is None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes)
+    _legend(axes, "upper right")
     return _svg(figure, title)
 
 
@@ -116,7 +116,7 @@ def roc_curves(methods: Mapping[str, Predictions], *, title: str, question: str 
         area = metric_named(question)(predictions)
         axes.plot(false_share, true_share, dashes, color=colour, label=f"{name} (AUC {area:.2f})")
     _square(axes)
-    _legend(axes)
+    _legend(axes, "lower right")
     return _svg(figure, title)
 
 
@@ -129,7 +129,7 @@ def reliability_curves(predictions: Predictions, *, title: str, bins: int = BINS
         axes.plot(curve.said, curve.seen, dashes, color=colour, label=name.replace("_", " "))
         axes.scatter(curve.said, curve.seen, s=8 + 80 * curve.counts / len(predictions), color=colour)
     _square(axes)
-    _legend(axes)
+    _legend(axes, "upper left")
     return _svg(figure, title)
 
 
@@ -163,7 +163,7 @@ def box_plots(
     axes.set_xticks(range(1, len(names) + 1), names)
     for (name, value), dashes in zip((references or {}).items(), cycle(_DASHES[1:])):
         axes.axhline(value, color=_REFERENCE, linestyle=dashes, label=f"{name} {value:.2f}")
-    _legend(axes)
+    _legend(axes, "lower left")
     return _svg(figure, title)
 
 
@@ -230,9 +230,10 @@ def _square(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: Axes, corner: str) -> None:
+    """Put a legend where curves of such a plot seldom are; the best place takes long to find on a busy machine."""
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(frameon=False, fontsize=9, loc=corner)
 
 
 def _svg(figure: Figure, title: str) -> str:
