@@ -88,8 +88,13 @@ def test_points_of_foramina_lie_in_the_foramina(grades, experts):
 
 def test_the_canal_is_graded_and_the_rest_are_drafts(grades):
     for grade in grades.cells:
-        is_canal = grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS
-        assert grade.status is (Status.GRADED if is_canal else Status.DRAFT)
+        if grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS:
+            assert grade.status is Status.GRADED
+        else:  # where the pictures are strange to what answers, not even a draft
+            assert grade.status is Status.DRAFT or (
+                grade.status is Status.ABSTAINED and "unlike those" in grade.reason
+            )
+    assert sum(grade.status is Status.ABSTAINED for grade in grades.cells) <= 2
 
 
 def test_the_canal_is_graded_in_the_experts_order(grades, folder):

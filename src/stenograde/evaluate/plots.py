@@ -10,7 +10,7 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -230,7 +230,7 @@ def _square(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
-def _legend(axes: Axes, corner: str) -> None:
+def _legend(axes: Axes, corner: Literal["upper left", "upper right", "lower left", "lower right"]) -> None:
     """Put a legend where curves of such a plot seldom are; the best place takes long to find on a busy machine."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, fontsize=9, loc=corner)

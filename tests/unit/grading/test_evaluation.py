@@ -324,7 +324,7 @@ def test_pictures_that_the_grader_does_not_know_are_counted(phantom_study: Path,
     assert entry is not None
     for limits in ("usual_below", "noise_below"):
         strict = replace(entry, **{limits: dict.fromkeys(entry.usual_below, 0.0)})
-        changed = replace(bundle, table=replace(bundle.table, grader=strict), hash=limits)
+        changed = replace(bundle, table=replace(bundle.table, grader=strict, fixed=None), hash=limits)
         out = tmp_path / limits
         out.mkdir()
         unlike = evaluate_graded(grade_and_keep(tmp_path, changed, out), {}, draws=2).unlike

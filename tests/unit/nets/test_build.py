@@ -23,7 +23,8 @@ TABLES: dict[str, dict[str, Any]] = {
 
 
 def test_there_is_a_table_for_every_net() -> None:
-    assert TABLES.keys() == NETS.keys()
+    # middle maps have a head that is not trained step by step; see their own tests
+    assert TABLES.keys() | {"middle_maps"} == NETS.keys()
 
 
 @pytest.mark.parametrize("name", TABLES)

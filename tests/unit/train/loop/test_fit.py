@@ -109,10 +109,10 @@ fit_blobs(Path({str(tmp_path / "parts")!r}), progress=progress)
     assert ended.returncode == -signal.SIGKILL
     steps: list[Step] = []
     resumed = fit_blobs(tmp_path / "parts", progress=steps.append)
-    losses = [record.loss for record in whole.history]
+    losses = [(record.loss, record.validation_loss) for record in whole.history]
     assert [step for step in steps if step.loss is not None] == [
-        Step("parts", 3, 4, "epoch", losses[2]),
-        Step("parts", 4, 4, "epoch", losses[3]),
+        Step("parts", 3, 4, "epoch", *losses[2]),
+        Step("parts", 4, 4, "epoch", *losses[3]),
     ]
     assert resumed.history == whole.history
     assert resumed.best_epoch == whole.best_epoch
