@@ -98,8 +98,10 @@ def rsna2024(
         from stenograde.train.cohort.run import RSNA_2024, RSNA_LICENCE, CohortData, train_cohort
         from stenograde.train.loop.tracking import tracked
     chosen = _chosen(size, config, changes_asked(settings, device, precision))
-    name = RSNA_2024 if licence is None else "a cohort of one's own"
-    cohort = CohortData(data, labels, name, licence or RSNA_LICENCE)
+    is_rsna = licence is None and labels is None
+    name = RSNA_2024 if is_rsna else "a cohort in the layout of RSNA 2024"
+    terms = licence or (RSNA_LICENCE if is_rsna else f"not stated; that of RSNA 2024: {RSNA_LICENCE}")
+    cohort = CohortData(data, labels, name, terms)
     start = time.perf_counter()
     folder = out_folder(out)
     with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen.config), folder) as progress:

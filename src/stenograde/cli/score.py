@@ -95,6 +95,9 @@ def score(
     What cannot be scored is told as absent, with the reason; in JSON its numbers are null, and "absent" says why.
     """
     if data is not None and (data / "spider_midsagittal").is_dir():
+        if labels or predictions or model or baselines or leave_one_out or shares:
+            msg = f"findings of discs in {data} are scored with --bundle and --json alone, got another option"
+            raise ConfigError(msg)
         _of_discs(data, bundle, json_only=json_only)
         return
     of_cohort = bundle or leave_one_out or shares

@@ -39,8 +39,14 @@ from stenograde.workers import Progress
 NUMBERS, PAGE, CARD = "evaluation.json", "evaluation.html", "model-card.md"
 """Files of an evaluation."""
 
-UNLIKE: Final = ("unlike those the grader was trained on", "noisier than any the grader was calibrated on")
-"""What the grader says of pictures that are not those it knows (:mod:`stenograde.predict.grader`)."""
+UNLIKE: Final = (
+    "unlike those the grader was trained on",
+    "noisier than any the grader was calibrated on",
+    "unlike those that the heads were fitted to",
+    "noisier than any that the heads were fitted to",
+)
+"""What grader and heads say of pictures that are not those they know (:mod:`stenograde.predict.grader`,
+:mod:`stenograde.predict.fixed_heads`)."""
 
 FAR_MM: Final = 10.0
 """A level point farther off than this may lie at another disc: lumbar discs are 30 to 40 mm apart."""
@@ -144,7 +150,8 @@ def evaluate_into(
     shares = None if config.shares is None else read_labels(config.shares)
     cohort = grade_and_keep(data, bundle, out, labels=config.labels, progress=progress)
     grader = bundle.table.grader
-    sets = {} if grader is None else grader.sets
+    by_heads = () if bundle.table.fixed is None else tuple(bundle.table.fixed.reads)
+    sets = {} if grader is None else {name: one for name, one in grader.sets.items() if name not in by_heads}
     evaluation = evaluate_graded(cohort, sets, shares, draws=config.draws, seed=config.seed)
     numbers = {
         "schema": SCHEMA_ID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ def grade_and_keep(
         table = labels or data / "train.csv"
         msg = f"{table} must label studies that {data} has folders of, got none of {len(folders)}"
         raise DatasetError(msg)
-    made_by = {"bundle": bundle.hash, "version": metadata.version("stenograde")}
+    of_data = hashlib.sha256(str(data.resolve()).encode()).hexdigest()  # the path itself may hold a name
+    made_by = {"bundle": bundle.hash, "version": metadata.version("stenograde"), "data": of_data}
     kept = _kept(out / KEPT, made_by)
     rest = [folder for folder in labelled if folder.name not in kept]
     done = len(labelled) - len(rest)
@@ -97,7 +99,7 @@ def _kept(path: Path, made_by: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     records = kept_records(path)
     if any({name: record.get(name) for name in made_by} != made_by for record in records):
         msg = (
-            f"{path} must be of the same bundle and version of stenograde, got another; choose another --out, or "
+            f"{path} must be of the same bundle, data and version of stenograde, got another; choose another --out, or "
             "remove it to grade anew"
         )
         raise ConfigError(msg)

@@ -45,6 +45,11 @@ SERIES: Final = ("t1", "t2")
 SETS: Final[tuple[tuple[str, ...], ...]] = (("t1", "t2"), ("t2",), ("t1",))
 """Sets of series that heads are for, best first."""
 
+_ALONE: Final[Mapping[tuple[str, ...], str]] = {
+    ("t2",): "answered from T2 alone; the scores told are of T1 and T2 together",
+    ("t1",): "answered from T1 alone; the scores told are of T1 and T2 together",
+}
+
 ABOVE: Final = tuple(f"{PFIRRMANN}_{grade}" for grade in PFIRRMANN_GRADES[1:])
 """Questions whether a disc's Pfirrmann grade is so high or higher."""
 
@@ -215,7 +220,8 @@ def judge_discs(
             of_disc = np.stack([features[name, level] for name in of_series])[None]
             logits = heads.logits(of_disc, np.array([place]), of_series)[0]
             evidence = tuple(shown[name][level].evidence(series[name]) for name in of_series)
-            found.append(_said(level, logits, entry.questions, heads.cuts[of_series], uncertain, evidence))
+            known = "; ".join(filter(None, (uncertain, _ALONE.get(of_series, ""))))
+            found.append(_said(level, logits, entry.questions, heads.cuts[of_series], known, evidence))
     return tuple(found)
 
 

@@ -247,7 +247,10 @@ def _judged(
         places = [tuple(Side).index(side) for side in sides]
         there = present[i, places]
         read = np.where(there[:, None], off[i, places], 0).mean(axis=0, keepdims=True)
-        said = Probabilities(seen.head.probabilities(read, levels[[i]])[0])
+        if there.any():
+            said = Probabilities(seen.head.probabilities(read, levels[[i]])[0])
+        else:
+            said = Probabilities(seen.head.shares[levels[i]])
         if there.all():
             worst = float(seen.noise[i, places].max()), float(strangeness[i, places].max())
             doubt = _poor(cell, seen.kind, *worst, entry)

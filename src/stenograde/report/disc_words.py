@@ -52,16 +52,20 @@ def pfirrmann_said(disc: DiscFindings) -> str:
     ...     return pfirrmann_said(DiscFindings(Level.L4_L5, Status.GRADED, pfirrmann=shares, grade=grade))
     >>> said(0, 0, 0.1, 0.7, 0.2, grade=4), said(0, 0.1, 0.5, 0.4, 0, grade=3), said(0.1, 0.3, 0.3, 0.3, 0, grade=3)
     ('4', '3 or 4', 'About 3')
+    >>> said(0, 0, 0.1, 0.65, 0.25, grade=5)  # the grade that is scored is among those that are said
+    '4 or 5'
     """
     shares = disc.pfirrmann
     if not shares:
         return ""
-    if max(shares) >= SAID_FROM:
-        return str(PFIRRMANN_GRADES[shares.index(max(shares))])
+    likeliest = PFIRRMANN_GRADES[shares.index(max(shares))]
+    if max(shares) >= SAID_FROM and likeliest == disc.grade:
+        return str(likeliest)
     pairs = [lower + upper for lower, upper in pairwise(shares)]
     first = pairs.index(max(pairs))
-    if pairs[first] >= PAIR_SAID_FROM:
-        return f"{PFIRRMANN_GRADES[first]} or {PFIRRMANN_GRADES[first + 1]}"
+    pair = PFIRRMANN_GRADES[first : first + 2]
+    if pairs[first] >= PAIR_SAID_FROM and disc.grade in pair:
+        return f"{pair[0]} or {pair[1]}"
     return f"About {disc.grade}"
 
 

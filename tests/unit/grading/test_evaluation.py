@@ -272,7 +272,7 @@ def test_a_killed_run_continues_and_other_labels_need_no_new_grading(
 def test_what_another_bundle_graded_is_refused(data: Path, tmp_path: Path, graded_by: list[Study]) -> None:
     grade_and_keep(data, default_bundle(), tmp_path)
     with pytest.raises(
-        ConfigError, match="must be of the same bundle and version of stenograde, got another"
+        ConfigError, match="must be of the same bundle, data and version of stenograde, got another"
     ):
         grade_and_keep(data, replace(default_bundle(), hash="0" * 64), tmp_path)
     (tmp_path / KEPT).write_text('{"name": 3}\n')
@@ -320,11 +320,14 @@ def test_pictures_that_the_grader_does_not_know_are_counted(phantom_study: Path,
     head = ",".join(("study_id", *(cell.name for cell in LUMBAR_MRI.cells)))
     labels.write_text(f"{head}\n11{',Moderate' * 25}\n", "utf-8")
     bundle = default_bundle()
-    entry = bundle.table.grader
+    entry, heads = bundle.table.grader, bundle.table.fixed
     assert entry is not None
+    assert heads is not None
     for limits in ("usual_below", "noise_below"):
         strict = replace(entry, **{limits: dict.fromkeys(entry.usual_below, 0.0)})
-        changed = replace(bundle, table=replace(bundle.table, grader=strict, fixed=None), hash=limits)
+        strict_heads = replace(heads, **{limits: dict.fromkeys(heads.reads, 0.0)})
+        table = replace(bundle.table, grader=strict, fixed=strict_heads)
+        changed = replace(bundle, table=table, hash=limits)
         out = tmp_path / limits
         out.mkdir()
         unlike = evaluate_graded(grade_and_keep(tmp_path, changed, out), {}, draws=2).unlike

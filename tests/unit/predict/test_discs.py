@@ -153,7 +153,8 @@ def test_guessed_and_missing_discs_are_not_answered_and_doubtful_names_are_said(
     assert (found[Level.L3_L4].status, found[Level.L3_L4].reason) == (Status.ABSTAINED, GUESSED)
     assert found[Level.L1_L2].status is Status.NOT_IMAGED
     assert found[Level.L4_L5].status is Status.GRADED
-    assert found[Level.L4_L5].reason == "the name of the level is uncertain"
+    alone = "answered from T2 alone; the scores told are of T1 and T2 together"
+    assert found[Level.L4_L5].reason == f"the name of the level is uncertain; {alone}"
 
 
 def test_heads_are_read_as_they_were_written(tmp_path: Path) -> None:

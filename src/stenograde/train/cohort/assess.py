@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.evaluate.baselines import level_share
-from stenograde.evaluate.conformal import ClassCoverage, ConformalSets, coverage_by_class, fit_conformal
+from stenograde.evaluate.conformal import (
+    NO_LIMIT,
+    ClassCoverage,
+    ConformalSets,
+    coverage_by_class,
+    fit_conformal,
+)
 from stenograde.evaluate.intervals import Interval
 from stenograde.evaluate.rsna_metric import (
     UNKNOWN,
@@ -109,7 +115,9 @@ def assess(
     sets = {}
     for one in Condition:
         p, truth, whose = _cells_of(one, fitted[one].probabilities(logits), ranks, shown, crops.names)
-        sets[one.value] = fit_conformal(p, truth, whose, coverage=config.coverage)
+        sets[one.value] = (
+            fit_conformal(p, truth, whose, coverage=config.coverage) if len(truth) else _no_sets(config)
+        )
     return Assessed(
         {one.value: scaling for one, scaling in fitted.items()},
         sets,
@@ -120,6 +128,12 @@ def assess(
         coverage,
         tuple(_groups(answers, prior, crops.names, records)),
     )
+
+
+def _no_sets(config: CohortTraining) -> ConformalSets:
+    """Return the sets of a condition of which no cell was labelled and shown: none excludes anything."""
+    n = len(Severity)
+    return ConformalSets(config.coverage, ((NO_LIMIT, NO_LIMIT),) * n, (0,) * n, (0,) * n)
 
 
 def in_order(values: NDArray[Any]) -> NDArray[Any]:

@@ -85,12 +85,16 @@ def level_batches(
             values, share, own = mixed(values, mixing, rng)
             target = source.severities[chosen[:, 0], chosen[:, 1]]
             known = source.known[chosen[:, 0], chosen[:, 1]]
+            other = np.roll(target, 1, axis=0)
+            # a neighbour that shows other series cannot lend its labels
+            there = known[:, : -source.known.shape[1]]
+            other[(there != np.roll(there, 1, axis=0)).any(axis=1)] = UNKNOWN
             own_column = np.full((len(known), 1), own, np.float32)
             return {
                 "input": torch.from_numpy(values),
                 "extra": torch.from_numpy(np.concatenate([known, own_column], axis=1)),
                 "target": torch.from_numpy(target),
-                "other": torch.from_numpy(np.roll(target, 1, axis=0)),
+                "other": torch.from_numpy(other),
                 "share": torch.full((len(target),), share),
             }
 

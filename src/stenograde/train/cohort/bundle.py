@@ -97,7 +97,8 @@ def _evidence(crops: CohortCrops, assessed: Assessed, about: About) -> dict[Cond
         cells = [cell.condition is condition for cell in LUMBAR_MRI.cells]
         labelled = assessed.answers.severities[:, cells] >= 0
         if not labelled.any():
-            known[condition] = ConditionEvidence(RestsOn.LEARNT, note="without any label")
+            # nothing was learnt of it
+            known[condition] = ConditionEvidence(RestsOn.PHANTOMS_ONLY, note="without any label of a patient")
             continue
         known[condition] = ConditionEvidence(
             RestsOn.LEARNT,

@@ -33,6 +33,8 @@ class About:
     """Kinds of what was found while reading, with studies and findings."""
     places: tuple[tuple[str, str], ...]
     """Where the levels were found."""
+    left_out: int = 0
+    """Labels that were not trained on, as an audit doubted them; they are scored all the same."""
     command: str = "stenograde train rsna2024"
 
 
@@ -51,6 +53,7 @@ def cohort_card(
     return _CARD.format(
         name=name,
         data=about.name,
+        left_out=about.left_out,
         licence=about.licence,
         bound=""
         if about.is_of_phantoms
@@ -178,6 +181,8 @@ What was found while reading, and what was done without:
 
 {findings}
 
+Labels left out of training because an audit doubted them, and scored all the same: {left_out}.
+
 Where the levels were found:
 
 {places}
@@ -228,8 +233,12 @@ severities or more. What it would have said stays in `grades.json`.
 
 ## Limits
 
-Labels are one reading of each study by volunteers; levels and sides are theirs. Studies of other regions, of children,
-of operated spines, of tumour, infection or fracture were not looked for and not scored apart.
+Labels are those of the training data, with its readers' errors; levels and sides are theirs. Studies of other
+regions, of children, of operated spines, of tumour, infection or fracture were not looked for and not scored apart.
+
+## To pass this bundle on
+
+Leave out `training/`, `suspicious.png` and `oof.csv`: they hold pictures and names of studies.
 
 ## Only a person can fill in
 

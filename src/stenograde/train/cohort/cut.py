@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
+from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import StudyError
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.files import whole_file
@@ -41,6 +42,8 @@ class CohortCrops:
     set: CropSet
     reasons: Mapping[str, int]
     """How many crops are absent, by reason."""
+    key: str
+    """Digest of all that the crops depend on."""
 
     def without(self, masked: Mapping[str, frozenset[str]]) -> CohortCrops:
         """Return the same crops without the labels of some cells, named by study."""
@@ -52,7 +55,7 @@ class CohortCrops:
                 for k, cell in enumerate(LUMBAR_MRI.at(level)):
                     if cell.name in cells:
                         severities[self.names.index(name), i, k] = UNKNOWN
-        return CohortCrops(self.names, CropSet(self.set.crops, self.set.present, severities), self.reasons)
+        return replace(self, set=replace(self.set, severities=severities))
 
 
 def cut_cohort(
@@ -77,15 +80,12 @@ def cut_cohort(
     progress : callable, optional
         Counts the studies.
 
-    Raises
-    ------
-    UnreadableInstanceError
-        If a slice that could be read in the steps before cannot be read any more.
+    A study that cannot be read any more has no crops, and the reason is counted.
     """
     studies = [one for one in ingested.studies if one.name in places.levels]
     settings = {
         "crops": as_plain(config),
-        "studies": [one.name for one in studies],
+        "studies": {one.name: ingested.records[one.name]["digest"] for one in studies},
         "places": _digest({one.name: places.levels[one.name] for one in studies}),
         "offsets": as_plain(places.offsets),
     }
@@ -95,7 +95,12 @@ def cut_cohort(
     kept = KeptLines(folder / "cut.jsonl")
     missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
     jobs = [
-        _Job(studies[number], _moved(places.levels[studies[number].name], places.offsets), config)
+        _Job(
+            studies[number],
+            _moved(places.levels[studies[number].name], places.offsets),
+            places.series[studies[number].name],
+            config,
+        )
         for number in missing
     ]
     made = zip(missing, in_processes(_cut, jobs, processes), strict=True)
@@ -109,13 +114,16 @@ def cut_cohort(
     for one in studies:
         reasons.update(kept.records[one.name]["why"])
     names, severities = tuple(one.name for one in studies), np.stack([_ranks(one) for one in studies])
-    return CohortCrops(names, CropSet(crops, present, severities), dict(reasons.most_common()))
+    counted_reasons = dict(reasons.most_common())
+    return CohortCrops(names, CropSet(crops, present, severities), counted_reasons, _digest(settings))
 
 
 @dataclass(frozen=True)
 class _Job:
     study: StudyFiles
     levels: Mapping[Level, MovedLevel]
+    series: tuple[str, ...]
+    """Those that crops are cut from, as when a study is graded."""
     config: CropConfig
 
 
@@ -127,7 +135,9 @@ def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *job.config.shape), np.int8), np.zeros(shape, bool)
     try:
-        cut = crop_levels(the_study(job.study).study, job.levels, job.config)
+        study = check_pixels(the_study(job.study).study)
+        kept = replace(study, series=tuple(one for one in study.series if one.uid in job.series))
+        cut = crop_levels(kept, job.levels, job.config)
     except StudyError as exc:
         return crops, present, {str(exc): int(np.prod(shape))}
     for place, level in enumerate(cut.levels):

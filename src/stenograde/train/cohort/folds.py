@@ -41,8 +41,8 @@ from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, named
 
-_AT_ONCE = 8
-"""Studies whose features are taken at once."""
+_AT_ONCE = {True: 8, False: 1}
+"""Studies whose features are taken at once, from kept maps and from crops."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,8 @@ def fit_folds(
     folds = folds_by_patient(crops.names, folds=config.folds, seed=config.seeds[0], what="studies")
     settings = {
         "training": as_plain(config),
-        "weights": str(weights),
+        "weights": _digest_of(weights),
+        "crops": crops.key,
         "labels": hashlib.sha256(crops.set.severities.tobytes()).hexdigest(),
         "studies": hashlib.sha256("\n".join(crops.names).encode()).hexdigest(),
     }
@@ -117,6 +118,13 @@ def fit_folds(
             logits[fold.test] += said.logits / len(config.seeds)
             strangeness[fold.test] += said.strangeness / len(config.seeds)
     return FoldNets(tuple(nets), logits, strangeness, fold_of, start, folder)
+
+
+def _digest_of(weights: Start | None) -> str:
+    """Return what tells weights apart: their word, or the content of their file."""
+    if isinstance(weights, Path):
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    return str(weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +211,8 @@ class _Fold:
         assert isinstance(whole, Mixed)
         net = whole.whole.eval()
         known, severities = source.changed.known, source.changed.severities
-        copies = torch.stack([features_of(net, one[self.train], source.is_maps) for one in source.copies])
+        copies = torch.stack([features_of(net, one, self.train, source.is_maps) for one in source.copies])
+        tested = features_of(net, source.plain, self.test, source.is_maps)
         judged = fit(
             WholeStudies(net.judge),
             study_batches(copies, known[self.train], severities[self.train], second),
@@ -216,7 +225,7 @@ class _Fold:
         net.judge.load_state_dict(judged.judge.state_dict())
         net = net.to("cpu").eval()
         _set_usual(net, copies[0].to("cpu"), known[self.train])
-        said = self._said(net, source, known)
+        said = self._said(net, tested, known)
         if not is_first():
             return said
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, self.folder / "net.safetensors")
@@ -224,15 +233,16 @@ class _Fold:
             np.savez(file, logits=said.logits, strangeness=said.strangeness)
         return said
 
-    def _said(self, net: LevelTransfer, source: Source, known: NDArray[np.float32]) -> _Said:
-        features = features_of(net, source.plain[self.test], source.is_maps)
+    def _said(self, net: LevelTransfer, features: Tensor, known: NDArray[np.float32]) -> _Said:
         with torch.inference_mode():
             logits = WholeStudies(net.judge).eval()(features, torch.from_numpy(known[self.test]))
             strange = net.strangeness(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         return _Said(net, logits.double().numpy(), strange.double().numpy())
 
 
-def features_of(net: LevelTransfer, values: NDArray[np.generic], is_maps: bool) -> Tensor:
+def features_of(
+    net: LevelTransfer, values: NDArray[np.generic], places: Sequence[int], is_maps: bool
+) -> Tensor:
     """Return the features of studies, shape (studies, levels, 2, kinds, places, features), on the CPU.
 
     Parameters
@@ -241,12 +251,15 @@ def features_of(net: LevelTransfer, values: NDArray[np.generic], is_maps: bool) 
         In evaluation mode.
     values : ndarray
         Stored crops or maps, studies and levels first.
+    places : sequence of int
+        Of the studies that are wanted.
     is_maps : bool
     """
     device = next(net.judge.parameters()).device
     parts = []
-    for start in range(0, len(values), _AT_ONCE):
-        some = values[start : start + _AT_ONCE]
+    step = _AT_ONCE[is_maps]
+    for start in range(0, len(places), step):
+        some = values[list(places[start : start + step])]
         flat = some.reshape(-1, *some.shape[2:])
         with torch.inference_mode():
             if is_maps:

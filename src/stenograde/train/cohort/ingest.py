@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import re
 import time
 from collections import Counter
@@ -58,6 +60,17 @@ class StudyFiles:
     def name(self) -> str:
         """Name of the study's folder."""
         return self.folder.name
+
+    @property
+    def digest(self) -> str:
+        """What tells whether a study has changed: sizes and times of its files, and what tables say but its labels."""
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        stats = [
+            (str(one.relative_to(self.folder)), one.stat().st_size, one.stat().st_mtime_ns) for one in files
+        ]
+        roles = sorted((series, role.value) for series, role in self.roles.items())
+        told = [stats, roles, [sorted(row.items()) for row in self.marks], sorted(self.listed)]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +157,13 @@ def ingest(
     """
     studies, without_folder = studies_of(data, labels)
     kept = KeptLines(out / "ingest.jsonl")
-    missing = [one for one in studies if one.name not in kept.records]
+    stamps = {one.name: {"digest": one.digest, "labels": len(one.severities)} for one in studies}
+    missing = [
+        one for one in studies if not stamps[one.name].items() <= kept.records.get(one.name, {}).items()
+    ]
     done = in_processes(read_once, missing, processes)
     for record in counted(done, "studies read", len(studies), progress, before=len(studies) - len(missing)):
-        kept.add(record)
+        kept.add(record | stamps[record["name"]])
     records = _with_repeats({one.name: kept.records[one.name] for one in studies})
     records |= {name: _refused(name, "labels without a study", "no folder") for name in without_folder}
     write_whole(out / "ingest.csv", _report(records))
@@ -163,11 +179,13 @@ def read_once(one: StudyFiles) -> dict[str, Any]:
     """Return what is found in one study: series, labels, marks and whatever is odd, as JSON holds it."""
     start = time.perf_counter()
     try:
-        patient = the_study(one)
+        patient, *others = _studies_in(one)
     except (StudyError, ConfigError, DatasetError) as exc:
         return _refused(one.name, "unreadable study", str(exc))
     study = patient.study
     findings = [*_of_series(one, patient), *_of_labels(one)]
+    if others:
+        findings.append(("several studies in a folder", f"{1 + len(others)}, of which the largest is used"))
     reasons = Counter(_FILE.sub("another file", unused.why) for unused in study.unused)
     findings += [("left out", f"{n} x {why}") for why, n in reasons.items()]
     findings += [("warning", warning) for warning in study.warnings]
@@ -200,18 +218,25 @@ def read_once(one: StudyFiles) -> dict[str, Any]:
 
 
 def the_study(one: StudyFiles) -> PatientStudy:
-    """Read a study without the series that are known to be bad.
+    """Read a study without the series that are known to be bad; of several in its folder the largest.
 
     Raises
     ------
     StudyError
-        If it cannot be read, or the folder holds several.
+        If it cannot be read.
     """
-    patients = read_patient(one.folder, one.roles)
-    if len(patients) != 1:
-        # the largest, as others are strays
-        patients = tuple(sorted(patients, key=lambda p: -sum(s.n_slices for s in p.study.series)))
-    patient = patients[0]
+    return _studies_in(one)[0]
+
+
+def _studies_in(one: StudyFiles) -> list[PatientStudy]:
+    """Read the studies in a folder, the largest first, each without the series that are known to be bad."""
+    patients = sorted(
+        read_patient(one.folder, one.roles), key=lambda p: -sum(s.n_slices for s in p.study.series)
+    )
+    return [_without_bad(patient) for patient in patients]
+
+
+def _without_bad(patient: PatientStudy) -> PatientStudy:
     series = tuple(s for s in patient.study.series if folder_of(patient, s) not in LEFT_OUT_BY_WINNERS)
     return replace(patient, study=replace(patient.study, series=series))
 

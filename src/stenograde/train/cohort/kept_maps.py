@@ -60,7 +60,7 @@ def keep_maps(
         "grid": net.config.grid,
         "seed": config.seeds[0],
         "studies": list(crops.names),
-        "crops": hashlib.sha256(np.ascontiguousarray(crops.set.crops[:1]).tobytes()).hexdigest(),
+        "crops": crops.key,
     }
     folder = out / f"maps-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
     keep_settings(folder / SETTINGS, settings, what="maps")

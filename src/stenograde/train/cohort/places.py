@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.datasets.rsna2024_marks import level_points, marks_of, placed
+from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import DatasetError, StudyError
 from stenograde.grades import Point
+from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.point_offsets import PointOffsets, axes_of, fit_offsets, offset_of
 from stenograde.levels.points import LevelPoint, foramen_middles
 from stenograde.predict.bundle import Bundle, load_bundle
@@ -69,6 +71,8 @@ class FoundPlaces:
     """Distance of the points of cells to the experts' marks, over all studies."""
     moved_away_mm: Mapping[Condition, tuple[float, ...]]
     """The same of points moved by offsets that were learnt from other studies; empty where none are."""
+    series: Mapping[str, tuple[str, ...]]
+    """SeriesInstanceUIDs of each study in which its levels can be found again: what its crops are cut from."""
     renamed: tuple[str, ...]
     """Studies whose levels are named as the experts' marks name them, against what was seen."""
 
@@ -85,7 +89,7 @@ class FoundPlaces:
                     words += f"; moved as other studies' marks say {np.mean(moved):.1f}, {np.percentile(moved, 95):.1f}"
                 rows.append((f"{condition.shown}, mm from the experts' marks", words))
         rows.append(("studies in which nothing was found", str(len(self.why))))
-        rows.append(("studies renamed by the marks", str(len(self.renamed))))
+        rows.append(("studies renamed by the marks: trained on, not scored", str(len(self.renamed))))
         return rows
 
 
@@ -117,11 +121,14 @@ def find_places(
     folder = out / f"places-{bundle.table.locator.onnx.sha256[:8]}"
     keep_settings(folder / SETTINGS, {"locator": bundle.table.locator.onnx.sha256}, what="places")
     kept = KeptLines(folder / "places.jsonl")
-    missing = [one for one in ingested.studies if one.name not in kept.records]
+    digests = {one.name: ingested.records[one.name]["digest"] for one in ingested.studies}
+    missing = [
+        one for one in ingested.studies if kept.records.get(one.name, {}).get("digest") != digests[one.name]
+    ]
     n = len(ingested.studies)
     done = in_processes(_Finder(bundle.folder), missing, processes)
     for record in counted(done, "levels found", n, progress, before=n - len(missing)):
-        kept.add(record)
+        kept.add({**record, "digest": digests[record["name"]]})
     return _joined([kept.records[one.name] for one in ingested.studies])
 
 
@@ -150,11 +157,13 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
     record: dict[str, Any] = {"name": one.name, "why": "", "renamed": 0, "levels": {}, "marks": {}}
     try:
         patient = the_study(one)
-        located = locate_study(patient.study, bundle).points.levels
+        found_study = locate_study(patient.study, bundle)
+        located = found_study.points.levels
+        kept, _ = keep_reachable(check_pixels(patient.study), found_study.series, found_study.points)
         marks = placed(patient, marks_of(one.name, one.marks))
     except (StudyError, DatasetError) as exc:
         return {**record, "why": str(exc)}
-    shift = _renaming({level: found.canal_centre for level, found in located.items()}, level_points(marks))
+    shift = renaming({level: found.canal_centre for level, found in located.items()}, level_points(marks))
     order = LUMBAR_MRI.levels
     for level, found in located.items():
         place = order.index(level) + shift
@@ -165,10 +174,10 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
                 if named in marks.points:
                     point, mark = found.point_of(cell), marks.points[named]
                     record["marks"][named.name] = offset_of(mark, point, cell.side, axes_of(found))
-    return {**record, "renamed": shift}
+    return {**record, "renamed": shift, "series": [series.uid for series in kept.series]}
 
 
-def _renaming(found: Mapping[Level, Point], marked: Mapping[Level, Point]) -> int:
+def renaming(found: Mapping[Level, Point], marked: Mapping[Level, Point]) -> int:
     """By how many levels what was found must be renamed to be as it was marked."""
     order = LUMBAR_MRI.levels
     away: dict[int, float] = {}
@@ -216,16 +225,23 @@ def _joined(records: list[dict[str, Any]]) -> FoundPlaces:
     marks = [
         [(Cell.parse(name), tuple(offset)) for name, offset in record["marks"].items()] for record in records
     ]
-    offsets, moved = _learnt([of_study for of_study in marks if of_study])
+    offsets, moved = learnt([of_study for of_study in marks if of_study])
     return FoundPlaces(
-        levels, why, offsets, _lengths(list(chain.from_iterable(marks))), _lengths(moved), renamed
+        levels,
+        why,
+        offsets,
+        _lengths(list(chain.from_iterable(marks))),
+        _lengths(moved),
+        {record["name"]: tuple(record["series"]) for record in records if record["levels"]},
+        renamed,
     )
 
 
 Marks = list[tuple[Cell, tuple[float, ...]]]
+"""Cells with what lies between our points and the marks, by :func:`~stenograde.levels.point_offsets.offset_of`."""
 
 
-def _learnt(marks: list[Marks]) -> tuple[PointOffsets, Marks]:
+def learnt(marks: list[Marks]) -> tuple[PointOffsets, Marks]:
     """Return offsets learnt from all studies, and what is left of each study's by those learnt from other studies."""
     if len(marks) < LEAST_STUDIES:
         return PointOffsets(), []

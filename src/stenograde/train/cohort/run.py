@@ -10,7 +10,7 @@ from stenograde.datasets.tables import read_rows
 from stenograde.errors import ConfigError
 from stenograde.nets.weights import Start
 from stenograde.predict.bundle import Bundle
-from stenograde.terms import Cell
+from stenograde.terms import LUMBAR_MRI, Cell
 from stenograde.train.cohort.assess import Assessed, assess, write_predictions
 from stenograde.train.cohort.bundle import write_cohort_bundle
 from stenograde.train.cohort.card import About
@@ -143,15 +143,31 @@ def train_cohort(
     folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
     if not is_first():
         return None
+    crops = _scored(prepared)
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
-    about, offsets = _about(data, chosen, prepared), prepared.places.offsets
+    about = _about(data, chosen, prepared, 0 if without is None else _n_cells(read_without(without)))
+    offsets = prepared.places.offsets
     write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
     return prepared, assessed
 
 
-def _about(data: CohortData, chosen: Chosen, prepared: Prepared) -> About:
+def _scored(prepared: Prepared) -> CohortCrops:
+    """Return the crops with the labels that are scored.
+
+    Those that were left out of training are: leaving them out must not flatter. Studies whose levels were renamed by
+    the experts' marks are not: nobody renames the levels of a new patient.
+    """
+    cells = frozenset(cell.name for cell in LUMBAR_MRI.cells)
+    return prepared.crops.without(dict.fromkeys(prepared.places.renamed, cells))
+
+
+def _n_cells(cells: Mapping[str, frozenset[str]]) -> int:
+    return sum(map(len, cells.values()))
+
+
+def _about(data: CohortData, chosen: Chosen, prepared: Prepared, left_out: int) -> About:
     phantoms = data.is_of_phantoms
     return About(
         name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
@@ -161,6 +177,7 @@ def _about(data: CohortData, chosen: Chosen, prepared: Prepared) -> About:
         changed=chosen.changed,
         findings=tuple(prepared.ingested.counts()),
         places=tuple(prepared.places.summary()),
+        left_out=left_out,
     )
 
 

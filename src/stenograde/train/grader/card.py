@@ -74,7 +74,7 @@ def tested_table(tested: Mapping[str, Any]) -> str:
 
 
 _SHOWN = {
-    "weighted": "weighted log loss, ",
+    "weighted": "weighted log loss of probabilities times the metric's weights, ",
     "auc": "AUC of severe, ",
     "agreement": "graded as labelled, ",
     "errors": "mean absolute error, ",

@@ -11,7 +11,6 @@ from tests.rsna_files import write_rsna
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 
-from stenograde.datasets.rsna2024_marks import placed
 from stenograde.errors import DatasetError
 from stenograde.phantom.files.quirks import put_quirks
 from stenograde.terms import LUMBAR_MRI
@@ -85,6 +84,20 @@ def test_what_was_read_is_not_read_again(odd: tuple[Path, list[tuple[str, str]],
     assert timeless(again) == timeless(found)
     stored = (cut / "ingest.jsonl").read_bytes().splitlines()
     assert stored[:kept] == lines.splitlines()[:kept]
+    assert len(stored) == len(lines.splitlines()), "what was kept was read once"
+
+
+def test_a_study_that_was_mended_is_read_again(tmp_path: Path) -> None:
+    write_rsna(tmp_path / "data", {"100": "nnmsn", "101": "nnnnn"}, competition_words=True)
+    table = tmp_path / "data" / "train.csv"
+    whole = table.read_text()
+    table.write_text("\n".join(line for line in whole.splitlines() if not line.startswith("101")) + "\n")
+    assert [one.name for one in ingest(tmp_path / "data", tmp_path / "steps").studies] == ["100"]
+    table.write_text(whole)
+    assert [one.name for one in ingest(tmp_path / "data", tmp_path / "steps").studies] == ["100", "101"]
+    for path in (tmp_path / "data" / "train_images" / "100").rglob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert [one.name for one in ingest(tmp_path / "data", tmp_path / "steps").studies] == ["101"]
 
 
 def test_series_that_winners_left_out_are_left_out(tmp_path: Path) -> None:
@@ -129,15 +142,3 @@ def test_a_torn_line_is_made_anew(tmp_path: Path) -> None:
     assert list(again.records) == ["1"]
     again.add({"name": "2", "n": 3})
     assert KeptLines(path).records["2"]["n"] == 3
-
-
-def test_marks_are_placed_only_where_a_picture_is() -> None:
-    class NoStudy:
-        """A study without series."""
-
-        class study:  # noqa: N801
-            @staticmethod
-            def volumes() -> list[object]:
-                return []
-
-    assert placed(NoStudy(), []).points == {}  # type: ignore[arg-type]

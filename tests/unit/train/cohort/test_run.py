@@ -73,7 +73,10 @@ def crops() -> CohortCrops:
     values = rng.normal(0, 1, (N, 5, 2, 4, 3, 32, 32)).astype(np.float32)
     present = rng.random((N, 5, 2, 4)) < 0.9
     return CohortCrops(
-        tuple(str(100 + k) for k in range(N)), CropSet(as_stored(values), present, severities), {"why": 3}
+        tuple(str(100 + k) for k in range(N)),
+        CropSet(as_stored(values), present, severities),
+        {"why": 3},
+        "made up",
     )
 
 
