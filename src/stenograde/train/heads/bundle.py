@@ -13,6 +13,7 @@ import numpy as np
 
 from stenograde.config import as_plain
 from stenograde.errors import ConfigError
+from stenograde.evidence import RestsOn
 from stenograde.files import whole_file
 from stenograde.levels.crop import CropKind
 from stenograde.predict.bundle import Bundle
@@ -148,6 +149,9 @@ def _write(
     for name, copy in texts:
         (out / copy).write_bytes((base.folder / name).read_bytes())
     evidence = evidence_of(base, tested)
+    for condition, one in base.evidence.items():
+        if condition.value not in fitted and one.kind is RestsOn.LEARNT:
+            evidence[condition] = one  # what the base's grader has learnt from patients stays so
     table = {
         **asdict(base.table),
         "middle_maps": asdict(maps),
