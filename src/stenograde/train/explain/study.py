@@ -18,6 +18,7 @@ from stenograde.grades import Probabilities, StudyGrades
 from stenograde.levels.crop import CropKind, crop_levels
 from stenograde.levels.crop_sources import SourceMap, crop_source
 from stenograde.levels.frames_of_reference import keep_reachable
+from stenograde.levels.point_offsets import MovedLevel
 from stenograde.levels.points import LevelPoint
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_located
@@ -96,7 +97,10 @@ def explain_study(
     for cell in chosen:
         if cell not in asked.said:
             imaged = ", ".join(level.shown for level in asked.levels) or "none"
-            msg = f"cell must be of a level that the series show, got {cell.name}; shown are {imaged}"
+            msg = (
+                f"cell must be of a level that the series show, and none that fixed heads answer, got {cell.name}; "
+                f"shown are {imaged}"
+            )
             raise ConfigError(msg)
     pictures: dict[Path, str | bytes] = {}
     explained = []
@@ -118,7 +122,9 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
     grades = grade_located(study, located, bundle)
     study, _ = keep_reachable(check_pixels(study), located.series, located.points)
     points = located.points.levels
-    crops = crop_levels(study, points, entry.crops)
+    moved = {level: MovedLevel(level, one, entry.offsets) for level, one in points.items()}  # as when graded
+    by_heads = () if bundle.table.fixed is None else tuple(bundle.table.fixed.reads)
+    crops = crop_levels(study, moved, entry.crops)
     places = [LUMBAR_MRI.levels.index(level) for level in crops.levels]
     fed = {
         CROPS: torch.from_numpy(crops.values),
@@ -133,7 +139,7 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
             for j, side in enumerate(Side)
             for k, kind in enumerate(CropKind)
             if crops.present[i, j, k]
-            and (source := crop_source(study, kind, side, points[level], entry.crops)) is not None
+            and (source := crop_source(study, kind, side, moved[level], entry.crops)) is not None
         }
         if not sources:
             continue
@@ -143,6 +149,8 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
             logits = grader.logits(one.crops, one.present, one.level)[0].numpy()
         levels[level] = one
         for cell, of_cell in zip(LUMBAR_MRI.at(level), logits, strict=True):
+            if cell.condition.value in by_heads:
+                continue  # small heads answer it in the grader's place
             said[cell] = Probabilities(entry.calibration[cell.condition.value].probabilities(of_cell))
     return _Asked(grader, entry, grades, levels, said)
 
