@@ -98,9 +98,7 @@ def rsna2024(
         from stenograde.train.cohort.run import RSNA_2024, RSNA_LICENCE, CohortData, train_cohort
         from stenograde.train.loop.tracking import tracked
     chosen = _chosen(size, config, changes_asked(settings, device, precision))
-    is_rsna = licence is None and labels is None
-    name = RSNA_2024 if is_rsna else "a cohort in the layout of RSNA 2024"
-    terms = licence or (RSNA_LICENCE if is_rsna else f"not stated; that of RSNA 2024: {RSNA_LICENCE}")
+    name, terms = _named(labels, licence, RSNA_2024, RSNA_LICENCE)
     cohort = CohortData(data, labels, name, terms)
     start = time.perf_counter()
     folder = out_folder(out)
@@ -129,6 +127,13 @@ def rsna2024(
         print(
             f"licence: trained on {cohort.name}, {cohort.licence}; do not pass the weights on for other use"
         )
+
+
+def _named(labels: Path | None, licence: str | None, rsna: str, terms: str) -> tuple[str, str]:
+    """Return name and licence of a cohort: those of RSNA 2024 unless labels or a licence are others."""
+    if licence is None and labels is None:
+        return rsna, terms
+    return "a cohort in the layout of RSNA 2024", licence or f"not stated; that of RSNA 2024: {terms}"
 
 
 def ingest(data: Data, out: OutSteps, labels: Labels = None, processes: Processes = None) -> None:

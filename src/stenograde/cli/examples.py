@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "explain": (
         "stenograde explain study --bundle bundle --out explained",
-        "stenograde explain study --cell left_subarticular_stenosis_l4_l5 --out explained",
+        "stenograde explain study --cell spinal_canal_stenosis_l4_l5 --out explained",
     ),
     "score": (
         "stenograde score cohort",

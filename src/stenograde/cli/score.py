@@ -95,10 +95,8 @@ def score(
     What cannot be scored is told as absent, with the reason; in JSON its numbers are null, and "absent" says why.
     """
     if data is not None and (data / "spider_midsagittal").is_dir():
-        if labels or predictions or model or baselines or leave_one_out or shares:
-            msg = f"findings of discs in {data} are scored with --bundle and --json alone, got another option"
-            raise ConfigError(msg)
-        _of_discs(data, bundle, json_only=json_only)
+        others = (labels, predictions, model, baselines, leave_one_out, shares)
+        _of_discs(data, bundle, json_only=json_only, is_alone=not any(others))
         return
     of_cohort = bundle or leave_one_out or shares
     numbers = {"draws": draws, "seed": seed}
@@ -236,7 +234,10 @@ def _shown(value: Interval, why_absent: str | None = None) -> str:
     return f"absent: {why_absent}" if why_absent else "absent"
 
 
-def _of_discs(data: Path, bundle: Path | None, *, json_only: bool) -> None:
+def _of_discs(data: Path, bundle: Path | None, *, json_only: bool, is_alone: bool) -> None:
+    if not is_alone:
+        msg = f"findings of discs in {data} are scored with --bundle and --json alone, got another option"
+        raise ConfigError(msg)
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import as_plain
     from stenograde.predict.bundle import bundle_at

@@ -112,7 +112,6 @@ def train_cohort(
     chosen : Chosen
     base : Bundle
     weights : path, "hub", "imagenet" or None
-        What the encoder starts from.
     without : Path, optional
         See :func:`read_without`.
     processes, progress
@@ -139,16 +138,15 @@ def train_cohort(
         prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
     if tell is not None and is_first():
         tell(prepared)
-    crops = prepared.crops if without is None else prepared.crops.without(read_without(without))
-    folds = fit_folds(crops, steps, config, weights=weights, progress=progress)
+    left_out = {} if without is None else read_without(without)
+    folds = fit_folds(prepared.crops.without(left_out), steps, config, weights=weights, progress=progress)
     if not is_first():
         return None
     crops = _scored(prepared)
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
-    about = _about(data, chosen, prepared, 0 if without is None else _n_cells(read_without(without)))
-    offsets = prepared.places.offsets
+    about, offsets = _about(data, chosen, prepared, left_out), prepared.places.offsets
     write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
     return prepared, assessed
 
@@ -163,11 +161,9 @@ def _scored(prepared: Prepared) -> CohortCrops:
     return prepared.crops.without(dict.fromkeys(prepared.places.renamed, cells))
 
 
-def _n_cells(cells: Mapping[str, frozenset[str]]) -> int:
-    return sum(map(len, cells.values()))
-
-
-def _about(data: CohortData, chosen: Chosen, prepared: Prepared, left_out: int) -> About:
+def _about(
+    data: CohortData, chosen: Chosen, prepared: Prepared, left_out: Mapping[str, frozenset[str]]
+) -> About:
     phantoms = data.is_of_phantoms
     return About(
         name="phantoms in the layout of RSNA 2024" if phantoms else data.name,
@@ -177,7 +173,7 @@ def _about(data: CohortData, chosen: Chosen, prepared: Prepared, left_out: int) 
         changed=chosen.changed,
         findings=tuple(prepared.ingested.counts()),
         places=tuple(prepared.places.summary()),
-        left_out=left_out,
+        left_out=sum(map(len, left_out.values())),
     )
 
 
