@@ -50,9 +50,9 @@ def explain(
     from stenograde.dicom.read.studies import read_study
     from stenograde.predict.bundle import bundle_at
 
+    cells = [_cell(name) for name in cell or ()]
     with needs_extra("explaining needs"):
         from stenograde.train.explain.study import EXPLAINED, explain_study
-    cells = [_cell(name) for name in cell or ()]
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     one = read_study(path, study_uid=study, roles=role_of, memory_limit=bytes_asked(memory_limit))

@@ -45,7 +45,7 @@ class MappedSlice:
     """To be ringed, LPS mm."""
 
 
-def saliency_png(slices: Sequence[MappedSlice], title: str) -> bytes | None:
+def saliency_png(slices: Sequence[MappedSlice], title: Sequence[str]) -> bytes | None:
     """Return slices as they are, and beside each the same with its map, as a PNG; None if none can be decoded.
 
     All maps share one scale: strongest is the value that is farthest from 0 in any of them.
@@ -53,14 +53,14 @@ def saliency_png(slices: Sequence[MappedSlice], title: str) -> bytes | None:
     Parameters
     ----------
     slices : sequence of MappedSlice
-    title : str
-        Stands above them.
+    title : sequence of str
+        Lines that stand above them.
     """
     most = max((float(np.abs(one.values).max()) for one in slices), default=0.0)
     rows = [row for one in slices if (row := _row(one, most)) is not None]
     if not rows:
         return None
-    lines = [title, "left: as acquired; right: orange speaks for moderate or severe, blue against"]
+    lines = [*title, "left: as acquired; right: orange speaks for moderate or severe, blue against"]
     top = _HEAD_PX * len(lines)
     sheet = Image.new("RGB", (max(row.width for row in rows), top + sum(row.height for row in rows)))
     draw = ImageDraw.Draw(sheet)

@@ -1,7 +1,7 @@
 """Which places of its crops a grader's answer rests on: integrated gradients, by captum.
 
-Of the ways tried on a real study with two graders, this one alone both changed when the weights were made random and
-named places without which the answer changes; see ``docs/explain.md``.
+They are taken of the crops themselves: those of the encoder's middle maps, which Grad-CAM looks at, too, hardly changed
+when the weights were made random; see ``docs/explain.md``.
 
 References
 ----------

@@ -217,5 +217,6 @@ def _picture(cell: Cell, asked: _Asked, maps: Sequence[SourceMap]) -> bytes | No
         f"{severity.shown} {share:.2f}" for severity, share in zip(Severity, asked.said[cell], strict=True)
     )
     status = asked.grades.of(cell).status.value
+    explained = f"{status}; the network alone says {shares}"
     words = f"{side}{cell.condition.shown.lower()} {cell.level.shown}"
-    return saliency_png(slices, f"{words[0].upper()}{words[1:]} ({status}; the network alone: {shares})")
+    return saliency_png(slices, [f"{words[0].upper()}{words[1:]}", explained])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,8 @@ def _transfer(bundle: Bundle, state: Mapping[str, Tensor]) -> TransferGraph:
     made_by: Any = json.loads((bundle.folder / "training.json").read_text(encoding="utf-8"))
     config = build(LevelTransferConfig, made_by["training"]["net"], where="training.json: training.net")
     n_nets = 1 + max(int(name.split(".")[1]) for name in state)
-    graph = TransferGraph([LevelTransfer(config) for _ in range(n_nets)])
+    first_net = LevelTransfer(config)
+    graph = TransferGraph([first_net, *(deepcopy(first_net) for _ in range(n_nets - 1))])
     whole = dict(state)
     if graph.is_shared:  # kept once, with the first net
         first = "nets.0.encoder."
