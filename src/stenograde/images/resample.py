@@ -78,3 +78,15 @@ def resample(
     down = interpolation_weights(rows, spacing_mm[0], to_rows, to_mm[0])
     across = interpolation_weights(columns, spacing_mm[1], to_columns, to_mm[1])
     return np.matmul(np.matmul(down, np.asarray(pictures, np.float32)), across.T)
+
+
+def shares_of_parts(length: int, parts: int) -> NDArray[np.float32]:
+    """Return the share of each place of an axis in each of its parts, shape (parts, length).
+
+    Parts are those of torch's ``adaptive_avg_pool2d``: from the floor of where each begins to the ceiling of its end.
+    """
+    shares = np.zeros((parts, length), np.float32)
+    for part in range(parts):
+        first, last = part * length // parts, -(-(part + 1) * length // parts)
+        shares[part, first:last] = 1 / (last - first)
+    return shares

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stenograde.images.resample import shares_of_parts
 from stenograde.nets.library_encoders import TimmEncoder
 from stenograde.nets.weights import Start, WeightReport, load_weights
 
@@ -94,15 +95,6 @@ def pooled(maps: Sequence[Tensor], grid: int) -> Tensor:
     """
     parts = []
     for one in maps:
-        down, across = (_shares(int(length), grid).to(one) for length in one.shape[2:])
+        down, across = (torch.from_numpy(shares_of_parts(int(n), grid)).to(one) for n in one.shape[2:])
         parts.append(down @ one @ across.T)
     return torch.cat(parts, dim=1)
-
-
-def _shares(length: int, parts: int) -> Tensor:
-    """Return the share of each place in each part, shape (parts, length)."""
-    shares = torch.zeros(parts, length)
-    for part in range(parts):
-        first, last = part * length // parts, -(-(part + 1) * length // parts)
-        shares[part, first:last] = 1 / (last - first)
-    return shares

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.errors import BundleError
+from stenograde.images.resample import shares_of_parts
 from stenograde.predict.weight_files import WeightFile, check_said, open_graph
 
 if TYPE_CHECKING:
@@ -96,14 +97,5 @@ def pooled(maps: NDArray[np.float32], grid: int | tuple[int, int]) -> NDArray[np
     Parts are those of torch's ``adaptive_avg_pool2d``: from the floor of where each begins to the ceiling of its end.
     """
     rows, columns = (grid, grid) if isinstance(grid, int) else grid
-    down, across = _shares(maps.shape[2], rows), _shares(maps.shape[3], columns)
+    down, across = shares_of_parts(maps.shape[2], rows), shares_of_parts(maps.shape[3], columns)
     return np.einsum("ir,ncrk,jk->ncij", down, maps, across, optimize=True).astype(np.float32)
-
-
-def _shares(length: int, parts: int) -> NDArray[np.float32]:
-    """Return the share of each place in each part, shape (parts, length)."""
-    shares = np.zeros((parts, length), np.float32)
-    for part in range(parts):
-        first, last = part * length // parts, -(-(part + 1) * length // parts)
-        shares[part, first:last] = 1 / (last - first)
-    return shares

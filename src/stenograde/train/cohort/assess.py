@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.datasets.submission import as_submission_csv
 from stenograde.evaluate.baselines import level_share
 from stenograde.evaluate.conformal import (
     NO_LIMIT,
@@ -29,12 +30,14 @@ from stenograde.evaluate.rsna_metric import (
 )
 from stenograde.evaluate.vector_scaling import VectorScaling, fit_vector_scaling
 from stenograde.files import write_whole
+from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Severity, Side
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
 from stenograde.train.cohort.folds import FoldNets
+from stenograde.train.grader.bundle import limits_of
 from stenograde.train.grader.cohort_crops import CELLS_OF_LEVEL
 from stenograde.train.grader.crops import as_values
 
@@ -121,7 +124,7 @@ def assess(
     return Assessed(
         {one.value: scaling for one, scaling in fitted.items()},
         sets,
-        _limits(folds.strangeness, crops.set.present, config.usual_share),
+        limits_of(folds.strangeness, crops.set.present, config.usual_share),
         _noise_limits(crops, config),
         answers,
         scores,
@@ -144,18 +147,13 @@ def in_order(values: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def row_id(study: str, cell: Cell) -> str:
-    """Return the name of a row of a table of predictions."""
-    return f"{study}_{cell.name}"
-
-
 def write_predictions(path: Path, names: tuple[str, ...], answers: CohortAnswers) -> None:
     """Write probabilities in the form of the competition's submissions."""
-    lines = ["row_id,normal_mild,moderate,severe"]
-    for name, of_study in zip(names, answers.probabilities, strict=True):
-        for cell, p in zip(LUMBAR_MRI.cells, of_study.tolist(), strict=True):
-            lines.append(",".join([row_id(name, cell), *(repr(one) for one in p)]))
-    write_whole(path, "\n".join(lines) + "\n")
+    said = {
+        name: dict(zip(LUMBAR_MRI.cells, map(Probabilities, of_study), strict=True))
+        for name, of_study in zip(names, answers.probabilities.tolist(), strict=True)
+    }
+    write_whole(path, as_submission_csv(said))
 
 
 def _shown(present: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -236,19 +234,9 @@ def _crossed(
     return said, coverage
 
 
-def _limits(values: NDArray[np.float64], present: NDArray[np.bool_], share: float) -> dict[str, float]:
-    """Return what a share of the crops of each kind stays below."""
-    return {
-        kind.value: float(np.quantile(found, share))
-        if (found := values[..., k][present[..., k]]).size
-        else 0.0
-        for k, kind in enumerate(CropKind)
-    }
-
-
 def _noise_limits(crops: CohortCrops, config: CohortTraining) -> dict[str, float]:
     noise = np.stack([noise_of(as_values(one)) for one in crops.set.crops])
-    limits = _limits(noise, crops.set.present, config.usual_share)
+    limits = limits_of(noise, crops.set.present, config.usual_share)
     return {kind: float(np.hypot(limit, config.augment.noise)) for kind, limit in limits.items()}
 
 

@@ -93,16 +93,11 @@ def calibrate(
     features, present, severities = _seen(net, calibration, range(len(calibration)))
     with torch.inference_mode():
         strangeness = net.strangeness(features).numpy()
-    limits = {
-        kind.value: _quantile(strangeness[:, :, place][present[:, :, place]], usual_share)
-        for place, kind in enumerate(CropKind)
-    }
+    limits = limits_of(strangeness, present, usual_share)
     noise = np.stack([noise_of(as_values(calibration.level(k)[0])) for k in range(len(calibration))])
     noise_limits = {
-        kind.value: float(
-            np.hypot(_quantile(noise[:, :, place][present[:, :, place]], usual_share), added_noise)
-        )
-        for place, kind in enumerate(CropKind)
+        kind: float(np.hypot(limit, added_noise))
+        for kind, limit in limits_of(noise, present, usual_share).items()
     }
     scaling, scores = {}, {}
     for condition, cells in zip(Condition, CELLS_OF_CONDITIONS, strict=True):
@@ -313,6 +308,20 @@ def _scores(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> dic
     }
 
 
-def _quantile(values: NDArray[np.floating[Any]], share: float) -> float:
-    """Return the limit that a share of the values stays below; 0 where there are no values."""
-    return float(np.quantile(values, share)) if values.size else 0.0
+def limits_of(
+    values: NDArray[np.floating[Any]], present: NDArray[np.bool_], share: float
+) -> dict[str, float]:
+    """Return what a share of the crops of each kind stays below; 0 for a kind without crops.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., kinds)
+    present : ndarray of the same shape, bool
+    share : float
+    """
+    return {
+        kind.value: float(np.quantile(found, share))
+        if (found := values[..., k][present[..., k]]).size
+        else 0.0
+        for k, kind in enumerate(CropKind)
+    }

@@ -248,7 +248,8 @@ def test_the_whole_encoder_can_be_trained(tmp_path: Path, crops: CohortCrops) ->
 
 @pytest.mark.parametrize("size", ["quick", "published"])
 def test_sizes_that_ship_are_sound(size: str) -> None:
-    build(CohortTraining, read_size(size))  # type: ignore[arg-type]
+    config = build(CohortTraining, read_size(size))  # type: ignore[arg-type]
+    assert config.net.frozen is (size == "quick")
 
 
 def test_net_and_crops_must_fit() -> None:
