@@ -27,8 +27,10 @@ from stenograde.predict.bundle import default_bundle
 from stenograde.train.cohort.batches import level_batches, plain_loss
 from stenograde.train.cohort.config import CohortTraining, read_size
 from stenograde.train.cohort.cut import CohortCrops, cut_cohort
+from stenograde.train.cohort.find_points import find_points
 from stenograde.train.cohort.folds import device_of, source_of
 from stenograde.train.cohort.ingest import ingest
+from stenograde.train.cohort.marked_views import cut_views
 from stenograde.train.cohort.places import find_places
 
 COST = {
@@ -94,7 +96,11 @@ def main() -> None:
     print(f"ingest            {n / wall:8.1f} studies/s")
     places, wall, _ = timed(lambda: find_places(read, asked.work, base, **many))
     print(f"levels found      {n / wall:8.2f} studies/s")
-    crops, wall, _ = timed(lambda: cut_cohort(read, places, asked.work, config.crops, **many))
+    views, wall, _ = timed(lambda: cut_views(read, places, asked.work, config.points.crops, **many))
+    print(f"views cut         {n / wall:8.2f} studies/s")
+    points, wall, _ = timed(lambda: find_points(views, places, asked.work, config.points))
+    print(f"points learnt     {wall:8.0f} s for {config.points.folds} folds")
+    crops, wall, _ = timed(lambda: cut_cohort(read, places, points.points, asked.work, config.crops, **many))
     print(f"crops cut         {n / wall:8.2f} studies/s, {crops.set.crops.nbytes / n / 1e6:.1f} MB a study")
     rate = steps_per_second(crops, config, asked.work, asked.steps)
     print(f"training          {rate:8.2f} steps/s of {config.fit.batch} levels (first step of a fold)")

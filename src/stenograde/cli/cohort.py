@@ -209,7 +209,11 @@ def _say_prepared(prepared: Prepared) -> None:
     from stenograde.cli.output import print_table
 
     _say_findings(prepared.ingested)
-    print_table(("what", "how much"), prepared.places.summary(), title="where the levels were found")
+    print_table(
+        ("what", "how much"),
+        [*prepared.places.summary(), *prepared.points.told],
+        title="where the levels were found",
+    )
     absent = [(why, str(n)) for why, n in prepared.crops.reasons.items()]
     if absent:
         print_table(("why", "crops"), absent[:10], title="crops that are absent")

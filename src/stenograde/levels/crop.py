@@ -148,6 +148,17 @@ class CropGrid:
         affine[:3, 3] = self.centre - self.steps @ ((np.array(self.shape) - 1) / 2)
         return affine
 
+    def away_mm(self, point: Point) -> Array:
+        """Return how far a point lies from the centre along slices, rows and columns, mm, shape (3,)."""
+        return np.asarray(
+            (self.steps / np.linalg.norm(self.steps, axis=0)).T @ (np.asarray(point) - self.centre)
+        )
+
+    def point_at(self, away_mm: Array) -> Point:
+        """Return the point that lies so far from the centre; see :meth:`away_mm`."""
+        x_mm, y_mm, z_mm = self.centre + (self.steps / np.linalg.norm(self.steps, axis=0)) @ away_mm
+        return float(x_mm), float(y_mm), float(z_mm)
+
     def corners(self) -> Array:
         """Outermost places, shape (8, 3), LPS mm."""
         ends = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), axis=-1).reshape(-1, 3)
@@ -167,12 +178,15 @@ class LevelCrops:
     present : ndarray of shape (levels, sides, kinds), bool
     reasons : mapping
         Why a crop is absent.
+    grids : mapping
+        Where the values of the crops that were cut lie.
     """
 
     levels: tuple[Level, ...]
     values: NDArray[np.float32]
     present: NDArray[np.bool_]
     reasons: Mapping[tuple[Level, Side, CropKind], str]
+    grids: Mapping[tuple[Level, Side, CropKind], CropGrid]
 
 
 def crop_levels(study: Study, points: Mapping[Level, PlacedLevel], config: CropConfig) -> LevelCrops:
@@ -189,6 +203,7 @@ def crop_levels(study: Study, points: Mapping[Level, PlacedLevel], config: CropC
     shape = (len(levels), len(Side), len(CropKind), *config.shape)
     values, present = np.full(shape, np.nan, np.float32), np.zeros(shape[:3], bool)
     reasons: dict[tuple[Level, Side, CropKind], str] = {}
+    grids: dict[tuple[Level, Side, CropKind], CropGrid] = {}
     volumes = {
         role: [volume for series in study.series if series.role is role for volume in series.volumes]
         for role in Role
@@ -200,9 +215,9 @@ def crop_levels(study: Study, points: Mapping[Level, PlacedLevel], config: CropC
                 if isinstance(cut, str):
                     reasons[level, side, kind] = f"{cut} at {level.shown}"
                 else:
-                    values[i, j, k], present[i, j, k] = cut, True
+                    (values[i, j, k], grids[level, side, kind]), present[i, j, k] = cut, True
     _normalise(values, present, levels, reasons)
-    return LevelCrops(levels, np.nan_to_num(values, copy=False, nan=0.0), present, reasons)
+    return LevelCrops(levels, np.nan_to_num(values, copy=False, nan=0.0), present, reasons, grids)
 
 
 def crop_grid(
@@ -269,8 +284,8 @@ def best_volume(
 
 def _cut(
     volumes: Sequence[Volume], kind: CropKind, side: Side, level: PlacedLevel, config: CropConfig
-) -> NDArray[np.float32] | str:
-    """Return a crop's values, NaN where nothing is shown; or why there is no crop."""
+) -> tuple[NDArray[np.float32], CropGrid] | str:
+    """Return a crop's values, NaN where nothing is shown, and where they lie; or why there is no crop."""
     what = f"the {side.value} foramen" if kind.is_of_foramen else "the canal"
     if not volumes:
         return f"there is no {kind.role.shown} series to show {what}"
@@ -286,7 +301,7 @@ def _cut(
             f"{kind.role.shown} slices show {share * 100:.0f} % of what lies around {what} "
             f"and {config.min_covered * 100:.0f} % are needed"
         )
-    return _sampled(volumes[place], grids[place])
+    return _sampled(volumes[place], grids[place]), grids[place]
 
 
 def _sampled(volume: Volume, grid: CropGrid) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.grades import Point
-from stenograde.levels.crop import PlacedLevel
+from stenograde.levels.cell_points import PointedLevel, axes_of, points_of
 from stenograde.terms import Cell, Condition, Level, Side
 
 Array = NDArray[np.float64]
@@ -57,66 +57,26 @@ class PointOffsets:
         offset = self.by_place.get(_place(condition, level))
         if offset is None:
             return point
-        x_mm, y_mm, z_mm = np.asarray(point) + axes @ (np.array(offset) * _sense(side))
-        return float(x_mm), float(y_mm), float(z_mm)
+        return moved_by(offset, point, side, axes)
 
-
-@dataclass(frozen=True, eq=False)
-class MovedLevel:
-    """A level whose points lie where readers mark them; a :class:`~stenograde.levels.crop.PlacedLevel`."""
-
-    level: Level
-    placed: PlacedLevel
-    offsets: PointOffsets
-
-    @property
-    def left(self) -> Array:
-        """Unit vector to the patient's left."""
-        return self.placed.left
-
-    @property
-    def back(self) -> Array:
-        """Unit vector along the disc to the back."""
-        return self.placed.back
-
-    @property
-    def up(self) -> Array:
-        """Unit vector to the head."""
-        return self.placed.up
-
-    @property
-    def canal_centre(self) -> Point:
-        """Centre of the canal at the disc."""
-        return self._moved(self.placed.canal_centre, Condition.SPINAL_CANAL_STENOSIS, None)
-
-    @property
-    def foramina(self) -> dict[Side, Point]:
-        """Anchor of each foramen."""
-        return self._foramina(self.placed.foramina)
-
-    @property
-    def foramen_middles(self) -> dict[Side, Point]:
-        """Middle of each foramen."""
-        return self._foramina(self.placed.foramen_middles)
-
-    def _foramina(self, points: Mapping[Side, Point]) -> dict[Side, Point]:
+    def points_of(self, levels: Mapping[Level, PointedLevel]) -> dict[Cell, Point]:
+        """Return the point of every cell of levels where readers mark it."""
         return {
-            side: self._moved(p, Condition.NEURAL_FORAMINAL_NARROWING, side) for side, p in points.items()
+            cell: self.moved(point, cell.condition, cell.level, cell.side, axes_of(levels[cell.level]))
+            for cell, point in points_of(levels).items()
         }
-
-    def _moved(self, point: Point, condition: Condition, side: Side | None) -> Point:
-        return self.offsets.moved(point, condition, self.level, side, axes_of(self))
-
-
-def axes_of(level: PlacedLevel) -> Array:
-    """Return the unit vectors of a level to the left, the back and the head as columns."""
-    return np.column_stack([level.left, level.back, level.up])
 
 
 def offset_of(mark: Point, point: Point, side: Side | None, axes: Array) -> tuple[float, float, float]:
     """Return how far a mark lies from our point, mm: aside, back, up; see :class:`PointOffsets`."""
     aside, back, up = axes.T @ (np.asarray(mark) - np.asarray(point)) * _sense(side)
     return float(aside), float(back), float(up)
+
+
+def moved_by(offset: tuple[float, ...], point: Point, side: Side | None, axes: Array) -> Point:
+    """Return the mark that lies so far from our point; see :func:`offset_of`."""
+    x_mm, y_mm, z_mm = np.asarray(point) + axes @ (np.array(offset) * _sense(side))
+    return float(x_mm), float(y_mm), float(z_mm)
 
 
 def fit_offsets(found: Iterable[tuple[Cell, tuple[float, ...]]]) -> PointOffsets:

@@ -15,7 +15,7 @@ from stenograde.levels.canal import CanalLine, canal_line
 from stenograde.levels.disc import Disc
 from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
-from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side, Structure
+from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
 
 FORAMEN_ASIDE_MM = {
     Level.L1_L2: 13.5,
@@ -101,13 +101,6 @@ class LevelPoint:
     def foramen_middles(self) -> dict[Side, Point]:
         """Middle of each foramen: where it is shown and reported."""
         return foramen_middles(self.level, self.foramina, self.left, self.back, self.up)
-
-    def point_of(self, cell: Cell) -> Point:
-        """Return the point of a cell of this level."""
-        if cell.side is None:
-            return self.canal_centre
-        of_foramina = cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
-        return (self.foramen_middles if of_foramina else self.recesses)[cell.side]
 
 
 @dataclass(frozen=True, eq=False)

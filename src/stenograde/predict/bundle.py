@@ -25,6 +25,7 @@ from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
+from stenograde.predict.point_finder import open_point_finder
 from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
 from stenograde.terms import SCHEMES, Condition, Scheme, Structure
 
@@ -110,6 +111,8 @@ class BundleTable:
         """Every file whose hash the table states."""
         entries = (self.locator,) if self.grader is None else (self.locator, self.grader)
         files = [file for entry in entries for file in (entry.onnx, entry.weights)]
+        finder = None if self.grader is None else self.grader.finder
+        files += [finder.onnx, finder.weights] if finder is not None else []
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
         files += [self.fixed.heads] if self.fixed is not None else []
         return (*files, *([self.discs.heads] if self.discs is not None else []))
@@ -182,6 +185,21 @@ class Bundle:
             msg = f"bundle {self.table.name!r} must have a grader, got none; make one with 'stenograde train grader'"
             raise BundleError(msg)
         return open_grader(self.folder, self.table.grader)
+
+    @cached_property
+    def point_finder(self) -> onnxruntime.InferenceSession:
+        """The graph that looks for the points of cells, checked.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has none, or its graph is none.
+        """
+        if self.table.grader is None or self.table.grader.finder is None:
+            told = "got none; 'stenograde train rsna2024' makes one where enough studies have marks"
+            msg = f"bundle {self.table.name!r} must have a point finder, {told}"
+            raise BundleError(msg)
+        return open_point_finder(self.folder, self.table.grader.finder)
 
     @cached_property
     def middle_maps(self) -> tuple[onnxruntime.InferenceSession, MiddleMapsEntry]:

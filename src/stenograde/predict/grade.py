@@ -26,14 +26,15 @@ from stenograde.grades import (
     Status,
     StudyGrades,
 )
+from stenograde.levels.cell_points import moved_levels
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
-from stenograde.levels.point_offsets import axes_of
 from stenograde.levels.points import LevelPoint, LevelPoints, as_point
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.cell_points import cell_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
@@ -68,6 +69,8 @@ class _Findings:
 
     study: Study
     points: LevelPoints
+    where: Mapping[Cell, Point]
+    """Where each cell of an imaged level lies."""
     measurements: tuple[Measurement, ...]
     judged: Mapping[Cell, Judged] | None
     """What the bundle's grader says of the cells of imaged levels; None without one."""
@@ -121,11 +124,14 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     if axial is not None:
         measurements += measure_sac(axial, points, measurements)
     entry = bundle.table.grader
-    judged = None if entry is None else judge_levels(study, points.levels, entry, bundle.grader)
+    where = cell_points(study, points.levels, bundle)
+    judged = None
+    if entry is not None:
+        judged = judge_levels(study, moved_levels(points.levels, where), entry, bundle.grader)
     fixed = bundle.table.fixed
     if judged is not None and fixed is not None:
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
-    found = _Findings(study, points, measurements, judged)
+    found = _Findings(study, points, where, measurements, judged)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs
     return StudyGrades(
@@ -166,10 +172,7 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
     if level is None:
         reason = f"{cell.level.shown} lies outside the imaged field or could not be found"
         return CellGrade(cell, Status.NOT_IMAGED, reason)
-    point = level.point_of(cell)
-    if bundle.table.grader is not None:
-        offsets = bundle.table.grader.offsets
-        point = offsets.moved(point, cell.condition, cell.level, cell.side, axes_of(level))
+    point = found.where[cell]
     evidence = _evidence(cell, found, point, level)
     of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
     entry = bundle.table.grader

@@ -17,7 +17,8 @@ from stenograde.evaluate.vector_scaling import VectorScaling
 from stenograde.grades import Probabilities
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind, LevelCrops, PlacedLevel, crop_levels
 from stenograde.levels.crop_noise import noise_of
-from stenograde.levels.point_offsets import MovedLevel, PointOffsets
+from stenograde.levels.point_offsets import PointOffsets
+from stenograde.predict.point_finder import PointFinderEntry
 from stenograde.predict.weight_files import WeightFile, check_said, open_graph
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
@@ -52,6 +53,8 @@ class GraderEntry:
     crops: CropConfig = field(default_factory=CropConfig)
     offsets: PointOffsets = field(default_factory=PointOffsets)
     """Where the readers of its training marked points beside ours: crops are cut about those."""
+    finder: PointFinderEntry | None = None
+    """What looks for these points in the pictures, for the conditions for which it was nearer than the offsets."""
     takes_level: bool = False
     """Whether the graph asks which level it sees."""
     flag_grades: float = 1.0
@@ -144,11 +147,11 @@ def run_grader(
 
 def judge_levels(
     study: Study,
-    points: Mapping[Level, PlacedLevel],
+    levels: Mapping[Level, PlacedLevel],
     entry: GraderEntry,
     session: onnxruntime.InferenceSession,
 ) -> dict[Cell, Judged]:
-    """Judge every cell of the levels given.
+    """Judge every cell of the levels given, which lie where readers mark them.
 
     Raises
     ------
@@ -157,8 +160,7 @@ def judge_levels(
     BundleError
         If the grader says what is no number.
     """
-    moved = {level: MovedLevel(level, placed, entry.offsets) for level, placed in points.items()}
-    crops = crop_levels(study, moved, entry.crops)
+    crops = crop_levels(study, levels, entry.crops)
     if not crops.levels:
         return {}
     logits, strangeness = run_grader(

@@ -24,6 +24,7 @@ from stenograde.predict.bundle import load_bundle
 TINY = [
     *("folds=2", "copies=1", "fit.epochs=2", "head.epochs=2", "fit.batch=4", "head.batch=2"),
     *("net.grid=2", "net.stages=[1]", "net.kept=4", "net.features=16"),
+    *("points.folds=2", "points.least_studies=4", "points.fit.epochs=2", "points.fit.batch=8"),
 ]
 
 _HANGING_S = 600.0
@@ -119,6 +120,8 @@ def is_made(pattern: str) -> Callable[[Path], bool]:
 STEPS = {
     "ingest": has_lines("ingest.jsonl", 2),
     "places": has_lines("places-*/places.jsonl", 2),
+    "views": has_lines("views-*/cut.jsonl", 2),
+    "points": is_made("points-*/fold-2/checkpoint.pt"),
     "crops": has_lines("crops-*/cut.jsonl", 2),
     "maps": has_lines("maps-*/done.jsonl", 2),
     "first step of a fold": is_made("folds-*/fold-1-*/net/checkpoint.pt"),

@@ -12,17 +12,21 @@ from torch import Tensor
 from stenograde.config import as_plain
 from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.crop import CropKind
-from stenograde.levels.point_offsets import PointOffsets
 from stenograde.nets.level_transfer import TransferGraph
+from stenograde.nets.point_finder import PointFinders
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LEVEL, LOGITS, PRESENT, STRANGENESS, GraderEntry
+from stenograde.predict.point_finder import ASKED, N_ASKED, PLACES, PointFinderEntry
+from stenograde.predict.point_finder import CROPS as VIEWS
 from stenograde.terms import LUMBAR_MRI, Condition, Side
 from stenograde.train.cohort.assess import Assessed
 from stenograde.train.cohort.card import About, cohort_card
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
+from stenograde.train.cohort.find_points import CellPoints
 from stenograde.train.cohort.folds import FoldNets
 from stenograde.train.grader.bundle import carried_section, carry_base
+from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
 from stenograde.train.weights.export import check_export, write_graph
 from stenograde.train.weights.middle_maps import halve
@@ -40,7 +44,7 @@ def write_cohort_bundle(
     config: CohortTraining,
     *,
     about: About,
-    offsets: PointOffsets,
+    points: CellPoints,
 ) -> None:
     """Write a bundle from the nets of all folds.
 
@@ -54,20 +58,25 @@ def write_cohort_bundle(
     assessed : Assessed
     config : CohortTraining
     about : About
-    offsets : PointOffsets
-        Where its crops were cut, beside the locator's points.
+    points : CellPoints
+        How it was found where its crops were cut.
 
     Raises
     ------
     BundleError
         If the graph does not give what the nets give.
     """
-    entry = replace(_exported(out, folds, assessed, config), caution=_caution(about), offsets=offsets)
+    entry = replace(
+        _exported(out, folds, assessed, config),
+        caution=_caution(about),
+        offsets=points.offsets,
+        finder=_exported_finder(out, points, config) if points.nets else None,
+    )
     carried, made_from = carry_base(out, base)
     evidence = _evidence(crops, assessed, about)
     table = {
         **carried,
-        "grader": asdict(entry),
+        "grader": {name: value for name, value in asdict(entry).items() if value is not None},
         "evidence": {condition.value: asdict(one) for condition, one in evidence.items()},
     }
     card = cohort_card(carried["name"], crops, folds, assessed, config, evidence=evidence, about=about)
@@ -149,4 +158,22 @@ def _exported(out: Path, folds: FoldNets, assessed: Assessed, config: CohortTrai
         crops=config.crops,
         takes_level=True,
         sets=assessed.sets,
+    )
+
+
+def _exported_finder(out: Path, points: CellPoints, config: CohortTraining) -> PointFinderEntry:
+    net, crops = PointFinders(points.nets).eval(), config.points.crops
+    graph, weights = out / "points.onnx", out / "points.safetensors"
+
+    def fed(n: int) -> dict[str, Tensor]:
+        noise = torch.Generator().manual_seed(n)
+        return {
+            VIEWS: torch.randn(n, *crops.shape, generator=noise),
+            ASKED: torch.rand(n, N_ASKED, generator=noise).round(),
+        }
+
+    write_graph(net, graph, fed, outputs=(PLACES,))
+    write_weights(net, weights, half=True)
+    return PointFinderEntry(
+        onnx=weight_file(graph), weights=weight_file(weights), far_mm=points.far_mm, crops=crops
     )

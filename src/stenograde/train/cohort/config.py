@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from stenograde.levels.crop import LIMIT, CropConfig, CropKind
 from stenograde.nets.level_transfer import LevelTransferConfig
+from stenograde.nets.point_finder import PointFinderConfig
+from stenograde.predict.point_finder import N_ASKED
 from stenograde.train.grader.batches import CropAugment
 from stenograde.train.loop.fit_config import FitConfig
 
@@ -33,9 +35,53 @@ class Mixing:
 
 
 @dataclass(frozen=True)
+class PointTraining:
+    """How it is learnt where experts mark the points of cells."""
+
+    crops: CropConfig = field(default_factory=lambda: CropConfig(size_px=48, grid_mm=1.2, about_middles=True))
+    """Views in which points are looked for: wide enough for what the locator is off by."""
+    widths: tuple[int, ...] = (24, 48, 96)
+    """Channels of the net from fine to coarse."""
+    augment: CropAugment = field(
+        default_factory=lambda: CropAugment(shift_px=4, turn_deg=12.0, zoom_log=0.12)
+    )
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            epochs=8, batch=48, weight_decay=1e-2, average=0.98, precision="32", learning_rate=4e-3
+        )
+    )
+    folds: int = 3
+    least_studies: int = 20
+    """Studies with marks from which it is learnt."""
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or self.least_studies < 2 * self.folds:
+            msg = (
+                f"points need folds of 2 or more and least_studies of two for each fold, got {self.folds}, "
+                f"{self.least_studies}"
+            )
+            raise ValueError(msg)
+        _ = self.net  # refuses what does not fit
+
+    @property
+    def net(self) -> PointFinderConfig:
+        """Shape of the net."""
+        cut = self.crops
+        return PointFinderConfig(
+            slices=cut.slices,
+            size_px=cut.size_px,
+            slice_mm=cut.slice_mm,
+            grid_mm=cut.grid_mm,
+            asked=N_ASKED,
+            widths=self.widths,
+        )
+
+
+@dataclass(frozen=True)
 class CohortTraining:
     """How a bundle is made from a cohort of patients."""
 
+    points: PointTraining = field(default_factory=PointTraining)
     crops: CropConfig = field(default_factory=lambda: CropConfig(about_middles=True))
     net: LevelTransferConfig = field(default_factory=LevelTransferConfig)
     augment: CropAugment = field(default_factory=CropAugment)

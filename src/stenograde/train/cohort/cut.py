@@ -18,11 +18,12 @@ from stenograde.config import as_plain
 from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import StudyError
 from stenograde.evaluate.rsna_metric import UNKNOWN
-from stenograde.files import whole_file
+from stenograde.grades import Point
+from stenograde.levels.cell_points import MovedLevel, moved_levels
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
-from stenograde.levels.point_offsets import MovedLevel, PointOffsets
-from stenograde.terms import LUMBAR_MRI, Level, Side
+from stenograde.terms import LUMBAR_MRI, Cell, Level, Side
 from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
+from stenograde.train.cohort.kept_arrays import kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.cohort.places import FoundLevel, FoundPlaces
 from stenograde.train.grader.crops import CropSet, as_stored
@@ -61,6 +62,7 @@ class CohortCrops:
 def cut_cohort(
     ingested: Ingested,
     places: FoundPlaces,
+    points: Mapping[str, Mapping[Cell, Point]],
     out: Path,
     config: CropConfig,
     *,
@@ -73,6 +75,8 @@ def cut_cohort(
     ----------
     ingested : Ingested
     places : FoundPlaces
+    points : mapping
+        Where the cells of each study lie: what its crops are cut about.
     out : Path
         Gets a folder ``crops-HASH`` for each setting and set of places, with ``crops.npy`` and ``present.npy``.
     config : CropConfig
@@ -87,17 +91,19 @@ def cut_cohort(
         "crops": as_plain(config),
         "studies": {one.name: ingested.records[one.name]["digest"] for one in studies},
         "places": _digest({one.name: places.levels[one.name] for one in studies}),
-        "offsets": as_plain(places.offsets),
+        "points": _digest({one.name: _named(points[one.name]) for one in studies}),
     }
     folder = out / f"crops-{_digest(settings)[:8]}"
     keep_settings(folder / SETTINGS, settings, what="crops")
-    crops, present = _opened(folder, len(studies), config)
+    shape = (len(studies), len(LUMBAR_MRI.levels), len(Side), len(CropKind))
+    crops = kept_array(folder / "crops.npy", (*shape, *config.shape), np.int8)
+    present = kept_array(folder / "present.npy", shape, np.bool_)
     kept = KeptLines(folder / "cut.jsonl")
     missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
     jobs = [
         _Job(
             studies[number],
-            _moved(places.levels[studies[number].name], places.offsets),
+            moved_levels(places.levels[studies[number].name], points[studies[number].name]),
             places.series[studies[number].name],
             config,
         )
@@ -127,10 +133,6 @@ class _Job:
     config: CropConfig
 
 
-def _moved(levels: Mapping[Level, FoundLevel], offsets: PointOffsets) -> dict[Level, MovedLevel]:
-    return {level: MovedLevel(level, found, offsets) for level, found in levels.items()}
-
-
 def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]]:
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *job.config.shape), np.int8), np.zeros(shape, bool)
@@ -148,20 +150,6 @@ def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]
     return crops, present, why | ({"the level was not found": missing} if missing else {})
 
 
-def _opened(
-    folder: Path, studies: int, config: CropConfig
-) -> tuple[np.memmap[Any, Any], np.memmap[Any, Any]]:
-    """Map crops and presence, which are empty at first."""
-    shape = (studies, len(LUMBAR_MRI.levels), len(Side), len(CropKind))
-    crops, present = folder / "crops.npy", folder / "present.npy"
-    if not present.is_file():
-        np.lib.format.open_memmap(crops, "w+", dtype=np.int8, shape=(*shape, *config.shape))
-        # last and as a whole: with it, the folder is ready
-        with whole_file(present) as file:
-            np.save(file, np.zeros(shape, bool))
-    return np.lib.format.open_memmap(crops, "r+"), np.lib.format.open_memmap(present, "r+")
-
-
 def _ranks(one: StudyFiles) -> NDArray[np.int64]:
     return np.array(
         [
@@ -173,6 +161,10 @@ def _ranks(one: StudyFiles) -> NDArray[np.int64]:
         ],
         np.int64,
     )
+
+
+def _named(points: Mapping[Cell, Point]) -> dict[str, list[float]]:
+    return {cell.name: [round(value, 3) for value in point] for cell, point in points.items()}
 
 
 def _digest(value: object) -> str:

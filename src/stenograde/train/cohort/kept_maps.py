@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
-from stenograde.files import whole_file
 from stenograde.nets.level_transfer import LevelTransfer
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
+from stenograde.train.cohort.kept_arrays import kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.grader.batches import changed
 from stenograde.train.grader.crops import as_values
@@ -65,12 +64,7 @@ def keep_maps(
     folder = out / f"maps-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}"
     keep_settings(folder / SETTINGS, settings, what="maps")
     kept = KeptLines(folder / "done.jsonl")
-    path = folder / "maps.npy"
-    if not path.is_file():
-        with whole_file(path) as file:
-            np.lib.format.write_array_header_2_0(file, _header(shape))
-            file.truncate(file.tell() + 2 * int(np.prod(shape)))
-    maps: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "r+")
+    maps = kept_array(folder / "maps.npy", shape, np.float16)
     missing = [number for number, name in enumerate(crops.names) if name not in kept.records]
     net = net.to(device).eval()
     n = len(crops.names)
@@ -111,10 +105,6 @@ def _shape(crops: CohortCrops, net: LevelTransfer) -> tuple[int, ...]:
     config = net.config
     grid = (config.grid, config.grid)
     return (*crops.set.present.shape, config.places, net.encoder.width, *grid)
-
-
-def _header(shape: tuple[int, ...]) -> dict[str, Any]:
-    return {"descr": "<f2", "fortran_order": False, "shape": shape}
 
 
 def _digest(net: LevelTransfer) -> str:

@@ -16,8 +16,9 @@ from stenograde.datasets.rsna2024_marks import level_points, marks_of, placed
 from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import DatasetError, StudyError
 from stenograde.grades import Point
+from stenograde.levels.cell_points import axes_of, point_of
 from stenograde.levels.frames_of_reference import keep_reachable
-from stenograde.levels.point_offsets import PointOffsets, axes_of, fit_offsets, offset_of
+from stenograde.levels.point_offsets import PointOffsets, fit_offsets, moved_by, offset_of
 from stenograde.levels.points import LevelPoint, foramen_middles
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.predict.locate import locate_study
@@ -39,14 +40,18 @@ FOLDS: Final = 5
 LEAST_MARKED: Final = 3
 """Marked levels that are needed to rename by."""
 
+_FORMAT: Final = 2
+"""Of the records; those of another are not read."""
+
 
 @dataclass(frozen=True, eq=False)
 class FoundLevel:
-    """Where a level was found; a :class:`~stenograde.levels.crop.PlacedLevel`."""
+    """Where a level was found; a :class:`~stenograde.levels.cell_points.PointedLevel`."""
 
     level: Level
     canal_centre: Point
     foramina: Mapping[Side, Point]
+    recesses: Mapping[Side, Point]
     left: NDArray[np.float64]
     back: NDArray[np.float64]
     up: NDArray[np.float64]
@@ -63,6 +68,8 @@ class FoundPlaces:
 
     levels: Mapping[str, Mapping[Level, FoundLevel]]
     """By study; without those in which none was found."""
+    marks: Mapping[str, Mapping[Cell, Point]]
+    """The experts' marks on them, by study; none where there are none."""
     why: Mapping[str, str]
     """Why nothing was found in a study."""
     offsets: PointOffsets
@@ -107,7 +114,7 @@ def find_places(
     ----------
     ingested : Ingested
     out : Path
-        Gets ``places-HASH.jsonl``, one for each locator.
+        Gets a folder ``places-HASH``, one for each locator.
     bundle : Bundle
     processes : int
     progress : callable, optional
@@ -118,7 +125,7 @@ def find_places(
     DatasetError
         If no level was found in any study.
     """
-    folder = out / f"places-{bundle.table.locator.onnx.sha256[:8]}"
+    folder = out / f"places-{bundle.table.locator.onnx.sha256[:8]}-{_FORMAT}"
     keep_settings(folder / SETTINGS, {"locator": bundle.table.locator.onnx.sha256}, what="places")
     kept = KeptLines(folder / "places.jsonl")
     digests = {one.name: ingested.records[one.name]["digest"] for one in ingested.studies}
@@ -172,7 +179,7 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
             for cell in LUMBAR_MRI.at(level):
                 named = Cell(cell.condition, order[place], cell.side)
                 if named in marks.points:
-                    point, mark = found.point_of(cell), marks.points[named]
+                    point, mark = point_of(found, cell), marks.points[named]
                     record["marks"][named.name] = offset_of(mark, point, cell.side, axes_of(found))
     return {**record, "renamed": shift, "series": [series.uid for series in kept.series]}
 
@@ -199,6 +206,7 @@ def _plain(found: LevelPoint) -> dict[str, Any]:
     return {
         "canal_centre": list(found.canal_centre),
         "foramina": {side.value: list(found.foramina[side]) for side in Side},
+        "recesses": {side.value: list(found.recesses[side]) for side in Side},
         "left": found.left.tolist(),
         "back": found.back.tolist(),
         "up": found.up.tolist(),
@@ -228,6 +236,7 @@ def _joined(records: list[dict[str, Any]]) -> FoundPlaces:
     offsets, moved = learnt([of_study for of_study in marks if of_study])
     return FoundPlaces(
         levels,
+        _placed_marks(levels, dict(zip((record["name"] for record in records), marks, strict=True))),
         why,
         offsets,
         _lengths(list(chain.from_iterable(marks))),
@@ -235,6 +244,18 @@ def _joined(records: list[dict[str, Any]]) -> FoundPlaces:
         {record["name"]: tuple(record["series"]) for record in records if record["levels"]},
         renamed,
     )
+
+
+def _placed_marks(
+    levels: Mapping[str, Mapping[Level, FoundLevel]], marks: Mapping[str, Marks]
+) -> dict[str, dict[Cell, Point]]:
+    placed: dict[str, dict[Cell, Point]] = {}
+    for name, of_study in levels.items():
+        for cell, offset in marks[name]:
+            found = of_study[cell.level]
+            at = moved_by(offset, point_of(found, cell), cell.side, axes_of(found))
+            placed.setdefault(name, {})[cell] = at
+    return placed
 
 
 Marks = list[tuple[Cell, tuple[float, ...]]]
@@ -273,9 +294,13 @@ def _found_level(level: Level, stored: Mapping[str, Any]) -> FoundLevel:
     def point(values: list[float]) -> Point:
         return values[0], values[1], values[2]
 
+    def by_side(points: Mapping[str, list[float]]) -> dict[Side, Point]:
+        return {side: point(points[side.value]) for side in Side}
+
     return FoundLevel(
         level,
         point(stored["canal_centre"]),
-        {side: point(stored["foramina"][side.value]) for side in Side},
+        by_side(stored["foramina"]),
+        by_side(stored["recesses"]),
         *(np.array(stored[axis]) for axis in ("left", "back", "up")),
     )

@@ -17,8 +17,10 @@ from stenograde.train.cohort.card import About
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.contact_sheet import write_contact_sheet
 from stenograde.train.cohort.cut import CohortCrops, cut_cohort
+from stenograde.train.cohort.find_points import CellPoints, find_points
 from stenograde.train.cohort.folds import fit_folds
 from stenograde.train.cohort.ingest import Ingested, ingest
+from stenograde.train.cohort.marked_views import cut_views
 from stenograde.train.cohort.places import FoundPlaces, find_places
 from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.workers import Progress
@@ -64,6 +66,7 @@ class Prepared:
 
     ingested: Ingested
     places: FoundPlaces
+    points: CellPoints
     crops: CohortCrops
 
 
@@ -78,15 +81,23 @@ def prepare(
 ) -> Prepared:
     """Read, locate and cut a cohort; what was done before is not done again.
 
+    Where torchrun started several processes, the first one reads and cuts, and all fit the net that finds points.
+
     Raises
     ------
     DatasetError
         If there is nothing to train on.
     """
-    ingested = ingest(data.folder, out, labels=data.labels, processes=processes, progress=progress)
-    places = find_places(ingested, out, base, processes=processes, progress=progress)
-    crops = cut_cohort(ingested, places, out, config.crops, processes=processes, progress=progress)
-    return Prepared(ingested, places, crops)
+    with one_by_one("places"):
+        ingested = ingest(data.folder, out, labels=data.labels, processes=processes, progress=progress)
+        places = find_places(ingested, out, base, processes=processes, progress=progress)
+        views = cut_views(ingested, places, out, config.points.crops, processes=processes, progress=progress)
+    points = find_points(views, places, out, config.points, progress=progress)
+    with one_by_one("crops"):
+        crops = cut_cohort(
+            ingested, places, points.points, out, config.crops, processes=processes, progress=progress
+        )
+    return Prepared(ingested, places, points, crops)
 
 
 def train_cohort(
@@ -134,8 +145,7 @@ def train_cohort(
         If weights do not fit.
     """
     steps, config = out / "training", chosen.config
-    with one_by_one("steps"):
-        prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
+    prepared = prepare(data, steps, config, base=base, processes=processes, progress=progress)
     if tell is not None and is_first():
         tell(prepared)
     left_out = {} if without is None else read_without(without)
@@ -146,8 +156,8 @@ def train_cohort(
     assessed = assess(crops, folds, config, prepared.ingested.records)
     write_predictions(out / "oof.csv", crops.names, assessed.answers)
     write_contact_sheet(out / "suspicious.png", crops, assessed.answers)
-    about, offsets = _about(data, chosen, prepared, left_out), prepared.places.offsets
-    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, offsets=offsets)
+    about = _about(data, chosen, prepared, left_out)
+    write_cohort_bundle(out, base, crops, folds, assessed, config, about=about, points=prepared.points)
     return prepared, assessed
 
 
@@ -172,7 +182,7 @@ def _about(
         size=chosen.size,
         changed=chosen.changed,
         findings=tuple(prepared.ingested.counts()),
-        places=tuple(prepared.places.summary()),
+        places=(*prepared.places.summary(), *prepared.points.told),
         left_out=sum(map(len, left_out.values())),
     )
 

@@ -15,12 +15,12 @@ from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import ConfigError
 from stenograde.files import write_together
 from stenograde.grades import Probabilities, StudyGrades
+from stenograde.levels.cell_points import PointedLevel, moved_levels, point_of
 from stenograde.levels.crop import CropKind, crop_levels
 from stenograde.levels.crop_sources import SourceMap, crop_source
 from stenograde.levels.frames_of_reference import keep_reachable
-from stenograde.levels.point_offsets import MovedLevel
-from stenograde.levels.points import LevelPoint
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.cell_points import cell_points
 from stenograde.predict.grade import grade_located
 from stenograde.predict.grader import CROPS, LEVEL, PRESENT, GraderEntry
 from stenograde.predict.locate import locate_study
@@ -43,7 +43,7 @@ EXPLAINED = "explain.json"
 class _OfLevel:
     """What a grader is given of one level, and where it is from."""
 
-    point: LevelPoint
+    point: PointedLevel
     crops: Tensor
     """Shape (1, 2 views, kinds, slices, rows, columns)."""
     present: Tensor
@@ -122,7 +122,7 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
     grades = grade_located(study, located, bundle)
     study, _ = keep_reachable(check_pixels(study), located.series, located.points)
     points = located.points.levels
-    moved = {level: MovedLevel(level, one, entry.offsets) for level, one in points.items()}  # as when graded
+    moved = moved_levels(points, cell_points(study, points, bundle))  # as when graded
     by_heads = () if bundle.table.fixed is None else tuple(bundle.table.fixed.reads)
     crops = crop_levels(study, moved, entry.crops)
     places = [LUMBAR_MRI.levels.index(level) for level in crops.levels]
@@ -144,7 +144,7 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
         if not sources:
             continue
         values, present, place = (fed[name][i : i + 1] for name in (CROPS, PRESENT, LEVEL))
-        one = _OfLevel(points[level], values, present, place, sources)
+        one = _OfLevel(moved[level], values, present, place, sources)
         with torch.inference_mode():
             logits = grader.logits(one.crops, one.present, one.level)[0].numpy()
         levels[level] = one
@@ -200,7 +200,7 @@ def _strongest(maps: Sequence[SourceMap]) -> Strongest | None:
 
 def _picture(cell: Cell, asked: _Asked, maps: Sequence[SourceMap]) -> bytes | None:
     """Draw the slice of each volume on which its map is strongest."""
-    centre = asked.levels[cell.level].point.point_of(cell)
+    centre = point_of(asked.levels[cell.level].point, cell)
     slices = [
         MappedSlice(
             one.series,

@@ -105,7 +105,7 @@ def changed(
     out = crops.copy()
     for role in Role:
         kinds = ~LEFT_OUT[1 + list(Role).index(role)]
-        out[:, kinds] = _recoloured(out[:, kinds], config, rng)
+        out[:, kinds] = recoloured(out[:, kinds], config, rng)
     for side, kind in np.ndindex(*present.shape):
         out[side, kind] = _shifted(out[side, kind], rng.integers(-config.shift_px, config.shift_px + 1, 2))
         if config.turn_deg or config.zoom_log:
@@ -140,9 +140,17 @@ def grader_loss(output: Tensor, batch: Batch) -> Tensor:
     return condition_loss(output, batch["target"], sizes)
 
 
-def _recoloured(
+def recoloured(
     crops: NDArray[np.float32], config: CropAugment, rng: np.random.Generator
 ) -> NDArray[np.float32]:
+    """Return crops of one series with another contrast and more noise.
+
+    Parameters
+    ----------
+    crops : ndarray of shape (sides, kinds, slices, rows, columns), float32
+    config : CropAugment
+    rng : numpy.random.Generator
+    """
     gain = np.float32(np.exp(rng.uniform(-config.gain_log, config.gain_log)))
     offset = np.float32(rng.uniform(-config.offset, config.offset))
     bend = np.float32(rng.uniform(-config.bend, config.bend) / LIMIT)

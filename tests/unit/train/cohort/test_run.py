@@ -13,14 +13,21 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from stenograde import read_study  # noqa: E402
 from stenograde.config import build, changed  # noqa: E402
 from stenograde.errors import ConfigError  # noqa: E402
 from stenograde.evaluate.rsna_metric import UNKNOWN  # noqa: E402
 from stenograde.evidence import RestsOn  # noqa: E402
 from stenograde.levels.point_offsets import PointOffsets  # noqa: E402
+from stenograde.levels.point_views import point_views  # noqa: E402
 from stenograde.nets.level_transfer import TransferGraph  # noqa: E402
+from stenograde.nets.point_finder import PointFinder  # noqa: E402
 from stenograde.predict.bundle import default_bundle, load_bundle  # noqa: E402
+from stenograde.predict.cell_points import cell_points  # noqa: E402
+from stenograde.predict.grade import grade_located  # noqa: E402
 from stenograde.predict.grader import run_grader  # noqa: E402
+from stenograde.predict.locate import locate_study  # noqa: E402
+from stenograde.predict.point_finder import asked_of  # noqa: E402
 from stenograde.terms import LUMBAR_MRI, Condition  # noqa: E402
 from stenograde.train.cohort.assess import Assessed, assess, in_order, write_predictions  # noqa: E402
 from stenograde.train.cohort.bundle import write_cohort_bundle  # noqa: E402
@@ -28,6 +35,7 @@ from stenograde.train.cohort.card import About  # noqa: E402
 from stenograde.train.cohort.config import CohortTraining, read_size  # noqa: E402
 from stenograde.train.cohort.contact_sheet import write_contact_sheet  # noqa: E402
 from stenograde.train.cohort.cut import CohortCrops  # noqa: E402
+from stenograde.train.cohort.find_points import CellPoints  # noqa: E402
 from stenograde.train.cohort.folds import FoldNets, fit_folds  # noqa: E402
 from stenograde.train.cohort.run import read_without  # noqa: E402
 from stenograde.train.grader.crops import CropSet, as_stored, as_values  # noqa: E402
@@ -61,7 +69,7 @@ THAWED = replace(TINY, net=replace(TINY.net, frozen=False), fit=replace(TINY.fit
 ABOUT = About(
     "made-up patients", "for tests", False, "quick", ("folds=2",), (("empty", 1, 2),), (("x", "1 mm"),)
 )
-OFFSETS = PointOffsets({"spinal_canal_stenosis_l4_l5": (0.0, -2.0, 0.5)})
+POINTS = CellPoints({}, PointOffsets({"spinal_canal_stenosis_l4_l5": (0.0, -2.0, 0.5)}))
 N = 14
 
 
@@ -197,14 +205,14 @@ def test_the_bundle_loads_and_its_graph_gives_the_mean_of_the_nets(
     tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets], assessed: Assessed
 ) -> None:
     write_cohort_bundle(
-        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=ABOUT, offsets=OFFSETS
+        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=ABOUT, points=POINTS
     )
     bundle = load_bundle(tmp_path)
     entry = bundle.table.grader
     assert entry is not None
     assert entry.sets.keys() == entry.calibration.keys() == {one.value for one in Condition}
     assert "made-up patients (for tests)" in entry.caution
-    assert entry.offsets == OFFSETS
+    assert (entry.offsets, entry.finder) == (POINTS.offsets, None)
     values, present = as_values(crops.set.crops[2]), crops.set.present[2]
     logits, strangeness = run_grader(bundle.grader, values, present, LUMBAR_MRI.levels)
     with torch.no_grad():
@@ -225,12 +233,43 @@ def test_the_bundle_loads_and_its_graph_gives_the_mean_of_the_nets(
     assert bundle.evidence[Condition.NEURAL_FORAMINAL_NARROWING].is_draft, "random answers are no findings"
 
 
+def test_a_bundles_points_are_where_its_nets_find_them(
+    tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets], assessed: Assessed, phantom_study: Path
+) -> None:
+    torch.manual_seed(0)
+    nets = tuple(PointFinder(TINY.points.net).eval() for _ in range(2))
+    for net in nets:
+        torch.nn.init.normal_(net.heat.weight)
+    far_mm = {"subarticular_stenosis": 1e3}  # whatever they find is believed
+    points = replace(POINTS, nets=nets, far_mm=far_mm)
+    write_cohort_bundle(
+        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=ABOUT, points=points
+    )
+    bundle, study = load_bundle(tmp_path), read_study(phantom_study)
+    located = locate_study(study, bundle)
+    levels = located.points.levels
+    found, expected = cell_points(study, levels, bundle), POINTS.offsets.points_of(levels)
+    views = point_views(study, levels, TINY.points.crops)
+    moved = {cell for cell in views if cell.condition is Condition.SUBARTICULAR_STENOSIS}
+    assert len(moved) == 10
+    for cell, point in found.items():
+        if cell not in moved:
+            assert point == expected[cell]
+            continue
+        values, asked = torch.from_numpy(views[cell].values[None]), torch.from_numpy(asked_of([cell]))
+        with torch.no_grad():
+            places = torch.stack([net.places_mm(net(values, asked))[0] for net in nets]).mean(dim=0)
+        assert point == pytest.approx(views[cell].grid.point_at(places.double().numpy()), abs=0.05)
+    grades = {one.cell: one for one in grade_located(study, located, bundle).cells}
+    assert all(grades[cell].point == found[cell] for cell in moved)
+
+
 def test_a_cohort_of_phantoms_is_no_evidence(
     tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets], assessed: Assessed
 ) -> None:
     about = replace(ABOUT, is_of_phantoms=True)
     write_cohort_bundle(
-        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=about, offsets=OFFSETS
+        tmp_path, default_bundle(), crops, fitted[1], assessed, TINY, about=about, points=POINTS
     )
     evidence = load_bundle(tmp_path).evidence
     assert {one.kind for one in evidence.values()} == {RestsOn.PHANTOMS_ONLY}
