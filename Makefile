@@ -26,7 +26,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[train,tabular,weights,dev]'
+	$(PIP) -e '.[train,tabular,weights,serve,postgresql,dev]'
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
