@@ -17,7 +17,7 @@ from typing import Any, Final
 from pydicom import Dataset, dcmwrite
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 
 from stenograde.dicom.deidentify.elements import Cleaner, Counts
@@ -214,7 +214,8 @@ def _read(file: StudyFile) -> Dataset:
     if "DirectoryRecordSequence" in ds:
         msg = "DICOMDIR, which lists names of the files it came with"
         raise UnreadableInstanceError(msg)
-    syntax = read_file_meta_info(io.BytesIO(data)).get("TransferSyntaxUID")
+    head = read_partial(io.BytesIO(data), stop_when=lambda *_: True)
+    syntax = head.file_meta.get("TransferSyntaxUID")
     if not syntax:
         msg = "has no TransferSyntaxUID"
         raise UnreadableInstanceError(msg)
