@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 
 from stenograde.dicom.deidentify.profile import Action, Options, profile
@@ -28,7 +29,7 @@ _TIME_VRS: Final = frozenset({"DA", "DT", "TM"})
 _NEVER_DATED: Final = ("Birth", "Death")
 """Dates that no option keeps: the shift of an examination would tell the age, and more with a register."""
 
-_NO_VALUE: Final = (ValueError, TypeError, OverflowError, AttributeError)
+_NO_VALUE: Final = (ValueError, TypeError, OverflowError, AttributeError, KeyError, BytesLengthException)
 """What pydicom raises for bytes that are no value of their VR, such as a number in words."""
 
 _PATIENT: Final = frozenset({0x00100010, 0x00100020})
