@@ -23,6 +23,7 @@ from stenograde.cli import (
     classify,
     cohort,
     compare,
+    deidentify,
     ensemble,
     env,
     evaluate,
@@ -82,6 +83,7 @@ def _build() -> typer.Typer:
     app.command("classify", epilog=epilog("classify"))(classify.classify)
     app.command("compare", epilog=epilog("compare"))(compare.compare)
     app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
+    app.command("deidentify", epilog=epilog("deidentify"))(deidentify.deidentify)
     app.command("env", epilog=epilog("env"))(env.env)
     return app
 

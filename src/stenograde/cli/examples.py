@@ -52,6 +52,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde compare a.csv b.csv --labels train.csv",
     ),
     "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
+    "deidentify": (
+        "stenograde deidentify study shared",
+        "stenograde deidentify archive.zip shared --key site.key --modified-dates --retain-patient-characteristics",
+    ),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
     "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --per-level 3",),
