@@ -202,10 +202,9 @@ def print_audit(
             rng = np.random.default_rng(3)
             rows = [share_found(real, wrong, rng) for _ in range(cohorts)]
             _print_found("RSNA 2024, 4th place, each cell alone", words, np.mean(rows, axis=0))
-            rng = np.random.default_rng(3)
-            rows = [share_found_in_context(real, whose, wrong, rng) for _ in range(cohorts)]
+            same = np.random.default_rng(3)
+            rows = [share_found_in_context(real, whose, wrong, same) for _ in range(cohorts)]
             _print_found("RSNA 2024, 4th place, with the rest of the patient", words, np.mean(rows, axis=0))
-            rng = np.random.default_rng(3)
             rows = [share_found(foramina, wrong, rng)[1:] for _ in range(cohorts)]
             _print_found(
                 "foraminal grader, four grades", words, np.array([np.nan, np.nan, np.mean(rows), np.nan])

@@ -49,7 +49,7 @@ def test_weights_when_the_start_is_right_then_they_are_nearly_none() -> None:
 
 def test_readers_when_strict_or_mild_throughout_then_the_other_labels_tell_and_more_is_found() -> None:
     rng = np.random.default_rng(2)
-    shares, truth, cells, names = cohort(200, rng)
+    shares, truth, cells, names = cohort(150, rng)
     planted = rng.permutation(truth.size) < 0.03 * truth.size
     stated = np.where(planted, (truth + rng.integers(1, 3, truth.size)) % 3, truth)
     top = round(0.05 * truth.size)
@@ -67,7 +67,7 @@ def test_readers_when_strict_or_mild_throughout_then_the_other_labels_tell_and_m
 def test_a_label_when_it_is_changed_then_what_is_said_of_it_is_not() -> None:
     shares, truth, cells, names = cohort(40, np.random.default_rng(3))
     before = probabilities_in_context(shares, truth, cells, names)
-    for place in (0, 7, 13, 24):
+    for place in (0, 7, 24):
         changed = truth.copy()
         changed[place] = (truth[place] + 1) % 3
         after = probabilities_in_context(shares, changed, cells, names)
@@ -107,6 +107,6 @@ def test_what_is_given_when_unsound_then_it_is_refused() -> None:
         audit_cells(shares, truth, cells, names[:-1])
     with pytest.raises(ValueError, match="cells must be one for each of 150 labels, got 149"):
         audit_cells(shares, truth, cells[:-1], names)
+    neck = Cell.parse("left_neural_foraminal_narrowing_c3_c4")
     with pytest.raises(ValueError, match=r"left_neural_foraminal_narrowing_c3_c4"):
-        neck = Cell.parse("left_neural_foraminal_narrowing_c3_c4")
         audit_cells(shares, truth, (neck, *cells[1:]), names)
