@@ -18,8 +18,7 @@ from stenograde.nets.level_transfer import (  # noqa: E402
     TransferGraph,
     looked_at,
 )
-from stenograde.train.weights.export import check_export, write_graph  # noqa: E402
-from stenograde.train.weights.middle_maps import halve  # noqa: E402
+from stenograde.train.weights.export import check_export, halve, write_graph  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default::DeprecationWarning"),  # the exporter without dynamo warns of its age
