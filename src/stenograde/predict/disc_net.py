@@ -32,6 +32,8 @@ class DiscNetEntry:
     onnx: WeightFile
     view: DiscCropConfig
     """What is cut out around each disc."""
+    questions: tuple[str, ...]
+    """What it answers, in order; some of those of the heads beside it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +42,13 @@ class DiscNet:
 
     session: onnxruntime.InferenceSession
     file: WeightFile
+    places: tuple[int, ...]
+    """Place of each question that it answers among those of the heads."""
 
     def logits(
         self, crops: NDArray[np.float32], levels: NDArray[np.int64], series: Sequence[str]
     ) -> NDArray[np.float64]:
-        """Return logits of yes, shape (discs, questions).
+        """Return logits of yes, shape (discs, questions that it answers).
 
         Parameters
         ----------
@@ -74,8 +78,8 @@ def beside(there: NDArray[np.bool_], levels: NDArray[np.int64]) -> NDArray[np.fl
     return np.concatenate([there.astype(np.float32), of_level], axis=1)
 
 
-def open_disc_net(folder: Path, entry: DiscNetEntry, n_questions: int) -> DiscNet:
-    """Open the net and check what it takes and gives.
+def open_disc_net(folder: Path, entry: DiscNetEntry, questions: Sequence[str]) -> DiscNet:
+    """Open the net that answers beside heads for some questions, and check what it takes and gives.
 
     Raises
     ------
@@ -87,10 +91,11 @@ def open_disc_net(folder: Path, entry: DiscNetEntry, n_questions: int) -> DiscNe
     given = [one.shape[1] for one in session.get_outputs()]
     n_beside = len(SERIES) + len(LUMBAR_MRI.levels)
     wanted = {CROPS: [len(SERIES), entry.view.rows, entry.view.columns], EXTRA: [n_beside]}
-    if taken != wanted or given != [n_questions]:
+    n_answers = len(entry.questions)
+    if taken != wanted or given != [n_answers] or set(entry.questions) - set(questions):
         msg = (
-            f"{entry.onnx.file} must take {wanted} and give {n_questions} answers, got {taken} and {given}; use a "
-            "bundle made for this version"
+            f"{entry.onnx.file} must take {wanted} and give {n_answers} answers, to some of {', '.join(questions)}, "
+            f"got {taken} and {given}, to {', '.join(entry.questions)}; use a bundle made for this version"
         )
         raise BundleError(msg)
-    return DiscNet(session, entry.onnx)
+    return DiscNet(session, entry.onnx, tuple(list(questions).index(name) for name in entry.questions))

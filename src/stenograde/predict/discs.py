@@ -1,7 +1,7 @@
 """Findings of discs from the mid-sagittal slices of a study: linear heads on fixed features, and a net; no torch.
 
 Each set of series that may be there has heads of its own, so that nothing stands in for a series that is absent. A net
-that looks at the crops themselves answers beside them, and the two are averaged.
+that looks at the crops themselves answers some questions beside them, and the two are averaged.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class DiscEntry:
     views: tuple[DiscCropConfig, ...] = (DiscCropConfig(),)
     """What is cut out around each disc; all of one size in pixels."""
     net: DiscNetEntry | None = None
-    """Answers the same questions beside the heads; without it they answer alone."""
+    """Answers some of the questions beside the heads; without it they answer alone."""
 
     def __post_init__(self) -> None:
         if len({(view.rows, view.columns) for view in self.views}) != 1:
@@ -117,7 +117,7 @@ class DiscHeads:
         series: tuple[str, ...],
         crops: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """Return logits of yes, shape (discs, questions): the mean of the heads' and the net's.
+        """Return logits of yes, shape (discs, questions): of the heads, or their mean with the net's where it answers.
 
         Parameters
         ----------
@@ -134,11 +134,13 @@ class DiscHeads:
         said = np.asarray(seen @ head.weights.T.astype(np.float64) + head.of_level.T[levels])
         if self.net is None or crops is None:
             return said
-        return (said + self.net.logits(crops, levels, series)) / 2
+        places = list(self.net.places)
+        said[:, places] = (said[:, places] + self.net.logits(crops, levels, series)) / 2
+        return said
 
 
 def write_heads(path: Path, heads: DiscHeads) -> None:
-    """Write heads as arrays of numpy, their weights to eight significant bits, so that the file is small."""
+    """Write heads as arrays of numpy, their weights to seven significant bits, so that the file is small."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for series, head in heads.by_set.items():
         name = "+".join(series)
@@ -150,7 +152,7 @@ def write_heads(path: Path, heads: DiscHeads) -> None:
 
 def _shortened(weights: NDArray[np.float32]) -> NDArray[np.float16]:
     share, exponent = np.frexp(weights)
-    return np.ldexp(np.rint(share * 256) / 256, exponent).astype(np.float16)
+    return np.ldexp(np.rint(share * 128) / 128, exponent).astype(np.float16)
 
 
 def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: int) -> DiscHeads:
@@ -187,7 +189,7 @@ def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: 
                 f"{maps.onnx.file} and finite numbers, got {got}; use a bundle made for this version"
             )
             raise BundleError(msg)
-    net = None if entry.net is None else open_disc_net(folder, entry.net, n_questions)
+    net = None if entry.net is None else open_disc_net(folder, entry.net, entry.questions)
     return DiscHeads(by_set, cuts, shares, net)
 
 

@@ -18,7 +18,7 @@ from stenograde.errors import ConfigError
 from stenograde.grades import PFIRRMANN
 from stenograde.levels.disc_crop import DiscCropConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle, load_bundle
-from stenograde.predict.disc_net import DiscNet, DiscNetEntry
+from stenograde.predict.disc_net import DiscNet, open_disc_net
 from stenograde.predict.discs import ABOVE, HEADLINE, SETS, DiscEntry, DiscHead, DiscHeads, write_heads
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
@@ -123,7 +123,8 @@ def _out_of_fold(
     def net_of(places: Sequence[int], name: str) -> DiscNet:
         fitted = fit_disc_net(table, places, settings.net, out / FITS / name, within(progress, name))
         graph = out / FITS / f"{name}.onnx"
-        return write_disc_net(fitted, graph, range(len(QUESTIONS)), settings.net.view)
+        entry = write_disc_net(fitted, graph, settings.net.questions, settings.net.view)
+        return open_disc_net(out / FITS, entry, tuple(QUESTIONS))
 
     folds, seed = settings.folds, settings.seed
     said = out_of_fold(table, settings.heads, folds=folds, seed=seed, net_of=net_of, progress=progress)
@@ -138,12 +139,13 @@ def _fitted(
     progress: Progress | None,
 ) -> DiscEntry:
     """Fit heads and net on all discs, and write what they say of the findings that earned it."""
-    every, look = range(len(table)), settings.net.view
+    every = range(len(table))
     kept = [name for name in QUESTIONS if found[PFIRRMANN if name in ABOVE else name].earned]
     places = [tuple(QUESTIONS).index(name) for name in kept]
     write_heads(out / HEADS, _only(fit_heads(table, every, settings.heads), places))
     fitted = fit_disc_net(table, every, settings.net, out / FITS / "net", within(progress, "net"))
-    net = DiscNetEntry(write_disc_net(fitted, out / NET, places, look).file, look)
+    asked = [name for name in settings.net.questions if name in kept]
+    net = write_disc_net(fitted, out / NET, asked, settings.net.view)
     scores, heads = as_scores(found), weight_file(out / HEADS)
     return DiscEntry(heads, tuple(kept), settings.grid, scores, SOURCE, settings.views, net)
 
@@ -229,14 +231,15 @@ Learnt from {discs} discs (L1/L2 to L5/S1) of {patients} patients: {source}. Mid
 there is no other T2). A disc is found by the locator, cut out upright, and seen by the middle maps of {encoder} with
 the frozen weights of ImageNet (Apache-2.0); linear heads with an L2 penalty answer, with heads of their own for T1 and
 T2, T2 alone and T1 alone. A small net (two residual encoders from random starts, attention over the series that are
-there) answers from the crops themselves, and the logits of the two are averaged in equal parts. Both know the level.
+there) answers from the crops themselves, and for narrowing, bulging, Modic change and the Pfirrmann grade the logits of
+the two are averaged in equal parts. Both know the level.
 
 Out of fold by patient ({folds} folds; penalty and the cuts of the Pfirrmann grade chosen inside each training part by
 inner folds; crop sizes, the weight of T1, the directions kept and that all findings share one penalty were chosen on
-these same patients, which moved herniation by up to 0.04 and the others by up to 0.03; that the net has half of the say
-was chosen on other folds of them), on the {tested} discs of {tested_patients} patients that both T1 and T2 show;
-95 % intervals over patients. "Level alone" looks at no picture and knows how common a finding is at each level.
-What is not certainly better than that is not told.
+these same patients, which moved herniation by up to 0.04 and the others by up to 0.03; which findings the net has half
+of the say in was chosen on other folds of them), on the {tested} discs of {tested_patients} patients that both T1 and
+T2 show; 95 % intervals over patients. "Level alone" looks at no picture and knows how common a finding is at each
+level. What is not certainly better than that is not told.
 
 {table}
 

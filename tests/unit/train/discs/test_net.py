@@ -52,15 +52,17 @@ def table(n: int = 160, seed: int = 0) -> DiscTable:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("nets")
     net = fit_disc_net(table(), range(160), HOW, made / "fit")
-    write_disc_net(net, made / "net.onnx", [0, 2], VIEW)
+    write_disc_net(net, made / "net.onnx", ASKED, VIEW)
     return made
 
 
-ENTRY = DiscNetEntry(WeightFile("net.onnx", ""), VIEW)
+ASKED = ("narrowing", "bulging")
+ENTRY = DiscNetEntry(WeightFile("net.onnx", ""), VIEW, ASKED)
 
 
 def test_what_crops_show_is_learnt_from_either_series_alone_and_from_both(folder: Path) -> None:
-    net = open_disc_net(folder, ENTRY, 2)
+    net = open_disc_net(folder, ENTRY, tuple(QUESTIONS))
+    assert [tuple(QUESTIONS)[place] for place in net.places] == list(ASKED)
     unseen = table(seed=1)
     assert unseen.crops is not None
     known = ~np.isnan(unseen.answers[:, 0])
@@ -78,15 +80,17 @@ def test_the_graph_says_what_the_net_says_of_crops_in_standard_deviations(folder
     extra = torch.tensor(np.concatenate([np.ones((160, 2)), level], axis=1), dtype=torch.float32)
     with torch.inference_mode():
         wanted = net(3 * torch.from_numpy(unseen.crops), extra)[:, [0, 2]].numpy()
-    said = open_disc_net(folder, ENTRY, 2).logits(unseen.crops, unseen.levels, ("t1", "t2"))
+    said = open_disc_net(folder, ENTRY, ASKED).logits(unseen.crops, unseen.levels, ("t1", "t2"))
     np.testing.assert_allclose(said, wanted, atol=0.05)  # kernels in 16 bits
 
 
 def test_a_graph_of_other_questions_or_crops_is_refused(folder: Path) -> None:
-    with pytest.raises(BundleError, match="give 3 answers"):
-        open_disc_net(folder, ENTRY, 3)
+    with pytest.raises(BundleError, match="give 1 answers"):
+        open_disc_net(folder, replace(ENTRY, questions=ASKED[:1]), ASKED)
+    with pytest.raises(BundleError, match="to some of herniation"):
+        open_disc_net(folder, ENTRY, ("herniation",))
     with pytest.raises(BundleError, match=r"net\.onnx must take"):
-        open_disc_net(folder, replace(ENTRY, view=DiscCropConfig(rows=32, columns=32)), 2)
+        open_disc_net(folder, replace(ENTRY, view=DiscCropConfig(rows=32, columns=32)), ASKED)
 
 
 def test_a_net_of_other_questions_is_refused() -> None:
