@@ -63,11 +63,18 @@ def compare_predictions(a: Predictions, b: Predictions, *, draws: int = 1000, se
 def read_result(folder: Path) -> Predictions:
     """Read the predictions of a result, from the file that its ``result.json`` names under ``predictions``.
 
+    Parameters
+    ----------
+    folder : Path
+        The result, or a table of predictions (``.csv``) itself: a row of a grid, a question of discs.
+
     Raises
     ------
     DatasetError
         If the folder is no result, or its files cannot be read.
     """
+    if folder.suffix == ".csv" and folder.is_file():
+        return read_predictions(folder)
     path = folder / "result.json"
     try:
         result = json.loads(regular_bytes(path).decode("utf-8"))
