@@ -24,8 +24,7 @@ from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.train.weights.bundle_toml import weight_file
-from stenograde.train.weights.export import write_graph
-from stenograde.train.weights.middle_maps import halve
+from stenograde.train.weights.export import halve, write_graph
 from stenograde.workers import Progress
 
 MID_GREY: Final = 128
