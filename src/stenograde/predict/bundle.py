@@ -115,8 +115,7 @@ class BundleTable:
         files += [finder.onnx, finder.weights] if finder is not None else []
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
         files += [self.fixed.heads] if self.fixed is not None else []
-        files += [self.discs.heads] if self.discs is not None else []
-        return (*files, *([self.discs.net.onnx] if self.discs is not None and self.discs.net else []))
+        return (*files, *(self.discs.files if self.discs is not None else ()))
 
 
 @dataclass(frozen=True, eq=False)

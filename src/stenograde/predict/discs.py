@@ -75,6 +75,11 @@ class DiscEntry:
     net: DiscNetEntry | None = None
     """Answers some of the questions beside the heads; without it they answer alone."""
 
+    @property
+    def files(self) -> tuple[WeightFile, ...]:
+        """Every file of the bundle that it names."""
+        return (self.heads,) if self.net is None else (self.heads, self.net.onnx)
+
     def __post_init__(self) -> None:
         if len({(view.rows, view.columns) for view in self.views}) != 1:
             msg = f"views must be one or more of one size in pixels, got {self.views}"
