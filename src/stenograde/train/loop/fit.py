@@ -80,10 +80,7 @@ def fit(
     trained = cast(nn.Module, torch.compile(parts.net)) if compiles(config, fabric.device) else parts.net
     wrapped, optimiser = fabric.setup(trained, parts.optimiser)
     epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress, folder.name)
-    first = fabric.is_global_zero
-    if first:
-        folder.mkdir(parents=True, exist_ok=True)
-    with open_log(folder, epochs_done=len(history)) if first else nullcontext() as logs:
+    with open_log(folder, epochs_done=len(history)) if fabric.is_global_zero else nullcontext() as logs:
         while not _is_done(history, config):
             history.append(epochs.whole(train, validation, len(history), steps))
             if logs is not None:
@@ -93,7 +90,9 @@ def fit(
                 logs.write(history)
                 epochs.tell(history[-1])
             log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
-    weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
+    weights = (
+        load_best(folder) if fabric.is_global_zero and validation is not None else parts.kept.state_dict()
+    )
     parts.kept.load_state_dict(fabric.broadcast(weights))
     best = _best_epoch(history) if validation is not None else len(history)
     return Fitted(parts.kept.eval(), tuple(history), best)
