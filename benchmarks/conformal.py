@@ -17,10 +17,11 @@ import numpy as np
 from simulated_cohorts import PREVALENCES, Cohort, simulate
 
 from stenograde.datasets.rsna2024 import read_labels
-from stenograde.datasets.submission import read_submission
+from stenograde.datasets.submission import read_submissions
 from stenograde.datasets.tables import read_rows
 from stenograde.evaluate.conformal import coverage_by_class, fit_conformal
-from stenograde.evaluate.label_audit import audit_labels
+from stenograde.evaluate.label_audit import audit_cells, audit_labels
+from stenograde.terms import Cell
 
 NOMINAL, SURER = 0.9, 0.95
 """Coverage asked for; the second on real predictions only."""
@@ -95,20 +96,50 @@ def share_found(
     return np.array(found)
 
 
-def real_cohorts(folder: Path, labels: Path) -> dict[str, Cohort]:
-    """Return the out-of-fold predictions of the 4th place of RSNA 2024 beside the labels, by condition."""
+def share_found_in_context(
+    cohorts: dict[str, Cohort],
+    whose: list[tuple[str, Cell]],
+    wrong: Callable[..., np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the same as :func:`share_found`, of one ranking that looks at the rest of the patient.
+
+    Parameters
+    ----------
+    whose : list of (study, cell)
+        Of the cells of all cohorts.
+    """
+    truth = np.concatenate([one.truth for one in cohorts.values()])
+    groups = np.repeat(list(cohorts), [one.truth.size for one in cohorts.values()])
+    planted = np.zeros(truth.size, bool)
+    planted[rng.choice(truth.size, round(PLANTED * truth.size), replace=False)] = True
+    stated = np.where(planted, wrong(truth, rng), truth)
+    shares = np.concatenate([one.probabilities for one in cohorts.values()])
+    studies, cells = zip(*whose, strict=True)
+    order = np.array([one.place for one in audit_cells(shares, stated, cells, studies)])
+    found = []
+    for chosen in (np.ones(truth.size, bool), *(groups == name for name in cohorts)):
+        ranked = order[chosen[order]]
+        found.append(planted[ranked[: round(LOOKED_AT * len(ranked))]].sum() / planted[chosen].sum())
+    return np.array(found)
+
+
+def real_cohorts(folder: Path, labels: Path) -> tuple[dict[str, Cohort], list[tuple[str, Cell]]]:
+    """Return the out-of-fold predictions of the 4th place of RSNA 2024 beside the labels, by condition; and whose."""
     truth = read_labels(labels)
-    cohorts = {}
+    cohorts, whose = {}, []
     for name, model in MODELS.items():
-        said = read_submission(folder / "rsna2024_4th_place_oof.csv.gz", model=model)
+        said = read_submissions(folder / "rsna2024_4th_place_oof.csv.gz", model=model)[model]
         cells = [
-            (shares, truth[study][cell].rank, study)
+            (shares, truth[study][cell].rank, study, cell)
             for study, of_study in said.items()
             for cell, shares in of_study.items()
             if cell in truth[study]
         ]
-        cohorts[name] = _cohort(*zip(*cells, strict=True))
-    return cohorts
+        *columns, of = zip(*cells, strict=True)
+        cohorts[name] = _cohort(*columns)
+        whose += zip(columns[-1], of, strict=True)
+    return cohorts, whose
 
 
 def real_foramina(folder: Path) -> Cohort:
@@ -151,7 +182,9 @@ def print_coverage(cohorts: int, real: dict[str, Cohort]) -> None:
             print(row, covered(pairs, per, coverage), "|", flush=True)
 
 
-def print_audit(cohorts: int, real: dict[str, Cohort], foramina: dict[str, Cohort]) -> None:
+def print_audit(
+    cohorts: int, real: dict[str, Cohort], whose: list[tuple[str, Cell]], foramina: dict[str, Cohort]
+) -> None:
     """Print how many planted labels the audit finds."""
     share = f"{100 * PLANTED:.0f} % of labels made wrong, share of them in the top {100 * LOOKED_AT:.0f} %"
     print(f"\n{share}, %\n")
@@ -168,7 +201,10 @@ def print_audit(cohorts: int, real: dict[str, Cohort], foramina: dict[str, Cohor
         if real:
             rng = np.random.default_rng(3)
             rows = [share_found(real, wrong, rng) for _ in range(cohorts)]
-            _print_found("RSNA 2024, 4th place", words, np.mean(rows, axis=0))
+            _print_found("RSNA 2024, 4th place, each cell alone", words, np.mean(rows, axis=0))
+            same = np.random.default_rng(3)
+            rows = [share_found_in_context(real, whose, wrong, same) for _ in range(cohorts)]
+            _print_found("RSNA 2024, 4th place, with the rest of the patient", words, np.mean(rows, axis=0))
             rows = [share_found(foramina, wrong, rng)[1:] for _ in range(cohorts)]
             _print_found(
                 "foraminal grader, four grades", words, np.array([np.nan, np.nan, np.mean(rows), np.nan])
@@ -194,12 +230,12 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, help="folder of real out-of-fold predictions")
     parser.add_argument("--labels", type=Path, help="train.csv of RSNA 2024")
     asked = parser.parse_args()
-    real, foramina = {}, {}
+    real, whose, foramina = {}, [], {}
     if asked.predictions and asked.labels:
-        real = real_cohorts(asked.predictions, asked.labels)
+        real, whose = real_cohorts(asked.predictions, asked.labels)
         foramina = {"foramen, four grades": real_foramina(asked.predictions)}
     print_coverage(asked.cohorts, {**real, **foramina})
-    print_audit(asked.planted, real, foramina)
+    print_audit(asked.planted, real, whose, foramina)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 _SET_BY_OTHERS = (
-    *("PYTEST_", "KMP_", "OMP_", "TORCH", "PYTORCH_", "TORCHINDUCTOR_", "COLUMNS", "LINES"),
+    *(
+        "PYTEST_",
+        "KMP_",
+        "OMP_",
+        "TORCH",
+        "PYTORCH_",
+        "TORCHINDUCTOR_",
+        "_TORCHINDUCTOR_",
+        "COLUMNS",
+        "LINES",
+    ),
     *(
         "GDCM_RESOURCES_PATH",
         "CUBLAS_WORKSPACE_CONFIG",

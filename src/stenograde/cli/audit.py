@@ -25,14 +25,15 @@ def audit(
         typer.Option("--model", help="Of predictions of several models (column model): the one to use."),
     ] = None,
 ) -> None:
-    """List the labels that predictions support least, for a person to look at: confident learning.
+    """List the labels that predictions and a study's other labels support least, for a person to look at.
 
     Predictions must be out of fold, made by a model that was not trained on the study; a model knows by heart what it
-    was trained on. They are calibrated on the labels for each condition, and all cells are ranked together.
+    was trained on. They are calibrated on the labels for each condition; what the study's other cells say, and how they
+    are labelled, is learnt from the other studies; and all cells are ranked together (confident learning).
 
     Columns of the table: rank (1 is the most suspicious), study_id, condition, level, side (empty for the canal),
     label (the stated severity), suggested (what confident learning would put in its place, empty where it would keep
-    the label), normal_mild, moderate, severe (calibrated probabilities), score (the probability of the label).
+    the label), normal_mild, moderate, severe (probabilities), score (the probability of the label).
     """
     from stenograde.files import write_whole
     from stenograde.grading.label_audit import as_audit_csv, audit_cohort

@@ -23,7 +23,11 @@ LabelsFile = Annotated[
 
 def compare(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="Folder with a result.json, or with --labels a submission.")
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="Folder with a result.json or a table of predictions (.csv); with --labels a submission.",
+        ),
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another, of the same pictures or studies.")],
     labels: LabelsFile = None,

@@ -188,6 +188,10 @@ def ship(
     licence: Annotated[
         str, typer.Option("--licence", help="Licence of the data, where its reader knows none.")
     ] = "",
+    weights_from: Annotated[
+        str,
+        typer.Option("--weights-from", help="What a file of --weights was pre-trained on, and its licence."),
+    ] = "",
     settings: Settings = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -207,7 +211,7 @@ def ship(
 
     chosen = read_recipe(recipe, size.value, changes_asked(settings, device, precision))
     samples, _ = read_data(chosen.task, Asked(data))
-    shipping = Shipping(name, __version__, limits, licence)
+    shipping = Shipping(name, __version__, limits, licence, weights_from)
     start, of_result, folder = start_of(weights), read_result(result), out_folder(out)
     with progress_on_stderr() as progress:
         ship_recipe(chosen, samples, of_result, shipping, out=folder, weights=start, progress=progress)

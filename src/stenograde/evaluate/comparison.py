@@ -63,18 +63,30 @@ def compare_predictions(a: Predictions, b: Predictions, *, draws: int = 1000, se
 def read_result(folder: Path) -> Predictions:
     """Read the predictions of a result, from the file that its ``result.json`` names under ``predictions``.
 
+    Parameters
+    ----------
+    folder : Path
+        The result, or a table of predictions (``.csv``) itself: a row of a grid, a question of discs.
+
     Raises
     ------
     DatasetError
         If the folder is no result, or its files cannot be read.
     """
+    if folder.suffix == ".csv" and folder.is_file():
+        try:
+            return read_predictions(folder)
+        except DatasetError as exc:
+            exc.add_note(
+                "tables of predictions are compared with --labels where they are submissions to RSNA 2024"
+            )
+            raise
     path = folder / "result.json"
     try:
         result = json.loads(regular_bytes(path).decode("utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        cure = "; tables of predictions are compared with --labels" if folder.is_file() else ""
-        msg = f"a result must be a folder with a readable result.json, got {folder} ({reason}){cure}"
+        msg = f"a result must be a folder with a readable result.json, or a .csv, got {folder} ({reason})"
         raise DatasetError(msg) from exc
     name = result.get("predictions") if isinstance(result, dict) else None
     if not isinstance(name, str) or Path(name).name != name:

@@ -1,9 +1,10 @@
 """Which labels to look at again: confident learning on out-of-fold probabilities.
 
-Labels are ranked by self-confidence, the probability that the grader gives to the stated label. Where probabilities are
-calibrated and a wrong label may be any, no other order finds more wrong labels; so they are calibrated on the labels
-first, which also makes conditions comparable. A cell is counted as wrongly labelled only where the grader is as sure of
-another class as it is on average of cells that bear the label of that class (the off-diagonal of the confident joint).
+Labels are ranked by self-confidence, the probability of the stated label. Where probabilities are calibrated and a
+wrong label may be any, no other order finds more wrong labels; so they are calibrated on the labels first, which also
+makes conditions comparable, and :func:`audit_cells` asks what the rest of the patient says, too. A cell is counted as
+wrongly labelled only where it is as probably of another class as cells that bear the label of that class are on average
+(the off-diagonal of the confident joint).
 
 References
 ----------
@@ -17,10 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from stenograde.evaluate.label_context import probabilities_in_context
 from stenograde.evaluate.labelled_cells import Codes, Floats, checked_classes, checked_probabilities
 from stenograde.evaluate.vector_scaling import fit_vector_scaling
+from stenograde.terms import Cell
 
 _LEAST_PROBABILITY = 1e-6
 """Stands for a probability of 0, which has no logarithm; what six decimals leave."""
@@ -37,7 +40,7 @@ class AuditedLabel:
     suggested: int | None
     """Class that confident learning would put in its place; None where it would keep the label."""
     probabilities: tuple[float, ...]
-    """What the grader says, calibrated on the labels."""
+    """Of all classes, by what the label is audited with."""
     score: float
     """Probability of the stated class."""
 
@@ -75,19 +78,64 @@ def audit_labels(
     if names.shape != stated.shape:
         msg = f"groups must be one for each of {len(stated)} cells, got shape {names.shape}"
         raise ValueError(msg)
-    calibrated, suggested = np.empty_like(shares), np.empty_like(stated)
-    for name in np.unique(names):
-        chosen = names == name
+    return _ranked(_calibrated(shares, stated, names), stated, names)
+
+
+def audit_cells(
+    probabilities: ArrayLike, truth: ArrayLike, cells: Sequence[Cell], patients: Sequence[str]
+) -> tuple[AuditedLabel, ...]:
+    """Return the labels of cells of the spine, the most suspicious first, with the rest of the patient in view.
+
+    Probabilities are calibrated for each condition; then the patient's other labels, and what the grader says of those,
+    are asked (:func:`~stenograde.evaluate.label_context.probabilities_in_context`). Where each patient has one cell,
+    this is :func:`audit_labels`.
+
+    Parameters
+    ----------
+    probabilities, truth
+        As of :func:`audit_labels`, classes being severities.
+    cells : sequence of Cell
+        Of the lumbar scheme, each at most once for a patient.
+    patients : sequence of str
+
+    Raises
+    ------
+    ValueError
+        As :func:`audit_labels` and :func:`~stenograde.evaluate.label_context.probabilities_in_context`.
+    """
+    shares = checked_probabilities(probabilities)
+    stated = checked_classes(truth, shares.shape)
+    conditions = np.array([cell.condition.value for cell in cells])
+    if conditions.shape != stated.shape:
+        msg = f"cells must be one for each of {len(stated)} labels, got {len(cells)}"
+        raise ValueError(msg)
+    calibrated = _calibrated(shares, stated, conditions)
+    return _ranked(probabilities_in_context(calibrated, stated, cells, patients), stated, conditions)
+
+
+def _calibrated(shares: Floats, stated: Codes, groups: NDArray[np.str_]) -> Floats:
+    """Return probabilities that mean what they say, fitted to the labels of each group."""
+    calibrated = np.empty_like(shares)
+    for name in np.unique(groups):
+        chosen = groups == name
         logits = np.log(np.maximum(shares[chosen], _LEAST_PROBABILITY))
         calibrated[chosen] = fit_vector_scaling(logits, stated[chosen]).probabilities(logits)
-        suggested[chosen] = confident_classes(calibrated[chosen], stated[chosen])
-    scores = calibrated[np.arange(len(stated)), stated]
+    return calibrated
+
+
+def _ranked(probabilities: Floats, stated: Codes, groups: NDArray[np.str_]) -> tuple[AuditedLabel, ...]:
+    """Return all labels, the least probable first; what is confident is counted within each group."""
+    suggested = np.empty_like(stated)
+    for name in np.unique(groups):
+        chosen = groups == name
+        suggested[chosen] = confident_classes(probabilities[chosen], stated[chosen])
+    scores = probabilities[np.arange(len(stated)), stated]
     return tuple(
         AuditedLabel(
             place,
             int(stated[place]),
             None if suggested[place] == stated[place] else int(suggested[place]),
-            tuple(calibrated[place].tolist()),
+            tuple(probabilities[place].tolist()),
             float(scores[place]),
         )
         for place in np.argsort(scores, kind="stable").tolist()

@@ -98,9 +98,9 @@ def score_held_out(result: Path, data: Path, progress: Progress | None) -> Told:
     """Score further patients with the nets of a result of discs."""
     from stenograde.experiments.discs.store import cut_once, read_disc_result
 
-    recipe, discs, bundle = read_disc_result(result)
+    recipe, discs, bundle, weights = read_disc_result(result)
     further = cut_once(data, bundle, recipe.crops, result / "held-out", progress=progress)
-    return _scored_discs(recipe, discs, further, result, progress)
+    return _scored_discs(recipe, discs, further, result, start_of(weights), progress)
 
 
 _BY_WORD: Final[dict[str, Start]] = {"hub": "hub", "imagenet": "imagenet"}
@@ -211,23 +211,35 @@ def _discs(asked: Request) -> Ready:
     from stenograde.predict.bundle import bundle_at
 
     recipe = read_as(DiscRecipe, asked.recipe, asked.size, asked.changed_by(folds=asked.folds))
-    found_by = bundle_at(recipe.bundle)
+    found_by, start = bundle_at(recipe.bundle), start_of(asked.weights)
+    if start is not None and not recipe.net.frozen:
+        msg = (
+            f"--weights are for a frozen encoder, got {asked.weights} for a recipe without one; add --set "
+            "net.frozen=tf_efficientnet_lite0"
+        )
+        raise ConfigError(msg)
 
     def run(out: Path, progress: Progress | None) -> Told:
         bundle = keep_bundle(found_by, out)
         discs = cut_once(asked.data, bundle, recipe.crops, out / CROPS, progress=progress)
-        return _scored_discs(recipe, discs, None, out, progress)
+        return _scored_discs(recipe, discs, None, out, start, progress)
 
     return Ready(run, settings=as_plain(recipe))
 
 
 def _scored_discs(
-    recipe: DiscRecipe, discs: DiscSet, held_out: DiscSet | None, out: Path, progress: Progress | None
+    recipe: DiscRecipe,
+    discs: DiscSet,
+    held_out: DiscSet | None,
+    out: Path,
+    start: Start | None,
+    progress: Progress | None,
 ) -> Told:
     from stenograde.experiments.discs.run import run_discs
     from stenograde.experiments.discs.table import page_of
 
-    return _told(page_of(run_discs(recipe, discs, out=out, held_out=held_out, progress=progress)), out)
+    result = run_discs(recipe, discs, out=out, held_out=held_out, weights=start, progress=progress)
+    return _told(page_of(result), out)
 
 
 def _told(page: ScorePage, out: Path) -> Told:
@@ -242,6 +254,6 @@ KINDS: Final[Mapping[Kind, KindOfExperiment]] = {
     "network": KindOfExperiment(_pictures),
     "grid": KindOfExperiment(_grid, _PATIENT_ONLY),
     "fusion": KindOfExperiment(_fusion, _PATIENT_ONLY),
-    "discs": KindOfExperiment(_discs, (*_PATIENT_ONLY, "weights")),
+    "discs": KindOfExperiment(_discs, _PATIENT_ONLY),
 }
 """Every kind of experiment, by the ``kind`` that its recipes name."""

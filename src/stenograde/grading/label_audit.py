@@ -11,7 +11,7 @@ from pathlib import Path
 from stenograde.datasets.rsna2024 import read_labels
 from stenograde.datasets.submission import read_submissions
 from stenograde.errors import DatasetError
-from stenograde.evaluate.label_audit import AuditedLabel, audit_labels
+from stenograde.evaluate.label_audit import AuditedLabel, audit_cells
 from stenograde.files import inert_cell
 from stenograde.terms import Cell, Severity
 
@@ -48,7 +48,9 @@ class CohortAudit:
 def audit_cohort(
     labels: Path, predictions: Path, *, share: float = 0.05, model: str | None = None
 ) -> CohortAudit:
-    """Rank the labels of a cohort by how little its predictions support them, over all conditions together.
+    """Rank the labels of a cohort by how little its predictions and each study's other labels support them.
+
+    All conditions are ranked together; see :func:`~stenograde.evaluate.label_audit.audit_cells`.
 
     Parameters
     ----------
@@ -86,10 +88,11 @@ def audit_cohort(
     if not cells:
         msg = f"{predictions} must hold predictions of cells that {labels} labels, got none"
         raise DatasetError(msg)
-    ranked = audit_labels(
+    ranked = audit_cells(
         [said[study][cell] for study, cell, _ in cells],
         [severity.rank for *_, severity in cells],
-        groups=[cell.condition.value for _, cell, _ in cells],
+        [cell for _, cell, _ in cells],
+        [study for study, *_ in cells],
     )
     return CohortAudit(
         suspicious=tuple(

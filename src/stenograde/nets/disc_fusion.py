@@ -14,7 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
+from stenograde.nets.middle_maps import MiddleMaps, pooled
 from stenograde.nets.series_fusion import GatedAttentionPool
+from stenograde.nets.weights import Start
+
+_FULL_SCALE = 3.0
+"""So many standard deviations are the ends of the scale that a frozen encoder is shown."""
 
 _START = 0.02
 """Initial standard deviation of learned tables."""
@@ -27,16 +32,21 @@ class DiscFusionConfig:
     encoder_of_series: tuple[int, ...] = (0, 1, 1)
     """Index of the encoder for each series; series of similar contrast share one."""
     widths: tuple[int, ...] = (32, 64, 96, 128)
+    """Of the small residual encoders; the last is the length of a vector."""
+    frozen: str = ""
+    """EfficientNet of timm whose middle maps are looked at instead, for all series; it is not trained."""
+    grid: int = 4
+    """Rows and columns that the frozen encoder's maps are averaged to."""
     levels: int = 5
     questions: int = 7
     hidden: int = 64
     dropout: float = 0.4
 
     def __post_init__(self) -> None:
-        sizes = (len(self.encoder_of_series), self.levels, self.questions, self.hidden)
+        sizes = (len(self.encoder_of_series), self.levels, self.questions, self.hidden, self.grid)
         if min(sizes) < 1 or not 0 <= self.dropout < 1:
             msg = (
-                f"disc fusion needs series, levels, questions and hidden of 1 or more and dropout in [0, 1), got "
+                f"disc fusion needs series, levels, questions, hidden and grid of 1 or more and dropout in [0, 1), got "
                 f"{sizes}, {self.dropout}"
             )
             raise ValueError(msg)
@@ -51,11 +61,18 @@ class DiscFusion(nn.Module):
     def __init__(self, config: DiscFusionConfig) -> None:
         super().__init__()
         self.config = config
-        shape = SmallResnetConfig(
-            config.widths, depths=(1,) * len(config.widths), norm="group", start="random"
-        )
-        self.encoders = nn.ModuleList(SmallResnet(shape) for _ in range(max(config.encoder_of_series) + 1))
         width = config.widths[-1]
+        self.maps = MiddleMaps(config.frozen) if config.frozen else None
+        self.encoders = nn.ModuleList(
+            SmallResnet(
+                SmallResnetConfig(
+                    config.widths, depths=(1,) * len(config.widths), norm="group", start="random"
+                )
+            )
+            if self.maps is None
+            else _OnMaps(self.maps.width * config.grid**2, width, config.dropout)
+            for _ in range(max(config.encoder_of_series) + 1)
+        )
         self.kinds = nn.Parameter(torch.randn(len(config.encoder_of_series), width) * _START)
         self.pool = GatedAttentionPool(width, config.hidden)
         self.head = nn.Sequential(
@@ -64,13 +81,29 @@ class DiscFusion(nn.Module):
             nn.Linear(width + config.levels, config.questions),
         )
 
+    def start_from(self, weights: Start) -> None:
+        """Load the weights of the frozen encoder.
+
+        Raises
+        ------
+        BundleError
+            If they do not fit.
+        ValueError
+            If no encoder is frozen.
+        """
+        if self.maps is None:
+            msg = "weights are for a frozen encoder, got none; set net.frozen, such as tf_efficientnet_lite0"
+            raise ValueError(msg)
+        self.maps.start_from(weights)
+
     def forward(self, crops: Tensor, extra: Tensor) -> Tensor:
         """Return logits, shape (n, questions).
 
         Parameters
         ----------
         crops : tensor of shape (n, series, rows, columns), float
-            Crops; the values of a missing one do not matter as long as they are finite.
+            Crops, in standard deviations of their slices; the values of a missing one do not matter as long as they
+            are finite.
         extra : tensor of shape (n, series + levels), float
             1 where there is a crop, otherwise 0; then the level, one-hot.
         """
@@ -79,16 +112,30 @@ class DiscFusion(nn.Module):
     def vectors(self, crops: Tensor) -> Tensor:
         """Return the vector of each crop, shape (n, series, width)."""
         each = [
-            self.encoders[encoder](crops[:, k : k + 1]) + self.kinds[k]
+            self.encoders[encoder](self._seen(crops[:, k : k + 1])) + self.kinds[k]
             for k, encoder in enumerate(self.config.encoder_of_series)
         ]
         return torch.stack(each, dim=1)
+
+    def _seen(self, crop: Tensor) -> Tensor:
+        if self.maps is None:
+            return crop
+        return pooled(self.maps((crop / _FULL_SCALE).clamp(-1, 1)), self.config.grid).flatten(1)
 
     def answer(self, vectors: Tensor, extra: Tensor) -> Tensor:
         """Return logits, shape (n, questions), from the vectors of the crops present."""
         series = len(self.config.encoder_of_series)
         joined, _ = self.pool(vectors, extra[:, :series] > 0)
         return self.head(torch.cat([joined, extra[:, series:].to(joined.dtype)], dim=1))
+
+
+class _OnMaps(nn.Sequential):
+    """A vector from the averages of frozen maps, each in standard deviations of the crops that train."""
+
+    def __init__(self, features: int, width: int, dropout: float) -> None:
+        super().__init__(
+            nn.BatchNorm1d(features, affine=False), nn.Dropout(dropout), nn.Linear(features, width)
+        )
 
 
 class EverySubset(nn.Module):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stenograde.nets.level_grader import N_QUESTIONS, N_SEVERITIES
 from stenograde.nets.middle_maps import MiddleMaps, pooled
@@ -43,10 +44,16 @@ class LevelTransferConfig:
     dropout: float = 0.3
     limit: float = 4.0
     """Values of crops are held within plus and minus this."""
+    look_px: int = 0
+    """Where not 0, answers are the mean of five looks: at the crops as they are, shifted by so many rows up and down,
+    and by so many columns to either side."""
 
     def __post_init__(self) -> None:
         if min(self.grid, self.kinds, self.levels, self.kept, self.features) < 1 or self.slices < 3:
             msg = f"a grader needs 3 slices or more and grid, kinds, levels, kept and features of 1 or more, got {self}"
+            raise ValueError(msg)
+        if not 0 <= self.look_px < self.size_px:
+            msg = f"look_px must be from 0 to below size_px, {self.size_px}, got {self.look_px}"
             raise ValueError(msg)
         if not 0 <= self.dropout < 1:
             msg = f"dropout must be from 0 to below 1, got {self.dropout}"
@@ -56,6 +63,12 @@ class LevelTransferConfig:
     def places(self) -> int:
         """Slices of a crop that have a neighbour on both sides."""
         return self.slices - 2
+
+    @property
+    def looks(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns by which crops are shifted for each look, the first by none."""
+        by = self.look_px
+        return ((0, 0), *(((by, 0), (-by, 0), (0, by), (0, -by)) if by else ()))
 
 
 class LevelTransfer(nn.Module):
@@ -113,6 +126,12 @@ class LevelTransfer(nn.Module):
         """
         off = torch.einsum("nvkf,kgf->nvkg", features.mean(dim=3) - self.feature_mean, self.whitening)
         return off.square().mean(dim=-1).sqrt()
+
+
+def looked_at(crops: Tensor, by: tuple[int, int]) -> Tensor:
+    """Return crops shifted down and right by rows and columns, with zeros where nothing comes in."""
+    down, right = by
+    return functional.pad(crops, (right, -right, down, -down)) if down or right else crops
 
 
 class FromMaps(nn.Module):
@@ -221,23 +240,25 @@ class Judge(nn.Module):
 
 
 class TransferGraph(nn.Module):
-    """The graph for inference: mean logits of several graders that share an encoder or not, and mean strangeness."""
+    """The graph for inference: mean logits and strangeness, over looks and graders that share an encoder or not."""
 
     def __init__(self, nets: list[LevelTransfer]) -> None:
         super().__init__()
         self.nets = nn.ModuleList(nets)
-        self.is_shared = nets[0].config.frozen
+        self.is_shared, self.looks = nets[0].config.frozen, nets[0].config.looks
 
     def forward(self, crops: Tensor, present: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, cells, severities) and strangeness (n, 2 views, kinds)."""
         known = torch.cat([present.flatten(1), level], dim=1)
-        logits, strange, maps = [], [], None
-        for net in self.nets:
-            assert isinstance(net, LevelTransfer)
-            maps = net.maps(crops) if maps is None or not self.is_shared else maps
-            features = net.features(maps)
-            logits.append(net.judge(features, known))
-            strange.append(net.strangeness(features))
+        logits, strange = [], []
+        for look in self.looks:
+            seen, maps = looked_at(crops, look), None
+            for net in self.nets:
+                assert isinstance(net, LevelTransfer)
+                maps = net.maps(seen) if maps is None or not self.is_shared else maps
+                features = net.features(maps)
+                logits.append(net.judge(features, known))
+                strange.append(net.strangeness(features))
         return torch.stack(logits).mean(dim=0), torch.stack(strange).mean(dim=0)
 
 

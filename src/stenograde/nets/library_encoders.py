@@ -46,6 +46,8 @@ class TimmEncoder(nn.Module):
         sized = {"img_size": size_px} if published is not None and published.fixed_input_size else {}
         self.net = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **sized)
         self.hub_id: str | None = None if published is None else published.hf_hub_id
+        self.shown = None if published is None else (tuple(published.mean), tuple(published.std))
+        """Mean and standard deviation that its published weights were shown pictures with; None if there are none."""
         self.name = name
         picture = torch.zeros(1, channels, *size_px)
         features = _outside_training(self.net, lambda: self.net.forward_features(picture))

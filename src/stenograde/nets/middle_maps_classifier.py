@@ -14,11 +14,8 @@ from torch import Tensor, nn
 from stenograde.nets.head import ClassifierHead, check_picture_shape
 from stenograde.nets.middle_maps import MiddleMaps, pooled
 
-STRIDE = 16
-"""Pixels per value of the coarsest maps of the middle."""
-
-LAST_STAGE = 4
-"""The last stage, from 0, whose maps have one value per :data:`STRIDE` pixels or more."""
+STRIDES = (2, 4, 8, 16, 16, 32, 32)
+"""Pixels per value of the maps of each stage of an EfficientNet."""
 
 _LEAST_PROBABILITY = 1e-4
 """Of a class between two questions whose answers cross."""
@@ -31,11 +28,13 @@ class MiddleMapsConfig:
     encoder: str
     """Name of an EfficientNet of timm."""
     stages: tuple[int, ...] = (3, 4)
-    """Its stages whose maps are taken, from 0 to 4."""
+    """Its stages whose maps are taken, from 0."""
     grid: int = 6
     """Rows and columns over which the maps are averaged."""
     look_px: int = 192
     """Side of the square to which a picture is enlarged before it is looked at."""
+    closer: tuple[float, ...] = ()
+    """Shares of the picture's sides, around its middle, that are enlarged and looked at beside the whole."""
     ordinal: bool = False
     """The layer answers 'worse than class k?' instead of giving each class its logit; classes must then ascend."""
     classes: int = 3
@@ -49,14 +48,18 @@ class MiddleMapsConfig:
 
     def __post_init__(self) -> None:
         check_picture_shape(self, "middle_maps")
-        if not self.stages or min(self.stages) < 0 or max(self.stages) > LAST_STAGE:
-            msg = f"middle_maps.stages must be some of 0 to {LAST_STAGE}, got {self.stages}"
+        if not self.stages or min(self.stages) < 0 or max(self.stages) >= len(STRIDES):
+            msg = f"middle_maps.stages must be some of 0 to {len(STRIDES) - 1}, got {self.stages}"
             raise ValueError(msg)
-        if self.grid < 1 or self.look_px < 1 or self.look_px % (STRIDE * self.grid):
+        stride = STRIDES[max(self.stages)]
+        if self.grid < 1 or self.look_px < 1 or self.look_px % (stride * self.grid):
             msg = (
-                f"middle_maps.look_px must be a multiple of {STRIDE} px for each of the grid's rows, "
+                f"middle_maps.look_px must be a multiple of {stride} px for each of the grid's rows, "
                 f"got {self.look_px} px for a grid of {self.grid}"
             )
+            raise ValueError(msg)
+        if not all(0 < share < 1 for share in self.closer):
+            msg = f"middle_maps.closer must be shares between 0 and 1, got {self.closer}"
             raise ValueError(msg)
 
 
@@ -83,7 +86,7 @@ class MiddleMapsClassifier(nn.Module):
         net.blocks = net.blocks[: max(config.stages) + 1]
         net.conv_head, net.bn2 = nn.Identity(), nn.Identity()
         seen = pooled(self.maps(torch.zeros(1, 1, config.look_px, config.look_px)), config.grid)
-        self.width = int(seen.flatten(1).shape[1])
+        self.width = int(seen.flatten(1).shape[1]) * (1 + len(config.closer))
         answers = config.classes - 1 if config.ordinal else config.classes
         self.head = ClassifierHead(self.width, answers, extra=config.extra)
         self.register_buffer("mean", torch.zeros(1))
@@ -114,12 +117,21 @@ class MiddleMapsClassifier(nn.Module):
             Normalised as :meth:`takes` was told.
         """
         grey = (images[:, :1] * self.std + self.mean) * 2 - 1
-        side = self.config.look_px
-        if tuple(self.config.size_px) != (side, side):
-            grey = nn.functional.interpolate(grey, size=(side, side), mode="bilinear", align_corners=False)
-        maps = self.maps(grey)
+        looks = [self._enlarged(grey, share) for share in (1.0, *self.config.closer)]
+        maps = self.maps(torch.cat(looks))
         grids = [nn.functional.avg_pool2d(one, one.shape[-1] // self.config.grid) for one in maps]
-        return torch.cat(grids, dim=1).flatten(1)
+        seen = torch.cat(grids, dim=1).flatten(1)
+        return seen.view(len(looks), -1, seen.shape[1]).transpose(0, 1).flatten(1)
+
+    def _enlarged(self, grey: Tensor, share: float) -> Tensor:
+        """Return the middle of pictures, a share of their sides, as squares of ``config.look_px``."""
+        side = self.config.look_px
+        margins = [round(size * (1 - share) / 2) for size in self.config.size_px]
+        kept = [size - 2 * margin for size, margin in zip(self.config.size_px, margins, strict=True)]
+        part = grey.narrow(2, margins[0], kept[0]).narrow(3, margins[1], kept[1])
+        if kept == [side, side]:
+            return part
+        return nn.functional.interpolate(part, size=(side, side), mode="bilinear", align_corners=False)
 
     def forward(self, images: Tensor, extra: Tensor | None = None) -> Tensor:
         """Return logits.

@@ -28,7 +28,8 @@ MEDICALNET: Final = {
 """Name, MONAI's builder, and the kind of shortcut that the published weights were trained with."""
 
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of ImageNet's channels, for encoders with three channels (torchvision's convention)."""
+"""Mean and standard deviation of ImageNet's channels (torchvision's convention), for encoders with three channels of
+which timm knows no others."""
 
 GREY: Final = ((0.5,), (0.25,))
 """The same for encoders with one channel; our choice."""
@@ -77,7 +78,8 @@ class StackEncoder(nn.Module):
         self.hub_id: str | None = getattr(self.encoder, "hub_id", None)
         if isinstance(self.encoder, _MedicalNet):
             self.hub_file = self.encoder.hub_file
-        mean, deviation = GREY if self.channels == 1 else IMAGENET
+        published = getattr(self.encoder, "shown", None) or IMAGENET
+        mean, deviation = GREY if self.channels == 1 else published
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation)[:, None, None], persistent=False)
         self.eval()

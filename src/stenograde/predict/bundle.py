@@ -115,7 +115,7 @@ class BundleTable:
         files += [finder.onnx, finder.weights] if finder is not None else []
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
         files += [self.fixed.heads] if self.fixed is not None else []
-        return (*files, *([self.discs.heads] if self.discs is not None else []))
+        return (*files, *(self.discs.files if self.discs is not None else ()))
 
 
 @dataclass(frozen=True, eq=False)

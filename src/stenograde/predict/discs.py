@@ -1,6 +1,7 @@
-"""Findings of discs from the mid-sagittal slices of a study: fixed features, linear heads; no torch.
+"""Findings of discs from the mid-sagittal slices of a study: linear heads on fixed features, and a net; no torch.
 
-Each set of series that may be there has heads of its own, so that nothing stands in for a series that is absent.
+Each set of series that may be there has heads of its own, so that nothing stands in for a series that is absent. A net
+that looks at the crops themselves answers some questions beside them, and the two are averaged.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from stenograde.images.orient import display_turn
 from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
 from stenograde.levels.points import LevelPoints
 from stenograde.levels.slices import Seen, slice_through
+from stenograde.predict.disc_net import DiscNet, DiscNetEntry, open_disc_net
 from stenograde.predict.middle_maps import MiddleMapsEntry, features_of
 from stenograde.predict.weight_files import WeightFile
 from stenograde.study import Series, Study
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
 
 HEADLINE = "## Findings of discs"
 """Headline of their section in a bundle's card."""
-
-SERIES: Final = ("t1", "t2")
-"""Series that heads look at."""
 
 SETS: Final[tuple[tuple[str, ...], ...]] = (("t1", "t2"), ("t2",), ("t1",))
 """Sets of series that heads are for, best first."""
@@ -73,6 +72,13 @@ class DiscEntry:
     """The patients that it was learnt from, with the licence."""
     views: tuple[DiscCropConfig, ...] = (DiscCropConfig(),)
     """What is cut out around each disc; all of one size in pixels."""
+    net: DiscNetEntry | None = None
+    """Answers some of the questions beside the heads; without it they answer alone."""
+
+    @property
+    def files(self) -> tuple[WeightFile, ...]:
+        """Every file of the bundle that it names."""
+        return (self.heads,) if self.net is None else (self.heads, self.net.onnx)
 
     def __post_init__(self) -> None:
         if len({(view.rows, view.columns) for view in self.views}) != 1:
@@ -106,11 +112,17 @@ class DiscHeads:
     shares: NDArray[np.float64]
     """Share of yes at each level among the discs that were learnt from, the answer that knows the level alone; shape
     (levels, questions)."""
+    net: DiscNet | None = None
+    """Answers beside the heads where there is one."""
 
     def logits(
-        self, features: NDArray[np.float32], levels: NDArray[np.int64], series: tuple[str, ...]
+        self,
+        features: NDArray[np.float32],
+        levels: NDArray[np.int64],
+        series: tuple[str, ...],
+        crops: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """Return logits of yes, shape (discs, questions).
+        """Return logits of yes, shape (discs, questions): of the heads, or their mean with the net's where it answers.
 
         Parameters
         ----------
@@ -119,21 +131,33 @@ class DiscHeads:
             Place of each disc's level in the scheme.
         series : tuple of str
             One of :data:`SETS`.
+        crops : ndarray of shape (discs, series of the set, rows, columns), optional
+            What the net looks at, where there is one.
         """
         head = self.by_set[series]
         seen = features.reshape(len(features), -1).astype(np.float64)
-        return seen @ head.weights.T.astype(np.float64) + head.of_level.T[levels]
+        said = np.asarray(seen @ head.weights.T.astype(np.float64) + head.of_level.T[levels])
+        if self.net is None or crops is None:
+            return said
+        places = list(self.net.places)
+        said[:, places] = (said[:, places] + self.net.logits(crops, levels, series)) / 2
+        return said
 
 
 def write_heads(path: Path, heads: DiscHeads) -> None:
-    """Write heads as arrays of numpy."""
+    """Write heads as arrays of numpy, their weights to seven significant bits, so that the file is small."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for series, head in heads.by_set.items():
         name = "+".join(series)
-        arrays |= {f"{name}.weights": head.weights, f"{name}.of_level": head.of_level}
+        arrays |= {f"{name}.weights": _shortened(head.weights), f"{name}.of_level": head.of_level}
         arrays[f"{name}.cuts"] = heads.cuts[series]
     arrays["shares"] = heads.shares
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type] # numpy's stub takes them for its options
+
+
+def _shortened(weights: NDArray[np.float32]) -> NDArray[np.float16]:
+    share, exponent = np.frexp(weights)
+    return np.ldexp(np.rint(share * 128) / 128, exponent).astype(np.float16)
 
 
 def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: int) -> DiscHeads:
@@ -151,7 +175,8 @@ def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: 
         with np.load(folder / entry.heads.file, allow_pickle=False) as kept:
             for series in SETS:
                 name = "+".join(series)
-                by_set[series] = DiscHead(kept[f"{name}.weights"], kept[f"{name}.of_level"])
+                weights = kept[f"{name}.weights"].astype(np.float32)
+                by_set[series] = DiscHead(weights, kept[f"{name}.of_level"])
                 cuts[series] = kept[f"{name}.cuts"]
             shares = kept["shares"]
     except (OSError, ValueError, KeyError) as exc:
@@ -169,7 +194,8 @@ def open_heads(folder: Path, entry: DiscEntry, maps: MiddleMapsEntry, channels: 
                 f"{maps.onnx.file} and finite numbers, got {got}; use a bundle made for this version"
             )
             raise BundleError(msg)
-    return DiscHeads(by_set, cuts, shares)
+    net = None if entry.net is None else open_disc_net(folder, entry.net, entry.questions)
+    return DiscHeads(by_set, cuts, shares, net)
 
 
 def judge_discs(
@@ -201,6 +227,8 @@ def judge_discs(
     shown = {name: _shown(one, points) for name, one in series.items()}
     wanted = [(name, level) for name, seen in shown.items() for level in seen]
     crops = {name: _crops(one, points, shown[name], entry.views) for name, one in series.items()}
+    views = () if entry.net is None else (entry.net.view,)
+    looks = {name: _crops(one, points, shown[name], views) for name, one in series.items() if views}
     features: dict[tuple[str, Level], NDArray[np.float32]] = {}
     if wanted:
         seen = features_of(*maps, np.concatenate([crops[name][level] for name, level in wanted]), entry.grid)
@@ -218,7 +246,8 @@ def judge_discs(
             found.append(DiscFindings(level, Status.ABSTAINED, f"{why or 'no slice'} shows the disc"))
         else:
             of_disc = np.stack([features[name, level] for name in of_series])[None]
-            logits = heads.logits(of_disc, np.array([place]), of_series)[0]
+            looked = np.stack([looks[name][level][0] for name in of_series])[None] if looks else None
+            logits = heads.logits(of_disc, np.array([place]), of_series, looked)[0]
             evidence = tuple(shown[name][level].evidence(series[name]) for name in of_series)
             known = "; ".join(filter(None, (uncertain, _ALONE.get(of_series, ""))))
             found.append(_said(level, logits, entry.questions, heads.cuts[of_series], known, evidence))

@@ -67,6 +67,11 @@ def test_read_result_when_it_names_its_predictions_then_they_are_read(tmp_path: 
     assert as_csv(read_result(tmp_path)) == as_csv(made_predictions(3))
 
 
+def test_read_result_when_given_a_table_of_predictions_then_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "row.csv").write_text(as_csv(made_predictions(3)), encoding="utf-8")
+    assert as_csv(read_result(tmp_path / "row.csv")) == as_csv(made_predictions(3))
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"predictions": 3}', '{"predictions": "../p.csv"}'])
 def test_read_result_when_it_names_no_file_beside_it_then_it_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(text, encoding="utf-8")

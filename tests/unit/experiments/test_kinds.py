@@ -11,7 +11,7 @@ import pytest
 
 from stenograde.cli import main
 from stenograde.errors import ConfigError
-from stenograde.experiments.kinds import KINDS, start_of, starts_of
+from stenograde.experiments.kinds import KINDS, Request, read_experiment, start_of, starts_of
 from stenograde.experiments.recipes.catalogue import Kind
 
 ENCODERS = ("resnet50", "medicalnet152")
@@ -52,7 +52,7 @@ def test_a_start_that_is_no_file_is_refused() -> None:
         ("s3", ("--protocol", "published")),
         ("s3", ("--protocol", "patient", "--repeats", "3")),
         ("s3-fusion", ("--protocol", "patient", "--patient-pattern", "x")),
-        ("s3-spider", ("--protocol", "patient", "--weights", "hub")),
+        ("s3-spider", ("--protocol", "patient", "--repeats", "3")),
     ],
 )
 def test_an_option_that_would_not_be_heard_is_refused(
@@ -64,6 +64,13 @@ def test_an_option_that_would_not_be_heard_is_refused(
     assert f"{recipe} takes --protocol patient alone" in said
     assert option[-2] in said
     assert not (tmp_path / "o").exists()
+
+
+def test_weights_without_a_frozen_encoder_that_would_take_them_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    asked = Request("s3-spider", tmp_path, "patient", "quick", weights="imagenet")
+    with pytest.raises(ConfigError, match=r"add --set net\.frozen=tf_efficientnet_lite0"):
+        read_experiment(asked)
 
 
 def test_every_kind_that_a_recipe_may_name_is_in_the_table() -> None:

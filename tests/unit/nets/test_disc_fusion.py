@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+
+from torch.nn import functional  # noqa: E402
 
 from stenograde.nets.disc_fusion import DiscFusion, DiscFusionConfig, EverySubset  # noqa: E402
 
@@ -47,6 +51,28 @@ def test_every_subset_is_answered_as_if_no_more_were_there() -> None:
 
 def test_series_of_like_contrast_share_an_encoder() -> None:
     assert len(DiscFusion(SMALL).encoders) == 2
+
+
+def test_a_frozen_encoder_is_seen_through_means_of_its_middle_maps_and_never_trained() -> None:
+    torch.manual_seed(0)
+    net = DiscFusion(replace(SMALL, frozen="tf_efficientnet_lite0", grid=2))
+    assert net.maps is not None
+    crops, extra = torch.randn(6, 3, 64, 80), torch.tensor([[1.0, 1, 1, 0, 0, 0, 1, 0]]).repeat(6, 1)
+    before = {name: value.clone() for name, value in net.maps.state_dict().items()}
+    net.train()(crops, extra).sum().backward()
+    assert all(value.grad is None for value in net.maps.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in net.maps.state_dict().items())
+    # the encoder's own maps of what it is shown: three deviations are the ends of its scale
+    shown = (crops[:, 1:2] / 3).clamp(-1, 1)
+    means = torch.cat([functional.adaptive_avg_pool2d(one, 2) for one in net.maps(shown)], dim=1).flatten(1)
+    net.eval()
+    wanted = net.encoders[1][-1](net.encoders[1][0](means)) + net.kinds[1]
+    torch.testing.assert_close(net.vectors(crops)[:, 1], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_need_a_frozen_encoder() -> None:
+    with pytest.raises(ValueError, match=r"set net\.frozen"):
+        DiscFusion(SMALL).start_from("imagenet")
 
 
 def test_shapes_that_cannot_be_are_refused() -> None:

@@ -30,7 +30,11 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("slice_classifier", {"encoder": "resnet_fine", "source": "own"}, 0),
     ("slice_classifier", {"encoder": "test_resnet", "source": "timm"}, 3),
     ("slice_classifier", {"encoder": "test_vit", "source": "timm"}, 0),
-    ("middle_maps", {"encoder": "tf_efficientnet_lite0", "stages": [1, 2], "grid": 2, "look_px": 64}, 0),
+    (
+        "middle_maps",
+        {"encoder": "tf_efficientnet_lite0", "stages": [1, 2], "grid": 2, "look_px": 64, "closer": [0.5]},
+        0,
+    ),
     (
         "middle_maps",
         {"encoder": "tf_efficientnet_lite0", "stages": [2], "grid": 3, "look_px": 96, "ordinal": True},

@@ -22,6 +22,13 @@ def test_widths(name: str, width: int) -> None:
     assert StackEncoder(name).width == width
 
 
+def test_slices_are_normalised_as_the_published_weights_were_shown_pictures() -> None:
+    """timm's tables say 0.5 and 0.5 for TensorFlow's EfficientNet-Lite; torchvision's ResNet has ImageNet's own."""
+    lite, resnet = StackEncoder("tf_efficientnet_lite0"), StackEncoder("resnet50")
+    assert lite.mean.flatten().tolist() == lite.deviation.flatten().tolist() == [0.5] * 3
+    torch.testing.assert_close(resnet.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+
+
 def test_a_slice_is_embedded_by_itself_and_in_order() -> None:
     net = StackEncoder("resnet_tiny")
     slices = torch.rand(5, 64, 64, generator=torch.Generator().manual_seed(0))

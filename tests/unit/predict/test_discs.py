@@ -15,6 +15,7 @@ from stenograde.errors import BundleError
 from stenograde.grades import DiscFinding, DiscFindings, DiscScore, Status
 from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
 from stenograde.predict import discs as subject
+from stenograde.predict.disc_net import DiscNetEntry
 from stenograde.predict.discs import (
     ABOVE,
     GUESSED,
@@ -100,6 +101,33 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     return kept
 
 
+class Looks:
+    """In place of a net that answers the first question: the mean of what it is given, all series together."""
+
+    places = (0,)
+
+    def logits(self, crops: np.ndarray, levels: np.ndarray, series: tuple[str, ...]) -> np.ndarray:
+        assert crops.shape[:2] == (len(levels), len(series))
+        return np.asarray(crops.mean(axis=(1, 2, 3))[:, None])
+
+
+def test_the_logit_is_the_mean_of_the_heads_and_the_net(seen: list[np.ndarray]) -> None:
+    look = DiscCropConfig(rows=20, columns=24, pixel_mm=0.5, behind_mm=3.0)
+    entry = replace(ENTRY, net=DiscNetEntry(WeightFile("net.onnx", ""), look, QUESTIONS[:1]))
+    both: Any = replace(heads(0.25), net=Looks())
+    found = {one.level: one for one in judge_discs(Study("1.2.3", (T2,)), points(), entry, both, MAPS)}
+    centres = [((80 - (60 - (100 - 25 * k))) / 0.8, 40 / 0.8) for k in range(5)]
+    picture = T2.volumes[0].slices([2])[0]
+    seen_as = [cut_discs(picture, (0.8, 0.8), centres, view).mean(axis=(1, 2)) for view in (VIEW, look)]
+    for k, level in enumerate(reversed(LUMBAR_MRI.levels)):
+        logit = (seen_as[0][k] + 0.25 + seen_as[1][k]) / 2
+        yes = found[level].probabilities[DiscFinding.NARROWING]
+        assert np.log(yes / (1 - yes)) == pytest.approx(logit, abs=1e-5)
+        # the other questions are answered by the heads alone, all of them alike
+        at_most_1 = found[level].pfirrmann[0]
+        assert np.log((1 - at_most_1) / at_most_1) == pytest.approx(seen_as[0][k] + 0.25, abs=1e-5)
+
+
 def judged(*given: Series, of: Any = None) -> dict[Level, DiscFindings]:
     study = Study("1.2.3", given)
     found = judge_discs(study, of or points(), ENTRY, heads(), MAPS)
@@ -163,6 +191,19 @@ def test_heads_are_read_as_they_were_written(tmp_path: Path) -> None:
     for series_ in SETS:
         np.testing.assert_array_equal(read.by_set[series_].weights, heads().by_set[series_].weights)
         np.testing.assert_array_equal(read.by_set[series_].of_level, heads(0.5).by_set[series_].of_level)
+
+
+def test_weights_are_kept_to_seven_significant_bits(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).normal(size=(len(QUESTIONS), 1)) * np.geomspace(1e-3, 100, 5)[:, None]
+    kept = heads()
+    by_set = {
+        s: replace(one, weights=np.repeat(drawn, len(s), axis=1).astype(np.float32))
+        for s, one in kept.by_set.items()
+    }
+    write_heads(tmp_path / "discs.npz", replace(kept, by_set=by_set))
+    read = open_heads(tmp_path, ENTRY, MAPS[1], channels=1)
+    np.testing.assert_allclose(read.by_set[("t2",)].weights, drawn, rtol=2.0**-7)
+    assert not np.array_equal(read.by_set[("t2",)].weights, drawn)
 
 
 def test_heads_of_other_features_or_no_numbers_are_refused(tmp_path: Path) -> None:

@@ -159,12 +159,34 @@ def test_features_are_kept_and_made_again_for_other_weights(tmp_path: Path) -> N
 
 
 def test_maps_behind_the_middle_and_grids_that_do_not_divide_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"middle_maps.stages must be some of 0 to 4, got \(3, 5\)"):
-        MiddleMapsConfig("tf_efficientnet_lite0", stages=(3, 5))
+    with pytest.raises(ValueError, match=r"middle_maps.stages must be some of 0 to 6, got \(3, 7\)"):
+        MiddleMapsConfig("tf_efficientnet_lite0", stages=(3, 7))
     with pytest.raises(
         ValueError, match="look_px must be a multiple of 16 px for each of the grid's rows, got 100"
     ):
         MiddleMapsConfig("tf_efficientnet_lite0", look_px=100)
+    with pytest.raises(
+        ValueError, match="look_px must be a multiple of 32 px for each of the grid's rows, got 160"
+    ):
+        MiddleMapsConfig("tf_efficientnet_lite0", stages=(4, 5), look_px=160)
+    with pytest.raises(ValueError, match=r"closer must be shares between 0 and 1, got \(1.0,\)"):
+        MiddleMapsConfig("tf_efficientnet_lite0", closer=(1.0,))
+
+
+def test_a_closer_look_is_that_at_the_middle_of_the_picture() -> None:
+    torch.manual_seed(0)
+    net = MiddleMapsClassifier(
+        MiddleMapsConfig(
+            "tf_efficientnet_lite0", stages=(1,), grid=2, look_px=32, size_px=(32, 32), closer=(0.5,)
+        )
+    ).eval()
+    pictures = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        seen = net.features(pictures)
+        grey = pictures * 2 - 1
+        middle = torch.nn.functional.interpolate(grey[:, :, 8:24, 8:24], scale_factor=2, mode="bilinear")
+        apart = [pooled(net.maps(one), 2).flatten(1) for one in (grey, middle)]
+    torch.testing.assert_close(seen, torch.cat(apart, dim=1), rtol=1e-4, atol=1e-4)
 
 
 def test_the_frozen_part_is_that_of_the_brick() -> None:

@@ -19,6 +19,7 @@ from stenograde.images.standardise import standardise
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import mark_picture
 from stenograde.terms import Level
+from stenograde.train.discs.net import GREY_PER_DEVIATION, MID_GREY
 from stenograde.workers import Progress, counted
 
 QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
@@ -31,10 +32,6 @@ QUESTIONS: Final[Mapping[str, tuple[str, int]]] = {
     "Pfirrmann 5": ("Pfirrman grade", 5),
 }
 """What is asked of a disc: yes where this column of ``radiological_gradings.csv`` is at least this value."""
-
-MID_GREY: Final = 128
-GREY_PER_DEVIATION: Final = 42.0
-"""A crop's grey values are this many per standard deviation of its slice around :data:`MID_GREY`."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from stenograde.config import as_plain
 from stenograde.datasets.spider_discs import LEVELS, SERIES
@@ -20,22 +19,16 @@ from stenograde.errors import DatasetError
 from stenograde.evaluate.intervals import Interval, patient_bootstrap
 from stenograde.evaluate.metrics import auc_of
 from stenograde.evaluate.predictions import Predictions, as_csv
-from stenograde.experiments.discs.crops import (
-    GREY_PER_DEVIATION,
-    MID_GREY,
-    QUESTIONS,
-    DiscSet,
-)
+from stenograde.experiments.discs.crops import QUESTIONS, DiscSet
 from stenograde.experiments.discs.recipe import DiscRecipe
-from stenograde.experiments.discs.store import DIGEST, RECIPE
+from stenograde.experiments.discs.store import DIGEST, RECIPE, WEIGHTS
 from stenograde.files import write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
+from stenograde.nets.weights import Start
 from stenograde.terms import Level
-from stenograde.train.loop.batches import Make, SeededBatches, shuffled
+from stenograde.train.discs.net import as_input, disc_batches, yes_or_no_loss
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.made_once import keep_settings
-from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.workers import Progress
 
 T2: Final = ("t2", "t2_space")
@@ -91,6 +84,7 @@ def run_discs(
     *,
     out: Path,
     held_out: DiscSet | None = None,
+    weights: Start | None = None,
     progress: Progress | None = None,
 ) -> DiscResult:
     """Run the experiment; started again with the same ``out`` it resumes.
@@ -104,6 +98,8 @@ def run_discs(
         Gets nets and predictions.
     held_out : DiscSet, optional
         Discs of patients that nothing is fitted on.
+    weights : Path or {"hub", "imagenet"}, optional
+        What the frozen encoder starts from; without, random weights.
     progress : callable, optional
 
     Raises
@@ -117,13 +113,14 @@ def run_discs(
     if further is not None and (shared := set(further.patients) & set(discs.patients)):
         msg = f"patients that are held out must not be among the others, got {len(shared)} that are in both"
         raise DatasetError(msg)
-    keep_settings(out / RECIPE, {**as_plain(recipe), DIGEST: discs.digest}, what="nets")
+    start = {} if weights is None else {WEIGHTS: str(weights)}
+    keep_settings(out / RECIPE, {**as_plain(recipe), DIGEST: discs.digest, **start}, what="nets")
     folds = folds_by_patient(discs.patients, folds=recipe.folds, seed=recipe.seed)
     said = {test: np.full(discs.answers.shape, np.nan) for test in (*TESTS, LEVEL_PRIOR)}
     of_further: dict[str, list[NDArray[np.float64]]] = {test: [] for test in said}
     for number, (train, test) in enumerate(folds, start=1):
         nets = {
-            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", progress)
+            name: _fitted(discs, train, series, recipe, out / "nets" / f"{name}-{number}", weights, progress)
             for name, series in TRAINED_ON.items()
         }
         for name, (net, series) in TESTS.items():
@@ -138,7 +135,14 @@ def run_discs(
     if further is not None:
         means = {name: np.mean(each, axis=0) for name, each in of_further.items()}
         beyond = _scored(further, means, out / "held-out" / "predictions")
-    return DiscResult(recipe, tested, beyond, (*discs.notes, *(further.notes if further is not None else ())))
+    notes = (*_start(recipe, weights), *discs.notes, *(further.notes if further is not None else ()))
+    return DiscResult(recipe, tested, beyond, notes)
+
+
+def _start(recipe: DiscRecipe, weights: Start | None) -> tuple[str, ...]:
+    """Return what a frozen encoder started from, in words."""
+    start = "random weights" if weights is None else str(weights)
+    return (f"frozen {recipe.net.frozen}: {start}",) if recipe.net.frozen else ()
 
 
 def answers_of(
@@ -150,7 +154,7 @@ def answers_of(
     with torch.inference_mode():
         logits = torch.cat(
             [
-                net(_inputs(discs.crops[part]), _extra(there[part], [discs.levels[k] for k in part]))
+                net(as_input(discs.crops[part]), _extra(there[part], [discs.levels[k] for k in part]))
                 for part in np.array_split(at, 1 + len(at) // 64)
                 if len(part)
             ]
@@ -159,71 +163,27 @@ def answers_of(
     return np.asarray(np.where(there[at].any(axis=1)[:, None], said, np.nan))
 
 
-def yes_or_no_loss(output: Tensor, batch: Batch) -> Tensor:
-    """Return the mean logarithmic loss of yes or no: all series count as much as all smaller sets together.
-
-    Questions that nobody answered, and sets of which no series is there, do not count.
-
-    Parameters
-    ----------
-    output : tensor of shape (n, subsets, questions)
-        By :class:`~stenograde.nets.disc_fusion.EverySubset`.
-    batch : dict
-        ``target`` of shape (n, questions), NaN without an answer.
-    """
-    target = batch["target"][:, None].expand_as(output)
-    known = ~torch.isnan(target) & ~torch.isnan(output)
-    # replaced before the loss, as a NaN that is left out still spoils the gradient
-    said, wanted = torch.where(known, output, 0), torch.where(known, target, 0)
-    each = functional.binary_cross_entropy_with_logits(said, wanted, reduction="none") * known
-    whole = each[:, 0].sum() / known[:, 0].sum().clamp(min=1)
-    if output.shape[1] == 1:
-        return whole
-    return (whole + each[:, 1:].sum() / known[:, 1:].sum().clamp(min=1)) / 2
-
-
 def _fitted(
     discs: DiscSet,
     train: Sequence[int],
     series: Sequence[str],
     recipe: DiscRecipe,
     folder: Path,
+    weights: Start | None,
     progress: Progress | None,
 ) -> DiscFusion:
     there = discs.there & _keep(series)
     seen = [k for k in train if there[k].any()]
     torch.manual_seed(recipe.fit.seed)
-    batches = disc_batches(discs, there, seen, recipe.fit, recipe.augment)
-    net = EverySubset(DiscFusion(recipe.net), _keep(series).tolist())
+    extra = _extra(there, discs.levels)
+    batches = disc_batches(discs.crops, extra, discs.answers, seen, recipe.fit, recipe.augment)
+    fusion = DiscFusion(recipe.net)
+    if weights is not None:
+        fusion.start_from(weights)
+    net = EverySubset(fusion, _keep(series).tolist())
     fitted = fit(net, batches, recipe.fit, loss_of=yes_or_no_loss, folder=folder, progress=progress).net
     assert isinstance(fitted, EverySubset)
     return fitted.net.to("cpu").eval()
-
-
-def disc_batches(
-    discs: DiscSet, there: NDArray[np.bool_], places: Sequence[int], how: FitConfig, augment: PictureAugment
-) -> SeededBatches:
-    """Return batches of shuffled, changed discs at some places, with the series of them that are ``there``."""
-
-    def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
-        def make(at: NDArray[np.int64], number: int) -> Batch:
-            rng = np.random.default_rng([how.seed, epoch, number])
-            crops = discs.crops[at]
-            changes = sample_changes(rng, len(at) * len(SERIES), augment)
-            changed = apply_changes(changes, crops.reshape(-1, *crops.shape[2:])).reshape(crops.shape)
-            return {
-                "input": _inputs(changed),
-                "extra": _extra(there[at], [discs.levels[k] for k in at]),
-                "target": torch.from_numpy(discs.answers[at]),
-            }
-
-        return shuffled(np.asarray(places), how.seed, epoch), make
-
-    return SeededBatches(len(places), how, begin, whole=False)
-
-
-def _inputs(crops: NDArray[np.uint8]) -> Tensor:
-    return (torch.from_numpy(crops).float() - MID_GREY) / GREY_PER_DEVIATION
 
 
 def _extra(there: NDArray[np.bool_], levels: Sequence[Level]) -> Tensor:

@@ -25,6 +25,9 @@ RECIPE: Final = "recipe.json"
 DIGEST: Final = "discs_sha256"
 """Key in :data:`RECIPE` of the hash of the discs."""
 
+WEIGHTS: Final = "weights"
+"""Key in :data:`RECIPE` of what the frozen encoder started from, where it was given."""
+
 CROPS: Final = "crops"
 """Folder of the discs that nets are fitted on."""
 
@@ -35,8 +38,8 @@ BUNDLE: Final = "bundle"
 """Copy of the bundle that found them."""
 
 
-def read_disc_result(folder: Path) -> tuple[DiscRecipe, DiscSet, Bundle]:
-    """Return the recipe of a result, the discs that it was run on, and the bundle that found them.
+def read_disc_result(folder: Path) -> tuple[DiscRecipe, DiscSet, Bundle, str | None]:
+    """Return the recipe of a result, the discs that it was run on, the bundle that found them, and ``--weights``.
 
     Raises
     ------
@@ -51,7 +54,8 @@ def read_disc_result(folder: Path) -> tuple[DiscRecipe, DiscSet, Bundle]:
         raise DatasetError(msg)
     table = json.loads(path.read_text(encoding="utf-8"))
     table.pop(DIGEST, None)
-    return build(DiscRecipe, table), _stored(stored), load_bundle(bundle)
+    weights = table.pop(WEIGHTS, None)
+    return build(DiscRecipe, table), _stored(stored), load_bundle(bundle), weights
 
 
 def cut_once(

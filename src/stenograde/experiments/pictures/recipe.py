@@ -48,8 +48,8 @@ class NetChoice:
     name: str
     settings: Settings = field(default_factory=dict)
     """As the network's own config names them; classes, channels, picture size and extra inputs are filled in."""
-    random_start: bool = False
-    """Weights that are given are not for it: it starts at random whatever the others start from."""
+    start: Literal["given", "imagenet"] = "given"
+    """What it starts from: the weights that are given, or else random ones; or ImageNet's, whatever is given."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Shipping:
     """Paragraph of the card: what a user must know that no score says."""
     licence: str = ""
     """Licence of the data, where its reader does not know it."""
+    weights_from: str = ""
+    """What the file of weights was pre-trained on, with its licence, for the card."""
     level_names: dict[str, Level] = field(default_factory=lambda: dict(LEVEL_OF_DISC))
 
     def __post_init__(self) -> None:
@@ -83,6 +85,9 @@ def ship(
         If the result is of other settings or another start, or not by patient.
     """
     _check_result(recipe, result, weights)
+    if isinstance(weights, Path) and not shipping.weights_from:
+        msg = f"--weights-from must say what {weights.name} was pre-trained on and its licence, got nothing"
+        raise ConfigError(msg)
     work = out / "training"
     labelled = samples.labelled()
     every = tuple(range(len(labelled)))
@@ -108,7 +113,8 @@ def _check_result(recipe: Recipe, result: Result, weights: Start | None) -> None
         got = f"protocol {result.protocol}" if not other else f"other settings of {', '.join(other)}"
         msg = f"a bundle's result must be by patient and of the same recipe and size, got {got}; run the experiment"
         raise ConfigError(msg)
-    if (weights is None) != (result.main.pretrained == NOT_PRETRAINED):
+    unweighted = weights is None and any(member.net.start == "given" for member in recipe.members)
+    if unweighted != (NOT_PRETRAINED in result.main.pretrained):
         msg = f"--weights must be as in the result, got {weights or 'none'} where it says {result.main.pretrained!r}"
         raise ConfigError(msg)
 
@@ -163,8 +169,11 @@ def _card(recipe: Recipe, material: Material, shipping: Shipping, result: Result
     liberties = "\n".join(f"- {one}" for one in (*recipe.liberties, *recipe.traps))
     size = "" if recipe.size == "published" else f" --size {recipe.size}"
     size += "".join(f" --set {shlex.quote(one)}" for one in recipe.changed or ())
-    start = "" if material.weights is None else f" --weights {material.weights}"
-    packages = _packages(recipe) if material.weights == "imagenet" else ""
+    given = material.weights.name if isinstance(material.weights, Path) else material.weights
+    start = f" --weights {given}" if given else ""
+    sources = _packages(recipe, material.weights) + (
+        f" {shipping.weights_from}" if shipping.weights_from else ""
+    )
     return f"""# {shipping.name}
 
 Research software, not a medical device. It answers one question about one picture: {recipe.shown_task}.
@@ -172,7 +181,7 @@ Research software, not a medical device. It answers one question about one pictu
 ## Trained on
 
 {samples.name} ({shipping.licence or samples.licence}): {len(samples)} labelled pictures of
-{len(set(samples.patients))} patients ({counts}). Nothing else; **{arm.pretrained}**.{packages}
+{len(set(samples.patients))} patients ({counts}). {"" if sources else "Nothing else; "}**{arm.pretrained}**.{sources}
 Networks whose answers are averaged: {len(recipe.members)}. Made by
 
 ```
@@ -200,8 +209,10 @@ What stands beside it needs no picture: always the most common class, the level 
 """
 
 
-def _packages(recipe: Recipe) -> str:
+def _packages(recipe: Recipe, weights: Start | None) -> str:
     """Return the packages that carry the ImageNet weights which a recipe's networks start from, and their licence."""
-    names = {str(choice.settings.get("encoder")) for choice in (recipe.net, *recipe.beside)}
-    found = ", ".join(PACKAGES[name].replace("_", "-") for name in sorted(names & set(PACKAGES)))
-    return f" ImageNet weights are those of {found} (Apache-2.0)."
+    starts = {"given": weights, "imagenet": "imagenet"}
+    choices = [choice for choice in (recipe.net, *recipe.beside) if starts[choice.start] == "imagenet"]
+    names = {str(choice.settings.get("encoder")) for choice in choices} & set(PACKAGES)
+    found = ", ".join(PACKAGES[name].replace("_", "-") for name in sorted(names))
+    return f" ImageNet weights are those of {found} (Apache-2.0)." if found else ""

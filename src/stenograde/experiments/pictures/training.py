@@ -291,8 +291,8 @@ def _new_net(recipe: Recipe, material: Material) -> tuple[nn.Module, WeightRepor
         size_px=recipe.picture.size_px,
         extra=len(material.levels),
     )
-    given = None if recipe.net.random_start else material.weights
-    report = None if given is None else load_weights(net, given)
+    weights = material.weights if recipe.net.start == "given" else recipe.net.start
+    report = None if weights is None else load_weights(net, weights)
     if isinstance(net, MiddleMapsClassifier):
         net.takes(recipe.batches.input.mean[0], recipe.batches.input.std[0])
     return net, report

@@ -28,8 +28,7 @@ from stenograde.train.cohort.folds import FoldNets
 from stenograde.train.grader.bundle import carried_section, carry_base
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
-from stenograde.train.weights.export import check_export, write_graph
-from stenograde.train.weights.middle_maps import halve
+from stenograde.train.weights.export import check_export, halve, write_graph
 
 POOLED = "pooled in equal parts with what is measured"
 """What else is to be known of the canal's grades."""

@@ -72,6 +72,7 @@ def cohort_card(
         size=about.size + (f", changed: {', '.join(about.changed)}" if about.changed else ""),
         nets=len(folds.nets),
         folds=config.folds,
+        looks=f", over {len(config.net.looks)} looks" if config.net.look_px else "",
         scored=scored,
         scores=_scores(assessed),
         groups=_groups(assessed),
@@ -173,9 +174,9 @@ RSNA 2024. This bundle was made by `{command}`.
 
 {studies} studies of {data}. Settings: {size}. The grader's encoder, {start}.
 
-{nets} nets, of {folds} folds by patient, are averaged. Each was fitted in two steps: the whole net with every cell
-alike, then what judges alone, with the weights of the metric and the term for any severe canal. The locator and the
-canal model are those of the bundle it was made from (`base-card.md`).
+{nets} nets, of {folds} folds by patient, are averaged{looks}. Each was fitted in two steps: the whole net with every
+cell alike, then what judges alone, with the weights of the metric and the term for any severe canal. The locator and
+the canal model are those of the bundle it was made from (`base-card.md`).
 
 What was found while reading, and what was done without:
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from stenograde.evaluate.label_audit import AuditedLabel, audit_labels
+from stenograde.evaluate.label_audit import AuditedLabel, audit_cells
 from stenograde.evaluate.rsna_metric import UNKNOWN, CohortAnswers
 from stenograde.files import whole_file
 from stenograde.levels.crop import SHOWN_BY, CropKind
@@ -35,10 +35,11 @@ def write_contact_sheet(path: Path, crops: CohortCrops, answers: CohortAnswers, 
     studies, cells = np.nonzero(answers.severities != UNKNOWN)
     if not len(studies):
         return 0
-    ranked = audit_labels(
+    ranked = audit_cells(
         answers.probabilities[studies, cells],
         answers.severities[studies, cells],
-        groups=[LUMBAR_MRI.cells[cell].condition.value for cell in cells],
+        [LUMBAR_MRI.cells[cell] for cell in cells],
+        [crops.names[study] for study in studies],
     )
     tiles = []
     for one in ranked:

@@ -6,10 +6,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from stenograde.terms import LUMBAR_MRI, Cell, Level, Side
 from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
 from stenograde.train.cohort.kept_arrays import kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
-from stenograde.train.cohort.places import FoundLevel, FoundPlaces
+from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.grader.crops import CropSet, as_stored
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, counted, in_processes
@@ -90,11 +89,12 @@ def cut_cohort(
     settings = {
         "crops": as_plain(config),
         "studies": {one.name: ingested.records[one.name]["digest"] for one in studies},
-        "places": _digest({one.name: places.levels[one.name] for one in studies}),
-        "points": _digest({one.name: _named(points[one.name]) for one in studies}),
+        "places": {one.name: places.records(one.name) for one in studies},
+        "points": {one.name: _named(points[one.name]) for one in studies},
     }
-    folder = out / f"crops-{_digest(settings)[:8]}"
-    keep_settings(folder / SETTINGS, settings, what="crops")
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+    folder = out / f"crops-{key[:8]}"
+    keep_settings(folder / SETTINGS, {"key": key, "crops": settings["crops"]}, what="crops")
     shape = (len(studies), len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops = kept_array(folder / "crops.npy", (*shape, *config.shape), np.int8)
     present = kept_array(folder / "present.npy", shape, np.bool_)
@@ -116,12 +116,8 @@ def cut_cohort(
         crops.flush()
         present.flush()
         kept.add({"name": studies[number].name, "why": why})
-    reasons: Counter[str] = Counter()
-    for one in studies:
-        reasons.update(kept.records[one.name]["why"])
     names, severities = tuple(one.name for one in studies), np.stack([_ranks(one) for one in studies])
-    counted_reasons = dict(reasons.most_common())
-    return CohortCrops(names, CropSet(crops, present, severities), counted_reasons, _digest(settings))
+    return CohortCrops(names, CropSet(crops, present, severities), _reasons(kept, names), key)
 
 
 @dataclass(frozen=True)
@@ -150,6 +146,14 @@ def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]
     return crops, present, why | ({"the level was not found": missing} if missing else {})
 
 
+def _reasons(kept: KeptLines, names: Sequence[str]) -> dict[str, int]:
+    """Return how often each reason for an absent crop was given, the most frequent first."""
+    reasons: Counter[str] = Counter()
+    for name in names:
+        reasons.update(kept.records[name]["why"])
+    return dict(reasons.most_common())
+
+
 def _ranks(one: StudyFiles) -> NDArray[np.int64]:
     return np.array(
         [
@@ -165,20 +169,3 @@ def _ranks(one: StudyFiles) -> NDArray[np.int64]:
 
 def _named(points: Mapping[Cell, Point]) -> dict[str, list[float]]:
     return {cell.name: [round(value, 3) for value in point] for cell, point in points.items()}
-
-
-def _digest(value: object) -> str:
-    def plain(one: Any) -> Any:
-        if isinstance(one, Mapping):
-            return {str(key): plain(item) for key, item in one.items()}
-        if isinstance(one, FoundLevel):
-            return [
-                one.canal_centre,
-                plain(one.foramina),
-                one.left.tolist(),
-                one.back.tolist(),
-                one.up.tolist(),
-            ]
-        return one
-
-    return hashlib.sha256(json.dumps(plain(value)).encode()).hexdigest()

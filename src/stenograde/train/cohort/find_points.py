@@ -37,8 +37,9 @@ from stenograde.train.loop.processes import is_first, one_by_one
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, named
 
-_FAR_SHARE = 99.5
-"""Percentile of the experts' distance from the expected point beyond which a found one is not believed."""
+_USUAL_SHARE, _FAR_TIMES = 95.0, 2.0
+"""Points farther from where they are expected than so many times the distance within which so many per cent of the
+experts' marks lie are not believed, neither found ones nor marks: some marks are on the wrong side or level."""
 
 _AT_ONCE = 256
 """Views that a net looks at at once."""
@@ -85,7 +86,8 @@ def find_points(
     if len(marked) < config.least_studies:
         told = f"not learnt: {len(marked)} studies have marks, {config.least_studies} are needed"
         return CellPoints(expected, places.offsets, told=(("points by heat maps", told),))
-    rows = _Rows.of(views, places.marks)
+    far_mm = _far(places, expected)
+    rows = _Rows.of(views, _usual(places.marks, expected, far_mm))
     settings = {
         "points": as_plain(config),
         "views": views.key,
@@ -96,7 +98,7 @@ def find_points(
         keep_settings(folder / SETTINGS, settings, what="points")
     folds = folds_by_patient(marked, folds=config.folds, seed=config.fit.seed, what="marked studies")
     nets, found = _fitted(rows, marked, folds, folder, config, progress)
-    return _chosen(views, rows, found, nets, places, expected)
+    return _chosen(views, rows, found, nets, places, expected, far_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +195,9 @@ def _chosen(
     nets: tuple[PointFinder, ...],
     places: FoundPlaces,
     expected: Mapping[str, Mapping[Cell, Point]],
+    far_mm: Mapping[str, float],
 ) -> CellPoints:
     """Take what the nets found for the conditions for which that is nearer to the marks."""
-    far_mm = _far(places, expected)
     found: dict[str, dict[Cell, Point]] = {}
     for s, name in enumerate(views.names):
         at = np.flatnonzero(rows.study == s)
@@ -227,9 +229,25 @@ def _chosen(
 def _far(places: FoundPlaces, expected: Mapping[str, Mapping[Cell, Point]]) -> dict[str, float]:
     away = {condition: _away(condition, places, expected, {}) for condition in Condition}
     return {
-        condition.value: max(float(np.percentile(lengths, _FAR_SHARE)), 1.0)
+        condition.value: max(_FAR_TIMES * float(np.percentile(lengths, _USUAL_SHARE)), 1.0)
         for condition, lengths in away.items()
         if lengths
+    }
+
+
+def _usual(
+    marks: Mapping[str, Mapping[Cell, Point]],
+    expected: Mapping[str, Mapping[Cell, Point]],
+    far_mm: Mapping[str, float],
+) -> dict[str, dict[Cell, Point]]:
+    """Return the marks that are near enough to where they are expected to be learnt from."""
+    return {
+        name: {
+            cell: mark
+            for cell, mark in of_study.items()
+            if geometry.distance_mm(mark, expected[name][cell]) <= far_mm[cell.condition.value]
+        }
+        for name, of_study in marks.items()
     }
 
 

@@ -19,7 +19,7 @@ from stenograde.config import as_plain
 from stenograde.datasets.split import folds_by_patient
 from stenograde.files import whole_file
 from stenograde.nets.level_grader import usual_of
-from stenograde.nets.level_transfer import FromMaps, LevelTransfer, Mixed
+from stenograde.nets.level_transfer import FromMaps, LevelTransfer, Mixed, looked_at
 from stenograde.nets.weights import NOT_PRETRAINED, Start
 from stenograde.terms import Severity
 from stenograde.train.cohort.batches import (
@@ -132,8 +132,9 @@ class Source:
     """Where values come from: for training with changes, and as they are."""
 
     changed: LevelSource
-    plain: NDArray[np.generic]
-    """Crops (studies, levels, 2, kinds, slices, rows, columns) as stored, or maps."""
+    looks: Sequence[NDArray[np.generic]]
+    """For each look at a study of the test fold, crops (studies, levels, 2, kinds, slices, rows, columns) as stored, or
+    maps of shifted crops."""
     copies: Sequence[NDArray[np.generic]]
     """What the second step takes features of: the plain ones, and where maps are kept their copies."""
     is_maps: bool
@@ -144,6 +145,7 @@ def source_of(
 ) -> Source:
     """Return where values come from: the kept maps of a frozen encoder in ``out``, or the crops."""
     known, severities = known_of(crops.set.present), crops.set.severities
+    looks = config.net.looks
     if config.net.frozen:
         device = device_of(config.fit.accelerator)
         maps = keep_maps(crops, net, out, config, device=device, progress=progress)
@@ -151,13 +153,17 @@ def source_of(
         def kept(study: int, level: int, rng: np.random.Generator) -> NDArray[np.generic]:
             return np.asarray(maps[int(rng.integers(len(maps))), study, level])
 
-        return Source(LevelSource(kept, known, severities), maps[0], list(maps), is_maps=True)
+        return Source(
+            LevelSource(kept, known, severities), list(maps[: len(looks)]), list(maps), is_maps=True
+        )
 
     def cut(study: int, level: int, rng: np.random.Generator) -> NDArray[np.generic]:
         stored, present = crops.set.crops[study, level], crops.set.present[study, level]
         return changed(as_values(stored), present, config.augment, rng)
 
-    return Source(LevelSource(cut, known, severities), crops.set.crops, [crops.set.crops], is_maps=False)
+    return Source(
+        LevelSource(cut, known, severities), [crops.set.crops] * len(looks), [crops.set.crops], is_maps=False
+    )
 
 
 def _started(config: CohortTraining, weights: Start | None, seed: int) -> tuple[LevelTransfer, str]:
@@ -212,7 +218,10 @@ class _Fold:
         net = whole.whole.eval()
         known, severities = source.changed.known, source.changed.severities
         copies = torch.stack([features_of(net, one, self.train, source.is_maps) for one in source.copies])
-        tested = features_of(net, source.plain, self.test, source.is_maps)
+        tested = [
+            features_of(net, one, self.test, source.is_maps, look)
+            for one, look in zip(source.looks, net.config.looks, strict=True)
+        ]
         judged = fit(
             WholeStudies(net.judge),
             study_batches(copies, known[self.train], severities[self.train], second),
@@ -225,7 +234,9 @@ class _Fold:
         net.judge.load_state_dict(judged.judge.state_dict())
         net = net.to("cpu").eval()
         _set_usual(net, copies[0].to("cpu"), known[self.train])
-        said = self._said(net, tested, known)
+        each = [self._said(net, one, known) for one in tested]
+        logits, strange = (np.mean(of, axis=0) for of in zip(*each, strict=True))
+        said = _Said(net, logits, strange)
         if not is_first():
             return said
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, self.folder / "net.safetensors")
@@ -233,15 +244,22 @@ class _Fold:
             np.savez(file, logits=said.logits, strangeness=said.strangeness)
         return said
 
-    def _said(self, net: LevelTransfer, features: Tensor, known: NDArray[np.float32]) -> _Said:
+    def _said(
+        self, net: LevelTransfer, features: Tensor, known: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return logits and strangeness of a look."""
         with torch.inference_mode():
             logits = WholeStudies(net.judge).eval()(features, torch.from_numpy(known[self.test]))
             strange = net.strangeness(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return _Said(net, logits.double().numpy(), strange.double().numpy())
+        return logits.double().numpy(), strange.double().numpy()
 
 
 def features_of(
-    net: LevelTransfer, values: NDArray[np.generic], places: Sequence[int], is_maps: bool
+    net: LevelTransfer,
+    values: NDArray[np.generic],
+    places: Sequence[int],
+    is_maps: bool,
+    look: tuple[int, int] = (0, 0),
 ) -> Tensor:
     """Return the features of studies, shape (studies, levels, 2, kinds, places, features), on the CPU.
 
@@ -254,6 +272,8 @@ def features_of(
     places : sequence of int
         Of the studies that are wanted.
     is_maps : bool
+    look : tuple of int
+        Rows and columns by which crops are shifted; maps already are.
     """
     device = next(net.judge.parameters()).device
     parts = []
@@ -265,7 +285,8 @@ def features_of(
             if is_maps:
                 maps = torch.from_numpy(np.ascontiguousarray(flat)).to(device).float()
             else:
-                maps = net.maps(torch.from_numpy(as_values(flat)).to(device))  # type: ignore[arg-type]
+                seen = torch.from_numpy(as_values(flat)).to(device)  # type: ignore[arg-type]
+                maps = net.maps(looked_at(seen, look))
             parts.append(net.features(maps).cpu().unflatten(0, some.shape[:2]))
     return torch.cat(parts).clone()
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
-from stenograde.nets.level_transfer import LevelTransfer
+from stenograde.nets.level_transfer import LevelTransfer, looked_at
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
 from stenograde.train.cohort.kept_arrays import kept_array
@@ -48,14 +48,15 @@ def keep_maps(
 
     Returns
     -------
-    maps : ndarray of shape (1 + copies, studies, levels, 2, kinds, places, channels, grid, grid), float16
-        The first are of the crops as they are.
+    maps : ndarray of shape (looks + copies, studies, levels, 2, kinds, places, channels, grid, grid), float16
+        First those of each look, which begin with the crops as they are.
     """
-    shape = (1 + config.copies, *_shape(crops, net))
+    shape = (len(net.config.looks) + config.copies, *_shape(crops, net))
     settings = {
         "encoder": _digest(net),
         "augment": as_plain(config.augment),
         "copies": config.copies,
+        "look_px": net.config.look_px,
         "grid": net.config.grid,
         "seed": config.seeds[0],
         "studies": list(crops.names),
@@ -69,7 +70,7 @@ def keep_maps(
     net = net.to(device).eval()
     n = len(crops.names)
     for number in counted(missing, "maps made", n, progress, before=n - len(missing)):
-        for copy in range(1 + config.copies):
+        for copy in range(len(maps)):
             maps[copy, number] = _maps_of(crops, number, net, config, copy, device)
         maps.flush()
         kept.add({"name": crops.names[number]})
@@ -84,20 +85,26 @@ def _maps_of(
     copy: int,
     device: torch.device,
 ) -> NDArray[np.float16]:
-    """Return the maps of one copy of a study's crops; copy 0 is the crops as they are."""
+    """Return the maps of one copy of a study's crops; the first copies are the looks."""
     values = as_values(crops.set.crops[number])
     present = crops.set.present[number]
-    if copy:
+    looks = net.config.looks
+    changes = copy - len(looks) + 1
+    if changes > 0:
         values = np.stack(
             [
                 changed(
-                    one, there, config.augment, np.random.default_rng([config.seeds[0], number, copy, level])
+                    one,
+                    there,
+                    config.augment,
+                    np.random.default_rng([config.seeds[0], number, changes, level]),
                 )
                 for level, (one, there) in enumerate(zip(values, present, strict=True))
             ]
         )
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-        maps = net.maps(torch.from_numpy(values).to(device))
+        seen = torch.from_numpy(values).to(device)
+        maps = net.maps(seen if changes > 0 else looked_at(seen, looks[copy]))
     return maps.float().cpu().numpy().astype(np.float16)
 
 

@@ -78,7 +78,7 @@ def cut_views(
     settings = {
         "views": as_plain(config),
         "studies": {one.name: ingested.records[one.name]["digest"] for one in studies},
-        "places": {one.name: _plain(places.levels[one.name]) for one in studies},
+        "places": {one.name: places.records(one.name) for one in studies},
     }
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     folder = out / f"views-{key[:8]}"
@@ -124,14 +124,3 @@ def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
         values[place] = as_stored(view.values)
         grids[place] = np.concatenate([view.grid.centre, view.grid.steps.ravel()])
     return values, grids
-
-
-def _plain(levels: Mapping[Level, FoundLevel]) -> dict[str, list[list[float]]]:
-    return {
-        level.value: [
-            list(found.canal_centre),
-            *(list(point) for points in (found.foramina, found.recesses) for point in points.values()),
-            *(axis.tolist() for axis in (found.left, found.back, found.up)),
-        ]
-        for level, found in levels.items()
-    }

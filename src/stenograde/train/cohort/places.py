@@ -16,10 +16,10 @@ from stenograde.datasets.rsna2024_marks import level_points, marks_of, placed
 from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import DatasetError, StudyError
 from stenograde.grades import Point
-from stenograde.levels.cell_points import axes_of, point_of
+from stenograde.levels.cell_points import PointedLevel, axes_of, point_of
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.point_offsets import PointOffsets, fit_offsets, moved_by, offset_of
-from stenograde.levels.points import LevelPoint, foramen_middles
+from stenograde.levels.points import foramen_middles
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.predict.locate import locate_study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side
@@ -82,6 +82,10 @@ class FoundPlaces:
     """SeriesInstanceUIDs of each study in which its levels can be found again: what its crops are cut from."""
     renamed: tuple[str, ...]
     """Studies whose levels are named as the experts' marks name them, against what was seen."""
+
+    def records(self, study: str) -> dict[str, Any]:
+        """Return the levels of a study as JSON holds them."""
+        return {level.value: as_record(found) for level, found in self.levels[study].items()}
 
     def summary(self) -> list[tuple[str, str]]:
         """Return lines for a table: what, and how much."""
@@ -175,7 +179,7 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
     for level, found in located.items():
         place = order.index(level) + shift
         if 0 <= place < len(order):
-            record["levels"][order[place].value] = _plain(found)
+            record["levels"][order[place].value] = as_record(found)
             for cell in LUMBAR_MRI.at(level):
                 named = Cell(cell.condition, order[place], cell.side)
                 if named in marks.points:
@@ -202,7 +206,8 @@ def renaming(found: Mapping[Level, Point], marked: Mapping[Level, Point]) -> int
     return best if away[best] <= RENAMED_NEARER_MM else 0
 
 
-def _plain(found: LevelPoint) -> dict[str, Any]:
+def as_record(found: PointedLevel) -> dict[str, Any]:
+    """Return a level as JSON holds it."""
     return {
         "canal_centre": list(found.canal_centre),
         "foramina": {side.value: list(found.foramina[side]) for side in Side},

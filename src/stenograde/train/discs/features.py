@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from stenograde.errors import DatasetError
 from stenograde.grades import DiscFinding
 from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.discs import ABOVE, SERIES
+from stenograde.predict.disc_net import SERIES
+from stenograde.predict.discs import ABOVE
 from stenograde.predict.locate import mark_picture
 from stenograde.predict.middle_maps import MiddleMapsEntry, features_of
 from stenograde.terms import LUMBAR_MRI, Level
@@ -55,6 +57,8 @@ class DiscTable:
     patients: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
+    crops: NDArray[np.float32] | None = None
+    """What a net looks at, where there is one; shape (discs, series, rows, columns)."""
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -64,6 +68,13 @@ class DiscTable:
         """Name of each disc, unique."""
         shown = [LUMBAR_MRI.levels[place].value for place in self.levels]
         return tuple(f"{patient}/{level}" for patient, level in zip(self.patients, shown, strict=True))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that is learnt from."""
+        arrays = (self.features, self.there, self.answers, self.levels, self.crops)
+        parts = (b"" if one is None else np.ascontiguousarray(one).tobytes() for one in arrays)
+        return hashlib.sha256(b"".join((*parts, "\n".join(self.names).encode()))).hexdigest()
 
     def with_series(self, series: Sequence[str]) -> NDArray[np.bool_]:
         """Say of each disc whether all of some series show it."""
@@ -77,9 +88,10 @@ def read_disc_table(
     views: Sequence[DiscCropConfig],
     grid: tuple[int, int],
     *,
+    look: DiscCropConfig | None = None,
     progress: Progress | None = None,
 ) -> DiscTable:
-    """Find the graded discs of every patient and take their features.
+    """Find the graded discs of every patient, take their features, and keep what a net looks at.
 
     Parameters
     ----------
@@ -90,6 +102,8 @@ def read_disc_table(
     maps : tuple of InferenceSession and MiddleMapsEntry
     views : sequence of DiscCropConfig
     grid : tuple of int
+    look : DiscCropConfig, optional
+        Crops that a net looks at; without, none are kept.
     progress : callable, optional
         Counts the slices that are looked through.
 
@@ -102,10 +116,10 @@ def read_disc_table(
     patients = {patient for patient, _ in graded}
     slices = [one for one in slices_by_series(data) if one[1].patient in patients]
     slices.sort(key=lambda one: tuple(_READ_AS).index(one[0]))  # the first of a kind is kept
-    found: dict[DiscKey, dict[int, NDArray[np.float32]]] = {}
+    found: dict[DiscKey, dict[int, _Shown]] = {}
     n_missed = 0
     for name, one in counted(slices, f"slices of {data.name}", len(slices), progress):
-        crops = _crops(one.picture, one.spacing_mm, bundle, views)
+        crops, looks = _crops(one.picture, one.spacing_mm, bundle, views, look)
         at = [level for level in crops if (one.patient, level) in graded]
         n_missed += sum(patient == one.patient and level not in crops for patient, level in graded)
         if not at:
@@ -113,7 +127,8 @@ def read_disc_table(
         seen = features_of(*maps, np.concatenate([crops[level] for level in at]), grid)
         place = SERIES.index(_READ_AS[name])
         for level, features in zip(at, seen.reshape(len(at), -1), strict=True):
-            found.setdefault((one.patient, level), {}).setdefault(place, features)
+            shown = features, None if look is None else looks[level]
+            found.setdefault((one.patient, level), {}).setdefault(place, shown)
     if not found:
         msg = f"{data} must hold slices of graded patients, got none in which a graded disc was found"
         raise DatasetError(msg)
@@ -121,18 +136,25 @@ def read_disc_table(
     return _table(found, graded, notes)
 
 
+_Shown = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Features of a disc in one series, and what a net looks at there."""
+
+
 def _table(
-    found: Mapping[DiscKey, Mapping[int, NDArray[np.float32]]],
+    found: Mapping[DiscKey, Mapping[int, _Shown]],
     graded: Mapping[DiscKey, Mapping[str, float | None]],
     notes: tuple[str, ...],
 ) -> DiscTable:
     keys = sorted(found, key=lambda key: (key[0], LUMBAR_MRI.levels.index(key[1])))
-    width = len(next(iter(found[keys[0]].values())))
-    features = np.zeros((len(keys), len(SERIES), width), np.float32)
+    first, look = next(iter(found[keys[0]].values()))
+    features = np.zeros((len(keys), len(SERIES), len(first)), np.float32)
+    crops = None if look is None else np.zeros((len(keys), len(SERIES), *look.shape), np.float32)
     there = np.zeros((len(keys), len(SERIES)), bool)
     for k, key in enumerate(keys):
-        for place, vector in found[key].items():
+        for place, (vector, seen) in found[key].items():
             features[k, place], there[k, place] = vector, True
+            if crops is not None:
+                crops[k, place] = seen
     return DiscTable(
         features,
         there,
@@ -140,6 +162,7 @@ def _table(
         np.array([LUMBAR_MRI.levels.index(level) for _, level in keys]),
         tuple(patient for patient, _ in keys),
         notes,
+        crops,
     )
 
 
@@ -148,15 +171,21 @@ def _crops(
     spacing_mm: tuple[float, float],
     bundle: Bundle,
     views: Sequence[DiscCropConfig],
-) -> dict[Level, NDArray[np.float32]]:
-    """Return the crops of each lumbar disc of a slice, shape (views, rows, columns)."""
+    look: DiscCropConfig | None,
+) -> tuple[dict[Level, NDArray[np.float32]], dict[Level, NDArray[np.float32]]]:
+    """Return the crops of each lumbar disc of a slice, shape (views, rows, columns), and what a net looks at."""
     points = mark_picture(picture, spacing_mm, bundle).points
     if len(points) < 2:
-        return {}
+        return {}, {}
     centres = [(row, column) for _, row, column in points]
     crops = np.stack([cut_discs(picture, spacing_mm, centres, view) for view in views], axis=1)
     known = {level.shown: level for level in LUMBAR_MRI.levels}
-    return {known[name]: crops[k] for k, (name, _, _) in enumerate(points) if name in known}
+    places = {known[name]: k for k, (name, _, _) in enumerate(points) if name in known}
+    of_views = {level: crops[k] for level, k in places.items()}
+    if look is None:
+        return of_views, {}
+    looks = cut_discs(picture, spacing_mm, centres, look)
+    return of_views, {level: looks[k] for level, k in places.items()}
 
 
 def _answers(said: Mapping[str, float | None]) -> NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from stenograde.datasets.split import folds_by_patient
 from stenograde.grades import PFIRRMANN_GRADES
-from stenograde.predict.discs import ABOVE, SERIES, SETS, DiscHead, DiscHeads, pfirrmann_of
+from stenograde.predict.disc_net import SERIES, DiscNet
+from stenograde.predict.discs import ABOVE, SETS, DiscHead, DiscHeads, pfirrmann_of
 from stenograde.terms import LUMBAR_MRI
 from stenograde.train.discs.features import QUESTIONS, DiscTable
 from stenograde.train.discs.scoring import Said, answer, nothing_said
@@ -67,14 +68,29 @@ def fit_heads(table: DiscTable, places: Sequence[int], how: HeadFit) -> DiscHead
     return DiscHeads(by_set, cuts, level_shares(table, places))
 
 
+NetOf = Callable[[Sequence[int], str], DiscNet]
+"""A net of all questions, fitted on the discs at some places; the name is that of the fit."""
+
+
 def out_of_fold(
-    table: DiscTable, how: HeadFit, *, folds: int, seed: int, progress: Progress | None = None
+    table: DiscTable,
+    how: HeadFit,
+    *,
+    folds: int,
+    seed: int,
+    net_of: NetOf | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Said]:
-    """Answer for each disc by heads that its patient had no part in, from every set of series, and by level alone."""
+    """Answer for each disc by what its patient had no part in, from every set of series, and by level alone.
+
+    With ``net_of``, a net answers beside the heads, as in a bundle that has one.
+    """
     said = nothing_said(len(table))
     parts = folds_by_patient(table.patients, folds=folds, seed=seed)
-    for train, test in counted(parts, "folds", len(parts), progress):
-        answer(said, table, test, fit_heads(table, train, how))
+    for number, (train, test) in enumerate(counted(parts, "folds", len(parts), progress), start=1):
+        heads = fit_heads(table, train, how)
+        net = None if net_of is None else net_of(train, f"net-{number}")
+        answer(said, table, test, replace(heads, net=net))
     return said
 
 

@@ -16,7 +16,8 @@ from stenograde.evaluate.metrics import Metric, auc_of, metric_named
 from stenograde.evaluate.predictions import Predictions
 from stenograde.grades import PFIRRMANN, PFIRRMANN_GRADES, DiscFinding, DiscScore
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.discs import ABOVE, SERIES, SETS, DiscHeads, grades_of, pfirrmann_of
+from stenograde.predict.disc_net import SERIES
+from stenograde.predict.discs import ABOVE, SETS, DiscHeads, grades_of, pfirrmann_of
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
 from stenograde.workers import Progress
 
@@ -92,8 +93,9 @@ def answer(
         shown = at[table.with_series(series)[at]]
         if not len(shown):
             continue
-        seen = table.features[shown][:, [SERIES.index(one) for one in series]]
-        logits = heads.logits(seen, table.levels[shown], series)
+        of_set_at = np.ix_(shown, [SERIES.index(one) for one in series])
+        crops = None if table.crops is None else table.crops[of_set_at]
+        logits = heads.logits(table.features[of_set_at], table.levels[shown], series, crops)
         of_set = said["+".join(series)]
         of_set.yes[np.ix_(shown, asked)] = 1 / (1 + np.exp(-logits))
         if above:
@@ -118,7 +120,10 @@ def score_bundle(data: Path, bundle: Bundle, *, progress: Progress | None = None
     """
     heads, entry = bundle.disc_heads, bundle.table.discs
     assert entry is not None  # or there were no heads
-    table = read_disc_table(data, bundle, bundle.middle_maps, entry.views, entry.grid, progress=progress)
+    look = None if entry.net is None else entry.net.view
+    table = read_disc_table(
+        data, bundle, bundle.middle_maps, entry.views, entry.grid, look=look, progress=progress
+    )
     said = nothing_said(len(table))
     answer(said, table, range(len(table)), heads, entry.questions)
     return scored(table, said)

@@ -206,7 +206,7 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
     }
     for name, part, files in (
         ("middle_maps", base.table.middle_maps, base.table.middle_maps and (base.table.middle_maps.onnx,)),
-        ("discs", base.table.discs, base.table.discs and (base.table.discs.heads,)),
+        ("discs", base.table.discs, base.table.discs and base.table.discs.files),
     ):
         if part is not None:
             table[name] = asdict(part)

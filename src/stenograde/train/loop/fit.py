@@ -14,6 +14,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -75,12 +76,11 @@ def fit(
     steps = _steps(train, validation, config, fabric.world_size)
     parts = _Parts.made(net.to(fabric.device, memory_format=torch.channels_last), config, steps)  # type: ignore[call-overload]
     history = load_checkpoint(folder, parts.stateful(), config)
-    wrapped, optimiser = fabric.setup(parts.net, parts.optimiser)
+    # what is compiled wraps the net, whose weights keep their names
+    trained = cast(nn.Module, torch.compile(parts.net)) if compiles(config, fabric.device) else parts.net
+    wrapped, optimiser = fabric.setup(trained, parts.optimiser)
     epochs = _Epochs(fabric, parts, loss_of, config, wrapped, optimiser, progress, folder.name)
-    first = fabric.is_global_zero
-    if first:
-        folder.mkdir(parents=True, exist_ok=True)
-    with open_log(folder, epochs_done=len(history)) if first else nullcontext() as logs:
+    with open_log(folder, epochs_done=len(history)) if fabric.is_global_zero else nullcontext() as logs:
         while not _is_done(history, config):
             history.append(epochs.whole(train, validation, len(history), steps))
             if logs is not None:
@@ -90,7 +90,9 @@ def fit(
                 logs.write(history)
                 epochs.tell(history[-1])
             log.info("epoch %d of %d, loss %.4f", len(history), config.epochs, history[-1].loss)
-    weights = load_best(folder) if first and validation is not None else parts.kept.state_dict()
+    weights = (
+        load_best(folder) if fabric.is_global_zero and validation is not None else parts.kept.state_dict()
+    )
     parts.kept.load_state_dict(fabric.broadcast(weights))
     best = _best_epoch(history) if validation is not None else len(history)
     return Fitted(parts.kept.eval(), tuple(history), best)
@@ -210,6 +212,11 @@ def _output(net: nn.Module, batch: Batch) -> Tensor:
     if pictures.ndim == 4:
         pictures = pictures.to(memory_format=torch.channels_last)
     return net(pictures, batch["extra"]) if "extra" in batch else net(pictures)
+
+
+def compiles(config: FitConfig, device: torch.device) -> bool:
+    """Return whether a net is compiled on a device."""
+    return config.compiled in {"always", device.type}
 
 
 def _steps(train: Batches, validation: Batches | None, config: FitConfig, world: int) -> int:

@@ -54,6 +54,9 @@ class FitConfig:
     """Stop when the validation loss has not fallen for this many epochs."""
     precision: Literal["32", "bf16"] = "bf16"
     """bf16 is mixed: weights stay in 32 bits. On a CPU it is quicker only with avx512_bf16 or amx_bf16."""
+    compiled: Literal["no", "cuda", "always"] = "no"
+    """Whether the net is compiled for training (``torch.compile``, which needs a C compiler): takes minutes before the
+    first step, and pays where there are many. ``cuda`` is on a GPU only."""
     seed: int = 7
     workers: int = 1
     """Threads that make samples ahead; 0 for none."""

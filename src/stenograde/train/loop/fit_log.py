@@ -42,7 +42,8 @@ class FitLog:
 
 @contextmanager
 def open_log(folder: Path, *, epochs_done: int) -> Iterator[FitLog]:
-    """Open the logs of a fit with ``epochs_done``; what TensorBoard holds of later epochs is hidden."""
+    """Open the logs of a fit with ``epochs_done`` in a folder; what TensorBoard holds of later epochs is hidden."""
+    folder.mkdir(parents=True, exist_ok=True)
     if find_spec("tensorboard") is None:
         yield FitLog(folder, None)
         return

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 
 from stenograde.errors import BundleError
@@ -72,7 +74,9 @@ def export_locator(net: Locator, config: LocatorConfig, folder: Path) -> Locator
 def export_classifier(
     net: PictureNet, folder: Path, stem: str, *, size_px: tuple[int, int]
 ) -> tuple[WeightFile, WeightFile]:
-    """Write a classifier's graph and weights, and check that the graph gives what the net gives.
+    """Write a classifier's graph and weights, in 16 bits, and check that the graph gives what the net gives.
+
+    The net's kernels and matrices are rounded to what is kept of them.
 
     Parameters
     ----------
@@ -91,6 +95,9 @@ def export_classifier(
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph, weights = folder / f"{stem}.onnx", folder / f"{stem}.safetensors"
+    for value in net.state_dict().values():
+        if value.ndim > 1:
+            value.copy_(value.half())
     write_weights(net, weights, half=True)
 
     def fed(n: int) -> dict[str, torch.Tensor]:
@@ -99,7 +106,9 @@ def export_classifier(
         extra = {EXTRA: torch.rand(n, net.config.extra, generator=noise)} if net.config.extra else {}
         return {IMAGES: images, **extra}
 
-    write_graph(net, graph, fed, outputs=(LOGITS,))
+    write_graph(net, graph, fed, outputs=(LOGITS,), folded=False)
+    halve(graph)
+    check_export(net, graph, fed(3))
     return weight_file(graph), weight_file(weights)
 
 
@@ -142,6 +151,22 @@ def write_graph(
         do_constant_folding=folded,
     )
     check_export(net, graph, fed(3))
+
+
+def halve(graph: Path) -> None:
+    """Keep a graph's kernels and matrices in 16 bits; it computes in 32 all the same."""
+    model = onnx.load(graph)
+    casts = []
+    for kept in model.graph.initializer:
+        if kept.data_type == TensorProto.FLOAT and len(kept.dims) > 1:
+            name = kept.name
+            values = numpy_helper.to_array(kept).astype(np.float16)
+            kept.CopyFrom(numpy_helper.from_array(values, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [kept.name], [name], to=TensorProto.FLOAT))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+    onnx.save(model, graph)
 
 
 def check_export(net: torch.nn.Module, graph: Path, fed: Mapping[str, torch.Tensor]) -> float:

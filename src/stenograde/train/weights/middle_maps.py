@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 
 from stenograde.nets.middle_maps import MiddleMaps
 from stenograde.nets.weights import Start
 from stenograde.predict.middle_maps import PICTURES, MiddleMapsEntry
 from stenograde.train.weights.bundle_toml import weight_file
-from stenograde.train.weights.export import check_export
+from stenograde.train.weights.export import check_export, halve
 
 
 def export_middle_maps(
@@ -51,19 +48,3 @@ def export_middle_maps(
     noise = torch.rand(3, 1, 80, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
     check_export(net, graph, {PICTURES: noise})
     return MiddleMapsEntry(weight_file(graph), encoder, stages, report.source)
-
-
-def halve(graph: Path) -> None:
-    """Keep a graph's kernels and matrices in 16 bits; it computes in 32 all the same."""
-    model = onnx.load(graph)
-    casts = []
-    for kept in model.graph.initializer:
-        if kept.data_type == TensorProto.FLOAT and len(kept.dims) > 1:
-            name = kept.name
-            values = numpy_helper.to_array(kept).astype(np.float16)
-            kept.CopyFrom(numpy_helper.from_array(values, f"{name}.half"))
-            casts.append(helper.make_node("Cast", [kept.name], [name], to=TensorProto.FLOAT))
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*casts, *nodes])
-    onnx.save(model, graph)

@@ -12,6 +12,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
+from safetensors.torch import save_file  # noqa: E402
+
 from stenograde.datasets.marked_slice import MarkedSlice  # noqa: E402
 from stenograde.datasets.spider_discs import LEVELS  # noqa: E402
 from stenograde.errors import ConfigError, DatasetError  # noqa: E402
@@ -19,13 +21,15 @@ from stenograde.experiments.discs import crops as cutting  # noqa: E402
 from stenograde.experiments.discs import store as storing  # noqa: E402
 from stenograde.experiments.discs.crops import QUESTIONS, DiscCropConfig, DiscSet, cut_discs  # noqa: E402
 from stenograde.experiments.discs.recipe import DiscRecipe  # noqa: E402
-from stenograde.experiments.discs.run import TESTS, run_discs, yes_or_no_loss  # noqa: E402
+from stenograde.experiments.discs.run import TESTS, run_discs  # noqa: E402
 from stenograde.experiments.discs.store import cut_once, keep_bundle, read_disc_result  # noqa: E402
 from stenograde.experiments.discs.table import page_of  # noqa: E402
 from stenograde.experiments.pages.score_tables import as_markdown, write_tables  # noqa: E402
 from stenograde.experiments.recipes.read import read_as  # noqa: E402
+from stenograde.nets.middle_maps import MiddleMaps  # noqa: E402
 from stenograde.predict.bundle import default_bundle  # noqa: E402
 from stenograde.terms import Level  # noqa: E402
+from stenograde.train.discs.net import yes_or_no_loss  # noqa: E402
 
 BUNDLE = SimpleNamespace(hash="abc")
 
@@ -180,8 +184,28 @@ def test_a_result_knows_its_recipe_its_discs_and_its_bundle(
     cut = cut_once(tmp_path, bundle, recipe.crops, tmp_path / "crops")
     short = replace(recipe, fit=replace(recipe.fit, epochs=1))
     run_discs(short, cut, out=tmp_path)
-    read, kept, found_by = read_disc_result(tmp_path)
-    assert (read, kept.digest, found_by.hash) == (short, discs(6).digest, bundle.hash)
+    read, kept, found_by, weights = read_disc_result(tmp_path)
+    assert (read, kept.digest, found_by.hash, weights) == (short, discs(6).digest, bundle.hash, None)
+
+
+def test_a_frozen_encoder_starts_where_it_is_told_and_a_result_says_so(
+    recipe: DiscRecipe, tmp_path: Path
+) -> None:
+    frozen = replace(recipe.net, frozen="tf_efficientnet_lite0", grid=1)
+    short = replace(recipe, net=frozen, fit=replace(recipe.fit, epochs=1))
+    stored = {
+        name: value + 1
+        for name, value in MiddleMaps().encoder.state_dict().items()
+        if value.is_floating_point()
+    }
+    weights = tmp_path / "w.safetensors"
+    save_file(stored, weights)
+    result = run_discs(short, discs(4), out=tmp_path / "o", weights=weights)
+    assert f"frozen tf_efficientnet_lite0: {weights}" in page_of(result).chips
+    with pytest.raises(ConfigError, match="another weights"):
+        run_discs(short, discs(4), out=tmp_path / "o")
+    alone = run_discs(short, discs(4), out=tmp_path / "r")
+    assert "frozen tf_efficientnet_lite0: random weights" in alone.notes
 
 
 def test_recipes_that_cannot_be_are_refused(recipe: DiscRecipe) -> None:

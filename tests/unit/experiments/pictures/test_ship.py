@@ -17,7 +17,10 @@ from stenograde.errors import ConfigError
 from stenograde.experiments.pictures.recipe import Recipe, read_recipe
 from stenograde.experiments.pictures.run import run_experiment
 from stenograde.experiments.pictures.ship import Shipping, ship
+from stenograde.nets.encoder import SmallResnet
+from stenograde.nets.slice_classifier import OWN_ENCODERS
 from stenograde.predict.classifier import load_classifier
+from stenograde.train.loop.checkpoint import write_weights
 
 pytestmark = [
     pytest.mark.filterwarnings("default::DeprecationWarning"),  # the exporter without dynamo warns of its age
@@ -29,6 +32,7 @@ def recipe() -> Recipe:
     whole = read_recipe("axial-canal")
     return replace(
         whole,
+        beside=(),
         picture=replace(whole.picture, size_px=(32, 32)),
         fit=replace(whole.fit, epochs=1, batch=8),
         protocols=replace(whole.protocols, patient=replace(whole.protocols.patient, folds=2)),
@@ -56,6 +60,29 @@ def test_a_shipped_recipe_classifies_and_its_card_has_the_scores(recipe: Recipe,
     other = replace(recipe, mirrored=False)
     with pytest.raises(ConfigError, match="other settings of mirrored"):
         ship(other, samples, result, Shipping("planted", "0"), out=out)
+
+
+def test_weights_from_a_file_ship_with_what_they_learnt_from_alone(recipe: Recipe, tmp_path: Path) -> None:
+    samples = canal_set(8)
+    recipe = replace(recipe, starts=1)
+    start = tmp_path / "encoder.safetensors"
+    write_weights(SmallResnet(OWN_ENCODERS["resnet_fine"]), start)
+    result = run_experiment(recipe, samples, "patient", out=tmp_path / "result", weights=start)
+    out = tmp_path / "bundle"
+    out.mkdir()
+    with pytest.raises(
+        ConfigError, match=r"--weights-from must say what encoder.safetensors was pre-trained"
+    ):
+        ship(recipe, samples, result, Shipping("planted", "0"), out=out, weights=start)
+    with pytest.raises(ConfigError, match="--weights must be as in the result, got none"):
+        ship(recipe, samples, result, Shipping("planted", "0"), out=out)
+    shipping = Shipping("planted", "0", weights_from="Learnt from spines (CC BY 4.0).")
+    ship(recipe, samples, result, shipping, out=out, weights=start)
+    card = " ".join(load_classifier(out).card.split())
+    assert "from encoder.safetensors**. Learnt from spines (CC BY 4.0)." in card
+    assert "--weights encoder.safetensors --name planted" in card
+    assert "Nothing else" not in card
+    assert str(tmp_path) not in card
 
 
 def test_a_recipe_that_needs_the_side_of_a_picture_is_not_shipped(tmp_path: Path) -> None:

@@ -103,6 +103,23 @@ def test_points_are_found_in_studies_whose_marks_were_not_shown(
     assert again.points == found.points, "what was fitted is read"
 
 
+def test_marks_on_the_wrong_side_are_not_learnt_from(
+    cohort: tuple[MarkedViews, FoundPlaces], tmp_path: Path
+) -> None:
+    views, places = cohort
+    cell = MARKED[0]
+    wrong = {cell: tuple(-3.0 * np.array(places.marks["s0"][cell]))}
+    spoilt = replace(places, marks={**places.marks, "s0": {**places.marks["s0"], **wrong}})
+    found = find_points(views, spoilt, tmp_path, TRAINING)
+    assert found.far_mm["subarticular_stenosis"] < 12.0, "one wrong mark does not say how far marks lie"
+    without = {c: p for c, p in places.marks["s0"].items() if c != cell}
+    clean = replace(places, marks={**places.marks, "s0": without})
+    again = find_points(views, clean, tmp_path / "clean", TRAINING)
+    for name in views.names:
+        for c, point in again.points[name].items():
+            assert found.points[name][c] == pytest.approx(point, abs=0.3)
+
+
 def test_few_marked_studies_teach_nothing(cohort: tuple[MarkedViews, FoundPlaces], tmp_path: Path) -> None:
     views, places = cohort
     few = replace(places, marks=dict(list(places.marks.items())[:7]))

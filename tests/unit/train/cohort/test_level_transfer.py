@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from stenograde.nets.level_transfer import (  # noqa: E402
     LevelTransferConfig,
     Mixed,
     TransferGraph,
+    looked_at,
 )
-from stenograde.train.weights.export import check_export, write_graph  # noqa: E402
-from stenograde.train.weights.middle_maps import halve  # noqa: E402
+from stenograde.train.weights.export import check_export, halve, write_graph  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default::DeprecationWarning"),  # the exporter without dynamo warns of its age
@@ -28,9 +29,9 @@ pytestmark = [
 TINY = LevelTransferConfig(frozen=True, stages=(2,), grid=3, slices=4, size_px=32, kept=4, features=8)
 
 
-def made(seed: int = 0) -> LevelTransfer:
+def made(seed: int = 0, look_px: int = 0) -> LevelTransfer:
     torch.manual_seed(seed)
-    net = LevelTransfer(TINY)
+    net = LevelTransfer(replace(TINY, look_px=look_px, stages=(1,) if look_px else TINY.stages))
     torch.nn.init.normal_(net.judge.of_level.weight)
     return net.eval()
 
@@ -117,7 +118,36 @@ def test_the_graph_is_the_mean_of_the_nets_and_keeps_halves(tmp_path: Path) -> N
     assert check_export(graph, path, fed(3)) < 1e-3
 
 
-@pytest.mark.parametrize("wrong", [{"slices": 2}, {"grid": 0}, {"dropout": 1.0}])
+def test_the_graph_is_the_mean_of_five_looks_at_crops_that_are_shifted(tmp_path: Path) -> None:
+    net, (crops, known) = made(look_px=2), given(3)
+    present, level = known[:, :8].unflatten(1, (2, 4)), known[:, 8:]
+    looks = [crops]
+    for axis, by in ((-2, 2), (-2, -2), (-1, 2), (-1, -2)):
+        shifted = crops.roll(by, axis)
+        shifted.narrow(axis, 0 if by > 0 else 30, 2).zero_()  # nothing comes in
+        looks.append(shifted)
+    with torch.no_grad():
+        each = [net(look, known) for look in looks]
+        strange = [net.strangeness(net.features(net.maps(look))) for look in looks]
+        said = TransferGraph([net]).eval()(crops, present, level)
+        for look, by in zip(looks, net.config.looks, strict=True):
+            torch.testing.assert_close(looked_at(crops, by), look)
+    torch.testing.assert_close(said[0], torch.stack(each).mean(dim=0))
+    torch.testing.assert_close(said[1], torch.stack(strange).mean(dim=0))
+    assert float((said[0] - each[0]).abs().max()) > 1e-4
+
+    def fed(n: int) -> dict[str, torch.Tensor]:
+        crops, known = given(n, seed=n)
+        return {"crops": crops, "present": known[:, :8].unflatten(1, (2, 4)), "level": known[:, 8:]}
+
+    path = tmp_path / "grader.onnx"
+    write_graph(TransferGraph([net]).eval(), path, fed, outputs=("logits", "strangeness"), folded=False)
+    assert check_export(TransferGraph([net]).eval(), path, fed(4)) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"look_px": -1}, {"look_px": 80}, {"slices": 2}, {"grid": 0}, {"dropout": 1.0}]
+)
 def test_shapes_must_make_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got"):
         LevelTransferConfig(**wrong)  # type: ignore[arg-type]

@@ -121,6 +121,27 @@ def test_each_patient_is_answered_by_nets_that_did_not_see_it(
         np.testing.assert_allclose(folds.logits[test[0]], said, atol=0.1)
 
 
+@pytest.mark.parametrize("training", [TINY, THAWED], ids=["frozen", "thawed"])
+def test_what_is_scored_is_what_grades_where_there_are_five_looks(
+    tmp_path: Path, crops: CohortCrops, training: CohortTraining
+) -> None:
+    training = replace(training, net=replace(training.net, look_px=4))
+    folds = fit_folds(crops, tmp_path, training, weights=None)
+    for number, net in enumerate(folds.nets):
+        place = int(np.flatnonzero(folds.fold == number)[0])
+        fed = (
+            torch.from_numpy(as_values(crops.set.crops[place])),
+            torch.from_numpy(crops.set.present[place].astype(np.float32)),
+            torch.eye(5),
+        )
+        with torch.no_grad():
+            said, strange = TransferGraph([net]).eval()(*fed)
+        # of maps that were kept in 16 bits, made in bfloat16
+        close = 0.1 if training.net.frozen else 1e-4
+        np.testing.assert_allclose(folds.logits[place], said.numpy(), atol=close)
+        np.testing.assert_allclose(folds.strangeness[place], strange.numpy(), atol=close)
+
+
 def test_a_killed_fit_gives_the_same_answers(
     tmp_path: Path, crops: CohortCrops, fitted: tuple[Path, FoldNets]
 ) -> None:

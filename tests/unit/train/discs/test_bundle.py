@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from stenograde.train.discs import features as reading
 from stenograde.train.discs.bundle import HEADLINE, DiscTraining, train_discs
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
 from stenograde.train.discs.fitting import HeadFit
+from stenograde.train.discs.net import DiscNetFit
 
 pytestmark = [
     pytest.mark.filterwarnings("default::DeprecationWarning"),  # the exporter without dynamo warns of its age
@@ -55,6 +57,7 @@ def test_discs_are_read_with_what_was_graded_and_what_shows_them(data: Path) -> 
     assert table.names == ("1/l4_l5", "1/l5_s1")
     assert table.there.tolist() == [[True, True], [True, True]]
     assert table.features.shape == (2, 2, 2)
+    assert table.crops is None
     places = {name: k for k, name in enumerate(QUESTIONS)}
     assert np.isnan(table.answers[0, places["bulging"]])
     assert table.answers[
@@ -62,6 +65,14 @@ def test_discs_are_read_with_what_was_graded_and_what_shows_them(data: Path) -> 
     ].tolist() == [1, 1, 0]
     assert table.answers[1, [places[f"pfirrmann_{k}"] for k in (2, 3, 4, 5)]].tolist() == [1, 1, 1, 0]
     assert table.notes == ("2 graded discs of 4 slices were not found there",)
+
+
+def test_a_net_looks_at_the_crops_that_features_are_taken_from(data: Path) -> None:
+    maps: Any = (None, None)
+    table = read_disc_table(data, None, maps, (VIEW,), (1, 1), look=VIEW)  # type: ignore[arg-type]
+    assert table.crops is not None
+    assert table.crops.shape == (2, 2, 16, 16)
+    np.testing.assert_allclose(table.crops.mean(axis=(2, 3)), table.features[..., 0], atol=1e-6)
 
 
 def test_a_grading_that_is_no_number_is_refused(data: Path) -> None:
@@ -82,11 +93,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answers = (rng.uniform(size=(n, len(QUESTIONS))) < 0.5).astype(float)
     answers[:, 0] = features[:, 1, 0] > 0
     features[:, :, 0] *= 10
-    table = DiscTable(
-        features, np.ones((n, 2), bool), answers, np.arange(n) % 5, tuple(str(k // 5) for k in range(n))
-    )
+    crops = np.clip(rng.normal(size=(n, 2, 16, 16)) / 4, -1, 1).astype(np.float32)
+    patients = tuple(str(k // 5) for k in range(n))
+    table = DiscTable(features, np.ones((n, 2), bool), answers, np.arange(n) % 5, patients, crops=crops)
     out = tmp_path_factory.mktemp("trained") / "bundle"
-    settings = DiscTraining((VIEW,), (1, 1), heads=HeadFit((100.0,), inner_folds=2), folds=2)
+    net = DiscNetFit(VIEW)
+    quick = replace(net, net=replace(net.net, widths=(16,)), fit=replace(net.fit, epochs=1, workers=0))
+    settings = DiscTraining((VIEW,), (1, 1), heads=HeadFit((100.0,), inner_folds=2), net=quick, folds=2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(subject, "read_disc_table", lambda *_, **__: table)
         found = train_discs(Path("data"), out, settings, base=default_bundle())
@@ -103,6 +116,10 @@ def test_the_bundle_loads_and_keeps_what_the_base_has(trained: Path) -> None:
     assert made.table.discs.questions[0] == "narrowing"
     assert made.table.discs.scores[0].discs == 200
     assert len(made.disc_heads.by_set) == 3
+    assert made.disc_heads.net is not None
+    assert made.table.discs.net is not None
+    assert made.table.discs.net.onnx in made.table.weight_files
+    assert not (trained / subject.FITS).exists()
 
 
 def test_its_card_has_one_section_with_scores_source_and_limits(trained: Path) -> None:

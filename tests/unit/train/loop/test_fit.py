@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from torch import Tensor, nn  # noqa: E402
 
 from stenograde.errors import ConfigError  # noqa: E402
-from stenograde.train.loop.fit import Batch, FitConfig, Fitted, fit  # noqa: E402
+from stenograde.train.loop.fit import Batch, FitConfig, Fitted, compiles, fit  # noqa: E402
+from stenograde.train.weights.export import check_export  # noqa: E402
 from stenograde.workers import Progress, Step  # noqa: E402
 
 CONFIG = FitConfig(
@@ -89,6 +91,53 @@ def test_fit_when_there_is_a_sign_to_learn_then_it_is_learnt(tmp_path: Path) -> 
     assert fitted.history[-1].accuracy is not None
     assert fitted.history[-1].accuracy > 0.9
     assert not fitted.net.training
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))), reason="needs a C++ compiler"
+)
+@pytest.mark.filterwarnings(
+    "default::DeprecationWarning"
+)  # the compiler and the exporter warn of their own age
+def test_fit_when_compiled_then_losses_names_and_export_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # the compiler's progress bar would leave a thread
+    fitted = {}
+    for compiled in ("no", "always"):
+        net = Net()
+        net.body[3].p = 0.0  # drop-out is drawn otherwise where it is compiled
+        before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        with torch._inductor.config.patch(compile_threads=1):
+            fitted[compiled] = fit(
+                net,
+                Blobs(),
+                replace(CONFIG, epochs=2, average=0.0, compiled=compiled),
+                loss_of=loss_of,
+                folder=tmp_path / compiled,
+            )
+        made = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
+        assert (made > 0) == (compiled == "always")
+    eager, fast = fitted["no"], fitted["always"]
+    assert [one.loss for one in fast.history] == pytest.approx([one.loss for one in eager.history], abs=1e-4)
+    assert type(fast.net) is Net
+    weights = fast.net.state_dict()
+    assert weights.keys() == Net().state_dict().keys()
+    stored = torch.load(tmp_path / "always" / "checkpoint.pt", weights_only=True)
+    assert stored["net"].keys() == weights.keys()
+    path = tmp_path / "net.onnx"
+    pictures = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    torch.onnx.export(fast.net, (pictures,), path, input_names=["pictures"], dynamo=False)
+    with torch.no_grad():
+        check_export(fast.net, path, {"pictures": pictures})
+
+
+@pytest.mark.parametrize(
+    ("compiled", "device", "wanted"),
+    [("no", "cuda", False), ("cuda", "cuda", True), ("cuda", "cpu", False), ("always", "cpu", True)],
+)
+def test_a_net_is_compiled_where_it_is_asked_for(compiled: str, device: str, wanted: bool) -> None:
+    assert compiles(replace(CONFIG, compiled=compiled), torch.device(device)) is wanted
 
 
 def test_fit_when_killed_in_mid_epoch_then_it_goes_on_bit_by_bit(tmp_path: Path) -> None:
