@@ -137,8 +137,11 @@ class DiscHeads:
         head = self.by_set[series]
         seen = features.reshape(len(features), -1).astype(np.float64)
         said = np.asarray(seen @ head.weights.T.astype(np.float64) + head.of_level.T[levels])
-        if self.net is None or crops is None:
+        if self.net is None:
             return said
+        if crops is None:
+            msg = "crops must be given where a net answers beside the heads, got none"
+            raise ValueError(msg)
         places = list(self.net.places)
         said[:, places] = (said[:, places] + self.net.logits(crops, levels, series)) / 2
         return said

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.cohort.point_batches import ViewSource, point_loss, view_batches
 from stenograde.train.grader.crops import as_values
 from stenograde.train.loop.fit import fit
-from stenograde.train.loop.processes import is_first, one_by_one
+from stenograde.train.loop.processes import is_first, n_processes, one_by_one
 from stenograde.train.made_once import SETTINGS, keep_settings
 from stenograde.workers import Progress, named
 
@@ -82,14 +82,17 @@ def find_points(
     progress : callable, optional
     """
     expected = {name: places.offsets.points_of(levels) for name, levels in places.levels.items()}
-    marked = [name for name in views.names if name in places.marks]
-    if len(marked) < config.least_studies:
-        told = f"not learnt: {len(marked)} studies have marks, {config.least_studies} are needed"
-        return CellPoints(expected, places.offsets, told=(("points by heat maps", told),))
     far_mm = _far(places, expected)
     rows = _Rows.of(views, _usual(places.marks, expected, far_mm))
+    marked = [views.names[study] for study in np.unique(rows.study[np.isfinite(rows.targets[:, 0])])]
+    if len(marked) < config.least_studies:
+        told = (
+            f"not learnt: marks in their series needed in {config.least_studies} studies, got {len(marked)}"
+        )
+        return CellPoints(expected, places.offsets, told=(("points by heat maps", told),))
     settings = {
-        "points": as_plain(config),
+        # where it is fitted changes nothing that is kept
+        "points": as_plain(replace(config, fit=replace(config.fit, accelerator="auto", workers=0))),
         "views": views.key,
         "marks": hashlib.sha256(rows.targets.tobytes()).hexdigest(),
     }
@@ -150,11 +153,15 @@ def _fitted(
     for number, fold in enumerate(folds):
         torch.manual_seed(config.fit.seed)
         train = rows.of_studies([marked[k] for k in fold.train])
+        train = train[np.isfinite(rows.targets[train, 0])]
+        # few rows must do for every process
+        batch = min(config.fit.batch, max(1, len(train) // n_processes(config.fit)))
+        fitted = replace(config, fit=replace(config.fit, batch=batch))
         own = folder / f"fold-{number + 1}"
         net = fit(
             PointFinder(config.net),
-            view_batches(source, train[np.isfinite(rows.targets[train, 0])], config),
-            config.fit,
+            view_batches(source, train, fitted),
+            fitted.fit,
             loss_of=point_loss(config.net),
             folder=own,
             progress=named(progress, f"points, fold {number + 1} of {len(folds)}"),

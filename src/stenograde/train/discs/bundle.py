@@ -106,7 +106,9 @@ def train_discs(
     table = read_disc_table(
         data, base, (session, maps), settings.views, settings.grid, look=look, progress=progress
     )
-    keep_settings(out / FITS / "discs.json", {"discs_sha256": table.digest}, what="nets")
+    keep_settings(
+        out / FITS / "discs.json", {"discs_sha256": table.digest, **as_plain(settings)}, what="nets"
+    )
     found = _out_of_fold(table, out, settings, progress)
     entry = _fitted(table, out, settings, found, progress)
     _write(out, base, maps, entry, table, found, settings)
@@ -145,7 +147,7 @@ def _fitted(
     write_heads(out / HEADS, _only(fit_heads(table, every, settings.heads), places))
     fitted = fit_disc_net(table, every, settings.net, out / FITS / "net", within(progress, "net"))
     asked = [name for name in settings.net.questions if name in kept]
-    net = write_disc_net(fitted, out / NET, asked, settings.net.view)
+    net = write_disc_net(fitted, out / NET, asked, settings.net.view) if asked else None
     scores, heads = as_scores(found), weight_file(out / HEADS)
     return DiscEntry(heads, tuple(kept), settings.grid, scores, SOURCE, settings.views, net)
 

@@ -53,6 +53,19 @@ def one_by_one(what: str) -> Iterator[None]:
     store.set(f"stenograde/{turn}/done/{visit}/{rank}", "1")
 
 
+def n_processes(config: FitConfig) -> int:
+    """Return how many processes fit together."""
+    devices, nodes = _devices_and_nodes(config)
+    return devices * nodes
+
+
+def _devices_and_nodes(config: FitConfig) -> tuple[int, int]:
+    if not torch.distributed.is_torchelastic_launched():
+        return config.devices, config.nodes
+    devices = int(os.environ["LOCAL_WORLD_SIZE"])
+    return devices, int(os.environ["WORLD_SIZE"]) // devices
+
+
 def start_fabric(config: FitConfig) -> Fabric:
     """Return the launched Fabric of a fit.
 
@@ -61,10 +74,7 @@ def start_fabric(config: FitConfig) -> Fabric:
     """
     # its messages at each start repeat our settings
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    devices, nodes = config.devices, config.nodes
-    if torch.distributed.is_torchelastic_launched():
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    devices, nodes = _devices_and_nodes(config)
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=devices,

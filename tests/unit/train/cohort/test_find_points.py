@@ -99,8 +99,10 @@ def test_points_are_found_in_studies_whose_marks_were_not_shown(
     assert "not used" in words["Spinal canal stenosis, by heat maps of other studies"]
     assert "not used" not in words["Subarticular stenosis, by heat maps of other studies"]
     assert not any("foraminal" in what for what, _ in found.told), "nobody marked them"
+    kept = next(tmp_path.glob("points-*/fold-1/places.npy"))
+    np.save(kept, np.zeros_like(np.load(kept)))
     again = find_points(views, places, tmp_path, TRAINING)
-    assert again.points == found.points, "what was fitted is read"
+    assert again.points != found.points, "what was said is read, not said again"
 
 
 def test_marks_on_the_wrong_side_are_not_learnt_from(
@@ -126,8 +128,20 @@ def test_few_marked_studies_teach_nothing(cohort: tuple[MarkedViews, FoundPlaces
     found = find_points(views, few, tmp_path, TRAINING)
     assert found.nets == ()
     assert found.points["s0"] == points_of(places.levels["s0"])
-    assert found.told == (("points by heat maps", "not learnt: 7 studies have marks, 8 are needed"),)
+    assert found.told == (
+        ("points by heat maps", "not learnt: marks in their series needed in 8 studies, got 7"),
+    )
     assert not list(tmp_path.iterdir())
+
+
+def test_marks_that_no_view_shows_teach_nothing(
+    cohort: tuple[MarkedViews, FoundPlaces], tmp_path: Path
+) -> None:
+    views, places = cohort
+    unseen = replace(views, grids=np.zeros_like(views.grids))
+    found = find_points(unseen, places, tmp_path, TRAINING)
+    assert found.nets == ()
+    assert "got 0" in found.told[0][1]
 
 
 @pytest.mark.parametrize("seed", range(6))

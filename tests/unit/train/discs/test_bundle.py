@@ -84,9 +84,8 @@ def test_a_grading_that_is_no_number_is_refused(data: Path) -> None:
         read_disc_table(data, None, (None, None), (VIEW,), (1, 1))  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle from made-up features of which one tells narrowing."""
+def made_up() -> DiscTable:
+    """Features of which one tells narrowing."""
     rng = np.random.default_rng(0)
     n = 200
     features = rng.normal(size=(n, 2, 152)).astype(np.float32)
@@ -95,14 +94,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     features[:, :, 0] *= 10
     crops = np.clip(rng.normal(size=(n, 2, 16, 16)) / 4, -1, 1).astype(np.float32)
     patients = tuple(str(k // 5) for k in range(n))
-    table = DiscTable(features, np.ones((n, 2), bool), answers, np.arange(n) % 5, patients, crops=crops)
-    out = tmp_path_factory.mktemp("trained") / "bundle"
+    return DiscTable(features, np.ones((n, 2), bool), answers, np.arange(n) % 5, patients, crops=crops)
+
+
+def quick() -> DiscTraining:
     net = DiscNetFit(VIEW)
-    quick = replace(net, net=replace(net.net, widths=(16,)), fit=replace(net.fit, epochs=1, workers=0))
-    settings = DiscTraining((VIEW,), (1, 1), heads=HeadFit((100.0,), inner_folds=2), net=quick, folds=2)
+    small = replace(net, net=replace(net.net, widths=(16,)), fit=replace(net.fit, epochs=1, workers=0))
+    return DiscTraining((VIEW,), (1, 1), heads=HeadFit((100.0,), inner_folds=2), net=small, folds=2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "bundle"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(subject, "read_disc_table", lambda *_, **__: table)
-        found = train_discs(Path("data"), out, settings, base=default_bundle())
+        patched.setattr(subject, "read_disc_table", lambda *_, **__: made_up())
+        found = train_discs(Path("data"), out, quick(), base=default_bundle())
     assert found["narrowing"].earned
     return out
 
@@ -137,6 +143,22 @@ def test_its_card_has_one_section_with_scores_source_and_limits(trained: Path) -
     record = json.loads((trained / subject.RECORD).read_text(encoding="utf-8"))
     assert record["settings"]["folds"] == 2
     assert record["scores"]["narrowing"]["discs"] == 200
+
+
+def test_a_training_that_was_killed_does_not_go_on_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subject, "read_disc_table", lambda *_, **__: made_up())
+    monkeypatch.setattr(subject, "_out_of_fold", killed)
+    asked = {"data": Path("data"), "out": tmp_path / "bundle", "base": default_bundle()}
+    for _ in range(2):  # the same goes on
+        with pytest.raises(KeyboardInterrupt):
+            train_discs(settings=quick(), **asked)
+    with pytest.raises(ConfigError, match="must be of the same settings, got another seed"):
+        train_discs(settings=replace(quick(), seed=3), **asked)
 
 
 def test_a_bundle_is_not_written_into_its_base() -> None:
