@@ -89,6 +89,11 @@ class Edition:
         return self.uid(kind.value, number)
 
     @property
+    def device_uid(self) -> str:
+        """UID of the software with its bundle, as the device that observed."""
+        return uid_for("", self.bundle.hash, self.software, "device", 1)
+
+    @property
     def software_versions(self) -> str:
         """Version of the software and of the bundle, as one text."""
         return f"{self.software}, bundle {self.bundle.name} {self.bundle.version}"
@@ -128,7 +133,7 @@ def finished(made: Dataset, sources: Sources, edition: Edition, kind: ResultKind
     """
     ds = sources.origin()
     for element in made:
-        if element.tag not in ds and element.tag.group != 2:
+        if element.tag not in ds and element.keyword != "SpecificCharacterSet":
             ds.add(element)
     ds.SeriesInstanceUID, ds.SOPInstanceUID = edition.series_uid(kind), edition.instance_uid(kind, number)
     ds.Modality, ds.SeriesNumber, ds.InstanceNumber = kind.modality, kind.series_number, number

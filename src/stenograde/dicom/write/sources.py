@@ -159,6 +159,6 @@ def _can_be_named(instance: Instance) -> bool:
         instance.study_uid,
         instance.series_uid,
         instance.sop_instance_uid,
-        instance.text("SOPClassUID"),
+        sop_class_of(instance),
     )
     return instance.text("Modality") not in _NO_IMAGES and all(uid and UID(uid).is_valid for uid in needed)
