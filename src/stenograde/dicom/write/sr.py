@@ -16,13 +16,13 @@ from typing import Final
 
 import numpy as np
 from highdicom import sr
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom import Dataset
-from pydicom.sr.coding import Code
 from pydicom.uid import UID
 from pydicom.valuerep import DT
 
-from stenograde.dicom.write import codes
+from stenograde import concepts
+from stenograde.concepts import Concept
+from stenograde.dicom.write.codes import code_of, own_scheme
 from stenograde.dicom.write.kinds import ResultKind
 from stenograde.dicom.write.series import MANUFACTURER, Edition, finished, plain
 from stenograde.dicom.write.sources import Sources, is_multiframe, sop_class_of
@@ -43,6 +43,8 @@ USE: Final = "Research use only: not a medical device. Made by software; no grad
 
 _PROBABILITY_DIGITS, _VALUE_DIGITS, _MM_DIGITS = 6, 4, 3
 """As in ``grades.json``; a test compares the two."""
+
+_Coordinates = list[sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D]
 
 _CONTAINS: Final = sr.RelationshipTypeValues.CONTAINS
 
@@ -93,12 +95,12 @@ def structured_report(
     """
     places = _Places(sources, _frame_of_reference(grades, sources))
     groups = [_group(grades, level, places, edition) for level in grades.scheme.levels]
-    said = [_code(codes.OUTCOME, codes.STUDY_GRADED), _text(codes.INTENDED_USE, USE)]
+    said = [_code(concepts.OUTCOME, concepts.STUDY_GRADED), _text(concepts.INTENDED_USE, USE)]
     drafts = sum(grade.status is Status.DRAFT for grade in grades.cells)
     if drafts:
         words = f"{drafts} of {len(grades.cells)} cells have drafts, which are not in this report"
-        said.append(_text(codes.DRAFTS, words))
-    said += [_text(codes.WARNING, warning) for warning in grades.warnings]
+        said.append(_text(concepts.DRAFTS, words))
+    said += [_text(concepts.WARNING, warning) for warning in grades.warnings]
     return _document(groups, said, sources, edition, signed)
 
 
@@ -111,9 +113,9 @@ def not_graded_report(reason: str, sources: Sources, edition: Edition) -> Datase
         If the header of the source cannot be copied.
     """
     said = [
-        _code(codes.OUTCOME, codes.STUDY_NOT_GRADED),
-        _text(codes.OUTCOME, reason),
-        _text(codes.INTENDED_USE, USE),
+        _code(concepts.OUTCOME, concepts.STUDY_NOT_GRADED),
+        _text(concepts.OUTCOME, reason),
+        _text(concepts.INTENDED_USE, USE),
     ]
     return _document([], said, sources, edition, None)
 
@@ -140,18 +142,15 @@ def _document(
         is_verified=signed is not None,
         verifying_observer_name=plain(signed.name) if signed else None,
         verifying_organization=plain(signed.organization, 64) if signed else None,
-        coding_schemes=[
-            CodingSchemeIdentificationItem(
-                codes.SCHEME,
-                name=codes.SCHEME_NAME,
-                version=codes.SCHEME_VERSION,
-                responsible_organization=MANUFACTURER,
-            )
-        ],
+        coding_schemes=[own_scheme()],
     )
     if signed:
         made.VerifyingObserverSequence[0].VerificationDateTime = DT(signed.at)
-    return finished(made, sources, edition, ResultKind.SR, number)
+    ds = finished(made, sources, edition, ResultKind.SR, number)
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
+        if keyword in ds:  # (of images; a document's points name theirs each)
+            delattr(ds, keyword)
+    return ds
 
 
 def _stub(sources: Sources, place: int) -> Dataset:
@@ -182,32 +181,34 @@ def _root(
     """Return the root of TID 1500; highdicom's own knows no evaluations of the whole (row 12)."""
     is_mr = sources.instances[0].text("Modality") in {"", "MR"}
     content = sr.ContentSequence()
-    content.extend(sr.LanguageOfContentItemAndDescendants(codes.ENGLISH))
+    content.extend(sr.LanguageOfContentItemAndDescendants(code_of(concepts.ENGLISH)))
     content.extend(_observers(edition, signed))
     content.append(
         sr.CodeContentItem(
-            codes.PROCEDURE_REPORTED,
-            codes.MR_PROCEDURE if is_mr else codes.PROCEDURE,
+            code_of(concepts.PROCEDURE_REPORTED),
+            code_of(concepts.MR_PROCEDURE if is_mr else concepts.PROCEDURE),
             sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
         )
     )
     if groups:
-        content.append(_container(codes.IMAGING_MEASUREMENTS, [item for group in groups for item in group]))
-    content.append(_container(codes.QUALITATIVE_EVALUATIONS, said))
-    root = sr.ContainerContentItem(codes.REPORT, template_id="1500")
+        content.append(
+            _container(concepts.IMAGING_MEASUREMENTS, [item for group in groups for item in group])
+        )
+    content.append(_container(concepts.QUALITATIVE_EVALUATIONS, said))
+    root = sr.ContainerContentItem(code_of(concepts.REPORT), template_id="1500")
     root.ContentSequence = content
     return root
 
 
-def _container(name: Code, items: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
-    container = sr.ContainerContentItem(name, relationship_type=_CONTAINS)
+def _container(name: Concept, items: Sequence[sr.ContentItem]) -> sr.ContainerContentItem:
+    container = sr.ContainerContentItem(code_of(name), relationship_type=_CONTAINS)
     container.ContentSequence = sr.ContentSequence(items)
     return container
 
 
 def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationContext:
     device = sr.ObserverContext(
-        codes.DEVICE,
+        code_of(concepts.DEVICE),
         sr.DeviceObserverIdentifyingAttributes(
             edition.device_uid,
             name=MANUFACTURER,
@@ -221,7 +222,7 @@ def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationCont
     person = sr.PersonObserverIdentifyingAttributes(
         plain(signed.name), organization_name=plain(signed.organization)
     )
-    return sr.ObservationContext(sr.ObserverContext(codes.PERSON, person), device)
+    return sr.ObservationContext(sr.ObserverContext(code_of(concepts.PERSON), person), device)
 
 
 def _group(
@@ -235,8 +236,10 @@ def _group(
     numbers = [_measured(one, places) for one in measured]
     numbers += [number for grade in cells for number in _probabilities(grade, places)]
     numbers += [number for disc in discs for number in _disc_probabilities(disc, places)]
-    said = [_code(codes.IMAGED, codes.yes_or_no(position is not None and position.imaged))]
-    said += [_code(codes.CERTAIN, codes.yes_or_no(position.certain))] if position else []
+    said: list[sr.ContentItem] = [
+        _code(concepts.IMAGED, concepts.yes_or_no(position is not None and position.imaged))
+    ]
+    said += [_code(concepts.CERTAIN, concepts.yes_or_no(position.certain))] if position else []
     said += [item for grade in cells for item in _evaluations(grade)]
     said += [item for disc in discs for item in _disc_evaluations(disc)]
     group = sr.MeasurementsAndQualitativeEvaluations(
@@ -249,7 +252,7 @@ def _group(
                 f"bundle hash {plain(edition.bundle.hash)}",
             ],
         ),
-        finding_sites=[sr.FindingSite(codes.level_code(level))],
+        finding_sites=[sr.FindingSite(code_of(concepts.level_code(level)))],
         measurements=numbers,
     )
     group[0].ContentSequence.extend(said)
@@ -258,19 +261,21 @@ def _group(
 
 def _evaluations(grade: CellGrade) -> Iterator[sr.ContentItem]:
     """Give what is said of a cell, and the reason under the same concept."""
-    name = codes.cell_code(grade.cell.condition, grade.cell.side)
+    name = concepts.cell_code(grade.cell.condition, grade.cell.side)
     if grade.status is Status.GRADED and grade.probabilities:
-        yield _code(name, codes.said_code(grade.probabilities.said))
+        yield _code(name, concepts.said_code(grade.probabilities.said))
     else:
-        yield _code(name, codes.status_code(grade.status))
+        yield _code(name, concepts.status_code(grade.status))
     if grade.reason:
         yield _text(name, grade.reason)
     if grade.second_opinion and grade.status is Status.GRADED:
         opinion = grade.second_opinion
-        yield _code(codes.SECOND_OPINION, codes.said_code(opinion.probabilities.said))
+        yield _code(concepts.SECOND_OPINION, concepts.said_code(opinion.probabilities.said))
         if opinion.disagrees:
             way = "worse" if opinion.grades_apart > 0 else "milder"
-            yield _text(codes.SECOND_OPINION, f"disagrees: {abs(opinion.grades_apart):.1f} severities {way}")
+            yield _text(
+                concepts.SECOND_OPINION, f"disagrees: {abs(opinion.grades_apart):.1f} severities {way}"
+            )
 
 
 def _probabilities(grade: CellGrade, places: _Places) -> Iterator[sr.Measurement]:
@@ -280,49 +285,49 @@ def _probabilities(grade: CellGrade, places: _Places) -> Iterator[sr.Measurement
     for severity, share in zip(Severity, grade.probabilities, strict=True):
         points = (grade.point,) if grade.point else ()
         where = _coordinates(points, grade.evidence, places) if severity is grade.severity else None
-        yield _number(codes.probability_code(grade.cell, severity), share, where)
+        yield _number(concepts.probability_code(grade.cell, severity), share, where)
 
 
 def _disc_evaluations(disc: DiscFindings) -> Iterator[sr.ContentItem]:
     if disc.status is not Status.GRADED:
-        yield _code(codes.DISC, codes.status_code(disc.status))
+        yield _code(concepts.DISC, concepts.status_code(disc.status))
     for finding, share in disc.probabilities.items():
-        yield _code(codes.finding_code(finding), codes.yes_or_no(is_said(share)))
+        yield _code(concepts.finding_code(finding), concepts.yes_or_no(is_said(share)))
     if disc.pfirrmann:
-        yield _code(codes.PFIRRMANN_GRADE, codes.pfirrmann_code(disc.said_grades))
+        yield _code(concepts.PFIRRMANN_GRADE, concepts.pfirrmann_code(disc.said_grades))
     if disc.reason:
-        yield _text(codes.DISC, disc.reason)
+        yield _text(concepts.DISC, disc.reason)
 
 
 def _disc_probabilities(disc: DiscFindings, places: _Places) -> Iterator[sr.Measurement]:
     where = _coordinates((), disc.evidence, places)
     for finding, share in disc.probabilities.items():
-        yield _number(codes.finding_probability_code(finding), share, where)
+        yield _number(concepts.finding_probability_code(finding), share, where)
     for grade, share in zip(PFIRRMANN_GRADES, disc.pfirrmann, strict=False):
         likeliest = share == max(disc.pfirrmann)
-        yield _number(codes.pfirrmann_probability_code(grade), share, where if likeliest else None)
+        yield _number(concepts.pfirrmann_probability_code(grade), share, where if likeliest else None)
 
 
 def _measured(measurement: Measurement, places: _Places) -> sr.Measurement:
     """Return what was measured, with the line that it was taken along."""
     return sr.Measurement(
-        codes.quantity_code(measurement.quantity),
+        code_of(concepts.quantity_code(measurement.quantity)),
         round(float(measurement.value), _VALUE_DIGITS) + 0.0,
-        codes.unit_code(measurement.quantity.unit),
+        code_of(concepts.unit_code(measurement.quantity.unit)),
         referenced_coordinates=_coordinates(measurement.points, (), places) or None,
     )
 
 
-def _number(name: Code, share: float, where: Sequence[sr.CoordinatesForMeasurement] | None) -> sr.Measurement:
+def _number(name: Concept, share: float, where: _Coordinates | None) -> sr.Measurement:
     value = round(float(share), _PROBABILITY_DIGITS) + 0.0
-    return sr.Measurement(name, value, codes.unit_code(Unit.ONE), referenced_coordinates=where or None)
+    return sr.Measurement(
+        code_of(name), value, code_of(concepts.unit_code(Unit.ONE)), referenced_coordinates=where or None
+    )
 
 
-def _coordinates(
-    points: Sequence[Point], evidence: Sequence[Evidence], places: _Places
-) -> list[sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D]:
+def _coordinates(points: Sequence[Point], evidence: Sequence[Evidence], places: _Places) -> _Coordinates:
     """Return points of the patient as one point or line, and each pixel with its image."""
-    found: list[sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D] = []
+    found: _Coordinates = []
     lps = np.round(np.array(points, np.float64).reshape(-1, 3), _MM_DIGITS)
     if places.frame_of_reference and len(lps) and np.isfinite(lps).all():
         kind = "POINT" if len(lps) == 1 else "POLYLINE"
@@ -354,9 +359,9 @@ def _frame_of_reference(grades: StudyGrades, sources: Sources) -> str:
     return uid if uid and UID(uid).is_valid else ""
 
 
-def _code(name: Code, value: Code) -> sr.CodeContentItem:
-    return sr.CodeContentItem(name, value, _CONTAINS)
+def _code(name: Concept, value: Concept) -> sr.CodeContentItem:
+    return sr.CodeContentItem(code_of(name), code_of(value), _CONTAINS)
 
 
-def _text(name: Code, text: str) -> sr.TextContentItem:
-    return sr.TextContentItem(name, plain(text), _CONTAINS)
+def _text(name: Concept, text: str) -> sr.TextContentItem:
+    return sr.TextContentItem(code_of(name), plain(text), _CONTAINS)
