@@ -211,7 +211,7 @@ def pfirrmann_probability_code(grade: int) -> Concept:
     return _own(f"P-PFG-{grade}", f"Probability: Pfirrmann grade {grade}")
 
 
-def every_code() -> Iterator[Concept]:
+def every_concept() -> Iterator[Concept]:
     """Give each code that may be written, for the page that lists them and for the test that checks them."""
     yield from (REPORT, MR_PROCEDURE, PROCEDURE, ENGLISH, PROCEDURE_REPORTED, IMAGING_MEASUREMENTS)
     yield from (QUALITATIVE_EVALUATIONS, DEVICE, PERSON, YES, NO, UNCERTAIN)

@@ -145,6 +145,10 @@ def finished(made: Dataset, sources: Sources, edition: Edition, kind: ResultKind
     day, time = edition.made_at.strftime("%Y%m%d"), edition.made_at.strftime("%H%M%S")
     ds.SeriesDate = ds.ContentDate = ds.InstanceCreationDate = day
     ds.SeriesTime = ds.ContentTime = ds.InstanceCreationTime = time
+    for equipment in ds.get(
+        "ContributingEquipmentSequence", ()
+    ):  # (highdicom names itself, with its own clock)
+        equipment.ContributionDateTime = day + time
     return ds
 
 
