@@ -95,7 +95,7 @@ def not_graded_result(
     Parameters
     ----------
     reason : str
-        Why, as a sentence; what it says of the place on disk is left out.
+        Why, as a phrase.
     where : Study or Path
         The study, or the place from which it could not be read.
     bundle : BundleStamp
@@ -113,8 +113,7 @@ def not_graded_result(
     from stenograde.dicom.write.sr import not_graded_report  # noqa: PLC0415
 
     sources = sources_of(where) if isinstance(where, Study) else sources_at(where, study_uid=study_uid)
-    told = reason if isinstance(where, Study) else reason.replace(str(where), "the place it was read from")
-    ds = not_graded_report(told, sources, Edition.of(sources, bundle, made_at))
+    ds = not_graded_report(reason, sources, Edition.of(sources, bundle, made_at))
     return sources.study_uid, DicomResult(ResultKind.SR, _SR_FILE, as_file(ds))
 
 

@@ -188,15 +188,18 @@ def tell_why_not(
     if not (grading.dicom or grading.fhir):
         return ()
     stamp, now = grading.bundle.stamp, grading.clock()
+    # (a folder may be called after a patient)
+    told = reason.replace(str(where), "the place it was read from") if isinstance(where, Path) else reason
     try:
-        study_uid, report = not_graded_result(reason, where, stamp, now, study_uid=uid)
+        study_uid, report = not_graded_result(told, where, stamp, now, study_uid=uid)
     except StudyError as exc:
         _log.debug("no report of why it was not graded: %s", type(exc).__name__)
         return ()
     contents: dict[str, str | bytes] = {report.file_name: report.content} if grading.dicom else {}
     if grading.fhir:
-        contents[FHIR_FILE] = _as_text(not_graded_as_fhir(study_uid, reason, stamp, made_at=now))
-    paths = {folder(study_uid) / name: content for name, content in contents.items()}
+        contents[FHIR_FILE] = _as_text(not_graded_as_fhir(study_uid, told, stamp, made_at=now))
+    place = folder(study_uid)
+    paths = {place / name: content for name, content in contents.items()}
     write_together(paths)
     return tuple(paths)
 
