@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde grade study.zip --out report",
         "stenograde grade patients/* --out reports",
         "stenograde grade archive --all --out reports --no-demographics",
+        "stenograde grade study.zip --dicom sr --fhir --out report",
     ),
     "locate": (
         "stenograde locate study --out located",
