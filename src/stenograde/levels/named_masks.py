@@ -43,9 +43,7 @@ class NamedMasks:
     structures: tuple[NamedStructure, ...]
 
 
-def named_masks(
-    masks: NDArray[np.uint8], affine: NDArray[np.float64], points: LevelPoints
-) -> NamedMasks:
+def named_masks(masks: NDArray[np.uint8], affine: NDArray[np.float64], points: LevelPoints) -> NamedMasks:
     """Take the masks of a volume apart into named vertebrae and discs, and the canal.
 
     A voxel is of that disc or vertebra whose middle is reached first through voxels of its kind, so that a vertebra's

@@ -221,7 +221,9 @@ def _name_sources(made: Dataset, volume: Volume, sources: Sources) -> None:
         for instance, index in stored:
             item = reference_to(instance, [index])
             item.PurposeOfReferenceCodeSequence = told.PurposeOfReferenceCodeSequence
-            item.SpatialLocationsPreserved = "YES" if len(stored) == 1 else "NO"  # (a station has another size)
+            item.SpatialLocationsPreserved = (
+                "YES" if len(stored) == 1 else "NO"
+            )  # (a station has another size)
             items.append(item)
         derived.SourceImageSequence = items
     made.SourceImageSequence = [reference_to(instance) for instance in used]
