@@ -94,6 +94,7 @@ class Segment:
 
 
 def segmentation(
+    series_uid: str,
     volume: Volume,
     numbers: NDArray[np.uint8],
     segments: Sequence[Segment],
@@ -105,6 +106,8 @@ def segmentation(
 
     Parameters
     ----------
+    series_uid : str
+        SeriesInstanceUID of the series that the volume is of; instances of several series may share their UIDs.
     volume : Volume
         The one that was marked. Its slices are the frames; those that were lost and made up are left out, as is what is
         empty.
@@ -150,7 +153,7 @@ def segmentation(
             content_description="Vertebrae, discs and spinal canal, found by computer",
             omit_empty_frames=True,
         )
-    _name_sources(made, volume, sources)
+    _name_sources(made, series_uid, volume, sources)
     _fix_uids(made, edition.uid("dimensions", 1))
     ds = finished(made, sources, edition, ResultKind.SEG)
     ds.FrameOfReferenceUID = frame_of_reference
@@ -208,14 +211,14 @@ def _descriptions(segments: Sequence[Segment], edition: Edition) -> list[Segment
     ]
 
 
-def _name_sources(made: Dataset, volume: Volume, sources: Sources) -> None:
+def _name_sources(made: Dataset, series_uid: str, volume: Volume, sources: Sources) -> None:
     """Put the instances and frames that slices were read from in place of the UIDs that stand for slices."""
     used: dict[Instance, None] = {}
     for frame in made.PerFrameFunctionalGroupsSequence:
         (derived,) = frame.DerivationImageSequence
         (told,) = derived.SourceImageSequence
         place = int(told.ReferencedSOPInstanceUID.removeprefix(_PLACE_UID))
-        stored = [(sources.of(uid), index) for uid, index in volume.stored_in(place)]
+        stored = [(sources.of(uid, series_uid), index) for uid, index in volume.stored_in(place)]
         used.update(dict.fromkeys(instance for instance, _ in stored))
         items = []
         for instance, index in stored:
