@@ -71,7 +71,6 @@ def as_html(
         canal=canal,
         diameters=diameters(grades),
         sided=sided,
-        sided_graded=any(grade.severity for grade in graded),
         notes=footnotes,
         fixed=notes,
         drafts=drafts,

@@ -40,8 +40,8 @@ from stenograde.terms import Condition, Severity
 _PIXELS_PER_MM = 9.0
 _SPINE_PIXELS_PER_MM = 5.0
 _SPINE_HEIGHT_MM = 125.0
-_CARD_PICTURE_MM = 56.0
-_FORAMEN_PICTURE_MM = 42.0
+_CARD_PICTURE_MM, _FORAMEN_PICTURE_MM, _GAP_MM = 50.0, 35.0, 2.5
+"""Two of each fit side by side."""
 _MOST_LISTED = 12
 """So many items that were left out for one reason are listed; of more, their number is told."""
 
@@ -62,7 +62,7 @@ def as_pdf(grades: StudyGrades, study: Study, *, made_on: date | None = None) ->
     pdf : bytes
         A4, with fonts and pictures embedded; neither name nor number of the patient is in it.
     """
-    title = f"{grades.scheme.region.value.capitalize()} spine: stenosis grades"
+    title = title_of(grades)
     story = [
         *_head(title, grades, study.examination, made_on),
         *_overview(grades),
@@ -78,6 +78,11 @@ def as_pdf(grades: StudyGrades, study: Study, *, made_on: date | None = None) ->
     ]
     foot = f"{notes.RESEARCH} Study {grades.study_uid}. stenograde {metadata.version('stenograde')}, {_bundle(grades)}."
     return document(story, title=title, foot=foot)
+
+
+def title_of(grades: StudyGrades) -> str:
+    """Return what the report is, as a phrase; nothing of the patient."""
+    return f"{grades.scheme.region.value.capitalize()} spine: stenosis grades"
 
 
 def _bundle(grades: StudyGrades) -> str:
@@ -122,14 +127,13 @@ def _overview(grades: StudyGrades) -> Iterator[Flowable]:
         yield heading("Grades")
         yield from _grid(grades, cells, drafts=False)
         yield note(f"{_SHARES} {notes.PROBABILITIES} {notes.SIDES}")
-    yield from map(note, map(words.second_opinion, _disagreed(cells)))
+    for grade in cells:
+        if grade.severity and grade.second_opinion and grade.second_opinion.disagrees:
+            place = words.place_of(grade.cell).lower()
+            yield note(f"{grade.cell.level.shown}, {place}: {words.second_opinion(grade)}")
 
 
 _SHARES = f"In small print: {', '.join(one.shown for one in Severity)}."
-
-
-def _disagreed(cells: Sequence[CellGrade]) -> Iterator[CellGrade]:
-    return (one for one in cells if one.severity and one.second_opinion and one.second_opinion.disagrees)
 
 
 def _grid(grades: StudyGrades, cells: Sequence[CellGrade], *, drafts: bool) -> Iterator[Flowable]:
@@ -144,7 +148,9 @@ def _grid(grades: StudyGrades, cells: Sequence[CellGrade], *, drafts: bool) -> I
         for row in sides:
             spans += _spans_of(row, len(body))
             body.append([_row_name(condition, row), *_row_cells(row, drafts=drafts)])
-    yield table(["", *(level.shown for level in levels)], body, widths, spans)
+    doubtful = {position.level for position in grades.levels if not position.certain}
+    names = [f"{level.shown} ?" if level in doubtful else level.shown for level in levels]
+    yield table(["", *names], body, widths, spans)
     for number, reason in enumerate(footnotes, start=1):
         yield note(f"{number} {words.sentence(reason)}")
 
@@ -292,8 +298,7 @@ def _card(card: LevelCard) -> Iterator[Flowable]:
     ]
     if pictures:
         yield Spacer(0, 2)
-        for start in range(0, len(pictures), 3):
-            yield _row_of(pictures[start : start + 3])
+        yield _row_of(pictures)
     yield from map(note, card.missing)
 
 
@@ -317,7 +322,7 @@ def _row_of(pictures: Sequence[tuple[Picture, str, float]]) -> Table:
     for picture, caption, width_mm in pictures:
         raster = raster_of(picture, _PIXELS_PER_MM, 2.7 * picture.width_mm / 60)
         cells.append([shown(raster, width_mm * mm), note(caption)])
-    row = Table([cells], colWidths=[(width_mm + 3) * mm for *_, width_mm in pictures], hAlign="LEFT")
+    row = Table([cells], colWidths=[(width_mm + _GAP_MM) * mm for *_, width_mm in pictures], hAlign="LEFT")
     row.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
     return row
 

@@ -7,7 +7,22 @@ from collections.abc import Iterable
 from pydicom import Dataset
 
 from stenograde.dicom.read.instances import Instance
-from stenograde.dicom.write.sources import is_multiframe, sop_class_of
+from stenograde.dicom.write.sources import Sources, is_multiframe, sop_class_of
+from stenograde.errors import UnreadableInstanceError
+
+
+def instance_of(sources: Sources, sop_instance_uid: str, series_uid: str) -> Instance:
+    """Return an instance of a series, or of the other series that a slice was joined from.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the study has no such instance.
+    """
+    try:
+        return sources.of(sop_instance_uid, series_uid)
+    except UnreadableInstanceError:
+        return sources.of(sop_instance_uid)
 
 
 def reference_to(instance: Instance, frames: Iterable[int] = ()) -> Dataset:

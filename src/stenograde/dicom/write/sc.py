@@ -15,7 +15,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.write.kinds import ResultKind
 from stenograde.dicom.write.pdf import without_frame_of_reference
-from stenograde.dicom.write.references import reference_to, referenced_series
+from stenograde.dicom.write.references import instance_of, reference_to, referenced_series
 from stenograde.dicom.write.series import Edition, finished, plain
 from stenograde.dicom.write.sources import Sources
 
@@ -87,7 +87,7 @@ def _capture(picture: KeyPicture, number: int, sources: Sources, edition: Editio
     ds.RecognizableVisualFeatures = "NO"
     ds.LossyImageCompression = "01"
     ds.LossyImageCompressionMethod = "ISO_10918_1"  # (slices pass through the report's JPEG)
-    ds.PatientOrientation = None
+    ds.PatientOrientation = ds.Laterality = None
     _refer(ds, picture, sources)
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.Rows, ds.Columns = pixels.shape[:2]
@@ -103,7 +103,7 @@ def _refer(ds: Dataset, picture: KeyPicture, sources: Sources) -> None:
     """Name the instances and frames that a picture was made of (PS3.3 C.7.6.1.1.4, C.12.2)."""
     frames: dict[Instance, dict[int, None]] = {}
     for one in picture.sources:
-        instance = sources.of(one.sop_instance_uid, one.series_uid)
+        instance = instance_of(sources, one.sop_instance_uid, one.series_uid)
         frames.setdefault(instance, {})[one.frame] = None
     if not frames:
         return

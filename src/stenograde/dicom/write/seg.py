@@ -18,9 +18,9 @@ from stenograde import geometry
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.tolerant import recorded_warnings
 from stenograde.dicom.write.kinds import ResultKind
-from stenograde.dicom.write.references import reference_to, referenced_series
+from stenograde.dicom.write.references import instance_of, reference_to, referenced_series
 from stenograde.dicom.write.series import MANUFACTURER, Edition, finished, plain
-from stenograde.dicom.write.sources import Sources
+from stenograde.dicom.write.sources import Sources, header_of
 from stenograde.study import Volume
 from stenograde.terms import Structure
 
@@ -130,29 +130,13 @@ def segmentation(
             f"got {numbers.shape} up to {int(numbers.max(initial=0))}"
         )
         raise ValueError(msg)
-    from highdicom.seg import Segmentation, SegmentationTypeValues  # noqa: PLC0415  (it takes a second)
-
-    shown = [place for place in range(volume.shape[0]) if place not in volume.bridged]
     frame_of_reference = volume.frame_of_reference_uid or edition.uid("frame of reference", 1)
+    shown = [place for place in range(volume.shape[0]) if place not in volume.bridged]
     places = [_place(volume, place, frame_of_reference) for place in shown]
+    first = instance_of(sources, volume.sop_instance_uids[shown[0]], series_uid)
+    _tell_compression(places[0], header_of(first))
     with recorded_warnings():
-        made = Segmentation(
-            source_images=places,
-            pixel_array=numbers[shown],
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=_descriptions(segments, edition),
-            series_instance_uid=edition.series_uid(ResultKind.SEG),
-            series_number=ResultKind.SEG.series_number,
-            sop_instance_uid=edition.instance_uid(ResultKind.SEG),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=MANUFACTURER,
-            software_versions=edition.software,
-            device_serial_number="none",
-            content_label="SPINE",
-            content_description="Vertebrae, discs and spinal canal, found by computer",
-            omit_empty_frames=True,
-        )
+        made = _made(places, numbers[shown], segments, edition)
     _name_sources(made, series_uid, volume, sources)
     _fix_uids(made, edition.uid("dimensions", 1))
     ds = finished(made, sources, edition, ResultKind.SEG)
@@ -160,6 +144,30 @@ def segmentation(
     ds.PositionReferenceIndicator = ds.get("PositionReferenceIndicator") or None
     ds["PixelData"].VR = "OB"  # (PS3.5 8.2: of one bit it may be either)
     return ds
+
+
+def _made(
+    places: Sequence[Dataset], numbers: NDArray[np.uint8], segments: Sequence[Segment], edition: Edition
+) -> Dataset:
+    from highdicom.seg import Segmentation, SegmentationTypeValues  # noqa: PLC0415  (it takes a second)
+
+    return Segmentation(
+        source_images=places,
+        pixel_array=numbers,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=_descriptions(segments, edition),
+        series_instance_uid=edition.series_uid(ResultKind.SEG),
+        series_number=ResultKind.SEG.series_number,
+        sop_instance_uid=edition.instance_uid(ResultKind.SEG),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=edition.software,
+        device_serial_number="none",
+        content_label="SPINE",
+        content_description="Vertebrae, discs and spinal canal, found by computer",
+        omit_empty_frames=True,
+    )
 
 
 def _place(volume: Volume, place: int, frame_of_reference: str) -> Dataset:
@@ -179,6 +187,15 @@ def _place(volume: Volume, place: int, frame_of_reference: str) -> Dataset:
     for keyword in _NEEDED:
         setattr(ds, keyword, "")
     return ds
+
+
+def _tell_compression(place: Dataset, source: Dataset) -> None:
+    """Pass on that the source was compressed with loss: its masks are of what was left (PS3.3 C.7.6.1.1.5)."""
+    if source.get("LossyImageCompression") != "01":
+        return
+    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if source.get(keyword):
+            setattr(place, keyword, source.get(keyword))
 
 
 def _decimals(values: NDArray[np.float64]) -> list[str]:
@@ -218,7 +235,7 @@ def _name_sources(made: Dataset, series_uid: str, volume: Volume, sources: Sourc
         (derived,) = frame.DerivationImageSequence
         (told,) = derived.SourceImageSequence
         place = int(told.ReferencedSOPInstanceUID.removeprefix(_PLACE_UID))
-        stored = [(sources.of(uid, series_uid), index) for uid, index in volume.stored_in(place)]
+        stored = [(instance_of(sources, uid, series_uid), index) for uid, index in volume.stored_in(place)]
         used.update(dict.fromkeys(instance for instance, _ in stored))
         items = []
         for instance, index in stored:
