@@ -15,6 +15,7 @@ from pydicom.uid import MRImageStorage
 from pydicom.valuerep import format_number_as_ds
 
 from stenograde import geometry
+from stenograde.concepts import INTERVERTEBRAL_DISC, SCHEME
 from stenograde.dicom.read.instances import Instance
 from stenograde.dicom.read.tolerant import recorded_warnings
 from stenograde.dicom.write.kinds import ResultKind
@@ -26,9 +27,6 @@ from stenograde.terms import Structure
 
 if TYPE_CHECKING:  # (highdicom takes a second to import)
     from highdicom.seg import SegmentDescription
-
-_PRIVATE: Final = "99STENOGRADE"
-"""Coding scheme of what the dictionaries at hand have no code for."""
 
 _LABEL: Final = 64
 """Most characters of a SegmentLabel (VR LO)."""
@@ -90,7 +88,7 @@ class Segment:
             return getattr(codes.SCT, f"{self.name.replace('/', '')}{self.structure.value.capitalize()}")
         if self.structure is Structure.VERTEBRA:
             return codes.SCT.Vertebra
-        return Code("INTERVERTEBRAL-DISC", _PRIVATE, "Intervertebral disc")
+        return Code(INTERVERTEBRAL_DISC.value, INTERVERTEBRAL_DISC.scheme, INTERVERTEBRAL_DISC.meaning)
 
 
 def segmentation(
@@ -139,9 +137,13 @@ def segmentation(
         made = _made(places, numbers[shown], segments, edition)
     _name_sources(made, series_uid, volume, sources)
     _fix_uids(made, edition.uid("dimensions", 1))
+    from stenograde.dicom.write.codes import own_scheme  # noqa: PLC0415  (highdicom)
+
     ds = finished(made, sources, edition, ResultKind.SEG)
     ds.FrameOfReferenceUID = frame_of_reference
     ds.PositionReferenceIndicator = ds.get("PositionReferenceIndicator") or None
+    if any(segment.code.scheme_designator == SCHEME for segment in segments):
+        ds.CodingSchemeIdentificationSequence = [own_scheme()]
     ds["PixelData"].VR = "OB"  # (PS3.5 8.2: of one bit it may be either)
     return ds
 
