@@ -57,6 +57,8 @@ IMAGED: Final = _own("LEVEL-IMAGED", "Level is imaged")
 CERTAIN: Final = _own("LEVEL-CERTAIN", "Name of level is certain")
 SECOND_OPINION: Final = _own("SCS-2", "Spinal canal stenosis, second opinion from measurements")
 DISC: Final = _own("DISC", "Findings of the disc")
+INTERVERTEBRAL_DISC: Final = _own("VERTEBRAL-DISC", "Intervertebral disc")
+"""One whose level is not known or not certain; SNOMED CT has codes of such discs, but pydicom\'s tables do not."""
 PFIRRMANN_GRADE: Final = _own("PFG", "Pfirrmann grade")
 
 _LEVELS: Final = {
@@ -216,7 +218,7 @@ def every_concept() -> Iterator[Concept]:
     yield from (REPORT, MR_PROCEDURE, PROCEDURE, ENGLISH, PROCEDURE_REPORTED, IMAGING_MEASUREMENTS)
     yield from (QUALITATIVE_EVALUATIONS, DEVICE, PERSON, YES, NO, UNCERTAIN)
     yield from (OUTCOME, STUDY_GRADED, STUDY_NOT_GRADED, INTENDED_USE, WARNING, DRAFTS, IMAGED, CERTAIN)
-    yield from (SECOND_OPINION, DISC, PFIRRMANN_GRADE)
+    yield from (SECOND_OPINION, DISC, INTERVERTEBRAL_DISC, PFIRRMANN_GRADE)
     yield from map(level_code, Level)
     yield from _UNITS.values()
     for scheme in SCHEMES.values():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stenograde.dicom.write.kinds import ResultKind
 from stenograde.errors import ConfigError
 from stenograde.grades import BundleStamp, StudyGrades
+from stenograde.grading.drawn_objects import anatomy_object, picture_objects, report_object
 from stenograde.study import Study
 
 if TYPE_CHECKING:
@@ -150,4 +151,24 @@ def _report(given: ToWrite) -> Iterator[tuple[str, Any]]:
     yield _SR_FILE, structured_report(given.grades, given.sources, given.edition)
 
 
-_WRITERS: Mapping[ResultKind, Writer] = {ResultKind.SR: _report}
+def _pdf(given: ToWrite) -> Iterator[tuple[str, Any]]:
+    yield "report.pdf.dcm", report_object(given.grades, given.study, given.sources, given.edition)
+
+
+def _pictures(given: ToWrite) -> Iterator[tuple[str, Any]]:
+    made = picture_objects(given.grades, given.study, given.sources, given.edition)
+    for number, ds in enumerate(made, start=1):
+        yield f"pictures-{number}.dcm", ds
+
+
+def _anatomy(given: ToWrite) -> Iterator[tuple[str, Any]]:
+    assert given.located is not None, "a segmentation needs what was located"
+    yield "seg.dcm", anatomy_object(given.located, given.sources, given.edition)
+
+
+_WRITERS: Mapping[ResultKind, Writer] = {
+    ResultKind.SR: _report,
+    ResultKind.PDF: _pdf,
+    ResultKind.SC: _pictures,
+    ResultKind.SEG: _anatomy,
+}

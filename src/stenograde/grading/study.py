@@ -136,7 +136,7 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     page = as_html(grades, shown, reference=known, made_on=now.date(), open_drafts=grading.open_drafts)
     contents: dict[str, str | bytes] = dict(zip(RESULTS, (_as_text(as_json(grades)), page), strict=True))
     if grading.dicom:
-        made = dicom_results(grades, located, study, grading.dicom, now)
+        made = dicom_results(grades, located, shown, grading.dicom, now)
         contents |= {result.file_name: result.content for result in made}
     if grading.fhir:
         contents[FHIR_FILE] = _as_text(as_fhir(grades, made_at=now))
