@@ -79,8 +79,11 @@ def append(
 def verify(database: Database) -> Verified:
     """Check every line, in order, up to the first that is broken."""
     number, previous = 0, FIRST
-    with database.reading() as connection:
-        rows = connection.execution_options(yield_per=1000).execute(select(audit).order_by(audit.c.id))
+    lines = select(audit).order_by(audit.c.id)
+    with (
+        database.reading() as connection,
+        connection.execution_options(yield_per=1000).execute(lines) as rows,
+    ):
         for row in rows.mappings():
             follows = row["id"] == number + 1 and row["previous_hash"] == previous
             if not follows or row["hash"] != _hash(row):
