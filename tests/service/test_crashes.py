@@ -242,7 +242,8 @@ def test_a_worker_when_its_study_cannot_be_graded_or_fails_then_that_is_told(
     def refuse(files: Sequence[Path], folder: Path, study_uid: str) -> None:
         if study_uid == "1.2.1":
             raise NoStudyError(study_uid)
-        raise ValueError(b"DOE^JOHN", study_uid)
+        words = ("DOE^JOHN", study_uid)
+        raise ValueError(*words)
 
     for _ in range(2):
         job = queue.claim("worker")
