@@ -98,11 +98,13 @@ class Deliveries:
             )
             .order_by(deliveries.c.not_before, deliveries.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True, of=deliveries)
         )
+        with self.database.reading() as connection:  # (who finds nothing keeps nobody from writing)
+            if connection.execute(due).first() is None:
+                return None
         lease = now + timedelta(seconds=self._settings.lease_s)
         with self.database.claiming() as connection:
-            one = connection.execute(due).one_or_none()
+            one = connection.execute(due.with_for_update(skip_locked=True, of=deliveries)).one_or_none()
             if one is None:
                 return None
             values = {"attempts": one.attempts + 1, "worker": worker, "lease_until": lease}

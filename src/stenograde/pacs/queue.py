@@ -155,12 +155,14 @@ class Queue:
             .where(jobs.c.state == JobState.READY.value, jobs.c.not_before <= now, not_(in_the_way))
             .order_by(jobs.c.not_before, jobs.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True, of=jobs)
         )
+        with self.database.reading() as connection:  # (who finds nothing keeps nobody from writing)
+            if connection.execute(due).first() is None:
+                return None
         lease = now + timedelta(seconds=self._grading.lease_s)
         try:
             with self.database.claiming() as connection:
-                job = connection.execute(due).one_or_none()
+                job = connection.execute(due.with_for_update(skip_locked=True, of=jobs)).one_or_none()
                 if job is None:
                     return None
                 values = {"attempts": job.attempts + 1, "worker": worker, "lease_until": lease, "reason": ""}
