@@ -23,6 +23,7 @@ from stenograde.pacs.opening import open_queue
 from stenograde.pacs.queue import Queue
 from stenograde.pacs.settings import GradingSettings, ServeSettings
 from stenograde.pacs.store import NoRoomError, Store
+from stenograde.study import Study
 
 _log = logging.getLogger(__name__)
 
@@ -185,13 +186,23 @@ def grade_with(settings: GradingSettings) -> Grade:
         If its pieces do not fit together.
     """
     from stenograde.dicom.read.studies import read_study  # noqa: PLC0415  (networks are slow to import)
-    from stenograde.grading.study import Grading, grade_into  # noqa: PLC0415
+    from stenograde.dicom.write.kinds import ResultKind  # noqa: PLC0415
+    from stenograde.grading.study import Grading, grade_into, tell_why_not  # noqa: PLC0415
     from stenograde.predict.bundle import bundle_at  # noqa: PLC0415
 
-    grading = Grading(bundle_at(settings.bundle), demographics=settings.demographics)
+    grading = Grading(
+        bundle_at(settings.bundle),
+        demographics=settings.demographics,
+        dicom=tuple(map(ResultKind, settings.results)),
+    )
 
     def grade(files: Sequence[Path], folder: Path, study_uid: str) -> None:
-        study = read_study(files, study_uid=study_uid)
-        grade_into(folder, study, grading, source=folder)
+        where: Study | Path = files[0].parent  # all of a study lie there
+        try:
+            where = study = read_study(files, study_uid=study_uid)
+            grade_into(folder, study, grading, source=folder)
+        except StudyError as exc:
+            tell_why_not(lambda _: folder, line_of(exc)[0], where, grading, uid=study_uid)
+            raise
 
     return grade
