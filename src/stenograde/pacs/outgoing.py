@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
     Comprehensive3DSRStorage,
@@ -67,6 +68,6 @@ def _read(path: Path) -> Outgoing:
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Outgoing(path, _KINDS[sop_class], sop_class, sop_uid, syntax, sha256, path.stat().st_size)
-    except (OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as exc:
+    except (InvalidDicomError, OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as exc:
         msg = f"a result must be a DICOM file of a kind that is written here, got {path.name} ({type(exc).__name__})"
         raise DeliveryError(msg) from exc
