@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.databases import Server, postgresql
 
 from stenograde.pacs.database import Database, migrate
+
+if TYPE_CHECKING:
+    from stenograde.pacs.send import Outbox
 
 
 class Clock:
@@ -52,3 +56,14 @@ def database(url: str) -> Iterator[Database]:
     migrate(one)
     yield one
     one.close()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
+    """An outbox on SQLite, empty."""
+    from tests.service.outboxes import make_outbox
+
+    database = Database(f"sqlite:///{tmp_path / 'test.sqlite'}")
+    migrate(database)
+    yield make_outbox(database, tmp_path, clock)
+    database.close()

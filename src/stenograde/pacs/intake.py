@@ -155,6 +155,8 @@ class Intake:
         now = self._queue.clock()
         with self._queue.database.writing() as connection:
             study_uid = uids["study_uid"]
+            if not (self._store.root / place).exists():
+                return Refused(Refusal.UNAVAILABLE, "the same object was just removed as old; send it again")
             known = _known(connection, study_uid, uids["sop_uid"])
             if known is not None and known["sha256"] == incoming.sha256:
                 return Accepted(**uids, version=known["version"], is_new=False)

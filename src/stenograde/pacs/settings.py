@@ -167,10 +167,14 @@ class SendSettings:
     lease_s: float = 300.0
     backoff_s: float = 15.0
     """Wait before the second attempt; it doubles with each, up to an hour."""
+    alarm_after_s: float = 900.0
+    """A destination that has not acknowledged results for so long, though it was tried, is told of as down."""
+    alarm_command: tuple[str, ...] = ()
+    """Run with ``destination down`` or ``destination up`` and the destination's name behind it."""
 
     def __post_init__(self) -> None:
         _check_at_least(1, lease_s=self.lease_s)
-        _check_at_least(0, backoff_s=self.backoff_s)
+        _check_at_least(0, backoff_s=self.backoff_s, alarm_after_s=self.alarm_after_s)
 
 
 @dataclass(frozen=True)

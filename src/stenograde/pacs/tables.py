@@ -134,3 +134,30 @@ audit: Final = Table(
     Column("hash", String(64), nullable=False),
 )
 """Who sent, what was graded, where it went; each line holds the hash of the one before it."""
+
+sent: Final = Table(
+    "sent",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("delivery_id", Key, ForeignKey("deliveries.id"), nullable=False),
+    Column("sop_uid", String(64), nullable=False),
+    # of the file that was sent: another content of the same object is sent anew
+    Column("sha256", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    # how often it was refused for what it is
+    Column("refusals", Integer, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    UniqueConstraint("delivery_id", "sop_uid", name="sent_once_per_delivery"),
+)
+"""One row for each object of a delivery that its destination has answered to."""
+
+commitments: Final = Table(
+    "commitments",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False, unique=True),
+    Column("delivery_id", Key, ForeignKey("deliveries.id"), nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Index("commitments_of_delivery", "delivery_id"),
+)
+"""One row for each time that storage commitment was asked for."""
