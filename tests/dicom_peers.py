@@ -1,160 +1,145 @@
-"""Peers over real sockets that fail in every way, and certificates for them."""
+"""Peers of the DICOM port that say byte by byte what a test wants."""
 
 from __future__ import annotations
 
-import ssl
+import socket
+import struct
 import subprocess
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, build_context, evt
-from pynetdicom.presentation import PresentationContext
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
 
-Status = Callable[[str], int]
+HANGING_S = 120.0
+"""A guard against hanging, s."""
+
+ACCEPTED, REJECTED, DATA, RELEASED, ABORTED = 2, 3, 4, 6, 7
+"""Types of PDUs."""
 
 
-@dataclass
+def associate_request(
+    *,
+    called: str = "STENOGRADE",
+    calling: str = "SCANNER",
+    sop_class: str = MRImageStorage,
+    syntaxes: Sequence[str] = (ExplicitVRLittleEndian,),
+) -> bytes:
+    """The bytes of an A-ASSOCIATE-RQ with one context, whose number is 1."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title, primitive.called_ae_title = calling, called
+    context = build_context(sop_class, list(syntaxes))
+    context.context_id = 1
+    primitive.presentation_context_definition_list = [context]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = 16384
+    implementation.implementation_class_uid = "1.2.3.4"
+    primitive.user_information = [length, implementation]
+    return A_ASSOCIATE_RQ(primitive).encode()
+
+
+def store_request(
+    data_set: bytes, *, sop_uid: str, sop_class: str = MRImageStorage, pdu_bytes: int = 16384
+) -> bytes:
+    """The bytes of the P-DATA-TF of a C-STORE."""
+    primitive = C_STORE()
+    primitive.MessageID = 1
+    primitive.AffectedSOPClassUID, primitive.AffectedSOPInstanceUID = sop_class, sop_uid
+    primitive.Priority, primitive.DataSet = 2, BytesIO(data_set)
+    message = C_STORE_RQ()
+    message.primitive_to_message(primitive)
+    message.context_id = 1
+    return b"".join(P_DATA_TF(data).encode() for data in message.encode_msg(1, pdu_bytes))
+
+
+def abort() -> bytes:
+    pdu = A_ABORT_RQ()
+    pdu.source, pdu.reason_diagnostic = 0, 0
+    return pdu.encode()
+
+
 class Peer:
-    """A destination that stores what comes in memory, and answers as it is told."""
+    """A connection to the port."""
 
-    title: str = "ARCHIVE"
-    status: Status = lambda _uid: 0x0000
-    contexts: Sequence[PresentationContext] = ()
-    abort_after: int | None = None
-    """How many objects it takes before it aborts."""
-    slow_s: float = 0.0
-    callers: Sequence[str] = ()
-    tls: ssl.SSLContext | None = None
-    port: int = 0
-    commitment: str = ""
-    """How it answers to a request: "same" or "new" association, "never", "refused"; "" does not know of it."""
-    report_to: tuple[str, int] | None = None
-    lost: frozenset[str] = frozenset()
-    """What it says it does not have when it is asked to commit."""
-    asked: list[str] = field(default_factory=list)
-    came: Counter[str] = field(default_factory=Counter)
-    """How often each object came."""
-    held: dict[str, Dataset] = field(default_factory=dict)
-    before_answer: Callable[[str], None] = lambda _uid: None
-    threads: list[threading.Thread] = field(default_factory=list)
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=HANGING_S)
 
-    @contextmanager
-    def listening(self) -> Iterator[Peer]:
-        """Listen; at the same port again when it is started a second time."""
-        entity = AE(ae_title=self.title)
-        entity.require_called_aet = True
-        entity.require_calling_aet = list(self.callers)
-        entity.supported_contexts = list(self.contexts or AllStoragePresentationContexts)
-        if self.commitment:
-            entity.add_supported_context(StorageCommitmentPushModel)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit)]
-        server = entity.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
-        )
-        self.port = server.server_address[1]
+    def send(self, data: bytes) -> None:
+        """Send what the port still takes."""
+        with suppress(ConnectionError):
+            self.socket.sendall(data)
+
+    def pdu(self) -> bytes:
+        """The next PDU; empty where the port has closed the connection."""
         try:
-            yield self
-        finally:
-            for thread in self.threads:
-                thread.join()
-            server.shutdown()
+            head = self._exactly(6)
+            return head and head + self._exactly(struct.unpack(">L", head[2:])[0])
+        except ConnectionError:
+            return b""
 
-    def _store(self, event: evt.Event) -> int:
-        if self.abort_after is not None and self.came.total() >= self.abort_after:
-            self.abort_after = None
-            event.assoc.abort()
-            return 0xA700
-        time.sleep(self.slow_s)
-        uid = str(event.request.AffectedSOPInstanceUID)
-        self.came[uid] += 1
-        status = self.status(uid)
-        if status == 0 or 0xB000 <= status <= 0xBFFF:
-            self.held[uid] = event.dataset
-        self.before_answer(uid)
-        return status
+    def associated(self, **what: str) -> Peer:
+        """Itself, with an association."""
+        self.send(associate_request(**what))
+        assert self.pdu()[0] == ACCEPTED
+        return self
 
-    def _commit(self, event: evt.Event) -> tuple[int, Dataset | None]:
-        request = event.action_information
-        self.asked.append(str(request.TransactionUID))
-        if self.commitment == "refused":
-            return 0x0110, None
-        if self.commitment != "never":
-            report = self._report(request)
-            thread = threading.Thread(target=self._tell, args=(event.assoc, report))
-            self.threads.append(thread)
-            thread.start()
-        return 0x0000, None
+    def status(self) -> int:
+        """The status of the next answer to a C-STORE."""
+        message = DIMSEMessage()
+        while True:
+            answer = self.pdu()
+            assert answer, "the port must answer, got a closed connection"
+            assert answer[0] == DATA, answer
+            pdu = P_DATA_TF()
+            pdu.decode(answer)
+            if message.decode_msg(pdu.to_primitive()):
+                return int(message.command_set.Status)
 
-    def _report(self, request: Dataset) -> Dataset:
-        report = Dataset()
-        report.TransactionUID = request.TransactionUID
-        uids = {item.ReferencedSOPInstanceUID: item for item in request.ReferencedSOPSequence}
-        missing = [uid for uid in uids if uid in self.lost or uid not in self.held]
-        report.ReferencedSOPSequence = [item for uid, item in uids.items() if uid not in missing]
-        if missing:
-            report.FailedSOPSequence = [uids[uid] for uid in missing]
-            for item in report.FailedSOPSequence:
-                item.FailureReason = 0x0112
-        return report
+    def wait_closed(self) -> None:
+        """Read until the port closes the connection."""
+        while self.pdu():
+            pass
 
-    def _tell(self, association: Any, report: Dataset) -> None:
-        if self.commitment == "same":
-            time.sleep(0.2)  # the response goes first
-            send_report(association, report)
-            return
-        while association.is_established:
-            time.sleep(0.01)
-        assert self.report_to is not None
-        report_on_new_association(self.report_to, report)
+    def _exactly(self, n_bytes: int) -> bytes:
+        data = b""
+        while len(data) < n_bytes:
+            got = self.socket.recv(n_bytes - len(data))
+            if not got:
+                return b""
+            data += got
+        return data
 
 
-def report_on_new_association(address: tuple[str, int], report: Dataset, *, title: str = "STENOGRADE") -> int:
-    """Report as an archive does later; return the status that it is answered with."""
-    from pynetdicom import build_role
-
-    entity = AE(ae_title="ARCHIVE")
-    association = entity.associate(
-        *address,
-        contexts=[build_context(StorageCommitmentPushModel)],
-        ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-        ae_title=title,
-    )
-    assert association.is_established
-    try:
-        return send_report(association, report)
-    finally:
-        association.release()
+@contextmanager
+def peer(port: int) -> Iterator[Peer]:
+    one = Peer(port)
+    with one.socket:
+        yield one
 
 
-def send_report(association: Any, report: Dataset) -> int:
-    """Send a report of storage commitment; return the status that it is answered with."""
-    kind = 2 if "FailedSOPSequence" in report else 1
-    status, _ = association.send_n_event_report(
-        report, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-    )
-    return status.Status
+def make_certificates(folder: Path) -> Path:
+    """Write ``authority.pem``, and ``NAME.pem`` with ``NAME.key`` for a service, a client and a stranger."""
 
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a certificate that is its own authority, for this machine; return its file and its key's."""
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-    words += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate, "-keyout", key]
-    subprocess.run(words, check=True, capture_output=True)
-    return certificate, key
-
-
-def server_tls(own: tuple[Path, Path], authority: Path) -> ssl.SSLContext:
-    """Return what a server needs that asks for a certificate of an authority."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority))
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(*own)
-    return context
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
+    for name in ("authority", "stranger"):
+        openssl("req", "-x509", *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for name in ("service", "client"):
+        openssl("req", *new[:-2], "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        signing = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "30")
+        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-extfile", "names", "-out", f"{name}.pem")
+    return folder

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import build_context
 from sqlalchemy import select
-from tests.dicom_peers import Peer, make_certificate, server_tls
+from tests.receiving_peers import Peer, make_certificate, server_tls
 from tests.result_files import FILES, uid_of, write_results
 from tests.service.conftest import Clock
 from tests.service.outboxes import STUDY, grade, make_outbox

@@ -31,6 +31,8 @@ _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 LARGEST_BYTES: Final = 1024 << 20
 
+_NOTHING: Final[Mapping[str, str]] = {}
+
 
 class Refusal(StrEnum):
     """Why an object is not taken; a receiver answers with the status code of its protocol."""
@@ -40,6 +42,8 @@ class Refusal(StrEnum):
     TOO_LARGE = "too large"
     NO_ROOM = "no room"
     """The disk is full, or will be soon: it may be taken later."""
+    NOT_AS_TOLD = "not as told"
+    """It has other UIDs than its sender told: another study, class or instance."""
     UNAVAILABLE = "unavailable"
     """The database does not answer, or the disk fails: it may be taken later."""
 
@@ -65,6 +69,9 @@ class Refused:
     why: Refusal
     reason: str
     """One line, without anything of a patient."""
+    sop_class: str = ""
+    """Empty where it could not be told; so is the next."""
+    sop_uid: str = ""
 
 
 class Intake:
@@ -93,7 +100,9 @@ class Intake:
         self._largest_bytes = largest_bytes
         self._most_instances = most_instances
 
-    def accept(self, source: bytes | BinaryIO, *, via: str, sender: str) -> Accepted | Refused:
+    def accept(
+        self, source: bytes | BinaryIO, *, via: str, sender: str, told_uids: Mapping[str, str] = _NOTHING
+    ) -> Accepted | Refused:
         """Keep an object: its file is on disk, and its row, its job and its line in the audit log are committed.
 
         The same object again is accepted and changes nothing. Another object of the same SOPInstanceUID takes the
@@ -108,8 +117,10 @@ class Intake:
             How it came: dicom, http or watch.
         sender : str
             Who sent it, such as an AE title and an address.
+        told_uids : mapping of str to str
+            What the sender told of it, which must be so: ``study_uid``, ``sop_class`` and ``sop_uid``, or some of them.
         """
-        outcome = self._accept(source, via, sender)
+        outcome = self._accept(source, via, sender, told_uids)
         match outcome:
             case Accepted(is_new=True):
                 _log.info("received", extra=told(via=via, sender=sender, **_uids(outcome)))
@@ -119,27 +130,45 @@ class Intake:
                 _log.warning("refused", extra=told(via=via, sender=sender, why=why.value, reason=reason))
         return outcome
 
-    def _accept(self, source: bytes | BinaryIO, via: str, sender: str) -> Accepted | Refused:
+    def refuse(self, refused: Refused, *, via: str, sender: str) -> Refused:
+        """Tell of an object that a receiver has refused while it came; return that."""
+        told_of = told(via=via, sender=sender, why=refused.why.value, reason=refused.reason)
+        _log.warning("refused", extra=told_of)
+        return refused
+
+    def _accept(
+        self, source: bytes | BinaryIO, via: str, sender: str, told_uids: Mapping[str, str]
+    ) -> Accepted | Refused:
+        uids: dict[str, str] = {}
+
+        def refused(why: Refusal, reason: str | None) -> Refused:
+            return Refused(why, str(reason), uids.get("sop_class", ""), uids.get("sop_uid", ""))
+
         try:
             with self._store.received(source, at_most=self._largest_bytes) as incoming:
                 instance = _instance(incoming)
-                uids = _checked_uids(instance)
+                uids |= _checked_uids(instance)
+                for name in (name for name, uid in told_uids.items() if uids[name] != uid):
+                    return refused(
+                        Refusal.NOT_AS_TOLD, f"{_KEYWORD[name]} must be as its sender tells, got another"
+                    )
                 place = self._store.place(incoming, uids["study_uid"], uids["sop_uid"])
-                return self._keep(
+                kept = self._keep(
                     incoming, place, uids, is_mr=not reason_by_class(instance), via=via, sender=sender
                 )
+                return refused(kept.why, kept.reason) if isinstance(kept, Refused) else kept
         except UnreadableInstanceError as exc:
-            return Refused(Refusal.NOT_UNDERSTOOD, str(exc))
+            return refused(Refusal.NOT_UNDERSTOOD, str(exc))
         except TooLargeError as exc:
-            return Refused(Refusal.TOO_LARGE, str(exc.strerror))
+            return refused(Refusal.TOO_LARGE, exc.strerror)
         except NoRoomError as exc:
-            return Refused(Refusal.NO_ROOM, str(exc.strerror))
+            return refused(Refusal.NO_ROOM, exc.strerror)
         except OSError as exc:
-            return Refused(
+            return refused(
                 Refusal.UNAVAILABLE, f"the store must be writable, got {exc.strerror or type(exc).__name__}"
             )
         except UNAVAILABLE as exc:
-            return Refused(Refusal.UNAVAILABLE, f"the database must answer, got {type(exc).__name__}")
+            return refused(Refusal.UNAVAILABLE, f"the database must answer, got {type(exc).__name__}")
 
     def _keep(
         self,

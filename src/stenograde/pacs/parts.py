@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stenograde.pacs.ports import run_ports
+from stenograde.pacs.send import run_sender
 from stenograde.pacs.settings import ServeSettings
 from stenograde.pacs.worker import run_worker
 
@@ -30,4 +32,7 @@ class Part:
 
 def parts_of(settings: ServeSettings) -> tuple[Part, ...]:
     """Return the parts that settings ask for."""
-    return tuple(Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
+    takes_in = settings.dicom is not None or settings.http is not None or settings.watch is not None
+    ports = (Part("ports", run_ports),) if takes_in else ()
+    workers = (Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
+    return (*ports, *workers, Part("sender", run_sender))

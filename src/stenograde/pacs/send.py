@@ -28,7 +28,7 @@ from stenograde.pacs.settings import Destination, ServeSettings
 from stenograde.pacs.states import DeliveryState, backoff
 from stenograde.pacs.store import Store
 from stenograde.pacs.storing import ANSWER_S, DicomPeer
-from stenograde.pacs.stow import StowPeer
+from stenograde.pacs.stow_peer import StowPeer
 
 _log = logging.getLogger(__name__)
 

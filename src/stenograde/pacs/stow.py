@@ -1,145 +1,233 @@
-"""Sends objects by DICOMweb: STOW-RS (PS3.18 10.5), one object a request, streamed."""
+"""STOW-RS: takes the parts of a request in as they come, and says in the words of DICOM JSON what became of each.
+
+Knows nothing of a web server: it is fed with bytes.
+"""
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
-import httpx
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
-from stenograde.errors import ConfigError, DeliveryError
-from stenograde.pacs.answers import Answer, Verdict, judged
-from stenograde.pacs.outgoing import Outgoing
-from stenograde.pacs.settings import Destination
-from stenograde.pacs.storing import ANSWER_S, CONNECT_S
-from stenograde.pacs.tls import client_context
+from stenograde.pacs.bodies import Body
+from stenograde.pacs.intake import Accepted, Intake, Refusal, Refused
+from stenograde.pacs.statuses import STATUS
 
-_CHUNK_BYTES: Final = 1 << 18
-_MOST_ANSWER_BYTES: Final = 1 << 20
+_DICOM: Final = b"application/dicom"
 
-_STORED, _FAILED = "00081199", "00081198"
-"""ReferencedSOPSequence, FailedSOPSequence."""
-_SOP_UID, _FAILURE, _WARNING = "00081155", "00081197", "00081196"
-"""ReferencedSOPInstanceUID, FailureReason, WarningReason."""
+_MOST_PARTS: Final = 20_000
 
-_REFUSALS: Final = frozenset({400, 413, 415, 422})
-"""HTTP codes that say that the object, not the moment, is wrong."""
+_HTTP: Final = {Refusal.TOO_LARGE: 413, Refusal.NO_ROOM: 503, Refusal.UNAVAILABLE: 503}
+"""Status of a request of which nothing is kept, by what was wrong with all of it; 409 otherwise (PS3.18 10.5.3)."""
 
 
-class StowPeer:
-    """A DICOMweb destination.
+class MediaTypeError(ValueError):
+    """A request, or a part of it, is of a kind that is not taken."""
 
-    Parameters
-    ----------
-    destination : Destination
-        Of kind stow.
-    answer_s : float
-        Longest wait for an answer, s.
+
+class MalformedRequestError(ValueError):
+    """A request is no multipart message, or is cut off."""
+
+
+class TooManyPartsError(ValueError):
+    """A request has more parts than are taken."""
+
+
+def boundary_of(content_type: str) -> bytes:
+    """Return what separates the parts of a request.
 
     Raises
     ------
-    ConfigError
-        If a file of TLS or of the token cannot be read.
+    MediaTypeError
+        If it is not multipart/related with parts of application/dicom.
+    MalformedRequestError
+        If it does not say what separates them.
+
+    Examples
+    --------
+    >>> boundary_of('multipart/related; type="application/dicom"; boundary=XX')
+    b'XX'
+    """
+    kind, options = parse_options_header(content_type.encode("latin-1"))
+    if kind != b"multipart/related" or options.get(b"type", _DICOM).lower() != _DICOM:
+        msg = 'Content-Type must be multipart/related; type="application/dicom"'
+        raise MediaTypeError(msg)
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= 70:  # (RFC 2046 5.1.1)
+        msg = "boundary of a multipart message must be 1 to 70 characters"
+        raise MalformedRequestError(msg)
+    return boundary
+
+
+@dataclass
+class Received:
+    """What became of the parts of a request."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def http_status(self) -> int:
+        """Status of the answer: 200 all kept, 202 some, otherwise why none."""
+        if self.accepted:
+            return 202 if self.refused else 200
+        reasons = Counter(_HTTP.get(one.why, 409) for one in self.refused)
+        return reasons.most_common(1)[0][0] if len(reasons) == 1 else 409
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the Store Instances Response Module (PS3.18 I.2) as DICOM JSON."""
+        referenced = [_reference(one.sop_class, one.sop_uid) for one in self.accepted]
+        failed = [
+            _reference(one.sop_class, one.sop_uid) | _reason(STATUS[one.why])
+            for one in self.refused
+            if one.sop_uid
+        ]
+        other = [_reason(STATUS[one.why]) for one in self.refused if not one.sop_uid]
+        sequences = {"00081198": failed, "00081199": referenced, "0008119A": other}
+        told = {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
+        return {"00081190": {"vr": "UR"}} | told  # (a RetrieveURL there is none: nothing is given out here)
+
+
+class StowRequest:
+    """The parts of one request, each taken in as soon as it has come whole.
+
+    Parameters
+    ----------
+    boundary : bytes
+        See :func:`boundary_of`.
+    intake : Intake
+    folder : Path
+        Where large parts lie while they come.
+    at_most : int
+        Largest part, bytes.
+    sender : str
+    study_uid : str
+        The study that all must be of; empty: any.
     """
 
-    def __init__(self, destination: Destination, *, answer_s: float = ANSWER_S) -> None:
-        self._url = f"{destination.url.rstrip('/')}/studies"
-        verify = client_context(destination.tls) if destination.tls else True
-        timeout = httpx.Timeout(answer_s, connect=CONNECT_S)
-        self._client = httpx.Client(
-            verify=verify, timeout=timeout, trust_env=False, headers=_authorization(destination)
+    def __init__(
+        self, boundary: bytes, intake: Intake, folder: Path, *, at_most: int, sender: str, study_uid: str = ""
+    ) -> None:
+        self.received = Received()
+        self._intake, self._folder, self._at_most = intake, folder, at_most
+        self._sender = sender
+        self._told_uids = {"study_uid": study_uid} if study_uid else {}
+        self._body: Body | None = None
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
+        self._is_whole = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": lambda data, start, end: self._names.append(data[start:end]),
+                "on_header_value": lambda data, start, end: self._values.append(data[start:end]),
+                "on_header_end": self._check_header,
+                "on_part_data": self._add,
+                "on_part_end": self._end,
+                "on_end": self._finish,
+            },
         )
 
-    def __enter__(self) -> Self:
-        return self
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._client.close()
-
-    def store(self, one: Outgoing) -> Answer:
-        """Send an object; see :class:`~stenograde.pacs.answers.Peer`."""
-        boundary = secrets.token_hex(16)
-        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        tail = f"\r\n--{boundary}--\r\n".encode()
-        headers = {
-            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Content-Length": str(len(head) + one.n_bytes + len(tail)),
-            "Accept": "application/dicom+json",
-        }
+        Raises
+        ------
+        MediaTypeError
+            If a part is not application/dicom.
+        TooManyPartsError
+            If there are too many parts.
+        MalformedRequestError
+            If it is no multipart message.
+        """
         try:
-            body = _body(head, one, tail)
-            with self._client.stream("POST", self._url, headers=headers, content=body) as response:
-                return _answer(response, one.sop_uid)
-        except httpx.HTTPError as exc:
-            msg = f"destination must answer over HTTP, got {type(exc).__name__}; check url and TLS of both sides"
-            raise DeliveryError(msg) from exc
+            self._parser.write(data)
+        except FormParserError as exc:
+            msg = "body must be a multipart message with the boundary of its header"
+            raise MalformedRequestError(msg) from exc
+
+    def finish(self) -> Received:
+        """Return what became of the parts, after the last byte.
+
+        Raises
+        ------
+        MalformedRequestError
+            If the last boundary has not come: what was before it is kept, and the sender must not think that all is.
+        """
+        if not self._is_whole or not (self.received.accepted or self.received.refused):
+            msg = "body must hold a part and end with its boundary"
+            raise MalformedRequestError(msg)
+        return self.received
+
+    def close(self) -> None:
+        """Give up a part that has not come whole."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def _begin(self) -> None:
+        if len(self.received.accepted) + len(self.received.refused) >= _MOST_PARTS:
+            msg = f"a request must have at most {_MOST_PARTS} parts, got more"
+            raise TooManyPartsError(msg)
+        self._body = Body(self._folder, self._at_most)
+
+    def _check_header(self) -> None:
+        name, value = b"".join(self._names).strip().lower(), b"".join(self._values)
+        self._names.clear()
+        self._values.clear()
+        if name == b"content-type" and parse_options_header(value)[0] != _DICOM:
+            msg = "Content-Type of each part must be application/dicom"
+            raise MediaTypeError(msg)
+
+    def _add(self, data: bytes, start: int, end: int) -> None:
+        if self._body is not None:
+            self._body.write(memoryview(data)[start:end])
+
+    def _end(self) -> None:
+        body, self._body = self._body, None
+        if body is None:
+            return
+        with body:
+            outcome: Accepted | Refused
+            if body.refused is not None:
+                outcome = self._intake.refuse(body.refused, via="http", sender=self._sender)
+            else:
+                outcome = self._intake.accept(
+                    body.whole(), via="http", sender=self._sender, told_uids=self._told_uids
+                )
+        if isinstance(outcome, Accepted):
+            self.received.accepted.append(outcome)
+        else:
+            self.received.refused.append(outcome)
+
+    def _finish(self) -> None:
+        self._is_whole = True
 
 
-def _authorization(destination: Destination) -> Mapping[str, str]:
-    if destination.token_file is None:
-        return {}
+@contextmanager
+def stow_request(*args: Any, **settings: Any) -> Iterator[StowRequest]:
+    """Give a request; what of it has not come whole is gone after the block."""
+    request = StowRequest(*args, **settings)
     try:
-        token = destination.token_file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        msg = f"token_file must hold a token in ASCII, got {type(exc).__name__}"
-        raise ConfigError(msg) from exc
-    return {"Authorization": f"Bearer {token}"}
+        yield request
+    finally:
+        request.close()
 
 
-def _body(head: bytes, one: Outgoing, tail: bytes) -> Iterator[bytes]:
-    yield head
-    with one.path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
-    yield tail
+def _reference(sop_class: str, sop_uid: str) -> dict[str, Any]:
+    return {"00081150": _ui(sop_class), "00081155": _ui(sop_uid)}
 
 
-def _answer(response: httpx.Response, sop_uid: str) -> Answer:
-    """Return what was said to an object: by the answer's body where that names it, else by the code."""
-    code = f"HTTP {response.status_code}"
-    if response.status_code in {200, 202, 409}:
-        named = _named(response, sop_uid)
-        if named is not None:
-            return named
-        return Answer(Verdict.LATER, f"{code}, which does not say what became of the object")
-    if response.status_code in _REFUSALS:
-        return Answer(Verdict.REFUSED, code)
-    return Answer(Verdict.LATER, code)
+def _ui(uid: str) -> dict[str, str | Sequence[str]]:
+    return {"vr": "UI", "Value": [uid]} if uid else {"vr": "UI"}
 
 
-def _named(response: httpx.Response, sop_uid: str) -> Answer | None:
-    content = b""
-    for chunk in response.iter_bytes():
-        content += chunk
-        if len(content) > _MOST_ANSWER_BYTES:
-            return None
-    try:
-        body: Any = json.loads(content)
-        body = body[0] if isinstance(body, list) else body
-        for sequence, reason in ((_FAILED, _FAILURE), (_STORED, _WARNING)):
-            for item in body.get(sequence, {}).get("Value", ()):
-                if item[_SOP_UID]["Value"][0] == sop_uid:
-                    default = 0x0110 if sequence == _FAILED else 0
-                    values = item.get(reason, {}).get("Value") or [default]
-                    return _checked(int(values[0]), is_failure=sequence == _FAILED)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return None
-    return None
-
-
-def _checked(status: int, *, is_failure: bool) -> Answer:
-    """Return the meaning of a code that must be a failure, or must be none, by where it stands."""
-    answer = judged(status)
-    if is_failure and answer.verdict is Verdict.STORED:
-        return Answer(Verdict.LATER, answer.reason)
-    if not is_failure and answer.verdict in {Verdict.REFUSED, Verdict.LATER}:
-        return Answer(Verdict.WARNED, answer.reason)
-    return answer
+def _reason(status: int) -> dict[str, Any]:
+    return {"00081197": {"vr": "US", "Value": [status]}}
