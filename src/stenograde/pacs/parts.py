@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stenograde.pacs.send import run_sender
 from stenograde.pacs.settings import ServeSettings
 from stenograde.pacs.worker import run_worker
 
@@ -30,4 +31,5 @@ class Part:
 
 def parts_of(settings: ServeSettings) -> tuple[Part, ...]:
     """Return the parts that settings ask for."""
-    return tuple(Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
+    workers = (Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
+    return (*workers, Part("sender", run_sender))
