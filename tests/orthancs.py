@@ -47,7 +47,7 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(*, report_port: int, tokens: dict[str, str] | None = None) -> Iterator[Orthanc]:
+def orthanc(*, report_port: int, lua: Path | None = None) -> Iterator[Orthanc]:
     """Give a server that knows us as STENOGRADE at a port; skips where it is not installed."""
     binary = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
     if binary is None or not DICOM_WEB.is_file():
@@ -64,9 +64,10 @@ def orthanc(*, report_port: int, tokens: dict[str, str] | None = None) -> Iterat
         "DicomPort": server.dicom_port,
         "HttpPort": server.http_port,
         "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": bool(tokens),
-        "RegisteredUsers": tokens or {},
-        "DicomModalities": {"us": us},
+        "AuthenticationEnabled": False,
+        "DicomModalities": {"stenograde": us},
+        "LuaScripts": [str(lua)] if lua else [],
+        "StableAge": 1,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))

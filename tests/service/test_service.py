@@ -102,7 +102,7 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:
     parts = parts_of(ServeSettings(grading=GradingSettings(workers=3)))
-    assert [part.name for part in parts] == ["worker-1", "worker-2", "worker-3"]
+    assert [part.name for part in parts] == ["worker-1", "worker-2", "worker-3", "sender"]
 
 
 @pytest.mark.slow

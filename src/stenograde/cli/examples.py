@@ -46,7 +46,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "audit labels": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
     "audit verify": ("stenograde audit verify --config serve.toml",),
-    "serve": ("stenograde serve", "stenograde serve --config serve.toml"),
+    "serve": ("stenograde serve", "stenograde serve --config serve.toml", "stenograde serve --dry-run"),
     "jobs": ("stenograde jobs list --state failed", "stenograde jobs retry 7"),
     "jobs list": ("stenograde jobs list --config serve.toml", "stenograde jobs list --state failed"),
     "jobs retry": ("stenograde jobs retry 7",),
