@@ -76,10 +76,11 @@ def sent(port: int, *paths: Path, **who: object) -> list[int]:
     """The status of each file that is sent."""
     association = associated(port, paths[0], **who)
     assert association.is_established
-    try:
-        return [int(association.send_c_store(path).Status) for path in paths]
-    finally:
-        association.release()
+    with association.dul.socket.socket:  # (pynetdicom leaves it open where we have closed first)
+        try:
+            return [int(association.send_c_store(path).Status) for path in paths]
+        finally:
+            association.release()
 
 
 @pytest.mark.parametrize("syntax", [*NATIVE, *LOSSLESS, *LOSSY])

@@ -6,36 +6,31 @@ large a command and an object are, how many messages wait, how many connections 
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from socketserver import BaseServer
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dsutils import encode_file_meta
-from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from stenograde.errors import ConfigError
 from stenograde.pacs.bodies import Body
+from stenograde.pacs.bounds import BoundedStream, Messages
 from stenograde.pacs.intake import Intake, Refused
 from stenograde.pacs.logs import told
 from stenograde.pacs.settings import DicomSettings
@@ -59,13 +54,6 @@ _POLL_S: Final = 0.1
 
 _PDU_BYTES: Final = 128 << 10
 """Longest P-DATA that peers are asked to send."""
-
-_LONGEST_PDU_BYTES: Final = 1 << 20
-"""Longest PDU that is read: the largest association request has 128 contexts, some kB each."""
-
-_COMMAND_BYTES: Final = 64 << 10
-_WAITING: Final = 8
-"""Most messages that wait for their answer: a peer that did not negotiate more sends one at a time."""
 
 _COMMENT_CHARACTERS: Final = 64
 """Longest ErrorComment (VR LO)."""
@@ -277,90 +265,12 @@ class _Connection(RequestHandler):
 
     def _create_association(self) -> Association:
         association: Any = super()._create_association()
-        association.dimse = _Messages(association, self._folder, self._largest_bytes)
+        association.dimse = Messages(association, self._folder, self._largest_bytes)
         stream = association.dul.socket
         # (the class above makes it and tells of it at once; only how it reads and closes is ours)
-        stream.__class__ = _Stream
+        stream.__class__ = BoundedStream
         stream.patience_s = association._server.patience_s
         return association
-
-
-class _Messages(DIMSEServiceProvider):
-    """Puts messages together from P-DATA, within bounds."""
-
-    def __init__(self, association: Association, folder: Path, largest_bytes: int) -> None:
-        super().__init__(association)
-        self._folder, self._largest_bytes = folder, largest_bytes
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take a P-DATA; a peer that does not keep to the protocol is aborted."""
-        try:
-            if self.message is None:
-                self.message = DIMSEMessage()
-                self.message.encoded_command_set = _Command()
-                self.message.data_set = Body(self._folder, self._largest_bytes)
-            body = self.message.data_set
-            super().receive_primitive(primitive)
-            if body.n_bytes > 2 * self._largest_bytes or self.msg_queue.qsize() > _WAITING:  # type: ignore[union-attr]
-                self._abort()
-        except Exception as exc:  # noqa: BLE001  whatever a peer sends must not end the thread that reads it
-            _log.warning("message not understood", extra=told(fault=type(exc).__name__))
-            self._abort()
-
-    def _abort(self) -> None:
-        self.message = None
-        self.dul.event_queue.put("Evt19")
-
-
-class _Command(BytesIO):
-    """The bytes of a command; there are never many."""
-
-    def write(self, data: Any, /) -> int:
-        """Add bytes.
-
-        Raises
-        ------
-        ValueError
-            If there are too many.
-        """
-        if self.tell() + len(data) > _COMMAND_BYTES:
-            msg = f"a command must hold at most {_COMMAND_BYTES} bytes, got more"
-            raise ValueError(msg)
-        return super().write(data)
-
-
-class _Stream(AssociationSocket):
-    """Reads a connection within bounds, and closes it whatever its peer has done."""
-
-    patience_s: float
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Return bytes of the connection; fewer where it ends.
-
-        Raises
-        ------
-        OSError
-            If there would be too many, or they do not all come in time.
-        """
-        if nr_bytes > _LONGEST_PDU_BYTES:
-            raise OSError(errno.EMSGSIZE, f"a PDU must hold at most {_LONGEST_PDU_BYTES} bytes, got more")
-        buffer, n_read, deadline = bytearray(nr_bytes), 0, time.monotonic() + self.patience_s
-        connection: Any = self.socket
-        with memoryview(buffer) as view:
-            while n_read < nr_bytes:
-                connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                got = connection.recv_into(view[n_read:])
-                if not got:
-                    break
-                n_read += got
-        return buffer[:n_read]
-
-    def _shutdown_socket(self) -> None:
-        connection = self.socket
-        if connection is not None:
-            with suppress(OSError):  # (it fails where the peer is gone already)
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
 
 
 class _Shared(list[PresentationContext]):
@@ -375,7 +285,7 @@ def _contexts() -> list[PresentationContext]:
 
     Where a peer offers several transfer syntaxes for one context, the first of ours is chosen: it need not compress.
     """
-    syntaxes: list[str | bytes | UID] = [
+    syntaxes: list[Any] = [
         ExplicitVRLittleEndian,
         *(one for one in ALL_TRANSFER_SYNTAXES if one != ExplicitVRLittleEndian),
     ]
