@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 from sqlalchemy import select
-from tests.receiving_peers import Peer, report_on_new_association
+from tests.archives import Peer, report_on_new_association
 from tests.result_files import FILES, uid_of
 from tests.service.conftest import Clock
 from tests.service.outboxes import STUDY, grade

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import MRImageStorage
-from tests.dicom_peers import Peer
+from tests.archives import Peer
 from tests.orthancs import orthanc
 from tests.result_files import FILES, uid_of, write_results
 

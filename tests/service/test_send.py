@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import build_context
 from sqlalchemy import select
-from tests.receiving_peers import Peer, make_certificate, server_tls
+from tests.archives import Peer, make_certificate, server_tls
 from tests.result_files import FILES, uid_of, write_results
 from tests.service.conftest import Clock
 from tests.service.outboxes import STUDY, grade, make_outbox
@@ -380,3 +381,16 @@ def test_a_sender_when_killed_between_store_and_acknowledgement_then_all_is_ther
     assert _job_state(outbox) is JobState.DONE
     assert _events(outbox).count(("delivered", "archive")) == 1
     database.close()
+
+
+def test_a_sender_when_told_to_stop_then_the_rest_of_the_delivery_waits(outbox: Outbox, clock: Clock) -> None:
+    grade(outbox)
+    stop = threading.Event()
+    with Peer(before_answer=lambda uid: stop.set() if uid == UIDS[1] else None).listening() as peer:
+        _sender(outbox, peer).work(stop)
+        assert list(peer.came) == UIDS[:2]
+        assert _stands(outbox)[0] is DeliveryState.WAITING
+        clock.go_on(10)
+        _sender(outbox, peer).send_next()
+    assert peer.came == dict.fromkeys(UIDS, 1)
+    assert _stands(outbox)[0] is DeliveryState.DELIVERED

@@ -22,13 +22,13 @@ from stenograde.pacs.database import UNAVAILABLE, Database
 from stenograde.pacs.deliveries import Deliveries, Delivery
 from stenograde.pacs.logs import told
 from stenograde.pacs.outgoing import Outgoing, outgoing
+from stenograde.pacs.posting import StowPeer
 from stenograde.pacs.retention import remove_old
 from stenograde.pacs.sent import Sent
 from stenograde.pacs.settings import Destination, ServeSettings
 from stenograde.pacs.states import DeliveryState, backoff
 from stenograde.pacs.store import Store
 from stenograde.pacs.storing import ANSWER_S, DicomPeer
-from stenograde.pacs.stow_peer import StowPeer
 
 _log = logging.getLogger(__name__)
 
@@ -198,8 +198,7 @@ class Sender:
         try:
             with self._peer(objects) as peer:
                 for one in objects:
-                    if stop is not None and stop.is_set():
-                        break
+                    _check_not_stopped(stop)
                     refused |= self._store_one(delivery, one, peer)
         except (DeliveryError, ConfigError):
             self._failures += 1
@@ -208,9 +207,6 @@ class Sender:
         if refused:
             msg = f"destination must store every object, got {shown(refused)}"
             raise _RefusedError(msg) if max(refused.values()) >= _REFUSALS else DeliveryError(msg)
-        if stop is not None and stop.is_set():
-            msg = "delivery must go on after a restart, for the service was stopped"
-            raise DeliveryError(msg)
 
     def _store_one(self, delivery: Delivery, one: Outgoing, peer: Peer) -> dict[str, int]:
         """Send an object; return why it was refused, if it was, and how often so far."""
@@ -353,6 +349,12 @@ def _look_after(
         if not stop.is_set() and not all(thread.is_alive() for thread in threads):
             msg = "every destination must have its thread, got one that has ended"
             raise RuntimeError(msg)
+
+
+def _check_not_stopped(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        msg = "delivery must go on after a restart, for the service was stopped"
+        raise DeliveryError(msg)
 
 
 def _fields(delivery: Delivery) -> dict[str, str | int]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from tests.receiving_peers import make_certificate, server_tls
+from tests.archives import make_certificate, server_tls
 from tests.result_files import FILES, uid_of
 from tests.service.conftest import Clock
 from tests.service.outboxes import STUDY, grade
