@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from tests.dicom_peers import peer, store_request
 from tests.receiving import mr_file, receiving, stripped
 
 from stenograde.errors import ConfigError
-from stenograde.pacs.receive import Ports, receivers
+from stenograde.pacs.receive import Ports, receivers, run_receivers
 from stenograde.pacs.settings import DicomSettings, HttpSettings, ServeSettings, WatchSettings
 
 
@@ -49,3 +50,11 @@ def test_receiver_that_cannot_start_leaves_none_behind(tmp_path: Path) -> None:
         receivers(settings, kept.database, kept.store, kept.queue),
     ):
         pass
+
+
+def test_part_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with receiving(tmp_path) as kept:
+        settings = ServeSettings(store=kept.root, dicom=DicomSettings(port=0), http=HttpSettings(port=0))
+        run_receivers(settings, "receivers-1", stop)

@@ -30,11 +30,13 @@ from stenograde.cli import (
     explain,
     grade,
     inspect,
+    jobs,
     locate,
     phantom,
     prepare,
     pretrain,
     score,
+    serve,
     submit,
     train,
 )
@@ -70,7 +72,9 @@ def _build() -> typer.Typer:
     app.command("score", epilog=epilog("score"))(score.score)
     app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
-    app.command("audit", epilog=epilog("audit"))(audit.audit)
+    app.add_typer(audit.build(), name="audit")
+    app.command("serve", epilog=epilog("serve"))(serve.serve)
+    app.add_typer(jobs.build(), name="jobs")
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")

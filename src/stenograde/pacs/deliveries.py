@@ -13,7 +13,16 @@ from stenograde.errors import JobError
 from stenograde.pacs import audit_log
 from stenograde.pacs.database import Database
 from stenograde.pacs.settings import SendSettings
-from stenograde.pacs.states import Clock, DeliveryState, JobState, backoff, locked, system_clock, transition
+from stenograde.pacs.states import (
+    Clock,
+    DeliveryState,
+    JobState,
+    backoff,
+    has_open_deliveries,
+    locked,
+    system_clock,
+    transition,
+)
 from stenograde.pacs.tables import deliveries, jobs
 
 
@@ -89,11 +98,13 @@ class Deliveries:
             )
             .order_by(deliveries.c.not_before, deliveries.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True, of=deliveries)
         )
+        with self.database.reading() as connection:  # (who finds nothing keeps nobody from writing)
+            if connection.execute(due).first() is None:
+                return None
         lease = now + timedelta(seconds=self._settings.lease_s)
         with self.database.claiming() as connection:
-            one = connection.execute(due).one_or_none()
+            one = connection.execute(due.with_for_update(skip_locked=True, of=deliveries)).one_or_none()
             if one is None:
                 return None
             values = {"attempts": one.attempts + 1, "worker": worker, "lease_until": lease}
@@ -139,10 +150,7 @@ class Deliveries:
                 connection, delivery.id, DeliveryState.DELIVERED, now=now, acknowledged_at=now, reason=""
             )
             _tell(connection, "delivered", now, delivery, **detail)
-            others = and_(
-                deliveries.c.job_id == delivery.job_id, deliveries.c.state != DeliveryState.DELIVERED.value
-            )
-            if connection.execute(select(deliveries.c.id).where(others).limit(1)).first() is None:
+            if not has_open_deliveries(connection, delivery.job_id):
                 transition(connection, delivery.job_id, JobState.DONE, now=now)
 
     def failed(self, delivery: Delivery, reason: str, *, again: bool = True) -> None:

@@ -24,6 +24,7 @@ from stenograde.pacs.states import (
     JobState,
     backoff,
     found,
+    has_open_deliveries,
     locked,
     system_clock,
     transition,
@@ -154,12 +155,14 @@ class Queue:
             .where(jobs.c.state == JobState.READY.value, jobs.c.not_before <= now, not_(in_the_way))
             .order_by(jobs.c.not_before, jobs.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True, of=jobs)
         )
+        with self.database.reading() as connection:  # (who finds nothing keeps nobody from writing)
+            if connection.execute(due).first() is None:
+                return None
         lease = now + timedelta(seconds=self._grading.lease_s)
         try:
             with self.database.claiming() as connection:
-                job = connection.execute(due).one_or_none()
+                job = connection.execute(due.with_for_update(skip_locked=True, of=jobs)).one_or_none()
                 if job is None:
                     return None
                 values = {"attempts": job.attempts + 1, "worker": worker, "lease_until": lease, "reason": ""}
@@ -202,20 +205,9 @@ class Queue:
         with self.database.writing() as connection:
             self._held(connection, job)
             transition(connection, job.id, JobState.GRADED, now=now, reason=reason)
-            for name in dict.fromkeys(destinations):
-                connection.execute(
-                    insert(deliveries).values(
-                        job_id=job.id,
-                        destination=name,
-                        state=DeliveryState.WAITING.value,
-                        reason="",
-                        attempts=0,
-                        not_before=now,
-                        changed_at=now,
-                    )
-                )
+            self._deliver(connection, job, destinations, now)
             _tell(connection, "graded", now, job.worker or SERVICE, job, reason=reason)
-            if not destinations:
+            if not has_open_deliveries(connection, job.id):
                 transition(connection, job.id, JobState.DONE, now=now)
 
     def failed(self, job: Job, reason: str, *, again: bool = True) -> None:
@@ -262,23 +254,15 @@ class Queue:
         now = self.clock()
         with self.database.writing() as connection:
             row = locked(connection, jobs, key)
-            if row["state"] == JobState.GRADED:
-                dead = _deliveries(connection, key, DeliveryState.FAILED)
-                if not dead:
-                    msg = f"job {key} must have a delivery that failed to be tried again, got none; they are under way"
-                    raise JobError(msg)
-                for delivery in dead:
-                    transition(
-                        connection,
-                        delivery,
-                        DeliveryState.WAITING,
-                        now=now,
-                        attempts=0,
-                        not_before=now,
-                        reason="",
-                    )
-            else:
-                transition(connection, key, JobState.READY, now=now, attempts=0, not_before=now, reason="")
+            dead = _deliveries(connection, key, DeliveryState.FAILED)
+            anew = {"attempts": 0, "not_before": now, "reason": ""}
+            if row["state"] in {JobState.FAILED, JobState.CANCELLED}:
+                transition(connection, key, JobState.READY, now=now, **anew)
+            elif not dead:
+                msg = f"job {key} must have failed or been cancelled to be tried again, got one that is {row['state']}"
+                raise JobError(msg)
+            for delivery in dead:
+                transition(connection, delivery, DeliveryState.WAITING, now=now, **anew)
             _tell(connection, "retried", now, actor, job_of(row))
 
     def cancel(self, key: int, *, actor: str, reason: str = "cancelled by a person") -> None:
@@ -335,6 +319,21 @@ class Queue:
         now = self.clock()
         transition(connection, row["id"], JobState.READY, now=now, not_before=now)
         _tell(connection, "complete", now, actor, job_of(row), reason=why)
+
+    @staticmethod
+    def _deliver(connection: Connection, job: Job, destinations: Sequence[str], now: datetime) -> None:
+        """Make a delivery for each destination; one of an earlier attempt that was not delivered is opened again."""
+        of_job = select(deliveries.c.destination, deliveries.c.id, deliveries.c.state)
+        there = {
+            row.destination: row for row in connection.execute(of_job.where(deliveries.c.job_id == job.id))
+        }
+        anew = {"attempts": 0, "not_before": now, "reason": ""}
+        for name in dict.fromkeys(destinations):
+            if name not in there:
+                values = {"job_id": job.id, "destination": name, "state": DeliveryState.WAITING.value}
+                connection.execute(insert(deliveries).values(**values, **anew, changed_at=now))
+            elif there[name].state != DeliveryState.DELIVERED:
+                transition(connection, there[name].id, DeliveryState.WAITING, now=now, **anew)
 
     def _held(self, connection: Connection, job: Job) -> RowMapping:
         """Return the row of a job that is still its worker's."""

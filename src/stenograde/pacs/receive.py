@@ -6,6 +6,8 @@ They share a process, so that the metrics of the HTTP port count what came by ea
 from __future__ import annotations
 
 import logging
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from stenograde.pacs.database import Database
 from stenograde.pacs.http import HttpParts, http_port
 from stenograde.pacs.logs import told
 from stenograde.pacs.metrics import CountedIntake, Metrics
+from stenograde.pacs.opening import open_queue
 from stenograde.pacs.queue import Queue
 from stenograde.pacs.scp import dicom_port
 from stenograde.pacs.settings import DicomSettings, ServeSettings
@@ -68,3 +71,15 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
         if settings.watch is not None:
             opened.enter_context(watched(settings.watch.folder, intake))
         yield Ports(dicom, http)
+
+
+def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) -> None:
+    """Take objects in until told to stop (a part of the service)."""
+    opened = open_queue(settings)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # (those of pydicom quote headers)
+            with receivers(settings, opened.database, opened.store, opened.queue):
+                stop.wait()
+    finally:
+        opened.database.close()

@@ -10,7 +10,7 @@
 A job is one version of one study. It is RECEIVING while images come; an image that comes later opens the next
 version. GRADING is under a lease; a worker that dies or fails costs an attempt, and the job is READY again after a
 while, or FAILED when it was the last. A job that was GRADED has a delivery for each destination, and is DONE when
-all are DELIVERED. FAILED and CANCELLED jobs can be made READY again by a person.
+none is open any more. FAILED and CANCELLED jobs can be made READY again by a person.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _DELIVERIES: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = {
     ),
     DeliveryState.DELIVERED: frozenset(),
     DeliveryState.FAILED: frozenset({DeliveryState.WAITING, DeliveryState.CANCELLED}),
-    DeliveryState.CANCELLED: frozenset(),
+    DeliveryState.CANCELLED: frozenset({DeliveryState.WAITING}),
 }
 
 _LEASED: Final = (JobState.GRADING, DeliveryState.SENDING)
@@ -150,6 +150,13 @@ def _one(connection: Connection, table: Table, key: int, chosen: Select[Any]) ->
         msg = f"{word} must be one that there is, got {key}; 'stenograde jobs list' shows them"
         raise JobError(msg)
     return row
+
+
+def has_open_deliveries(connection: Connection, job: int) -> bool:
+    """Tell whether results of a job are still to be delivered, or could not be."""
+    closed = (DeliveryState.DELIVERED.value, DeliveryState.CANCELLED.value)
+    still = select(deliveries.c.id).where(deliveries.c.job_id == job, deliveries.c.state.not_in(closed))
+    return connection.execute(still.limit(1)).first() is not None
 
 
 def backoff(first_s: float, attempts: int) -> timedelta:
