@@ -34,6 +34,9 @@ from stenograde.errors import ConfigError
 from stenograde.pacs.scp import dicom_port
 from stenograde.pacs.settings import DicomSettings, Tls
 
+# (pynetdicom brings programs of the same names)
+STORESCU, ECHOSCU = (shutil.which(name, path="/usr/bin:/usr/local/bin") for name in ("storescu", "echoscu"))
+
 Listen = Callable[..., int]
 
 
@@ -98,10 +101,10 @@ def test_object_when_sent_in_any_transfer_syntax_is_kept_byte_by_byte(
     assert row["sender"] == "SCANNER@127.0.0.1"
 
 
-@pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
+@pytest.mark.skipif(STORESCU is None, reason="dcmtk is not installed")
 def test_study_when_sent_by_dcmtk_is_kept(kept: Receiving, listen: Listen, tmp_path: Path) -> None:
     folder = write_study(tmp_path / "study")
-    words = ["storescu", "-aec", "STENOGRADE", "+sd", "+r", "127.0.0.1", str(listen()), str(folder)]
+    words = [str(STORESCU), "-aec", "STENOGRADE", "+sd", "+r", "127.0.0.1", str(listen()), str(folder)]
     done = subprocess.run(words, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
     files = {dcmread(path).SOPInstanceUID: path for path in folder.rglob("*.dcm")}
@@ -113,10 +116,10 @@ def test_study_when_sent_by_dcmtk_is_kept(kept: Receiving, listen: Listen, tmp_p
     assert kept.queue.complete(STUDY) == 1
 
 
-@pytest.mark.skipif(shutil.which("echoscu") is None, reason="dcmtk is not installed")
+@pytest.mark.skipif(ECHOSCU is None, reason="dcmtk is not installed")
 @pytest.mark.parametrize(("called", "code"), [("STENOGRADE", 0), ("ANOTHER", 1)])
 def test_echo_is_answered_where_the_called_title_is_ours(listen: Listen, called: str, code: int) -> None:
-    words = ["echoscu", "-aec", called, "127.0.0.1", str(listen())]
+    words = [str(ECHOSCU), "-aec", called, "127.0.0.1", str(listen())]
     done = subprocess.run(words, capture_output=True, check=False)
     assert (done.returncode != 0) == bool(code)
     assert (b"Called AE Title Not Recognized" in done.stderr) == bool(code)

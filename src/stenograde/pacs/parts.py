@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stenograde.pacs.ports import run_ports
+from stenograde.pacs.receive import run_receivers
 from stenograde.pacs.send import run_sender
 from stenograde.pacs.settings import ServeSettings
 from stenograde.pacs.worker import run_worker
@@ -33,6 +33,6 @@ class Part:
 def parts_of(settings: ServeSettings) -> tuple[Part, ...]:
     """Return the parts that settings ask for."""
     takes_in = settings.dicom is not None or settings.http is not None or settings.watch is not None
-    ports = (Part("ports", run_ports),) if takes_in else ()
+    receivers = (Part("receivers", run_receivers),) if takes_in else ()
     workers = (Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
-    return (*ports, *workers, Part("sender", run_sender))
+    return (*receivers, *workers, Part("sender", run_sender))
