@@ -21,6 +21,7 @@ from tests.dicom_peers import (
     ABORTED,
     ACCEPTED,
     REJECTED,
+    RELEASED,
     Peer,
     abort,
     associate_request,
@@ -174,7 +175,7 @@ def test_association_too_many_is_rejected_until_another_ends(listen: Listen) -> 
             second.send(associate_request())
             assert second.pdu()[7:10] == bytes([2, 3, 2])  # transient, local limit exceeded
         first.send(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
-        first.wait_closed()
+        assert first.pdu()[0] == RELEASED  # (the port now waits for us to close)
     answer = b""
     while answer[:1] != bytes([ACCEPTED]):  # (the thread of the first may still be ending)
         with peer(port) as third:
