@@ -7,6 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from tests.archives import report_on_new_association
 from tests.dicom_files import STUDY
 from tests.dicom_peers import peer, store_request
 from tests.receiving import mr_file, receiving, stripped
@@ -30,6 +33,17 @@ def test_receivers_share_their_metrics(tmp_path: Path) -> None:
             assert 'stenograde_received_total{is_new="true",via="dicom"} 1.0' in told
             assert (tmp_path / "watched" / "taken").is_dir()
         kept.check_whole()
+
+
+def test_what_an_archive_reports_of_its_commitment_is_taken(tmp_path: Path) -> None:
+    settings = ServeSettings(dicom=DicomSettings(port=0), http=None)
+    report = Dataset()
+    report.TransactionUID = generate_uid(prefix=None)
+    report.ReferencedSOPSequence = []
+    with receiving(tmp_path) as kept, receivers(settings, kept.database, kept.store, kept.queue) as ports:
+        assert ports.dicom is not None
+        # nobody asked for it: not known (PS3.7 annex C), but heard
+        assert report_on_new_association(("127.0.0.1", ports.dicom), report) == 0x0115
 
 
 def test_receivers_that_are_not_set_are_not_there(tmp_path: Path) -> None:

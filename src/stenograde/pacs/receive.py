@@ -19,6 +19,7 @@ from stenograde.pacs.metrics import CountedIntake, Metrics
 from stenograde.pacs.opening import open_queue
 from stenograde.pacs.queue import Queue
 from stenograde.pacs.scp import dicom_port
+from stenograde.pacs.sent import Sent
 from stenograde.pacs.settings import DicomSettings, ServeSettings
 from stenograde.pacs.store import Store
 from stenograde.pacs.watch import watched
@@ -61,7 +62,7 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
     with ExitStack() as opened:
         dicom = http = None
         if settings.dicom is not None:
-            port = dicom_port(settings.dicom, intake, store.root / "incoming")
+            port = dicom_port(settings.dicom, intake, store.root / "incoming", sent=Sent(database))
             dicom = opened.enter_context(port).port
             _log.info("listening", extra=told(what="dicom", host=settings.dicom.host, port=dicom))
         if settings.http is not None:

@@ -31,8 +31,10 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from stenograde.errors import ConfigError
 from stenograde.pacs.bodies import Body
 from stenograde.pacs.bounds import BoundedStream, Messages
+from stenograde.pacs.commitment import take_reports
 from stenograde.pacs.intake import Intake, Refused
 from stenograde.pacs.logs import told
+from stenograde.pacs.sent import Sent
 from stenograde.pacs.settings import DicomSettings
 from stenograde.pacs.statuses import CLASS_NOT_SUPPORTED, NOT_UNDERSTOOD, STATUS, SUCCESS
 from stenograde.pacs.tls import server_context
@@ -69,7 +71,12 @@ class DicomPort:
 
 @contextmanager
 def dicom_port(
-    settings: DicomSettings, intake: Intake, folder: Path, *, patience_s: float = PATIENCE_S
+    settings: DicomSettings,
+    intake: Intake,
+    folder: Path,
+    *,
+    sent: Sent | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Iterator[DicomPort]:
     """Listen for associations while the body runs; nothing of it is left afterwards.
 
@@ -80,6 +87,8 @@ def dicom_port(
     intake : Intake
     folder : Path
         Where large objects lie while they come; on the disk of the store.
+    sent : Sent, optional
+        Takes what archives report of their commitment to keep results.
     patience_s : float
         How long a PDU may take to come, and an association be idle, s.
 
@@ -93,14 +102,15 @@ def dicom_port(
     entity.maximum_pdu_size = _PDU_BYTES
     entity.acse_timeout = entity.network_timeout = entity.dimse_timeout = patience_s
     scp = _Scp(settings, intake)
+    handlers: list[Any] = [*scp.handlers, *([take_reports(entity, sent)] if sent is not None else [])]
     tls = server_context(settings.tls) if settings.tls else None
     try:
         server: Any = entity.make_server(
             (settings.host, settings.port),
-            contexts=_contexts(),
+            contexts=_Shared([*_contexts(), *entity.supported_contexts]),
             server_class=_Server,
             request_handler=partial(_Connection, folder=folder, largest_bytes=settings.largest_mb << 20),
-            evt_handlers=scp.handlers,  # type: ignore[arg-type]
+            evt_handlers=handlers,
         )
     except OSError as exc:
         msg = f"[dicom] host and port must be free to listen on, got {settings.host}:{settings.port}, {exc.strerror}"
