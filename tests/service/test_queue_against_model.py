@@ -298,7 +298,7 @@ def test_a_queue_of_postgresql_when_anything_is_asked_of_it_then_it_does_what_th
     @contextmanager
     def emptied() -> Iterator[Database]:
         with database.writing() as connection:
-            connection.exec_driver_sql("TRUNCATE instances, jobs, deliveries, audit RESTART IDENTITY")
+            connection.exec_driver_sql("TRUNCATE instances, jobs, deliveries, audit RESTART IDENTITY CASCADE")
         yield database
 
     try:

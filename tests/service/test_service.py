@@ -102,7 +102,9 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:
     parts = parts_of(ServeSettings(grading=GradingSettings(workers=3)))
-    assert [part.name for part in parts] == ["worker-1", "worker-2", "worker-3", "sender"]
+    assert [part.name for part in parts] == ["receivers", "worker-1", "worker-2", "worker-3", "sender"]
+    deaf = parts_of(ServeSettings(dicom=None, http=None))
+    assert [part.name for part in deaf] == ["worker-1", "sender"]
 
 
 @pytest.mark.slow
@@ -111,6 +113,7 @@ def test_a_study_when_it_comes_to_a_service_that_is_killed_and_started_again_the
 ) -> None:
     config = tmp_path / "serve.toml"
     text = f'store = "{settings.store}"\nfree_mb = 0\n[study]\nquiet_s = 0\n[grading]\nbackoff_s = 0\n'
+    text += "[dicom]\nport = 0\n[http]\nport = 0\n"
     config.write_text(text, encoding="utf-8")
     opened = opened_with(settings)
     for path in sorted(phantom_study.rglob("*.dcm")):
