@@ -1,5 +1,6 @@
 # make demo   grade a simulated study in a fresh environment (no torch)
 # make test   all tests but the slow     make test-slow   those that need over 20 CPU seconds each
+# make serve-demo   Orthanc and the service on this machine: a study goes in, SR, PDF, pictures and SEG come back
 # make check  style, types, layers       make clean       remove what the above made
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=... the environment's folder.
@@ -10,7 +11,7 @@ BUILD ?= build
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help demo test test-slow check clean
+.PHONY: help demo serve-demo test test-slow check clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -25,9 +26,13 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[train,tabular,weights,dev]'
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[serve]'
 	@touch $@ $(VENV)/.core
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[train,tabular,weights,serve,postgresql,dev]'
+	@touch $@ $(VENV)/.core $(VENV)/.serve
 
 demo: $(VENV)/.core
 	@rm -rf $(BUILD)/demo
@@ -37,6 +42,13 @@ demo: $(VENV)/.core
 		--drafts --out $(BUILD)/demo/report
 	@echo
 	@echo "open in a browser: $(abspath $(BUILD)/demo/report/report.html)"
+
+# as root on Debian what is missing is installed; elsewhere the demo says what it needs
+serve-demo: $(VENV)/.serve
+	@if ! { command -v storescu && { command -v Orthanc || command -v /usr/sbin/Orthanc; }; } >/dev/null \
+	  && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends orthanc orthanc-dicomweb dcmtk >/dev/null; fi
+	$(BIN)/python examples/serve_demo.py --folder $(BUILD)/serve-demo $(DEMO)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2

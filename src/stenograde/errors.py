@@ -13,6 +13,7 @@
     ├── ConfigError                 a setting is unknown, of the wrong type or out of range: refuse to start
     ├── DatasetError                a data set is not laid out as expected: refuse to start
     ├── DeliveryError               the other side did not take the result: retry, then alarm
+    ├── JobError                    a job of the service does not allow what is asked: nothing is changed
     └── MissingDependencyError      an optional package is needed: the message names the extra that brings it
 
 Anything else that is raised is a fault of ours.
@@ -68,6 +69,10 @@ class DatasetError(StenogradeError):
 
 class DeliveryError(StenogradeError):
     """The other side did not take the result."""
+
+
+class JobError(StenogradeError):
+    """A job of the service is not there, or is in a state that does not allow what is asked."""
 
 
 class MissingDependencyError(StenogradeError, ImportError):

@@ -27,6 +27,11 @@ PAIR_SAID_FROM = 0.8
 """Two neighbouring severities, such as moderate or severe, are said from this probability of either on."""
 
 
+def is_said(share: float) -> bool | None:
+    """Whether a finding is said to be there, by its probability of yes; None where it is uncertain."""
+    return True if share >= SAID_FROM else False if 1 - share >= SAID_FROM else None
+
+
 class Status(StrEnum):
     """Whether a cell has a grade, and if not, of which kind the reason is."""
 
@@ -260,18 +265,9 @@ class DiscFinding(StrEnum):
     @property
     def shown(self) -> str:
         """Name in a report."""
-        return _SHOWN_FINDINGS[self]
+        words = self.value.replace("_", " ").capitalize()
+        return f"{words} changed" if words.endswith("plate") else words
 
-
-_SHOWN_FINDINGS = {
-    DiscFinding.NARROWING: "Narrowing",
-    DiscFinding.HERNIATION: "Herniation",
-    DiscFinding.BULGING: "Bulging",
-    DiscFinding.SPONDYLOLISTHESIS: "Spondylolisthesis",
-    DiscFinding.MODIC_CHANGE: "Modic change",
-    DiscFinding.UPPER_END_PLATE: "Upper end plate changed",
-    DiscFinding.LOWER_END_PLATE: "Lower end plate changed",
-}
 
 PFIRRMANN_GRADES = (1, 2, 3, 4, 5)
 """Grades of a disc's degeneration, from bright and high to collapsed (Pfirrmann et al.,
@@ -312,13 +308,20 @@ class DiscFindings:
         shares = (*self.probabilities.values(), *self.pfirrmann)
         n_grades = len(self.pfirrmann)
         sound = all(0 <= share <= 1 for share in shares) and n_grades in (0, len(PFIRRMANN_GRADES))
-        if (
-            not sound
-            or (n_grades and abs(sum(self.pfirrmann) - 1) > 1e-6)
-            or bool(n_grades) != bool(self.grade)
-        ):
+        whole = not n_grades or abs(sum(self.pfirrmann) - 1) <= 1e-6
+        if not (sound and whole) or bool(n_grades) != bool(self.grade):
             msg = f"{self.level.shown}: findings must be probabilities, and those of Pfirrmann's grades sum to 1"
             raise ValueError(msg)
+
+    @property
+    def said_grades(self) -> tuple[int, ...]:
+        """Pfirrmann grades that may be said: one, two neighbours, or none where nothing can be said."""
+        for n, least in ((1, SAID_FROM), (2, PAIR_SAID_FROM)):
+            sums = [sum(self.pfirrmann[first : first + n]) for first in range(len(self.pfirrmann) - n + 1)]
+            first = sums.index(max(sums)) if sums else 0
+            if sums and sums[first] >= least and self.grade in PFIRRMANN_GRADES[first : first + n]:
+                return PFIRRMANN_GRADES[first : first + n]
+        return ()
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,11 @@ class Volume:
                 return piece.sop_instance_uid, piece.frame, row - piece.corner[0], column - piece.corner[1]
         return self.sop_instance_uids[slice_], self.frames[slice_], row, column
 
+    def stored_in(self, slice_: int) -> tuple[tuple[str, int], ...]:
+        """Return the instance and frame that a slice was read from; several where it was joined from stations."""
+        pieces = [(one.sop_instance_uid, one.frame) for one in self.joined if one.slice == slice_]
+        return tuple(dict.fromkeys(pieces)) or ((self.sop_instance_uids[slice_], self.frames[slice_]),)
+
     def find(self, sop_instance_uid: str, frame: int) -> tuple[int, tuple[int, int]] | None:
         """Return the slice that an instance gives, and where in it the instance's first pixel lies; else None."""
         for piece in self.joined:

@@ -23,6 +23,7 @@ from stenograde.cli import (
     classify,
     cohort,
     compare,
+    deidentify,
     ensemble,
     env,
     evaluate,
@@ -30,11 +31,13 @@ from stenograde.cli import (
     explain,
     grade,
     inspect,
+    jobs,
     locate,
     phantom,
     prepare,
     pretrain,
     score,
+    serve,
     submit,
     train,
 )
@@ -70,7 +73,9 @@ def _build() -> typer.Typer:
     app.command("score", epilog=epilog("score"))(score.score)
     app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
     app.command("submit", epilog=epilog("submit"))(submit.submit)
-    app.command("audit", epilog=epilog("audit"))(audit.audit)
+    app.add_typer(audit.build(), name="audit")
+    app.command("serve", epilog=epilog("serve"))(serve.serve)
+    app.add_typer(jobs.build(), name="jobs")
     app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
     app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
     app.add_typer(prepare.build(), name="prepare")
@@ -82,6 +87,7 @@ def _build() -> typer.Typer:
     app.command("classify", epilog=epilog("classify"))(classify.classify)
     app.command("compare", epilog=epilog("compare"))(compare.compare)
     app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
+    app.command("deidentify", epilog=epilog("deidentify"))(deidentify.deidentify)
     app.command("env", epilog=epilog("env"))(env.env)
     return app
 

@@ -1,11 +1,45 @@
-"""``stenograde audit``: which labels of a cohort to look at again."""
+"""``stenograde audit``: labels of a cohort to look at again; whether the service's log is as it was written."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from stenograde.cli.examples import epilog
+from stenograde.cli.output import ConfigFile, needs_extra
+from stenograde.errors import ConfigError
+
+
+class _PredictionsFirst(TyperGroup):
+    """Takes words that begin with no command for those of ``labels``: ``audit FILE`` is ``audit labels FILE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the words that are left to the command."""
+        is_help = not args or args[0] in ctx.help_option_names
+        return super().parse_args(ctx, args if is_help else self._named(args))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the words name, and the words left over."""
+        return super().resolve_command(ctx, self._named(args))
+
+    def _named(self, args: list[str]) -> list[str]:
+        return args if args[0] in self.commands else ["labels", *args]
+
+
+def build() -> typer.Typer:
+    """Return the group of audit commands."""
+    app = typer.Typer(cls=_PredictionsFirst, rich_markup_mode=None)
+    app.command("labels", epilog=epilog("audit labels"))(audit)
+    app.command("verify", epilog=epilog("audit verify"))(verify)
+    app.callback(no_args_is_help=True, epilog=epilog("audit"))(_group)
+    return app
+
+
+def _group() -> None:
+    """Audit labels ('stenograde audit PREDICTIONS --labels CSV --out CSV'), or the log of the service."""
 
 
 def audit(
@@ -44,3 +78,23 @@ def audit(
         f"{out}: the {len(found.suspicious)} least supported of {found.cells} labels of {found.studies} studies; "
         f"confident learning would change {found.doubted} of all labels"
     )
+
+
+def verify(config: ConfigFile = None) -> None:
+    """Check that no line of the service's audit log was changed, put in or taken out since it was written.
+
+    Prints the number of lines and the hash of the last: kept elsewhere, they show later that none was cut off the end.
+    """
+    with needs_extra("the service needs", extra="serve"):
+        from stenograde.pacs.audit_log import verify as verified
+        from stenograde.pacs.database import Database, check_migrated
+        from stenograde.pacs.settings import read_settings
+
+    database = Database(read_settings(config).database_url)
+    check_migrated(database)
+    found = verified(database)
+    database.close()
+    if found.broken is not None:
+        msg = f"every line of the audit log must follow on the one before it, got line {found.broken}, which does not"
+        raise ConfigError(msg)
+    print(f"audit log: {found.lines} lines, each as it was written; hash of the last: {found.last_hash}")

@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde grade study.zip --out report",
         "stenograde grade patients/* --out reports",
         "stenograde grade archive --all --out reports --no-demographics",
+        "stenograde grade study.zip --dicom sr --fhir --out report",
     ),
     "locate": (
         "stenograde locate study --out located",
@@ -39,7 +40,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde submit rsna-2024 --shares train.csv --weighted --out submission.csv",
         "stenograde submit studies --bundle bundle --out submission.csv",
     ),
-    "audit": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
+    "audit": (
+        "stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",
+        "stenograde audit verify --config serve.toml",
+    ),
+    "audit labels": ("stenograde audit oof_predictions.csv --labels train.csv --out audit.csv",),
+    "audit verify": ("stenograde audit verify --config serve.toml",),
+    "serve": ("stenograde serve", "stenograde serve --config serve.toml", "stenograde serve --dry-run"),
+    "jobs": ("stenograde jobs list --state failed", "stenograde jobs retry 7"),
+    "jobs list": ("stenograde jobs list --config serve.toml", "stenograde jobs list --state failed"),
+    "jobs retry": ("stenograde jobs retry 7",),
+    "jobs cancel": ("stenograde jobs cancel 7 --reason 'wrong patient'",),
+    "jobs complete": ("stenograde jobs complete 1.2.826.0.1.3680043.8.498.1",),
     "inspect": ("stenograde inspect study.zip",),
     "phantom": (
         "stenograde phantom --patients 20 --seed 1 --out cohort",
@@ -52,6 +64,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde compare a.csv b.csv --labels train.csv",
     ),
     "ensemble": ("stenograde ensemble a.csv b.csv --weight 2 --weight 1 --out both.csv",),
+    "deidentify": (
+        "stenograde deidentify study shared",
+        "stenograde deidentify archive.zip shared --key site.key --modified-dates --retain-patient-characteristics",
+    ),
     "env": ("stenograde env",),
     "prepare": ("stenograde prepare rsna2024 --data cohort --out prepared",),
     "prepare rsna2024": ("stenograde prepare rsna2024 --data cohort --out prepared --per-level 3",),

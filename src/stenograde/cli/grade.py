@@ -48,6 +48,20 @@ Demographics = Annotated[
 ]
 
 
+DicomKinds = Annotated[
+    str | None,
+    typer.Option(
+        "--dicom",
+        metavar="KINDS",
+        help="DICOM objects to write as well, separated by commas: sr (structured report, TID 1500).",
+    ),
+]
+
+Fhir = Annotated[
+    bool, typer.Option("--fhir", help="Write fhir.json as well: DiagnosticReport and Observations, FHIR R5.")
+]
+
+
 def grade(
     studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
     out: OutFolder,
@@ -61,18 +75,22 @@ def grade(
     memory_limit: MemoryLimit = None,
     drafts: OpenDrafts = False,
     demographics: Demographics = True,
+    dicom: DicomKinds = None,
+    fhir: Fhir = False,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
     One study is written directly into OUT, several into OUT/<study>. Exit codes: 0, all were graded; 2, at
     least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
-    leave in OUT are renamed.
+    leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report that says why, where
+    its headers can be read.
     """
     from stenograde.cli.progress import progress_on_stderr, under_way
     from stenograde.datasets.rsna2024 import read_labels
     from stenograde.dicom.read.given_roles import read_roles
+    from stenograde.grading.dicom_results import kinds_of
     from stenograde.grading.studies import grade_studies
-    from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into
+    from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into, reason_told
     from stenograde.predict.bundle import bundle_at
 
     if every and study:
@@ -87,10 +105,13 @@ def grade(
         tell=say_error,
         open_drafts=drafts,
         demographics=demographics,
+        dicom=kinds_of(dicom) if dicom is not None else (),
+        fhir=fhir,
     )
     read = _reader(study, role_of, bytes_asked(memory_limit), every=every)
     if len(studies) == 1 and not every:
-        with progress_on_stderr(lines=False) as progress, earlier_results_set_aside(folder):
+        told = reason_told(lambda _: folder, studies[0], grading, uid=study)
+        with progress_on_stderr(lines=False) as progress, told, earlier_results_set_aside(folder):
             with under_way(progress, "reading the study"):
                 (one,) = read(studies[0])
             with under_way(progress, "grading it"):
@@ -161,6 +182,8 @@ def _print_one(graded: Graded, *, drafts: bool) -> None:
             print(f"drafts beside it: {told}")
     print(f"grades: {graded.folder / 'grades.json'}")
     print(f"report: {graded.folder / 'report.html'}")
+    for path in graded.others:
+        print(f"{path.suffix.removeprefix('.') + ':':<7} {path}")
     print("research use only: not a medical device")
 
 

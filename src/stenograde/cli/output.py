@@ -40,6 +40,11 @@ MemoryLimit = Annotated[
     ),
 ]
 
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="TOML", help="Settings of the service; the defaults if not given."),
+]
+
 MAX_DRAWS = 100_000
 """Most draws of a bootstrap; more tell nothing."""
 

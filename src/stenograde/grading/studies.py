@@ -15,6 +15,7 @@ from stenograde.grading.study import (
     attempt,
     earlier_results_set_aside,
     grade_into,
+    reason_told,
 )
 from stenograde.study import Study
 from stenograde.workers import Progress, counted
@@ -49,19 +50,24 @@ def grade_studies(
 
 
 def _outcomes_of(source: Path, read: Read, grading: Grading, out: Path, taken: set[str]) -> Iterator[Outcome]:
-    found = attempt(str(source), partial(read, source))
+    def folder_of(uid: str) -> Path:
+        return out / folder_name(uid, taken)
+
+    def first_read() -> Sequence[Study]:
+        with reason_told(folder_of, source, grading):
+            return read(source)
+
+    found = attempt(str(source), first_read)
     if isinstance(found, NotGraded):
         yield found
         return
     for study in found:
-        folder = out / folder_name(study.uid, taken)
-        work = partial(grade_into, folder, study, grading, source=source)
-        yield attempt(study.uid, partial(_in_place_of_earlier, folder, work))
+        yield attempt(study.uid, partial(_graded, folder_of(study.uid), study, grading, source))
 
 
-def _in_place_of_earlier(folder: Path, work: Callable[[], Graded]) -> Graded:
-    with earlier_results_set_aside(folder):
-        return work()
+def _graded(folder: Path, study: Study, grading: Grading, source: Path) -> Graded:
+    with reason_told(lambda _: folder, study, grading), earlier_results_set_aside(folder):
+        return grade_into(folder, study, grading, source=source)
 
 
 def folder_name(uid: str, taken: set[str]) -> str:

@@ -7,15 +7,19 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from stenograde.dicom.write.kinds import ResultKind
 from stenograde.errors import StenogradeError, StudyError, line_of
 from stenograde.files import set_aside, write_together
 from stenograde.grades import StudyGrades
+from stenograde.grading.dicom_results import FILES, dicom_results, not_graded_result
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.grade import grade_study
+from stenograde.predict.grade import grade_located, grade_study
+from stenograde.predict.locate import LocatedStudy, locate_study
+from stenograde.report.as_fhir import as_fhir, not_graded_as_fhir
 from stenograde.report.as_html import as_html
 from stenograde.report.as_json import as_json
 from stenograde.study import Study
@@ -39,6 +43,11 @@ class Grading:
     """Whether the report shows drafts unfolded."""
     demographics: bool = True
     """Whether the report tells date, age and sex."""
+    dicom: tuple[ResultKind, ...] = ()
+    """DICOM objects that are written beside the files."""
+    fhir: bool = False
+    """Whether fhir.json is written, too."""
+    clock: Callable[[], datetime] = datetime.now
 
     def known(self, source: Path, study: Study) -> Mapping[Cell, Severity]:
         """Return the known severities of a study, found by the name of its folder or its UID."""
@@ -61,6 +70,8 @@ class Graded:
     """Holds grades.json and report.html."""
     known: Mapping[Cell, Severity]
     """Severities known from elsewhere; empty without any."""
+    others: tuple[Path, ...] = ()
+    """DICOM objects and fhir.json, where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,15 @@ Outcome = Graded | NotGraded
 
 
 RESULTS = ("grades.json", "report.html")
-"""Files of a graded study."""
+"""Files that every graded study has."""
+
+FHIR_FILE = "fhir.json"
+
+
+def _results_in(folder: Path) -> Iterator[Path]:
+    """Give the files of results that lie in a folder, of whatever run."""
+    for pattern in (*RESULTS, FHIR_FILE, *FILES):
+        yield from sorted(folder.glob(pattern))
 
 
 @contextmanager
@@ -86,7 +105,7 @@ def earlier_results_set_aside(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        kept = set_aside(folder / name for name in RESULTS)
+        kept = set_aside(_results_in(folder))
         if kept:
             names = " and ".join(path.name for path in kept)
             exc.add_note(f"the results of an earlier run in {folder} are now called {names}")
@@ -94,9 +113,11 @@ def earlier_results_set_aside(folder: Path) -> Iterator[None]:
 
 
 def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) -> Graded:
-    """Grade a study and write grades.json and report.html; nothing is written unless both could be made.
+    """Grade a study and write its results; nothing is written unless all could be made.
 
-    The folder is made if it is not there; ``source`` is where the study was read from.
+    That is grades.json and report.html, and the DICOM objects and fhir.json that are asked for. The folder is made if
+    it is not there; ``source`` is where the study was read from. Results of an earlier run that are not asked for now
+    are renamed.
 
     Raises
     ------
@@ -105,17 +126,99 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     ConfigError
         If a file cannot be written.
     """
-    known = grading.known(source, study)
-    grades = grade_study(study, grading.bundle)
+    known, now = grading.known(source, study), grading.clock()
+    grades, located = _graded(study, grading)
     shown = (
         study
         if grading.demographics
         else replace(study, examination=study.examination.without_demographics())
     )
-    page = as_html(grades, shown, reference=known, made_on=date.today(), open_drafts=grading.open_drafts)
-    numbers = json.dumps(as_json(grades), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_together(dict(zip((folder / name for name in RESULTS), (numbers, page), strict=True)))
-    return Graded(study.uid, grades, folder, known)
+    page = as_html(grades, shown, reference=known, made_on=now.date(), open_drafts=grading.open_drafts)
+    contents: dict[str, str | bytes] = dict(zip(RESULTS, (_as_text(as_json(grades)), page), strict=True))
+    if grading.dicom:
+        made = dicom_results(grades, located, shown, grading.dicom, now)
+        contents |= {result.file_name: result.content for result in made}
+    if grading.fhir:
+        contents[FHIR_FILE] = _as_text(as_fhir(grades, made_at=now))
+    write_together({folder / name: content for name, content in contents.items()})
+    set_aside(path for path in _results_in(folder) if path.name not in contents)
+    others = tuple(folder / name for name in contents if name not in RESULTS)
+    return Graded(study.uid, grades, folder, known, others)
+
+
+def _graded(study: Study, grading: Grading) -> tuple[StudyGrades, LocatedStudy | None]:
+    """Grade a study; also return where its anatomy was found if something is to be made of that."""
+    if ResultKind.SEG not in grading.dicom:
+        return grade_study(study, grading.bundle), None
+    located = locate_study(study, grading.bundle)
+    return grade_located(study, located, grading.bundle), located
+
+
+def tell_why_not(
+    folder: Callable[[str], Path],
+    reason: str,
+    where: Study | Path,
+    grading: Grading,
+    *,
+    uid: str | None = None,
+) -> tuple[Path, ...]:
+    """Write the DICOM and FHIR reports that are asked for of a study that was not graded: they say why.
+
+    Parameters
+    ----------
+    folder : callable
+        Gives the folder for a StudyInstanceUID.
+    reason : str
+    where : Study or Path
+        The study, or the place from which it could not be read.
+    grading : Grading
+    uid : str, optional
+        StudyInstanceUID of the study at a place, where there are several.
+
+    Returns
+    -------
+    paths : tuple of Path
+        What was written; nothing where nothing was asked for, or no header can be read.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be written.
+    """
+    if not (grading.dicom or grading.fhir):
+        return ()
+    stamp, now = grading.bundle.stamp, grading.clock()
+    # (a folder may be called after a patient)
+    told = reason.replace(str(where), "the place it was read from") if isinstance(where, Path) else reason
+    try:
+        study_uid, report = not_graded_result(told, where, stamp, now, study_uid=uid)
+    except StudyError as exc:
+        _log.debug("no report of why it was not graded: %s", type(exc).__name__)
+        return ()
+    contents: dict[str, str | bytes] = {report.file_name: report.content} if grading.dicom else {}
+    if grading.fhir:
+        contents[FHIR_FILE] = _as_text(not_graded_as_fhir(study_uid, told, stamp, made_at=now))
+    place = folder(study_uid)
+    paths = {place / name: content for name, content in contents.items()}
+    write_together(paths)
+    return tuple(paths)
+
+
+@contextmanager
+def reason_told(
+    folder: Callable[[str], Path], where: Study | Path, grading: Grading, *, uid: str | None = None
+) -> Iterator[None]:
+    """Write the reports of :func:`tell_why_not` if the body raises a ``StudyError``; the error tells."""
+    try:
+        yield
+    except StudyError as exc:
+        for path in tell_why_not(folder, line_of(exc)[0], where, grading, uid=uid):
+            exc.add_note(f"{path} says so, too")
+        raise
+
+
+def _as_text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def attempt(name: str, work: Callable[[], T], *, stopped_by: type[Exception] = Exception) -> T | NotGraded:

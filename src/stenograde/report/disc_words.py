@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from stenograde.grades import (
-    PAIR_SAID_FROM,
-    PFIRRMANN,
-    PFIRRMANN_GRADES,
-    SAID_FROM,
-    DiscFinding,
-    DiscFindings,
-    StudyGrades,
-)
+from stenograde.grades import PFIRRMANN, DiscFinding, DiscFindings, StudyGrades, is_said
 from stenograde.report.words import joined, percent, sentence
 
 
@@ -25,9 +16,7 @@ def said_of(share: float) -> str:
     >>> [said_of(share) for share in (0.6, 0.5, 0.4)]
     ['Yes', 'Uncertain', 'No']
     """
-    if share >= SAID_FROM:
-        return "Yes"
-    return "No" if 1 - share >= SAID_FROM else "Uncertain"
+    return {True: "Yes", False: "No", None: "Uncertain"}[is_said(share)]
 
 
 def said_share(share: float) -> str:
@@ -55,18 +44,9 @@ def pfirrmann_said(disc: DiscFindings) -> str:
     >>> said(0, 0, 0.1, 0.65, 0.25, grade=5)  # the grade that is scored is among those that are said
     '4 or 5'
     """
-    shares = disc.pfirrmann
-    if not shares:
+    if not disc.pfirrmann:
         return ""
-    likeliest = PFIRRMANN_GRADES[shares.index(max(shares))]
-    if max(shares) >= SAID_FROM and likeliest == disc.grade:
-        return str(likeliest)
-    pairs = [lower + upper for lower, upper in pairwise(shares)]
-    first = pairs.index(max(pairs))
-    pair = PFIRRMANN_GRADES[first : first + 2]
-    if pairs[first] >= PAIR_SAID_FROM and disc.grade in pair:
-        return f"{pair[0]} or {pair[1]}"
-    return f"About {disc.grade}"
+    return " or ".join(map(str, disc.said_grades)) or f"About {disc.grade}"
 
 
 def text_of(disc: DiscFindings) -> str:

@@ -132,6 +132,7 @@ def _picture(
         caption=f"{shown.where}: {basis}{_elsewhere(shown, measured)}",
         drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
         beside=neighbours(shown, box, scale),
+        sources=shown.sources,
     )
 
 

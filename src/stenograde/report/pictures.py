@@ -38,6 +38,16 @@ _OBLIQUE = 0.34
 """Direction cosine from which a second letter is shown beside an edge (20 degrees off the axis)."""
 
 
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame of an instance that a picture was made of."""
+
+    series_uid: str
+    sop_instance_uid: str
+    frame: int
+    """From 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class ShownSlice:
     """One slice, turned for display."""
@@ -58,6 +68,11 @@ class ShownSlice:
         """Width and height."""
         _, row_mm, column_mm = geometry.spacing_mm(self.affine)
         return self.pixels.shape[1] * column_mm, self.pixels.shape[0] * row_mm
+
+    @property
+    def sources(self) -> tuple[SourceFrame, ...]:
+        """Frames that the slice was read from: one, or those of the stations that it was joined from."""
+        return tuple(SourceFrame(self.series.uid, *one) for one in self.volume.stored_in(self.index))
 
     @property
     def where(self) -> str:
@@ -171,6 +186,8 @@ class Picture:
     drawn: tuple[Drawn, ...] = field(default=())
     beside: Neighbours | None = None
     """The same piece of the neighbouring slices, to be looked at."""
+    sources: tuple[SourceFrame, ...] = ()
+    """What the raster was made of."""
 
 
 def find_slice(study: Study, evidence: Evidence) -> ShownSlice | None:

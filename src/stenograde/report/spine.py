@@ -125,6 +125,7 @@ def spine_of(grades: StudyGrades, study: Study) -> Spine:
         alt=f"Mid-sagittal slice of the spine with outlines of vertebrae, discs and canal; levels {imaged}.",
         caption=shown.where,
         drawn=drawn,
+        sources=shown.sources,
     )
     letter_mm = (box.width + _plot_width(box)) / _LETTERS_ACROSS
     if middle.profile is None:
@@ -150,6 +151,7 @@ def _without_outlines(study: Study, note: str) -> Spine:
         bar_mm=bar_of(box.width),
         alt="Middle slice of the sagittal series; no anatomy is marked.",
         caption=f"{shown.where} (the middle of the series, not a located mid-line)",
+        sources=shown.sources,
     )
     return Spine(picture, None, note, box.width / _LETTERS_ACROSS)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -371,3 +373,26 @@ def test_one_study_when_graded_on_a_terminal_then_its_progress_is_shown(
         ("grading it", 1),
     ]
     assert capsys.readouterr().err == ""
+
+
+def test_kinds_of_dicom_objects_that_are_none_are_refused_before_anything_is_read(
+    grade: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert grade(str(tmp_path / "1.2"), "--dicom", "sr,docx") == 2
+    assert "--dicom must name kinds of sr" in capsys.readouterr().err
+    assert written(tmp_path) == set()
+
+
+def test_fhir_is_written_and_named_when_it_is_asked_for(
+    grade: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert grade(str(tmp_path / "1.2"), "--fhir") == 0
+    assert written(tmp_path) == {"grades.json", "report.html", "fhir.json"}
+    assert f"json:   {tmp_path / 'out/fhir.json'}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/fhir.json").read_text(encoding="utf-8"))["resourceType"] == "Bundle"
+
+
+def test_asking_for_nothing_of_dicom_imports_nothing_of_it() -> None:
+    code = "import stenograde.cli.grade, stenograde.grading.study, sys; print('pydicom' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -103,6 +103,11 @@ class FrameSource:
     notes: list[str] = field(default_factory=list, repr=False)
     """What was found out of the pixels while decoding them, once for each slice."""
 
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Instances that hold the slices, each once, in the order of slices."""
+        return tuple(dict.fromkeys(frame.instance for frame in self.frames))
+
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Return slices, shape (n, rows, columns), float32, in the stored units, in the given order.
 

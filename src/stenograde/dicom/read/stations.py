@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
+from stenograde.dicom.read.instances import Instance
 from stenograde.study import Piece, Volume
 
 Array = NDArray[np.float64]
@@ -150,6 +151,11 @@ class JoinedSource:
     def notes(self) -> list[str]:
         """What was found out of the pixels while decoding them."""
         return [text for part in self.parts for text in getattr(part.volume.source, "notes", [])]
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Instances that hold the slices of all stations."""
+        return tuple(one for part in self.parts for one in getattr(part.volume.source, "instances", ()))
 
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Return slices, shape (n, rows, columns), float32.

@@ -32,6 +32,7 @@ from stenograde.dicom.read.grids import (
     split,
     stacks,
 )
+from stenograde.dicom.read.instances import Instance
 from stenograde.errors import IrregularSlicesError
 from stenograde.study import Volume
 
@@ -197,6 +198,11 @@ class BridgedSource:
     def notes(self) -> list[str]:
         """What was found out of the pixels while decoding them."""
         return self.source.notes
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Instances that hold the slices that are there."""
+        return self.source.instances
 
     def __call__(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Return slices, shape (n, rows, columns), float32; a lost one is interpolated between those on both sides.

@@ -1,0 +1,140 @@
+"""The service: real processes that die and are started again, and a whole study through all of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.service.service_parts import POISON, run, run_nothing
+
+from stenograde.pacs.database import migrate
+from stenograde.pacs.intake import Accepted
+from stenograde.pacs.opening import Opened, open_queue
+from stenograde.pacs.parts import Part, parts_of
+from stenograde.pacs.service import Supervisor
+from stenograde.pacs.settings import GradingSettings, ServeSettings, StudySettings
+from stenograde.pacs.states import JobState
+
+_HANGING_S = 600.0
+"""A guard against hanging, s."""
+
+
+def until(is_so: Callable[[], bool], step: Callable[[], None] = lambda: None) -> None:
+    deadline = time.monotonic() + _HANGING_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            pytest.fail("the service must get there")
+        step()
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServeSettings:
+    return ServeSettings(
+        store=tmp_path / "store",
+        free_mb=0,
+        study=StudySettings(quiet_s=0),
+        grading=GradingSettings(attempts=2, backoff_s=0),
+    )
+
+
+def opened_with(settings: ServeSettings, *studies: str) -> Opened:
+    opened = open_queue(settings)
+    migrate(opened.database)
+    for study in studies:
+        with opened.database.writing() as connection:
+            opened.queue.touch(connection, study)
+    return opened
+
+
+def test_a_service_when_a_study_kills_its_workers_then_it_is_put_aside_and_all_others_are_graded(
+    settings: ServeSettings,
+) -> None:
+    opened = opened_with(settings, POISON, "1.2.2", "1.2.3")
+    supervisor = Supervisor(settings, (Part("worker-1", run),), opened)
+    supervisor.start()
+    try:
+        first_pid = supervisor.pids()["worker-1"]
+        ends = {JobState.DONE, JobState.FAILED}
+        until(lambda: {job.state for job in opened.queue.listed()} <= ends, supervisor.tick)
+        poisoned = opened.queue.job(1)
+        assert (poisoned.state, poisoned.attempts) == (JobState.FAILED, 2)
+        assert poisoned.reason == "its worker was ended by signal 9"
+        assert opened.queue.counts()[JobState.DONE] == 2
+        until(lambda: supervisor.pids()["worker-1"] is not None, supervisor.tick)
+        assert supervisor.pids()["worker-1"] != first_pid
+    finally:
+        supervisor.stop()
+        opened.database.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longer_pauses(
+    settings: ServeSettings,
+) -> None:
+    opened = opened_with(settings)
+    now = [0.0]
+    supervisor = Supervisor(settings, (Part("receiver", run_nothing),), opened, monotonic=lambda: now[0])
+    supervisor.start()
+    try:
+        for pause_s in (0.0, 1.0, 3.0):
+            (one,) = supervisor._running
+            one.process.join(_HANGING_S)
+            ended = one.process.pid
+            for wait_s in (0.0, pause_s / 2) if pause_s else ():
+                now[0] += wait_s
+                supervisor.tick()
+                assert supervisor.pids() == {"receiver": None}
+            now[0] += pause_s / 2
+            supervisor.tick()
+            assert supervisor.pids()["receiver"] not in {None, ended}
+    finally:
+        supervisor.stop()
+        opened.database.close()
+
+
+def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:
+    parts = parts_of(ServeSettings(grading=GradingSettings(workers=3)))
+    assert [part.name for part in parts] == ["receivers", "worker-1", "worker-2", "worker-3", "sender"]
+    deaf = parts_of(ServeSettings(dicom=None, http=None))
+    assert [part.name for part in deaf] == ["worker-1", "sender"]
+
+
+@pytest.mark.slow
+def test_a_study_when_it_comes_to_a_service_that_is_killed_and_started_again_then_it_is_graded(
+    settings: ServeSettings, phantom_study: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "serve.toml"
+    text = f'store = "{settings.store}"\nfree_mb = 0\n[study]\nquiet_s = 0\n[grading]\nbackoff_s = 0\n'
+    text += "[dicom]\nport = 0\n[http]\nport = 0\n"
+    config.write_text(text, encoding="utf-8")
+    opened = opened_with(settings)
+    for path in sorted(phantom_study.rglob("*.dcm")):
+        assert isinstance(opened.intake.accept(path.read_bytes(), via="watch", sender="test"), Accepted)
+    words = [sys.executable, "-m", "stenograde", "serve", "--config", str(config)]
+    with (tmp_path / "log").open("ab") as log:
+        service = subprocess.Popen(words, stderr=log, stdout=log)
+        until(lambda: opened.queue.job(1).state == JobState.GRADING or service.poll() is not None)
+        service.kill()
+        service.wait()
+        # its workers end with it; what they were at is taken from them when their lease has ended
+        (job,) = opened.queue.listed(JobState.GRADING)
+        assert opened.queue.release_worker(str(job.worker), "the service was killed") == 1
+        service = subprocess.Popen(words, stderr=log, stdout=log)
+        until(lambda: opened.queue.job(1).state == JobState.DONE or service.poll() is not None)
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(_HANGING_S) == 0, (tmp_path / "log").read_text()
+    folder = opened.store.results(job.study_uid, 1)
+    assert json.loads((folder / "grades.json").read_text())["study_uid"] == job.study_uid
+    assert (folder / "report.html").is_file()
+    opened.database.close()
+    events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert {"service started", "part started", "grading", "graded", "service stopped"} <= set(events)
+    assert list((settings.store / "incoming").iterdir()) == []
