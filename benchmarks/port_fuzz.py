@@ -106,7 +106,7 @@ def fuzz(folder: Path, n_requests: int, seed: int) -> dict[str, object]:
     with receiving(folder) as kept:
         path = mr_file(folder / "right")
         before = set(folder.iterdir())
-        with dicom_port(DicomSettings(port=0), kept.intake, kept.incoming, patience_s=2.0) as port:
+        with dicom_port(DicomSettings(port=0), kept.intake, kept.incoming, patience_s=30.0) as port:
             fuzz_dicom(port.port, min(n_requests, _EVERY), stripped(path), rng)  # (what is loaded once)
             start = (open_files(), resident_mb())
             dicom = fuzz_dicom(port.port, n_requests, stripped(path), rng)
