@@ -16,23 +16,13 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.small_phantoms import SMALL
 
 from stenograde.cli import main
 from stenograde.dicom.read.opening import find_files
-from stenograde.phantom import FileOptions, Protocol, write_cohort
+from stenograde.phantom import FileOptions, write_cohort
 from stenograde.phantom.files.dicom_files import Codec
 from stenograde.report.as_json import schema
-
-SMALL = Protocol(
-    sagittal_matrix=160,
-    sagittal_field_mm=230,
-    sagittal_slices=3,
-    axial_matrix=64,
-    axial_slices_per_level=2,
-    layers=1,
-    thickness_mm=5,
-)
-"""Few and small slices, so that grading one takes a fraction of a second."""
 
 
 @dataclass(frozen=True)

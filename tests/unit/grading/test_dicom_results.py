@@ -12,6 +12,7 @@ import highdicom as hd
 import pytest
 from fhir.resources.bundle import Bundle as FhirBundle
 from pydicom import dcmread
+from tests.small_phantoms import SMALL
 from tests.sr_tree import groups_of, items, numbers_in, said_in, strays, whole_in
 from tests.written_objects import dciodvfy, dsrdump
 
@@ -21,17 +22,8 @@ from stenograde.errors import ConfigError, MissingSeriesError, NoStudyError
 from stenograde.grading.dicom_results import kinds_of
 from stenograde.grading.studies import grade_studies
 from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into, reason_told
-from stenograde.phantom import FileOptions, Habit, Protocol, write_cohort
+from stenograde.phantom import FileOptions, Habit, write_cohort
 
-SMALL = Protocol(
-    sagittal_matrix=160,
-    sagittal_field_mm=230,
-    sagittal_slices=3,
-    axial_matrix=64,
-    axial_slices_per_level=2,
-    layers=1,
-    thickness_mm=5,
-)
 MADE_AT = datetime(2026, 5, 6, 7, 8, 9)
 
 

@@ -14,20 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
-from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import StudyError
 from stenograde.evaluate.rsna_metric import UNKNOWN
 from stenograde.grades import Point
-from stenograde.levels.cell_points import MovedLevel, moved_levels
+from stenograde.levels.cell_points import moved_levels
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
-from stenograde.terms import LUMBAR_MRI, Cell, Level, Side
-from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
-from stenograde.train.cohort.kept_arrays import kept_array
+from stenograde.terms import LUMBAR_MRI, Cell, Side
+from stenograde.train.cohort.ingest import Ingested, StudyFiles
+from stenograde.train.cohort.kept_arrays import CutJob, cut_each, kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.grader.crops import CropSet, as_stored
 from stenograde.train.made_once import SETTINGS, keep_settings
-from stenograde.workers import Progress, counted, in_processes
+from stenograde.workers import Progress
 
 _PLACE = re.compile(r" at L\d/[LS]\d|(?<=the )(left|right) ")
 """What tells reasons of the same kind apart."""
@@ -99,51 +98,34 @@ def cut_cohort(
     crops = kept_array(folder / "crops.npy", (*shape, *config.shape), np.int8)
     present = kept_array(folder / "present.npy", shape, np.bool_)
     kept = KeptLines(folder / "cut.jsonl")
-    missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
     jobs = [
-        _Job(
-            studies[number],
-            moved_levels(places.levels[studies[number].name], points[studies[number].name]),
-            places.series[studies[number].name],
+        CutJob(
+            one,
+            moved_levels(places.levels[one.name], points[one.name]),
+            places.series[one.name],
             config,
         )
-        for number in missing
+        for one in studies
     ]
-    made = zip(missing, in_processes(_cut, jobs, processes), strict=True)
-    n = len(studies)
-    for number, (values, there, why) in counted(made, "crops cut", n, progress, before=n - len(missing)):
-        crops[number], present[number] = values, there
-        crops.flush()
-        present.flush()
-        kept.add({"name": studies[number].name, "why": why})
+    cut_each(jobs, _cut, (crops, present), kept, what="crops cut", processes=processes, progress=progress)
     names, severities = tuple(one.name for one in studies), np.stack([_ranks(one) for one in studies])
     return CohortCrops(names, CropSet(crops, present, severities), _reasons(kept, names), key)
 
 
-@dataclass(frozen=True)
-class _Job:
-    study: StudyFiles
-    levels: Mapping[Level, MovedLevel]
-    series: tuple[str, ...]
-    """Those that crops are cut from, as when a study is graded."""
-    config: CropConfig
-
-
-def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.bool_], dict[str, int]]:
+def _cut(job: CutJob) -> tuple[tuple[NDArray[np.generic], ...], dict[str, dict[str, int]]]:
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *job.config.shape), np.int8), np.zeros(shape, bool)
     try:
-        study = check_pixels(the_study(job.study).study)
-        kept = replace(study, series=tuple(one for one in study.series if one.uid in job.series))
-        cut = crop_levels(kept, job.levels, job.config)
+        cut = crop_levels(job.read(), job.levels, job.config)
     except StudyError as exc:
-        return crops, present, {str(exc): int(np.prod(shape))}
+        return (crops, present), {"why": {str(exc): int(np.prod(shape))}}
     for place, level in enumerate(cut.levels):
         at = LUMBAR_MRI.levels.index(level)
         crops[at], present[at] = as_stored(cut.values[place]), cut.present[place]
     why = dict(Counter(_PLACE.sub("", reason) for reason in cut.reasons.values()))
     missing = (len(LUMBAR_MRI.levels) - len(cut.levels)) * shape[1] * shape[2]
-    return crops, present, why | ({"the level was not found": missing} if missing else {})
+    why |= {"the level was not found": missing} if missing else {}
+    return (crops, present), {"why": why}
 
 
 def _reasons(kept: KeptLines, names: Sequence[str]) -> dict[str, int]:

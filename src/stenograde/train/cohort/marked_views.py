@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
-from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import StudyError
 from stenograde.levels.crop import CropConfig, CropGrid
 from stenograde.levels.point_views import point_views
-from stenograde.terms import LUMBAR_MRI, Level
-from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
-from stenograde.train.cohort.kept_arrays import kept_array
+from stenograde.terms import LUMBAR_MRI
+from stenograde.train.cohort.ingest import Ingested
+from stenograde.train.cohort.kept_arrays import CutJob, cut_each, kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
-from stenograde.train.cohort.places import FoundLevel, FoundPlaces
+from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.grader.crops import as_stored
 from stenograde.train.made_once import SETTINGS, keep_settings
-from stenograde.workers import Progress, counted, in_processes
+from stenograde.workers import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,40 +85,20 @@ def cut_views(
     values = kept_array(folder / "views.npy", (*shape, *config.shape), np.int8)
     grids = kept_array(folder / "grids.npy", (*shape, 12), np.float64)
     kept = KeptLines(folder / "cut.jsonl")
-    missing = [number for number, one in enumerate(studies) if one.name not in kept.records]
-    jobs = [
-        _Job(studies[k], places.levels[studies[k].name], places.series[studies[k].name], config)
-        for k in missing
-    ]
-    made = zip(missing, in_processes(_cut, jobs, processes), strict=True)
-    n = len(studies)
-    for number, (of_study, where) in counted(made, "views cut", n, progress, before=n - len(missing)):
-        values[number], grids[number] = of_study, where
-        values.flush()
-        grids.flush()
-        kept.add({"name": studies[number].name})
+    jobs = [CutJob(one, places.levels[one.name], places.series[one.name], config) for one in studies]
+    cut_each(jobs, _cut, (values, grids), kept, what="views cut", processes=processes, progress=progress)
     return MarkedViews(tuple(one.name for one in studies), values, grids, config, key)
 
 
-@dataclass(frozen=True)
-class _Job:
-    study: StudyFiles
-    levels: Mapping[Level, FoundLevel]
-    series: tuple[str, ...]
-    config: CropConfig
-
-
-def _cut(job: _Job) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def _cut(job: CutJob) -> tuple[tuple[NDArray[np.generic], ...], dict[str, str]]:
     n = len(LUMBAR_MRI.cells)
     values, grids = np.zeros((n, *job.config.shape), np.int8), np.zeros((n, 12))
     try:
-        study = check_pixels(the_study(job.study).study)
-        kept = replace(study, series=tuple(one for one in study.series if one.uid in job.series))
-        views = point_views(kept, job.levels, job.config)
+        views = point_views(job.read(), job.levels, job.config)
     except StudyError:  # told when its crops are cut
-        return values, grids
+        return (values, grids), {}
     for cell, view in views.items():
         place = LUMBAR_MRI.cells.index(cell)
         values[place] = as_stored(view.values)
         grids[place] = np.concatenate([view.grid.centre, view.grid.steps.ravel()])
-    return values, grids
+    return (values, grids), {}
