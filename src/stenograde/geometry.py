@@ -158,6 +158,12 @@ def to_ras(affine: ArrayLike) -> Array:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ _checked(affine)
 
 
+def as_point(xyz: ArrayLike) -> tuple[float, float, float]:
+    """Return a point as three floats."""
+    x_mm, y_mm, z_mm = np.asarray(xyz, np.float64)
+    return float(x_mm), float(y_mm), float(z_mm)
+
+
 def distance_mm(a: ArrayLike, b: ArrayLike) -> float:
     """Return the distance between two points, in mm.
 

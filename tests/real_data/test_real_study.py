@@ -77,13 +77,13 @@ def test_points_beside_the_canal_are_near_the_experts(grades, experts, condition
 
 
 def test_points_of_foramina_lie_in_the_foramina(grades, experts):
-    """In the sagittal plane they were 4.0 mm from the experts' points, at the margin of the disc; set without them."""
+    """In the sagittal plane they lie 2.4 mm from the experts' points, 4.0 mm before the wall was looked for."""
     away = [
         np.hypot(*np.subtract(grades.of(cell).point, point[:3])[1:])
         for cell, point in experts.items()
         if cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
     ]
-    assert np.mean(away) < 4.0, np.round(away, 1)
+    assert np.mean(away) < 3.0, np.round(away, 1)
 
 
 def test_the_canal_is_graded_and_the_rest_are_drafts(grades):

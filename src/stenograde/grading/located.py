@@ -15,7 +15,7 @@ from stenograde.datasets.nifti import nifti_bytes, read_nifti
 from stenograde.datasets.picture_files import png_bytes, read_picture
 from stenograde.files import write_whole
 from stenograde.grades import Point
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point
+from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.region import not_lumbar
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.locate import MarkedStack, levels_in, locate_study, mark_picture, mark_volume
@@ -98,7 +98,7 @@ def _levels(points: LevelPoints | None) -> Iterator[NamedLevel]:
     lumbar = {level.shown for level in LUMBAR_MRI.levels}
     for disc in reversed(points.chain.discs) if points else ():
         if points and disc.name not in lumbar:
-            centre = as_point(points.surface.to_patient(np.array(disc.centre))[0])
+            centre = geometry.as_point(points.surface.to_patient(np.array(disc.centre))[0])
             yield NamedLevel(disc.name, points.chain.certain, {"disc_centre": centre})
     for level in LUMBAR_MRI.levels:
         if points and level in points.levels:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.crop import PlacedLevel
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side
@@ -88,7 +89,7 @@ class MovedLevel:
         """Anchor of each foramen, which goes where its middle goes."""
         middles, before = self.foramen_middles, self.placed.foramen_middles
         return {
-            side: _plus(anchor, np.subtract(middles[side], before[side]))
+            side: geometry.as_point(np.add(anchor, np.subtract(middles[side], before[side])))
             for side, anchor in self.placed.foramina.items()
         }
 
@@ -102,8 +103,3 @@ def moved_levels(
 ) -> dict[Level, MovedLevel]:
     """Return levels whose points lie where they are said to."""
     return {level: MovedLevel(level, placed, points) for level, placed in levels.items()}
-
-
-def _plus(point: Point, way: NDArray[np.float64]) -> Point:
-    x_mm, y_mm, z_mm = np.asarray(point) + way
-    return float(x_mm), float(y_mm), float(z_mm)

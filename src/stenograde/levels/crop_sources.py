@@ -12,7 +12,6 @@ from scipy import ndimage
 from stenograde import geometry
 from stenograde.grades import Evidence, Point
 from stenograde.levels.crop import CropConfig, CropGrid, CropKind, PlacedLevel, best_volume, crop_grid
-from stenograde.levels.points import as_point
 from stenograde.levels.slices import Seen, seen_in
 from stenograde.study import Series, Study, Volume
 from stenograde.terms import Side
@@ -34,7 +33,8 @@ class CropSource:
         slices, rows, columns = self.grid.shape
         middles = [(k, (rows - 1) / 2, (columns - 1) / 2) for k in range(slices)]
         return tuple(
-            seen_in(self.volume, as_point(point)) for point in geometry.to_patient(self.grid.affine, middles)
+            seen_in(self.volume, geometry.as_point(point))
+            for point in geometry.to_patient(self.grid.affine, middles)
         )
 
 
@@ -64,7 +64,7 @@ class SourceMap:
 
     def point(self) -> Point:
         """Where it lies in the patient, LPS mm."""
-        return as_point(geometry.to_patient(self.volume.affine, [self.strongest])[0])
+        return geometry.as_point(geometry.to_patient(self.volume.affine, [self.strongest])[0])
 
     def evidence(self) -> Evidence:
         """Return the pixel at which it is stored."""

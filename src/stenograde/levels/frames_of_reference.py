@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from stenograde import geometry
 from stenograde.grades import Point
-from stenograde.levels.points import LevelPoints, as_point
+from stenograde.levels.points import LevelPoints
 from stenograde.study import Series, Study
 from stenograde.terms import Plane, Unused
 
@@ -38,7 +38,7 @@ def keep_reachable(study: Study, located: Series, points: LevelPoints) -> tuple[
         What was assumed, and what was left out.
     """
     stations = [level.station for level in points.levels.values()]
-    centres = [as_point(at) for at in points.surface.to_patient(points.canal.centre[stations])]
+    centres = [geometry.as_point(at) for at in points.surface.to_patient(points.canal.centre[stations])]
     assumed: list[Series] = []
     apart: dict[Series, str] = {}
     for one in study.series:

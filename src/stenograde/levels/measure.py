@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde import geometry
 from stenograde.grades import CanalProfile, Measurement, Point
 from stenograde.levels.canal import STATION_MM, CanalLine
 from stenograde.levels.disc import Disc
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point, disc_station
+from stenograde.levels.points import LevelPoint, LevelPoints, disc_station
 from stenograde.terms import LUMBAR_MRI, Level, Quantity, Structure
 
 AT_DISC_MM = 3.0
@@ -142,14 +143,17 @@ def _diameter(points: LevelPoints, level: Level, quantity: Quantity, station: in
 def _walls(points: LevelPoints, station: int) -> tuple[Point, ...]:
     canal = points.canal
     return tuple(
-        as_point(p) for p in points.surface.to_patient(np.stack([canal.front[station], canal.back[station]]))
+        geometry.as_point(p)
+        for p in points.surface.to_patient(np.stack([canal.front[station], canal.back[station]]))
     )
 
 
 def _disc_height_points(points: LevelPoints, disc: Disc) -> tuple[Point, ...]:
     down = disc.down * (disc.height_mm / 2 / points.surface.marked.grid_mm)
     centre = np.asarray(disc.centre)
-    return tuple(as_point(p) for p in points.surface.to_patient(np.stack([centre - down, centre + down])))
+    return tuple(
+        geometry.as_point(p) for p in points.surface.to_patient(np.stack([centre - down, centre + down]))
+    )
 
 
 def _canal_signal(points: LevelPoints, intensities: NDArray[np.float32]) -> NDArray[np.float64]:

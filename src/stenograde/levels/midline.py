@@ -9,7 +9,7 @@ import numpy as np
 from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.marked import MidSurface
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point
+from stenograde.levels.points import LevelPoint, LevelPoints
 
 SHARE = 0.5
 """Weight of the second series' midline in the canal's centre."""
@@ -57,10 +57,11 @@ def _shift(point: LevelPoint, second: MidSurface) -> float:
 
 def _moved(point: LevelPoint, shift_mm: float) -> LevelPoint:
     def aside(at: Point, mm: float) -> Point:
-        return as_point(np.asarray(at) + point.left * mm)
+        return geometry.as_point(np.asarray(at) + point.left * mm)
 
     return replace(
         point,
         canal_centre=aside(point.canal_centre, SHARE * shift_mm),
         foramina={side: aside(at, shift_mm) for side, at in point.foramina.items()},
+        foramen_middles={side: aside(at, shift_mm) for side, at in point.foramen_middles.items()},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,46 +14,9 @@ from stenograde.grades import LevelPosition, Point
 from stenograde.levels.canal import CanalLine, canal_line
 from stenograde.levels.disc import Disc
 from stenograde.levels.discs import DiscChain, find_discs
+from stenograde.levels.foramina import SENSES, foramina_at, middles_behind_walls
 from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
 from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
-
-FORAMEN_ASIDE_MM = {
-    Level.L1_L2: 13.5,
-    Level.L2_L3: 14.0,
-    Level.L3_L4: 15.0,
-    Level.L4_L5: 16.5,
-    Level.L5_S1: 18.0,
-}
-"""Distance of a foramen's anchor from the mid-sagittal surface, mm: half the interpedicular distance plus a
-third of the pedicle's width (Zhou et al., doi:10.1007/s005860000140)."""
-
-FORAMEN_UP_MM = 4.0
-"""Height of a foramen's anchor above the disc's middle, mm: the disc bounds the lower half of a foramen about
-20 mm high (Hasegawa et al., doi:10.2106/00004623-199501000-00005)."""
-
-FORAMEN_BACK_MM = {
-    Level.L1_L2: 0.0,
-    Level.L2_L3: 0.0,
-    Level.L3_L4: -0.5,
-    Level.L4_L5: -1.0,
-    Level.L5_S1: -1.0,
-}
-"""Distance of a foramen's anchor behind the disc's posterior margin, mm: half the depth of a foramen of 8 mm,
-less what the margin of a body 42 to 50 mm wide and 34 mm deep recedes that far aside (Zhou et al., ibid.).
-
-Graders are trained on crops about the anchor, which therefore stays where it is."""
-
-FORAMEN_MIDDLE_MM = {
-    Level.L1_L2: (4.0, 6.5, 1.5),
-    Level.L2_L3: (3.0, 6.0, 1.5),
-    Level.L3_L4: (2.0, 6.5, 2.0),
-    Level.L4_L5: (1.0, 5.5, 1.5),
-    Level.L5_S1: (-0.5, 6.0, -0.5),
-}
-"""Way from a foramen's anchor to its middle, mm: aside, back, up.
-
-Medians of the way to the foramina of 40 phantoms, whose anatomy is from the literature
-(``stenograde phantom --patients 40 --seed 1717``), to 0.5 mm. No reader's point was used."""
 
 RECESS_ASIDE_MM = {
     Level.L1_L2: 8.5,
@@ -73,7 +36,6 @@ DISC_REACH_MM = 20.0
 
 MIN_DISC_MM2 = 60.0
 """With less disc than this over all slices its middle slice decides, mm²."""
-_SENSES = {Side.LEFT: 1.0, Side.RIGHT: -1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +50,9 @@ class LevelPoint:
     disc_centre: Point
     canal_centre: Point
     foramina: dict[Side, Point]
-    """Anchors that crops of the foramina are cut about; see :attr:`foramen_middles`."""
+    """Anchors that the shipped grader's crops of the foramina are cut about."""
+    foramen_middles: dict[Side, Point]
+    """Middle of each foramen: where it is shown and reported; see :mod:`stenograde.levels.foramina`."""
     recesses: dict[Side, Point]
     """Subarticular zones."""
     left: NDArray[np.float64]
@@ -96,11 +60,6 @@ class LevelPoint:
     up: NDArray[np.float64]
     station: int
     """Index into the canal line."""
-
-    @property
-    def foramen_middles(self) -> dict[Side, Point]:
-        """Middle of each foramen: where it is shown and reported."""
-        return foramen_middles(self.level, self.foramina, self.left, self.back, self.up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +160,7 @@ def disc_centre(disc: Disc, surface: MidSurface) -> Point:
     near = share > 0
     p = marked.probabilities[near][:, Structure.DISC.code][:, window]
     weight = np.where(p > 0.4, p, 0) * share[near, None]
-    on_surface = as_point(surface.to_patient(middle)[0])
+    on_surface = geometry.as_point(surface.to_patient(middle)[0])
     if weight.sum() * grid**2 < MIN_DISC_MM2:
         return on_surface
     slices = np.flatnonzero(near)
@@ -210,7 +169,7 @@ def disc_centre(disc: Disc, surface: MidSurface) -> Point:
         float((weight.sum(axis=0) * rows[window]).sum() / weight.sum()),
         float((weight.sum(axis=0) * columns[window]).sum() / weight.sum()),
     ]
-    return as_point(geometry.to_patient(marked.affine, [centre])[0])
+    return geometry.as_point(geometry.to_patient(marked.affine, [centre])[0])
 
 
 def _level_point(
@@ -222,27 +181,24 @@ def _level_point(
     left, back, up = _frame(surface, ahead_mm - canal_mm)
     margin_mm = surface.to_patient(np.asarray(disc.margin))[0]
     foramina = foramina_at(level, margin_mm, left, back, up)
+    middles = middles_behind_walls(surface.marked, level, margin_mm, left, back, up)
     recesses = {
-        side: as_point(margin_mm + left * sense * RECESS_ASIDE_MM[level] + back * RECESS_BACK_MM)
-        for side, sense in _SENSES.items()
+        side: geometry.as_point(margin_mm + left * sense * RECESS_ASIDE_MM[level] + back * RECESS_BACK_MM)
+        for side, sense in SENSES.items()
     }
     return LevelPoint(
-        level, disc, disc_centre_mm, as_point(canal_mm), foramina, recesses, left, back, up, station
+        level,
+        disc,
+        disc_centre_mm,
+        geometry.as_point(canal_mm),
+        foramina,
+        middles,
+        recesses,
+        left,
+        back,
+        up,
+        station,
     )
-
-
-def foramina_at(
-    level: Level,
-    margin_mm: NDArray[np.float64],
-    left: NDArray[np.float64],
-    back: NDArray[np.float64],
-    up: NDArray[np.float64],
-) -> dict[Side, Point]:
-    """Return the middle of each foramen, LPS mm, from the disc's posterior margin and the axes of the level."""
-    beside = {side: margin_mm + left * sense * FORAMEN_ASIDE_MM[level] for side, sense in _SENSES.items()}
-    return {
-        side: as_point(at + back * FORAMEN_BACK_MM[level] + up * FORAMEN_UP_MM) for side, at in beside.items()
-    }
 
 
 def _disc_axis(disc: Disc, canal: CanalLine) -> NDArray[np.float64]:
@@ -264,24 +220,3 @@ def _frame(
     back = ahead - left * float(ahead @ left)
     back = back / np.linalg.norm(back)
     return left, back, np.cross(left, back)
-
-
-def foramen_middles(
-    level: Level,
-    anchors: Mapping[Side, Point],
-    left: NDArray[np.float64],
-    back: NDArray[np.float64],
-    up: NDArray[np.float64],
-) -> dict[Side, Point]:
-    """Return the middles of a level's foramina from their anchors and the level's own unit vectors, LPS mm."""
-    aside_mm, back_mm, up_mm = FORAMEN_MIDDLE_MM[level]
-    straight = back * back_mm + up * up_mm
-    return {
-        side: as_point(np.asarray(point) + straight + left * (aside_mm * _SENSES[side]))
-        for side, point in anchors.items()
-    }
-
-
-def as_point(xyz: NDArray[np.float64]) -> Point:
-    """Return a point as a tuple of three floats."""
-    return float(xyz[0]), float(xyz[1]), float(xyz[2])

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Measurement, Point
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point
+from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.slices import Seen, slice_through
 from stenograde.study import Series
 from stenograde.terms import LUMBAR_MRI, Quantity
@@ -100,7 +100,7 @@ class _Patch:
 
     def to_patient(self, line: NDArray[np.float64]) -> tuple[Point, ...]:
         at = self.corner + (line[:, :1] * self.back + line[:, 1:] * self.left) * GRID_MM
-        return tuple(as_point(p) for p in at)
+        return tuple(geometry.as_point(p) for p in at)
 
 
 def measure_sac(

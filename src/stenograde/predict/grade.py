@@ -30,7 +30,7 @@ from stenograde.levels.cell_points import moved_levels
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.measure import canal_profile, measure_canal
 from stenograde.levels.outlines import outlines_of
-from stenograde.levels.points import LevelPoint, LevelPoints, as_point
+from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict.bundle import Bundle
@@ -285,7 +285,7 @@ def _mid_sagittal(located: LocatedStudy) -> MidSagittal | None:
     """Outlines of the one slice that the middle of the canal lies on, and that slice as evidence."""
     points = located.points
     line = points.canal.centre
-    middle = as_point(points.surface.to_patient(line[len(line) // 2])[0])
+    middle = geometry.as_point(points.surface.to_patient(line[len(line) // 2])[0])
     seen = slice_through(located.series, middle)
     if seen is None:
         return None

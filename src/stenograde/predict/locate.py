@@ -20,7 +20,7 @@ from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.lumbarised import lumbarised_doubts
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
-from stenograde.levels.points import LevelPoints, as_point, find_levels
+from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.levels.sacrum import BELOW_MM
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.gate import pass_gate
@@ -283,7 +283,7 @@ def _other_sacrum(points: LevelPoints, series: Series, volume: Volume, marked: M
     """Say that a further series that reaches the sacrum does not show it below the same disc."""
     grid, lowest = points.surface.marked.grid_mm, np.asarray(points.chain.discs[0].centre)
     here, below = points.surface.to_patient(np.stack([lowest, lowest + np.array([BELOW_MM / grid, 0.0])]))
-    if not geometry.is_inside(volume.affine, volume.shape, as_point(below), 0.0):
+    if not geometry.is_inside(volume.affine, volume.shape, geometry.as_point(below), 0.0):
         return []
     surface = mid_surface(marked)
     chain = find_discs(surface) if surface is not None else None

@@ -52,7 +52,8 @@ def test_points_move_towards_the_second_midline(first, backwards):
     np.testing.assert_allclose(canal[:, 0], 3, atol=0.5)
     np.testing.assert_allclose(canal[:, 1:], 0, atol=1e-9)
     for side in Side:
-        np.testing.assert_allclose(moves(first, after, "foramina", side)[:, 0], 6, atol=0.8)
+        for what in ("foramina", "foramen_middles"):
+            np.testing.assert_allclose(moves(first, after, what, side)[:, 0], 6, atol=0.8)
         np.testing.assert_allclose(moves(first, after, "recesses", side), 0, atol=1e-9)
     np.testing.assert_allclose(moves(first, after, "disc_centre"), 0, atol=1e-9)
 

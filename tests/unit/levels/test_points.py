@@ -11,12 +11,9 @@ from tests.spine_marks import GRID_MM, Spine, turned
 from stenograde import geometry
 from stenograde.levels.canal import STATION_MM
 from stenograde.levels.discs import USUAL_BACK_MM
+from stenograde.levels.foramina import FORAMEN_ASIDE_MM, FORAMEN_BACK_MM, FORAMEN_UP_MM
 from stenograde.levels.marked import MarkedVolume
 from stenograde.levels.points import (
-    FORAMEN_ASIDE_MM,
-    FORAMEN_BACK_MM,
-    FORAMEN_MIDDLE_MM,
-    FORAMEN_UP_MM,
     RECESS_ASIDE_MM,
     RECESS_BACK_MM,
     LevelPoints,
@@ -174,15 +171,3 @@ def test_without_canal_or_discs_there_are_no_levels():
 
     assert find_levels(MarkedVolume(marked.affine, probabilities, marked.heat)) is None
     assert find_levels(replace(marked, heat=np.zeros_like(marked.heat))) is None
-
-
-def test_foramina_are_shown_behind_the_anchors_that_crops_are_cut_about():
-    """Towards the middle of the foramen, alike on both sides; the anchors stay where graders were trained on them."""
-    points = found(Spine(), Spine().affine(turned((8.0, -6.0, 12.0)), (14.0, -60.0, 380.0)))
-    for level, point in points.levels.items():
-        aside, back, up = FORAMEN_MIDDLE_MM[level]
-        for side, sense in {Side.LEFT: 1.0, Side.RIGHT: -1.0}.items():
-            way = np.subtract(point.foramen_middles[side], point.foramina[side])
-            assert way @ point.left == pytest.approx(sense * aside)
-            assert way @ point.back == pytest.approx(back)
-            assert way @ point.up == pytest.approx(up)

@@ -19,7 +19,6 @@ from stenograde.grades import Point
 from stenograde.levels.cell_points import PointedLevel, axes_of, point_of
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.point_offsets import PointOffsets, fit_offsets, moved_by, offset_of
-from stenograde.levels.points import foramen_middles
 from stenograde.predict.bundle import Bundle, load_bundle
 from stenograde.predict.locate import locate_study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side
@@ -40,7 +39,7 @@ FOLDS: Final = 5
 LEAST_MARKED: Final = 3
 """Marked levels that are needed to rename by."""
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """Of the records; those of another are not read."""
 
 
@@ -51,15 +50,11 @@ class FoundLevel:
     level: Level
     canal_centre: Point
     foramina: Mapping[Side, Point]
+    foramen_middles: Mapping[Side, Point]
     recesses: Mapping[Side, Point]
     left: NDArray[np.float64]
     back: NDArray[np.float64]
     up: NDArray[np.float64]
-
-    @property
-    def foramen_middles(self) -> Mapping[Side, Point]:
-        """Middle of each foramen."""
-        return foramen_middles(self.level, self.foramina, self.left, self.back, self.up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +206,7 @@ def as_record(found: PointedLevel) -> dict[str, Any]:
     return {
         "canal_centre": list(found.canal_centre),
         "foramina": {side.value: list(found.foramina[side]) for side in Side},
+        "foramen_middles": {side.value: list(found.foramen_middles[side]) for side in Side},
         "recesses": {side.value: list(found.recesses[side]) for side in Side},
         "left": found.left.tolist(),
         "back": found.back.tolist(),
@@ -306,6 +302,7 @@ def _found_level(level: Level, stored: Mapping[str, Any]) -> FoundLevel:
         level,
         point(stored["canal_centre"]),
         by_side(stored["foramina"]),
+        by_side(stored["foramen_middles"]),
         by_side(stored["recesses"]),
         *(np.array(stored[axis]) for axis in ("left", "back", "up")),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.crop import CropConfig, CropGrid, CropKind, best_volume, crop_grid
-from stenograde.levels.points import as_point, foramen_middles, foramina_at
+from stenograde.levels.foramina import foramen_middles, foramina_at
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.patient import Phantom, rotation
@@ -143,7 +143,9 @@ def _level(
         margin = margin + shift + axes[:, 1] * rng.normal(0, error.margin_mm)
         canal, axes = canal + shift, axes @ turned
     left, back, up = axes.T
-    return TrueLevel(level, as_point(canal), foramina_at(level, margin, left, back, up), left, back, up)
+    return TrueLevel(
+        level, geometry.as_point(canal), foramina_at(level, margin, left, back, up), left, back, up
+    )
 
 
 @dataclass(frozen=True, eq=False)
