@@ -61,6 +61,14 @@ Without = Annotated[
     Path | None,
     typer.Option("--without", help="CSV of labels to leave out, as 'stenograde audit' writes it."),
 ]
+Judge = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge",
+        help="Further studies with marks, in the same layout, not learnt from: what simulated or other patients "
+        "taught about where points lie is kept only where it is nearer to these marks.",
+    ),
+]
 Licence = Annotated[
     str | None,
     typer.Option("--licence", help="What the data may be used for, for the card; RSNA 2024's if not given."),
@@ -77,6 +85,7 @@ def rsna2024(
     config: OwnSettings = None,
     base: Base = None,
     without: Without = None,
+    judge: Judge = None,
     licence: Licence = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -99,7 +108,7 @@ def rsna2024(
         from stenograde.train.loop.tracking import tracked
     chosen = _chosen(size, config, changes_asked(settings, device, precision))
     name, terms = _named(labels, licence, RSNA_2024, RSNA_LICENCE)
-    cohort = CohortData(data, labels, name, terms)
+    cohort = CohortData(data, labels, name, terms, judge)
     start = time.perf_counter()
     folder = out_folder(out)
     with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen.config), folder) as progress:

@@ -20,6 +20,7 @@ from stenograde.train.cohort.cut import CohortCrops, cut_cohort
 from stenograde.train.cohort.find_points import CellPoints, find_points
 from stenograde.train.cohort.folds import fit_folds
 from stenograde.train.cohort.ingest import Ingested, ingest
+from stenograde.train.cohort.judge_points import judge_points
 from stenograde.train.cohort.marked_views import cut_views
 from stenograde.train.cohort.places import FoundPlaces, find_places
 from stenograde.train.loop.processes import is_first, one_by_one
@@ -42,6 +43,9 @@ class CohortData:
     """Table of labels in place of ``train.csv``; cells may be missing."""
     name: str = RSNA_2024
     licence: str = RSNA_LICENCE
+    judge: Path | None = None
+    """Folder of further studies with marks: what was learnt about points is kept where it is nearer to these, see
+    :func:`~stenograde.train.cohort.judge_points.judged`."""
 
     @property
     def is_of_phantoms(self) -> bool:
@@ -97,6 +101,17 @@ def prepare(
         crops = cut_cohort(
             ingested, places, points.points, out, config.crops, processes=processes, progress=progress
         )
+    if data.judge is not None:
+        with one_by_one("judge"):
+            points = judge_points(
+                points,
+                data.judge,
+                out / "judge",
+                config.points,
+                base=base,
+                processes=processes,
+                progress=progress,
+            )
     return Prepared(ingested, places, points, crops)
 
 

@@ -45,7 +45,7 @@ BLIND = LUMBAR_MRI.of(Condition.SPINAL_CANAL_STENOSIS)
 
 def found_level(level: Level) -> FoundLevel:
     sides = {Side.LEFT: (12.0, 0.0, 0.0), Side.RIGHT: (-12.0, 0.0, 0.0)}
-    return FoundLevel(level, (0.0, 0.0, 0.0), sides, sides, AXES[0], AXES[1], AXES[2])
+    return FoundLevel(level, (0.0, 0.0, 0.0), sides, sides, sides, AXES[0], AXES[1], AXES[2])
 
 
 def spotted(place_px: np.ndarray) -> np.ndarray:
