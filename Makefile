@@ -1,6 +1,7 @@
 # make demo   grade a simulated study in a fresh environment (no torch)
 # make test   all tests but the slow     make test-slow   those that need over 20 CPU seconds each
 # make serve-demo   Orthanc and the service on this machine: a study goes in, SR, PDF, pictures and SEG come back
+#                   make serve-demo DEMO=--ohif   and OHIF's viewer shows them
 # make check  style, types, layers       make clean       remove what the above made
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=... the environment's folder.

@@ -1,6 +1,7 @@
 """Start Orthanc and the service, send a phantom study as a scanner would, and find the results in Orthanc.
 
-``make serve-demo`` runs it. Everything listens on this machine alone and lies in build/serve-demo.
+``make serve-demo`` runs it; ``make serve-demo DEMO=--ohif`` shows the study in OHIF's viewer, too. Everything listens
+on this machine alone and lies in build/serve-demo.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-ORTHANC_DICOM, ORTHANC_HTTP, OUR_DICOM, OUR_HTTP = 14242, 18042, 11112, 18080
+VIEWER = Path(__file__).with_name("ohif.py")
+ORTHANC_DICOM, ORTHANC_HTTP, OUR_DICOM, OUR_HTTP, VIEWER_HTTP = 14242, 18042, 11112, 18080, 13000
+WEB = f"http://127.0.0.1:{ORTHANC_HTTP}/dicom-web"
 EXPECTED = {"SR", "DOC", "OT", "SEG"}
 """Modalities of what comes back: structured report, PDF, key pictures, segmentation."""
 PATIENCE_S = 300.0
@@ -51,6 +54,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/serve-demo"))
     parser.add_argument("--once", action="store_true", help="stop everything when the results were found")
+    parser.add_argument(
+        "--ohif", action="store_true", help="show the study in OHIF's viewer (fetched once: 50 MB)"
+    )
     asked = parser.parse_args()
     orthanc = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
     # dcmtk's: an environment of Python may hold another program of this name
@@ -60,6 +66,8 @@ def main() -> int:
     if orthanc is None or storescu is None or not WEB_PLUGIN.is_file():
         print("serve-demo needs Orthanc with its DICOMweb plugin and dcmtk; on Debian or Ubuntu as root:")
         print("  apt-get install orthanc orthanc-dicomweb dcmtk")
+        return 2
+    if asked.ohif and subprocess.run([sys.executable, VIEWER, "--fetch"], check=False).returncode:
         return 2
     folder = asked.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -72,17 +80,22 @@ def main() -> int:
         running.enter_context(
             started([*stenograde, "serve", "--config", str(our_settings(folder))], folder / "service.log")
         )
-        answered(f"http://127.0.0.1:{ORTHANC_HTTP}/dicom-web/studies", folder / "orthanc.log")
+        answered(f"{WEB}/studies", folder / "orthanc.log")
         answered(f"http://127.0.0.1:{OUR_HTTP}/ready", folder / "service.log")
         say("sending the study to the service by storescu, as a scanner would")
-        called = ["-aec", "STENOGRADE", "127.0.0.1", str(OUR_DICOM)]
-        run([storescu, "+sd", "+r", *called, str(folder / "phantom" / "train_images")])
+        send(storescu, folder, "STENOGRADE", OUR_DICOM)
         say("waiting for the study to be complete, graded and sent to Orthanc")
         study, found = results(folder)
         print(f"found in Orthanc by QIDO-RS under study {study}: {', '.join(sorted(found)) or 'nothing'}")
         if found < EXPECTED:
             print(f"the service's log is {folder / 'service.log'}")
             return 1
+        if asked.ohif:
+            send(storescu, folder, "ORTHANC", ORTHANC_DICOM)
+            show = [sys.executable, str(VIEWER), "--dicom-web", WEB, "--port", str(VIEWER_HTTP)]
+            running.enter_context(started(show, folder / "viewer.log"))
+            answered(f"http://127.0.0.1:{VIEWER_HTTP}", folder / "viewer.log")
+            print(f"look:  http://127.0.0.1:{VIEWER_HTTP}/viewer?StudyInstanceUIDs={study} (OHIF)")
         print(f"look:  http://127.0.0.1:{ORTHANC_HTTP}/app/explorer.html (Orthanc)")
         print(
             f"       http://127.0.0.1:{OUR_HTTP}/jobs and /metrics (the service); its log: {folder / 'service.log'}"
@@ -91,6 +104,12 @@ def main() -> int:
             print("stop:  Ctrl-C")
             wait_for_interrupt()
     return 0
+
+
+def send(storescu: str, folder: Path, title: str, port: int) -> None:
+    """Send the images of the phantom."""
+    images = folder / "phantom" / "train_images"
+    run([storescu, "+sd", "+r", "-aec", title, "127.0.0.1", str(port), str(images)])
 
 
 def orthanc_settings(folder: Path) -> Path:
@@ -152,9 +171,9 @@ def results(folder: Path) -> tuple[str, set[str]]:
     deadline = time.monotonic() + PATIENCE_S
     study, found = "", set[str]()
     while time.monotonic() < deadline and not found >= EXPECTED:
-        for row in fetched(f"http://127.0.0.1:{ORTHANC_HTTP}/dicom-web/studies") or []:
+        for row in fetched(f"{WEB}/studies") or []:
             study = row["0020000D"]["Value"][0]
-            series = fetched(f"http://127.0.0.1:{ORTHANC_HTTP}/dicom-web/studies/{study}/series") or []
+            series = fetched(f"{WEB}/studies/{study}/series") or []
             found = {one["00080060"]["Value"][0] for one in series}
         time.sleep(1.0)
     return study, found

@@ -70,6 +70,7 @@ _GROUP = Row(  # TID 1501, with TID 4019 for the algorithm
         _MEASUREMENT,
         Row(_CON, "CODE", ANY),
         Row(_CON, "TEXT", ANY),
+        Row(_CON, "SCOORD", ("111010", "DCM"), 0, 1, children=(_IMAGE_OF_POINT,)),  # (an extension)
     ),
 )
 TID_1500 = (

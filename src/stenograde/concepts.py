@@ -41,6 +41,7 @@ PROCEDURE_REPORTED: Final = Concept("121058", "DCM", "Procedure reported")
 IMAGING_MEASUREMENTS: Final = Concept("126010", "DCM", "Imaging Measurements")
 QUALITATIVE_EVALUATIONS: Final = Concept("C0034375", "UMLS", "Qualitative Evaluations")
 """Not in pydicom's tables; of row 12 of TID 1500 itself."""
+CENTER: Final = Concept("111010", "DCM", "Center")
 DEVICE: Final = Concept("121007", "DCM", "Device")
 PERSON: Final = Concept("121006", "DCM", "Person")
 YES: Final = Concept("373066001", "SCT", "Yes")

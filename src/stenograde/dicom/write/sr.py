@@ -4,6 +4,8 @@ One measurement group (TID 1501) for each level holds what is measured, what is 
 evaluations (row 11), the reasons as text under the same concept (row 12), and the probabilities (TID 300) with the
 points that they rest on. What is said of the whole study stands among the report's own evaluations (TID 1500, row 12).
 Values are those of ``grades.json``, rounded alike.
+
+TID 1501 may be extended: a group has the pixel of its level, too, as a viewer shows a group at one place of one image.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from stenograde.grades import (
     StudyGrades,
     is_said,
 )
-from stenograde.terms import Level, Severity, Unit
+from stenograde.terms import Condition, Level, Severity, Unit
 
 USE: Final = "Research use only: not a medical device. Made by software; no grade here is a diagnosis."
 
@@ -94,7 +96,9 @@ def structured_report(
         If evidence lies in no source instance, or the header of the source cannot be copied.
     """
     places = _Places(sources, _frame_of_reference(grades, sources))
-    groups = [_group(grades, level, places, edition) for level in grades.scheme.levels]
+    # (first what a viewer can show: one that cannot show the first group shows none)
+    levels = sorted(grades.scheme.levels, key=lambda level: _pixel_of(grades, level) is None)
+    groups = [_group(grades, level, places, edition) for level in levels]
     said = [_code(concepts.OUTCOME, concepts.STUDY_GRADED), _text(concepts.INTENDED_USE, USE)]
     drafts = sum(grade.status is Status.DRAFT for grade in grades.cells)
     if drafts:
@@ -236,9 +240,9 @@ def _group(
     numbers = [_measured(one, places) for one in measured]
     numbers += [number for grade in cells for number in _probabilities(grade, places)]
     numbers += [number for disc in discs for number in _disc_probabilities(disc, places)]
-    said: list[sr.ContentItem] = [
-        _code(concepts.IMAGED, concepts.yes_or_no(position is not None and position.imaged))
-    ]
+    pixel = _pixel_of(grades, level)
+    said: list[sr.ContentItem] = [_center(pixel, places.sources)] if pixel else []
+    said += [_code(concepts.IMAGED, concepts.yes_or_no(position is not None and position.imaged))]
     said += [_code(concepts.CERTAIN, concepts.yes_or_no(position.certain))] if position else []
     said += [item for grade in cells for item in _evaluations(grade)]
     said += [item for disc in discs for item in _disc_evaluations(disc)]
@@ -257,6 +261,23 @@ def _group(
     )
     group[0].ContentSequence.extend(said)
     return group
+
+
+def _pixel_of(grades: StudyGrades, level: Level) -> Evidence | None:
+    """Return the pixel of a level: the canal's, else the disc's; None where neither was seen."""
+    canals = [cell for cell in grades.scheme.at(level) if cell.condition is Condition.SPINAL_CANAL_STENOSIS]
+    seen = [pixel for cell in canals for pixel in grades.of(cell).evidence]
+    seen += [pixel for disc in grades.discs if disc.level is level for pixel in disc.evidence]
+    return next(filter(_is_finite, seen), None)
+
+
+def _center(evidence: Evidence, sources: Sources) -> sr.ScoordContentItem:
+    pixel = _pixel(evidence, sources)
+    item = sr.ScoordContentItem(
+        code_of(concepts.CENTER), pixel.graphic_type, pixel.value, relationship_type=_CONTAINS
+    )
+    item.ContentSequence = sr.ContentSequence(pixel.ContentSequence)
+    return item
 
 
 def _evaluations(grade: CellGrade) -> Iterator[sr.ContentItem]:

@@ -21,7 +21,15 @@ from stenograde.dicom.write.series import Edition, as_file
 from stenograde.dicom.write.sources import Sources
 from stenograde.dicom.write.sr import Signature, not_graded_report, structured_report
 from stenograde.errors import UnreadableInstanceError
-from stenograde.grades import CellGrade, Evidence, LevelPosition, Probabilities, Status, StudyGrades
+from stenograde.grades import (
+    CellGrade,
+    DiscFindings,
+    Evidence,
+    LevelPosition,
+    Probabilities,
+    Status,
+    StudyGrades,
+)
 from stenograde.report.as_json import as_json
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Severity
 
@@ -241,6 +249,33 @@ def test_points_lie_in_the_frame_of_reference_and_pixels_on_their_images(report:
         assert "ReferencedFrameNumber" not in image
     silent = [one for one in groups_of(report)["L4/L5"].ContentSequence if name_of(one)[0] == "P-SCS-MOD"]
     assert "ContentSequence" not in silent[0]
+
+
+def test_a_level_has_one_pixel_of_its_own_and_those_that_have_one_come_first(tmp_path: Path) -> None:
+    given = grades()
+    cells = [
+        replace(cell, evidence=()) if cell.cell.level in {Level.L1_L2, Level.L3_L4} else cell
+        for cell in given.cells
+    ]
+    seen = Evidence(given.series[0].uid, "2.25.7", row=7.25, column=3.0)
+    discs = (DiscFindings(Level.L3_L4, Status.ABSTAINED, "in doubt", evidence=(seen,)),)
+    given = replace(given, cells=tuple(cells), discs=discs)
+    sources = sources_for(given, tmp_path)
+    groups = groups_of(structured_report(given, sources, edition(sources, given)))
+    assert list(groups) == ["L2/L3", "L3/L4", "L4/L5", "L5/S1", "L1/L2"]
+    pixels = {
+        level: [item for item in group.ContentSequence if name_of(item) == ("111010", "DCM")]
+        for level, group in groups.items()
+    }
+    assert {level: len(found) for level, found in pixels.items()} == dict.fromkeys(groups, 1) | {"L1/L2": 0}
+    canal = given.of(next(cell for cell in LUMBAR_MRI.at(Level.L4_L5)))
+    assert canal.cell.condition is Condition.SPINAL_CANAL_STENOSIS
+    for level, evidence in {"L3/L4": seen, "L4/L5": canal.evidence[0]}.items():
+        (pixel,) = pixels[level]
+        assert pixel.GraphicType == "POINT"
+        assert pixel.GraphicData == pytest.approx([evidence.column + 0.5, evidence.row + 0.5], abs=1e-3)
+        (image,) = pixel.ContentSequence[0].ReferencedSOPSequence
+        assert image.ReferencedSOPInstanceUID == evidence.sop_instance_uid
 
 
 def test_evidence_lists_every_source_by_series(report: Dataset, sources: Sources) -> None:
