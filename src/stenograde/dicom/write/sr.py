@@ -279,12 +279,13 @@ def _evaluations(grade: CellGrade) -> Iterator[sr.ContentItem]:
 
 
 def _probabilities(grade: CellGrade, places: _Places) -> Iterator[sr.Measurement]:
-    """Give the probabilities of a graded cell; the most probable one names the evidence."""
+    """Give the probabilities of a graded cell; the most probable one names the pixels, the others the point."""
     if grade.status is not Status.GRADED or grade.probabilities is None:
         return
+    point = _in_patient((grade.point,) if grade.point else (), places)
+    pixels = _in_images(grade.evidence, places)
     for severity, share in zip(Severity, grade.probabilities, strict=True):
-        points = (grade.point,) if grade.point else ()
-        where = _coordinates(points, grade.evidence, places) if severity is grade.severity else None
+        where = (pixels or point) if severity is grade.severity else point
         yield _number(concepts.probability_code(grade.cell, severity), share, where)
 
 
@@ -300,7 +301,7 @@ def _disc_evaluations(disc: DiscFindings) -> Iterator[sr.ContentItem]:
 
 
 def _disc_probabilities(disc: DiscFindings, places: _Places) -> Iterator[sr.Measurement]:
-    where = _coordinates((), disc.evidence, places)
+    where = _in_images(disc.evidence, places)
     for finding, share in disc.probabilities.items():
         yield _number(concepts.finding_probability_code(finding), share, where)
     for grade, share in zip(PFIRRMANN_GRADES, disc.pfirrmann, strict=False):
@@ -314,7 +315,7 @@ def _measured(measurement: Measurement, places: _Places) -> sr.Measurement:
         code_of(concepts.quantity_code(measurement.quantity)),
         round(float(measurement.value), _VALUE_DIGITS) + 0.0,
         code_of(concepts.unit_code(measurement.quantity.unit)),
-        referenced_coordinates=_coordinates(measurement.points, (), places) or None,
+        referenced_coordinates=_in_patient(measurement.points, places) or None,
     )
 
 
@@ -325,14 +326,18 @@ def _number(name: Concept, share: float, where: _Coordinates | None) -> sr.Measu
     )
 
 
-def _coordinates(points: Sequence[Point], evidence: Sequence[Evidence], places: _Places) -> _Coordinates:
-    """Return points of the patient as one point or line, and each pixel with its image."""
-    found: _Coordinates = []
+def _in_patient(points: Sequence[Point], places: _Places) -> _Coordinates:
+    """Return points of the patient as one point or line; a number has these or pixels, not both (TID 320)."""
     lps = np.round(np.array(points, np.float64).reshape(-1, 3), _MM_DIGITS)
-    if places.frame_of_reference and len(lps) and np.isfinite(lps).all():
-        kind = "POINT" if len(lps) == 1 else "POLYLINE"
-        found.append(sr.CoordinatesForMeasurement3D(kind, lps, places.frame_of_reference))
-    return [*found, *(_pixel(one, places.sources) for one in evidence if _is_finite(one))]
+    if not (places.frame_of_reference and len(lps) and np.isfinite(lps).all()):
+        return []
+    kind = "POINT" if len(lps) == 1 else "POLYLINE"
+    return [sr.CoordinatesForMeasurement3D(kind, lps, places.frame_of_reference)]
+
+
+def _in_images(evidence: Sequence[Evidence], places: _Places) -> _Coordinates:
+    """Return pixels, each with its image."""
+    return [_pixel(one, places.sources) for one in evidence if _is_finite(one)]
 
 
 def _is_finite(evidence: Evidence) -> bool:
