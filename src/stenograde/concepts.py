@@ -42,7 +42,6 @@ IMAGING_MEASUREMENTS: Final = Concept("126010", "DCM", "Imaging Measurements")
 QUALITATIVE_EVALUATIONS: Final = Concept("C0034375", "UMLS", "Qualitative Evaluations")
 """Not in pydicom's tables; of row 12 of TID 1500 itself."""
 DEVICE: Final = Concept("121007", "DCM", "Device")
-PERSON: Final = Concept("121006", "DCM", "Person")
 YES: Final = Concept("373066001", "SCT", "Yes")
 NO: Final = Concept("373067005", "SCT", "No")
 UNCERTAIN: Final = Concept("64957009", "SCT", "Uncertain")
@@ -216,7 +215,7 @@ def pfirrmann_probability_code(grade: int) -> Concept:
 def every_concept() -> Iterator[Concept]:
     """Give each code that may be written, for the page that lists them and for the test that checks them."""
     yield from (REPORT, MR_PROCEDURE, PROCEDURE, ENGLISH, PROCEDURE_REPORTED, IMAGING_MEASUREMENTS)
-    yield from (QUALITATIVE_EVALUATIONS, DEVICE, PERSON, YES, NO, UNCERTAIN)
+    yield from (QUALITATIVE_EVALUATIONS, DEVICE, YES, NO, UNCERTAIN)
     yield from (OUTCOME, STUDY_GRADED, STUDY_NOT_GRADED, INTENDED_USE, WARNING, DRAFTS, IMAGED, CERTAIN)
     yield from (SECOND_OPINION, DISC, INTERVERTEBRAL_DISC, PFIRRMANN_GRADE)
     yield from map(level_code, Level)

@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import numpy as np
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.uid import UID
-from pydicom.valuerep import DT
 
 from stenograde import concepts
 from stenograde.concepts import Concept
@@ -50,16 +48,6 @@ _CONTAINS: Final = sr.RelationshipTypeValues.CONTAINS
 
 
 @dataclass(frozen=True)
-class Signature:
-    """A person who has read the results and answers for them."""
-
-    name: str
-    """As DICOM writes it: family name, ``^``, given name (PS3.5 6.2)."""
-    organization: str
-    at: datetime
-
-
-@dataclass(frozen=True)
 class _Places:
     """What points and pixels are told by."""
 
@@ -68,9 +56,7 @@ class _Places:
     """Of the series that the levels were found in; empty where it states none."""
 
 
-def structured_report(
-    grades: StudyGrades, sources: Sources, edition: Edition, *, signed: Signature | None = None
-) -> Dataset:
+def structured_report(grades: StudyGrades, sources: Sources, edition: Edition) -> Dataset:
     """Return the report of a graded study.
 
     Parameters
@@ -80,13 +66,12 @@ def structured_report(
     sources : Sources
         The study that was graded.
     edition : Edition
-    signed : Signature, optional
-        The person who verified it; without one it says UNVERIFIED.
 
     Returns
     -------
     ds : Dataset
-        Comprehensive 3D SR, ready for :func:`stenograde.dicom.write.series.as_file`.
+        Comprehensive 3D SR, UNVERIFIED until a person signs it (:mod:`stenograde.dicom.write.signing`); ready for
+        :func:`stenograde.dicom.write.series.as_file`.
 
     Raises
     ------
@@ -101,7 +86,7 @@ def structured_report(
         words = f"{drafts} of {len(grades.cells)} cells have drafts, which are not in this report"
         said.append(_text(concepts.DRAFTS, words))
     said += [_text(concepts.WARNING, warning) for warning in grades.warnings]
-    return _document(groups, said, sources, edition, signed)
+    return _document(groups, said, sources, edition)
 
 
 def not_graded_report(reason: str, sources: Sources, edition: Edition) -> Dataset:
@@ -117,7 +102,7 @@ def not_graded_report(reason: str, sources: Sources, edition: Edition) -> Datase
         _text(concepts.OUTCOME, reason),
         _text(concepts.INTENDED_USE, USE),
     ]
-    return _document([], said, sources, edition, None)
+    return _document([], said, sources, edition)
 
 
 def _document(
@@ -125,28 +110,22 @@ def _document(
     said: Sequence[sr.ContentItem],
     sources: Sources,
     edition: Edition,
-    signed: Signature | None,
 ) -> Dataset:
     """Make a document of its content; UIDs, patient and study are those of every object of the edition."""
-    number = 2 if signed else 1
     made = sr.Comprehensive3DSR(
         evidence=[_stub(sources, place) for place in range(len(sources.instances))],
-        content=_root(groups, said, sources, edition, signed),
+        content=_root(groups, said, sources, edition),
         series_instance_uid=edition.series_uid(ResultKind.SR),
         series_number=ResultKind.SR.series_number,
-        sop_instance_uid=edition.instance_uid(ResultKind.SR, number),
-        instance_number=number,
+        sop_instance_uid=edition.instance_uid(ResultKind.SR),
+        instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        is_final=signed is not None,
-        is_verified=signed is not None,
-        verifying_observer_name=plain(signed.name) if signed else None,
-        verifying_organization=plain(signed.organization, 64) if signed else None,
+        is_final=False,
+        is_verified=False,
         coding_schemes=[own_scheme()],
     )
-    if signed:
-        made.VerifyingObserverSequence[0].VerificationDateTime = DT(signed.at)
-    ds = finished(made, sources, edition, ResultKind.SR, number)
+    ds = finished(made, sources, edition, ResultKind.SR)
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
         if keyword in ds:  # (of images; a document's points name theirs each)
             delattr(ds, keyword)
@@ -176,13 +155,12 @@ def _root(
     said: Sequence[sr.ContentItem],
     sources: Sources,
     edition: Edition,
-    signed: Signature | None,
 ) -> Dataset:
     """Return the root of TID 1500; highdicom's own knows no evaluations of the whole (row 12)."""
     is_mr = sources.instances[0].text("Modality") in {"", "MR"}
     content = sr.ContentSequence()
     content.extend(sr.LanguageOfContentItemAndDescendants(code_of(concepts.ENGLISH)))
-    content.extend(_observers(edition, signed))
+    content.extend(_observer(edition))
     content.append(
         sr.CodeContentItem(
             code_of(concepts.PROCEDURE_REPORTED),
@@ -206,7 +184,7 @@ def _container(name: Concept, items: Sequence[sr.ContentItem]) -> sr.ContainerCo
     return container
 
 
-def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationContext:
+def _observer(edition: Edition) -> sr.ObservationContext:
     device = sr.ObserverContext(
         code_of(concepts.DEVICE),
         sr.DeviceObserverIdentifyingAttributes(
@@ -217,12 +195,7 @@ def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationCont
             serial_number=plain(edition.bundle.hash),
         ),
     )
-    if signed is None:
-        return sr.ObservationContext(observer_device_context=device)
-    person = sr.PersonObserverIdentifyingAttributes(
-        plain(signed.name), organization_name=plain(signed.organization)
-    )
-    return sr.ObservationContext(sr.ObserverContext(code_of(concepts.PERSON), person), device)
+    return sr.ObservationContext(observer_device_context=device)
 
 
 def _group(
