@@ -59,6 +59,30 @@ def repeat_folder(series: Series) -> None:
     shutil.copytree(folder, folder.with_name(f"{folder.name} (1)"))
 
 
+def split_into_stations(series: Series) -> None:
+    """Cut the T2 into two series, one for the upper rows and one for the lower, with some of both."""
+    (folder,) = series[T2]
+    lower = folder.with_name(f"{folder.name}1")
+    lower.mkdir()
+    for path in folder.iterdir():
+        ds = dcmread(path)
+        n_rows, overlap = int(ds.Rows), int(ds.Rows) // 5
+        pixels, down = ds.pixel_array, np.array(ds.ImageOrientationPatient[3:], float)
+        first = (n_rows - overlap) // 2
+        _keep_rows(ds, pixels[: first + overlap])
+        ds.save_as(path)
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}1", f"{ds.SOPInstanceUID}.1"
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+        corner = np.array(ds.ImagePositionPatient, float) + first * float(ds.PixelSpacing[0]) * down
+        ds.ImagePositionPatient = [round(float(value), 6) for value in corner]
+        _keep_rows(ds, pixels[first:])
+        ds.save_as(lower / path.name)
+
+
+def _keep_rows(ds: Dataset, pixels: np.ndarray) -> None:
+    ds.Rows, ds.PixelData = len(pixels), np.ascontiguousarray(pixels).tobytes()
+
+
 def change_frame_of_reference(series: Series, role: Role, uid: str | None) -> None:
     for path in (path for folder in series[role] for path in folder.iterdir()):
         ds = dcmread(path)
@@ -80,7 +104,7 @@ PATTERNS: dict[str, Pattern] = {
     "T2 alone": without(T1, AXIAL),
     "T1 alone": without(T2, AXIAL),
     "short field": Pattern({"sagittal_matrix": 96, "sagittal_field_mm": 138.0}),
-    "two sagittal slices": Pattern({"sagittal_slices": 2}),
+    "T2 in two stations": Pattern(change=split_into_stations),
     "lost slice": Pattern({"sagittal_slices": 5, "thickness_mm": 4.0}, change=lose_slice),
     "folder twice": Pattern(change=repeat_folder),
     "axial of another frame of reference": Pattern(

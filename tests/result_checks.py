@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -57,6 +57,18 @@ _STATUSES = {
 _YES_NO = {True: "373066001", False: "373067005"}
 
 
+Instances = Mapping[str, Sequence[Dataset]]
+"""Headers by SOPInstanceUID; the series of RSNA 2024 share some."""
+
+
+def instances_in(folder: Path) -> Instances:
+    found: dict[str, list[Dataset]] = {}
+    for path in folder.rglob("*.dcm"):
+        ds = dcmread(path, stop_before_pixels=True)
+        found.setdefault(str(ds.SOPInstanceUID), []).append(ds)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Written:
     """A study that was graded once, and its objects as files."""
@@ -81,10 +93,8 @@ class Written:
         return as_json(self.grades)
 
     @cached_property
-    def instances(self) -> dict[str, Dataset]:
-        """Headers of the source by SOPInstanceUID."""
-        headers = (dcmread(path, stop_before_pixels=True) for path in self.source.rglob("*.dcm"))
-        return {str(ds.SOPInstanceUID): ds for ds in headers}
+    def instances(self) -> Instances:
+        return instances_in(self.source)
 
 
 def grade_and_write(source: Path, folder: Path) -> Written:
@@ -116,25 +126,32 @@ def check_everything(one: Written, *, own_roots: str = "") -> None:
     check_pdf(one)
 
 
-def check_references(instances: Mapping[str, Dataset], ds: Dataset) -> None:
+def check_references(instances: Instances, ds: Dataset) -> None:
     """Each reference leads to an instance of the study, by its SOP class, its series and a frame that it has."""
     n_references = 0
     for item in _nested(ds):
         for keyword in ("ReferencedSOPSequence", "ReferencedInstanceSequence"):
             for told in item.get(keyword, ()) if "SeriesInstanceUID" in item else ():
-                source = instances[told.ReferencedSOPInstanceUID]
-                assert source.SeriesInstanceUID == item.SeriesInstanceUID
+                sources = instances[told.ReferencedSOPInstanceUID]
+                assert item.SeriesInstanceUID in {source.SeriesInstanceUID for source in sources}
         if "StudyInstanceUID" in item:
             assert item.StudyInstanceUID == ds.StudyInstanceUID
         if "ReferencedSOPInstanceUID" not in item:
             continue
         n_references += 1
-        source = instances[item.ReferencedSOPInstanceUID]
-        assert item.ReferencedSOPClassUID == source.SOPClassUID
+        sources = instances[item.ReferencedSOPInstanceUID]
+        # (the files of RSNA 2024 name their class in the file meta information alone)
+        kinds = {one.get("SOPClassUID", one.file_meta.MediaStorageSOPClassUID) for one in sources}
+        assert {item.ReferencedSOPClassUID} == kinds
         frames = np.atleast_1d(item.get("ReferencedFrameNumber", [])).astype(int)
-        n_frames = int(source.get("NumberOfFrames", 1))
+        n_frames = _n_frames(sources)
         assert not len(frames) or (n_frames > 1 and frames.min() >= 1 and frames.max() <= n_frames)
     assert n_references or ds.Modality == "DOC"
+
+
+def _n_frames(sources: Sequence[Dataset]) -> int:
+    (n_frames,) = {int(source.get("NumberOfFrames", 1)) for source in sources}
+    return n_frames
 
 
 def _nested(ds: Dataset) -> Iterator[Dataset]:
@@ -212,12 +229,12 @@ def _check_evidence(one: Written, cell: Mapping[str, Any], group: Dataset) -> No
             if item.ValueType == "SCOORD3D":
                 points.append(list(item.GraphicData))
                 assert item.ReferencedFrameOfReferenceUID in {
-                    ds.get("FrameOfReferenceUID") for ds in one.instances.values()
+                    ds.get("FrameOfReferenceUID") for sources in one.instances.values() for ds in sources
                 }
                 continue
             assert is_said
             (image,) = item.ContentSequence[0].ReferencedSOPSequence
-            is_multi = int(one.instances[image.ReferencedSOPInstanceUID].get("NumberOfFrames", 1)) > 1
+            is_multi = _n_frames(one.instances[image.ReferencedSOPInstanceUID]) > 1
             assert ("ReferencedFrameNumber" in image) == is_multi
             frame = int(image.get("ReferencedFrameNumber", 1)) - 1
             column, row = np.asarray(item.GraphicData) - 0.5
@@ -279,12 +296,12 @@ def check_segmentation(one: Written) -> None:
             assert min(away, key=away.__getitem__) == level["name"], away
     for frame in ds.PerFrameFunctionalGroupsSequence:
         for told in frame.DerivationImageSequence[0].SourceImageSequence:
-            source = one.instances[told.ReferencedSOPInstanceUID]
-            assert ("ReferencedFrameNumber" in told) == (int(source.get("NumberOfFrames", 1)) > 1)
+            sources = one.instances[told.ReferencedSOPInstanceUID]
+            assert ("ReferencedFrameNumber" in told) == (_n_frames(sources) > 1)
             if told.SpatialLocationsPreserved == "YES":
-                position = _position(source, int(told.get("ReferencedFrameNumber", 1)) - 1)
-                here = frame.PlanePositionSequence[0].ImagePositionPatient
-                np.testing.assert_allclose(np.array(here, float), position, atol=0.01)
+                number = int(told.get("ReferencedFrameNumber", 1)) - 1
+                here = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+                assert any(np.allclose(here, _position(source, number), atol=0.01) for source in sources)
 
 
 def _position(source: Dataset, frame: int) -> np.ndarray:

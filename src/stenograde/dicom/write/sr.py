@@ -22,6 +22,7 @@ from stenograde import concepts
 from stenograde.concepts import Concept
 from stenograde.dicom.write.codes import code_of, own_scheme
 from stenograde.dicom.write.kinds import ResultKind
+from stenograde.dicom.write.references import instance_of
 from stenograde.dicom.write.series import MANUFACTURER, Edition, finished, plain
 from stenograde.dicom.write.sources import Sources, is_multiframe, sop_class_of
 from stenograde.grades import (
@@ -319,7 +320,7 @@ def _is_finite(evidence: Evidence) -> bool:
 
 def _pixel(evidence: Evidence, sources: Sources) -> sr.CoordinatesForMeasurement:
     """Return a pixel of an image; the middle of the first one is (0.5, 0.5) (PS3.3 C.18.6.1.2)."""
-    instance = sources.of(evidence.sop_instance_uid, evidence.series_uid)
+    instance = instance_of(sources, evidence.sop_instance_uid, evidence.series_uid)
     column, row = (round(float(one), _MM_DIGITS) + 0.5 for one in (evidence.column, evidence.row))
     image = sr.SourceImageForRegion(
         sop_class_of(instance),
@@ -332,7 +333,7 @@ def _pixel(evidence: Evidence, sources: Sources) -> sr.CoordinatesForMeasurement
 def _frame_of_reference(grades: StudyGrades, sources: Sources) -> str:
     """Return the frame of reference that points are told in; empty where none is stated."""
     seen = grades.mid_sagittal.slice if grades.mid_sagittal else None
-    instance = sources.of(seen.sop_instance_uid, seen.series_uid) if seen else sources.instances[0]
+    instance = instance_of(sources, seen.sop_instance_uid, seen.series_uid) if seen else sources.instances[0]
     uid = instance.text("FrameOfReferenceUID")
     return uid if uid and UID(uid).is_valid else ""
 
