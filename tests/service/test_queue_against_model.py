@@ -125,6 +125,30 @@ class QueueBesideModel(RuleBasedStateMachine):
         elif len(self.sendings) > n_sendings:
             self.a_destination_fails(0, again, "the peer was away")
 
+    @rule(study=STUDIES, next_worker=WORKERS)
+    def a_worker_that_was_given_up_comes_back(self, study: str, next_worker: str) -> None:
+        n_claims = len(self.claims)
+        self.a_version_is_sent_whole(study, 1)
+        self.a_worker_claims("first")
+        if len(self.claims) > n_claims:
+            self.time_passes(LEASE_S + 1)
+            self.leases_expire()
+            self.time_passes(300)
+            self.a_worker_claims(next_worker)
+            self.a_worker_has_graded(1, PLACES, "")
+
+    @rule(study=STUDIES, names=DESTINATIONS, next_worker=WORKERS)
+    def a_sender_that_was_given_up_comes_back(self, study: str, names: list[str], next_worker: str) -> None:
+        self.a_version_is_graded(study, "first", names)
+        n_sendings = len(self.sendings)
+        self.a_sender_claims("first", names)
+        if len(self.sendings) > n_sendings:
+            self.time_passes(SEND_LEASE_S + 1)
+            self.leases_expire()
+            self.time_passes(300)
+            self.a_sender_claims(next_worker, names)
+            self.a_destination_acknowledges(1)
+
     @rule(study=STUDIES)
     def it_is_told_complete(self, study: str) -> None:
         _same(lambda: self.queue.complete(study), self.model.complete(study, self.clock()))
@@ -308,6 +332,11 @@ def _sqlite() -> Iterator[Database]:
         database.close()
 
 
+def _machine(make: MakeDatabase) -> QueueBesideModel:
+    kind = type("Machine", (QueueBesideModel,), {"make": staticmethod(make), "seen": set()})
+    return kind()
+
+
 def _run(make: MakeDatabase, examples: int) -> set[str]:
     """Run both, and return every state that was met on the way."""
     seen: set[str] = set()
@@ -324,7 +353,7 @@ def _run(make: MakeDatabase, examples: int) -> set[str]:
 
 
 def test_a_queue_when_it_is_compared_then_every_state_is_among_what_is_compared() -> None:
-    machine = type("Machine", (QueueBesideModel,), {"make": staticmethod(_sqlite), "seen": set()})()
+    machine = _machine(_sqlite)
     machine.start()
     try:
         for study, names, again, is_taken in (
@@ -356,6 +385,22 @@ def test_a_queue_when_it_is_compared_then_every_state_is_among_what_is_compared(
         *(f"job {state}" for state in JobState),
         *(f"delivery {state}" for state in DeliveryState),
     }
+
+
+@pytest.mark.parametrize("next_worker", ["first", "second"])
+def test_a_queue_when_it_is_compared_then_who_was_given_up_is_refused(next_worker: str) -> None:
+    for come_back in (
+        lambda machine: machine.a_worker_that_was_given_up_comes_back("1.2.1", next_worker),
+        lambda machine: machine.a_sender_that_was_given_up_comes_back("1.2.1", PLACES[:1], next_worker),
+    ):
+        machine = _machine(_sqlite)
+        machine.start()
+        try:
+            come_back(machine)
+            machine.they_hold_the_same()
+        finally:
+            machine.teardown()
+        assert machine.seen & {"job grading", "delivery sending"}
 
 
 def test_a_queue_of_sqlite_when_anything_is_asked_of_it_then_it_does_what_the_model_does() -> None:
