@@ -43,7 +43,6 @@ QUALITATIVE_EVALUATIONS: Final = Concept("C0034375", "UMLS", "Qualitative Evalua
 """Not in pydicom's tables; of row 12 of TID 1500 itself."""
 CENTER: Final = Concept("111010", "DCM", "Center")
 DEVICE: Final = Concept("121007", "DCM", "Device")
-PERSON: Final = Concept("121006", "DCM", "Person")
 YES: Final = Concept("373066001", "SCT", "Yes")
 NO: Final = Concept("373067005", "SCT", "No")
 UNCERTAIN: Final = Concept("64957009", "SCT", "Uncertain")
@@ -217,7 +216,7 @@ def pfirrmann_probability_code(grade: int) -> Concept:
 def every_concept() -> Iterator[Concept]:
     """Give each code that may be written, for the page that lists them and for the test that checks them."""
     yield from (REPORT, MR_PROCEDURE, PROCEDURE, ENGLISH, PROCEDURE_REPORTED, IMAGING_MEASUREMENTS)
-    yield from (QUALITATIVE_EVALUATIONS, DEVICE, PERSON, YES, NO, UNCERTAIN)
+    yield from (QUALITATIVE_EVALUATIONS, DEVICE, YES, NO, UNCERTAIN)
     yield from (OUTCOME, STUDY_GRADED, STUDY_NOT_GRADED, INTENDED_USE, WARNING, DRAFTS, IMAGED, CERTAIN)
     yield from (SECOND_OPINION, DISC, INTERVERTEBRAL_DISC, PFIRRMANN_GRADE)
     yield from map(level_code, Level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-ATTEMPTS, BACKOFF_S, LEASE_S, QUIET_S, LONGEST_S = 2, 40, 100, 60, 300
+ATTEMPTS, BACKOFF_S, LEASE_S, QUIET_S, LONGEST_S = 3, 40, 100, 60, 300
 SEND_BACKOFF_S, SEND_LEASE_S = 30, 70
 
 

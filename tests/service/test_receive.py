@@ -12,6 +12,7 @@ from pydicom.uid import generate_uid
 from tests.archives import report_on_new_association
 from tests.dicom_files import STUDY
 from tests.dicom_peers import peer, store_request
+from tests.orthancs import free_port
 from tests.receiving import mr_file, receiving, stripped
 
 from stenograde.errors import ConfigError
@@ -66,9 +67,24 @@ def test_receiver_that_cannot_start_leaves_none_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_part_ends_when_it_is_told_to(tmp_path: Path) -> None:
-    stop = threading.Event()
-    stop.set()
+def test_part_listens_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    stop, port = threading.Event(), free_port()
     with receiving(tmp_path) as kept:
-        settings = ServeSettings(store=kept.root, dicom=DicomSettings(port=0), http=HttpSettings(port=0))
-        run_receivers(settings, "receivers-1", stop)
+        settings = ServeSettings(store=kept.root, dicom=None, http=HttpSettings(port=port))
+        part = threading.Thread(target=run_receivers, args=(settings, "receivers-1", stop))
+        part.start()
+        try:
+            while not listens(port):
+                assert part.is_alive()
+        finally:
+            stop.set()
+            part.join()
+        assert not listens(port)
+
+
+def listens(port: int) -> bool:
+    try:
+        with peer(port):
+            return True
+    except ConnectionRefusedError:
+        return False

@@ -433,3 +433,6 @@ def test_port_that_stops_ends_what_is_open(kept: Receiving) -> None:
             other.send(associate_request()[:40])
         one.wait_closed()
         other.wait_closed()
+        assert one.pdu() == other.pdu() == b""
+        with pytest.raises(ConnectionRefusedError):
+            open_peers.enter_context(peer(port.port))

@@ -38,6 +38,7 @@ from stenograde.cli import (
     pretrain,
     score,
     serve,
+    sign,
     submit,
     train,
 )
@@ -68,6 +69,7 @@ def _build() -> typer.Typer:
     )
     app.callback(no_args_is_help=True, epilog=epilog(""))(_options)
     app.command("grade", epilog=epilog("grade"))(grade.grade)
+    app.command("sign", epilog=epilog("sign"))(sign.sign)
     app.command("explain", epilog=epilog("explain"))(explain.explain)
     app.command("locate", epilog=epilog("locate"))(locate.locate)
     app.command("score", epilog=epilog("score"))(score.score)

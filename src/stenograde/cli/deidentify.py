@@ -13,50 +13,57 @@ if TYPE_CHECKING:
     from stenograde.dicom.deidentify.folder import Deidentified
 
 
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="File of the key by which UIDs, patients and dates change, so that further runs agree; made if it is "
+        "not there. Who has it can link patients: keep it secret, or give none and it is forgotten.",
+    ),
+]
+ModifiedDates = Annotated[
+    bool,
+    typer.Option("--modified-dates", help="Keep times, and dates moved by the same days for each patient."),
+]
+DeviceIdentity = Annotated[
+    bool, typer.Option("--retain-device-identity", help="Keep names and serial numbers of devices.")
+]
+PatientCharacteristics = Annotated[
+    bool,
+    typer.Option("--retain-patient-characteristics", help="Keep sex, age (at most 90), size and weight."),
+]
+Descriptors = Annotated[
+    bool,
+    typer.Option(
+        "--clean-descriptors/--remove-descriptors",
+        help="Keep those words of descriptions that are known to be of imaging, or none.",
+    ),
+]
+SafePrivate = Annotated[
+    bool, typer.Option("--retain-safe-private", help="Keep private elements that are known to be safe.")
+]
+Blanked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--blank",
+        metavar="ROWSxCOLUMNS",
+        help="Set these pixels to zero, such as 0-40x0-511, in images that may show text; they are refused "
+        "otherwise. May be repeated.",
+    ),
+]
+
+
 def deidentify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Folder, archive or file; it stays as it is.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; new or empty.")],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            help="File of the key by which UIDs, patients and dates change, so that further runs agree; made if it is "
-            "not there. Who has it can link patients: keep it secret, or give none and it is forgotten.",
-        ),
-    ] = None,
+    key: KeyFile = None,
     retain_uids: Annotated[bool, typer.Option("--retain-uids", help="Keep UIDs.")] = False,
-    modified_dates: Annotated[
-        bool,
-        typer.Option(
-            "--modified-dates", help="Keep times, and dates moved by the same days for each patient."
-        ),
-    ] = False,
-    device_identity: Annotated[
-        bool, typer.Option("--retain-device-identity", help="Keep names and serial numbers of devices.")
-    ] = False,
-    patient_characteristics: Annotated[
-        bool,
-        typer.Option("--retain-patient-characteristics", help="Keep sex, age (at most 90), size and weight."),
-    ] = False,
-    descriptors: Annotated[
-        bool,
-        typer.Option(
-            "--clean-descriptors/--remove-descriptors",
-            help="Keep those words of descriptions that are known to be of imaging, or none.",
-        ),
-    ] = True,
-    safe_private: Annotated[
-        bool, typer.Option("--retain-safe-private", help="Keep private elements that are known to be safe.")
-    ] = False,
-    blanked: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--blank",
-            metavar="ROWSxCOLUMNS",
-            help="Set these pixels to zero, such as 0-40x0-511, in images that may show text; they are refused "
-            "otherwise. May be repeated.",
-        ),
-    ] = None,
+    modified_dates: ModifiedDates = False,
+    device_identity: DeviceIdentity = False,
+    patient_characteristics: PatientCharacteristics = False,
+    descriptors: Descriptors = True,
+    safe_private: SafePrivate = False,
+    blanked: Blanked = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
     """Write copies of DICOM images without what tells who the patient is (PS3.15 Annex E).

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde grade archive --all --out reports --no-demographics",
         "stenograde grade study.zip --dicom sr --fhir --out report",
     ),
+    "sign": ("stenograde sign report --reader 'Family^Given' --organization 'Our hospital' --out report",),
     "locate": (
         "stenograde locate study --out located",
         "stenograde locate volume.nii.gz --out located",

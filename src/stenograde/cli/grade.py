@@ -58,7 +58,7 @@ DicomKinds = Annotated[
 ]
 
 Fhir = Annotated[
-    bool, typer.Option("--fhir", help="Write fhir.json as well: DiagnosticReport and Observations, FHIR R5.")
+    bool, typer.Option("--fhir", help="Write fhir.json as well: DiagnosticReport and Observations, FHIR R4.")
 ]
 
 

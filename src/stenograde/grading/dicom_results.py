@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stenograde.dicom.write.kinds import ResultKind
 from stenograde.errors import ConfigError
+from stenograde.files import regular_bytes
 from stenograde.grades import BundleStamp, StudyGrades
 from stenograde.grading.drawn_objects import anatomy_object, picture_objects, report_object
 from stenograde.study import Study
@@ -118,6 +119,36 @@ def not_graded_result(
     return sources.study_uid, DicomResult(ResultKind.SR, _SR_FILE, as_file(ds))
 
 
+def signed_result(results: Path, reader: str, organization: str, at: datetime) -> DicomResult:
+    """Return the structured report among the results of a study as a person signs it.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the results, or the file of the report.
+    reader, organization : str
+        Who has read it and answers for it, and for whom; told in the object alone.
+    at : datetime
+
+    Raises
+    ------
+    ConfigError
+        If there is no report, or DICOM cannot hold a name in its character set.
+    UnreadableInstanceError
+        If it is none that can be signed.
+    """
+    from stenograde.dicom.write.signing import Signature, signed_report  # noqa: PLC0415
+
+    signature = Signature(reader, organization, at)
+    try:
+        content = regular_bytes(results / _SR_FILE if results.is_dir() else results)
+    except OSError as exc:
+        wanted = f"a folder of 'stenograde grade --dicom sr' or its {_SR_FILE}"
+        msg = f"RESULTS must be {wanted}, got {results} ({exc.strerror})"
+        raise ConfigError(msg) from exc
+    return DicomResult(ResultKind.SR, _SIGNED_FILE, signed_report(content, signature))
+
+
 def kinds_of(words: str) -> tuple[ResultKind, ...]:
     """Return the kinds that a person asks for, such as ``sr,seg``.
 
@@ -140,8 +171,9 @@ def kinds_of(words: str) -> tuple[ResultKind, ...]:
 
 
 _SR_FILE = "sr.dcm"
+_SIGNED_FILE = "sr-signed.dcm"
 
-FILES = (_SR_FILE, "report.pdf.dcm", "seg.dcm", "pictures-*.dcm")
+FILES = (_SR_FILE, _SIGNED_FILE, "report.pdf.dcm", "seg.dcm", "pictures-*.dcm")
 """Names of files that objects are written to."""
 
 

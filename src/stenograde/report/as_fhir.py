@@ -1,11 +1,12 @@
-"""StudyGrades as FHIR R5: a Bundle of one DiagnosticReport, its Observations, and the Device that made them.
+"""StudyGrades as FHIR R4: a Bundle of one DiagnosticReport, its Observations, and the Device that made them.
 
 The study is named by its StudyInstanceUID; nothing of the patient is in it, so who receives it must add the subject.
 Codes are those of the structured report (:mod:`stenograde.concepts`); values are rounded as in ``grades.json``.
 
 References
 ----------
-https://hl7.org/fhir/R5/diagnosticreport.html, https://hl7.org/fhir/R5/observation.html.
+https://hl7.org/fhir/R4/diagnosticreport.html, https://hl7.org/fhir/R4/observation.html. ``docs/dicom-codes.md`` says
+why R4.
 """
 
 from __future__ import annotations
@@ -117,9 +118,8 @@ def _report(
         "category": [_RADIOLOGY],
         "code": _concept(concepts.REPORT),
         "issued": _instant(made_at),
-        "study": [_study(study_uid)],
-        "note": [{"text": USE}],
-        "conclusion": conclusion,
+        "imagingStudy": [_study(study_uid)],
+        "conclusion": f"{USE} {conclusion}",
     }
 
 
@@ -132,7 +132,7 @@ def _device(stamp: BundleStamp) -> dict[str, Any]:
         "resourceType": "Device",
         "id": _id("device", stamp.name, stamp.version, stamp.hash),
         "identifier": [{"system": "urn:stenograde:bundle-hash", "value": stamp.hash or "none"}],
-        "displayName": f"stenograde with bundle {stamp.name}",
+        "deviceName": [{"name": f"stenograde with bundle {stamp.name}", "type": "user-friendly-name"}],
         "manufacturer": "stenograde",
         "modelNumber": stamp.name,
         "version": [{"value": stamp.version}],

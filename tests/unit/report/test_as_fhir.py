@@ -1,4 +1,4 @@
-"""The FHIR document fits FHIR R5, says what grades.json says, and names no patient."""
+"""The FHIR document fits FHIR R4, says what grades.json says, and names no patient."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fhir.resources.bundle import Bundle
+from fhir.resources.R4B.bundle import Bundle
+from tests.fhir_r4 import fhir_errors
 from tests.golden.report.example import STUDY_UID, example_grades
 
 from stenograde.grades import CellGrade, LevelPosition, Probabilities, Status, StudyGrades
-from stenograde.report.as_fhir import OWN_SYSTEM, as_fhir, not_graded_as_fhir
+from stenograde.report.as_fhir import OWN_SYSTEM, USE, as_fhir, not_graded_as_fhir
 from stenograde.report.as_json import as_json
 from stenograde.terms import Level
 
@@ -45,10 +46,13 @@ def document() -> dict[str, Any]:
     return json.loads(json.dumps(as_fhir(grades(), made_at=MADE_AT), allow_nan=False))
 
 
-def test_it_is_valid_fhir_r5(document: dict[str, Any]) -> None:
+def test_it_is_valid_fhir_r4(document: dict[str, Any]) -> None:
+    refused = not_graded_as_fhir("1.2", "no series", grades().bundle, made_at=MADE_AT)
+    assert fhir_errors(document) == []
+    assert fhir_errors(refused) == []
     read = Bundle.model_validate(document)
     assert [entry.fullUrl for entry in read.entry] == [entry["fullUrl"] for entry in document["entry"]]
-    Bundle.model_validate(not_graded_as_fhir("1.2", "no series", grades().bundle, made_at=MADE_AT))
+    Bundle.model_validate(refused)
 
 
 def test_what_is_no_fhir_is_found_out(document: dict[str, Any]) -> None:
@@ -56,6 +60,9 @@ def test_what_is_no_fhir_is_found_out(document: dict[str, Any]) -> None:
     document["entry"][1]["resource"]["grade"] = "unknown to FHIR"
     with pytest.raises(ValueError, match="grade"):
         Bundle.model_validate(document)
+    wrong, unknown = fhir_errors(document)
+    assert wrong.startswith("DiagnosticReport/status: 7 ")
+    assert "'grade' was unexpected" in unknown
 
 
 def test_every_reference_leads_to_an_entry(document: dict[str, Any]) -> None:
@@ -65,7 +72,7 @@ def test_every_reference_leads_to_an_entry(document: dict[str, Any]) -> None:
     assert len(set(urls)) == len(urls)
     assert [one["reference"] for one in report["result"]] == [f"urn:uuid:{one['id']}" for one in observations]
     assert {one["device"]["reference"] for one in observations} <= set(urls)
-    assert report["study"][0]["identifier"]["value"] == f"urn:oid:{STUDY_UID}"
+    assert report["imagingStudy"][0]["identifier"]["value"] == f"urn:oid:{STUDY_UID}"
 
 
 def test_cells_say_what_grades_json_says(document: dict[str, Any]) -> None:
@@ -126,7 +133,7 @@ def test_nothing_is_final_and_the_use_is_told(document: dict[str, Any]) -> None:
     (report,) = resources(document, "DiagnosticReport")
     assert report["status"] == "preliminary"
     assert {one["status"] for one in resources(document, "Observation")} == {"preliminary"}
-    assert "not a medical device" in report["note"][0]["text"]
+    assert report["conclusion"].startswith("Research use only: not a medical device.")
     assert "Severe canal stenosis at L4/L5" in report["conclusion"]
     assert "No Manufacturer in any instance." in report["conclusion"]
     assert "L5/S1" in report["conclusion"]
@@ -144,7 +151,7 @@ def test_a_study_that_is_not_graded_says_why() -> None:
     document = not_graded_as_fhir("1.2.3", "there is no sagittal series", grades().bundle, made_at=MADE_AT)
     (report,) = resources(document, "DiagnosticReport")
     assert report["status"] == "cancelled"
-    assert report["conclusion"] == "Not graded: there is no sagittal series."
+    assert report["conclusion"] == f"{USE} Not graded: there is no sagittal series."
     assert resources(document, "Observation") == []
 
 

@@ -159,7 +159,8 @@ def as_version_1(document: dict[str, Any]) -> dict[str, Any]:
 
 def test_schema_when_a_document_is_of_version_2_then_it_is_accepted(document: dict[str, Any]) -> None:
     old = {key: value for key, value in document.items() if key != "discs"}
-    VALID.validate(old | {"schema": "stenograde/grades/2"})
+    assert VALID.is_valid(old | {"schema": "stenograde/grades/2"})
+    assert not VALID.is_valid(old | {"schema": "stenograde/grades/3"})
 
 
 def test_discs_are_told_with_what_is_known_of_their_findings(document: dict[str, Any]) -> None:

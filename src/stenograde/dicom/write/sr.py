@@ -13,19 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import numpy as np
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.uid import UID
-from pydicom.valuerep import DT
 
 from stenograde import concepts
 from stenograde.concepts import Concept
 from stenograde.dicom.write.codes import code_of, own_scheme
 from stenograde.dicom.write.kinds import ResultKind
+from stenograde.dicom.write.references import instance_of
 from stenograde.dicom.write.series import MANUFACTURER, Edition, finished, plain
 from stenograde.dicom.write.sources import Sources, is_multiframe, sop_class_of
 from stenograde.grades import (
@@ -52,16 +51,6 @@ _CONTAINS: Final = sr.RelationshipTypeValues.CONTAINS
 
 
 @dataclass(frozen=True)
-class Signature:
-    """A person who has read the results and answers for them."""
-
-    name: str
-    """As DICOM writes it: family name, ``^``, given name (PS3.5 6.2)."""
-    organization: str
-    at: datetime
-
-
-@dataclass(frozen=True)
 class _Places:
     """What points and pixels are told by."""
 
@@ -70,9 +59,7 @@ class _Places:
     """Of the series that the levels were found in; empty where it states none."""
 
 
-def structured_report(
-    grades: StudyGrades, sources: Sources, edition: Edition, *, signed: Signature | None = None
-) -> Dataset:
+def structured_report(grades: StudyGrades, sources: Sources, edition: Edition) -> Dataset:
     """Return the report of a graded study.
 
     Parameters
@@ -82,13 +69,12 @@ def structured_report(
     sources : Sources
         The study that was graded.
     edition : Edition
-    signed : Signature, optional
-        The person who verified it; without one it says UNVERIFIED.
 
     Returns
     -------
     ds : Dataset
-        Comprehensive 3D SR, ready for :func:`stenograde.dicom.write.series.as_file`.
+        Comprehensive 3D SR, UNVERIFIED until a person signs it (:mod:`stenograde.dicom.write.signing`); ready for
+        :func:`stenograde.dicom.write.series.as_file`.
 
     Raises
     ------
@@ -105,7 +91,7 @@ def structured_report(
         words = f"{drafts} of {len(grades.cells)} cells have drafts, which are not in this report"
         said.append(_text(concepts.DRAFTS, words))
     said += [_text(concepts.WARNING, warning) for warning in grades.warnings]
-    return _document(groups, said, sources, edition, signed)
+    return _document(groups, said, sources, edition)
 
 
 def not_graded_report(reason: str, sources: Sources, edition: Edition) -> Dataset:
@@ -121,7 +107,7 @@ def not_graded_report(reason: str, sources: Sources, edition: Edition) -> Datase
         _text(concepts.OUTCOME, reason),
         _text(concepts.INTENDED_USE, USE),
     ]
-    return _document([], said, sources, edition, None)
+    return _document([], said, sources, edition)
 
 
 def _document(
@@ -129,28 +115,22 @@ def _document(
     said: Sequence[sr.ContentItem],
     sources: Sources,
     edition: Edition,
-    signed: Signature | None,
 ) -> Dataset:
     """Make a document of its content; UIDs, patient and study are those of every object of the edition."""
-    number = 2 if signed else 1
     made = sr.Comprehensive3DSR(
         evidence=[_stub(sources, place) for place in range(len(sources.instances))],
-        content=_root(groups, said, sources, edition, signed),
+        content=_root(groups, said, sources, edition),
         series_instance_uid=edition.series_uid(ResultKind.SR),
         series_number=ResultKind.SR.series_number,
-        sop_instance_uid=edition.instance_uid(ResultKind.SR, number),
-        instance_number=number,
+        sop_instance_uid=edition.instance_uid(ResultKind.SR),
+        instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        is_final=signed is not None,
-        is_verified=signed is not None,
-        verifying_observer_name=plain(signed.name) if signed else None,
-        verifying_organization=plain(signed.organization, 64) if signed else None,
+        is_final=False,
+        is_verified=False,
         coding_schemes=[own_scheme()],
     )
-    if signed:
-        made.VerifyingObserverSequence[0].VerificationDateTime = DT(signed.at)
-    ds = finished(made, sources, edition, ResultKind.SR, number)
+    ds = finished(made, sources, edition, ResultKind.SR)
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
         if keyword in ds:  # (of images; a document's points name theirs each)
             delattr(ds, keyword)
@@ -180,13 +160,12 @@ def _root(
     said: Sequence[sr.ContentItem],
     sources: Sources,
     edition: Edition,
-    signed: Signature | None,
 ) -> Dataset:
     """Return the root of TID 1500; highdicom's own knows no evaluations of the whole (row 12)."""
     is_mr = sources.instances[0].text("Modality") in {"", "MR"}
     content = sr.ContentSequence()
     content.extend(sr.LanguageOfContentItemAndDescendants(code_of(concepts.ENGLISH)))
-    content.extend(_observers(edition, signed))
+    content.extend(_observer(edition))
     content.append(
         sr.CodeContentItem(
             code_of(concepts.PROCEDURE_REPORTED),
@@ -210,7 +189,7 @@ def _container(name: Concept, items: Sequence[sr.ContentItem]) -> sr.ContainerCo
     return container
 
 
-def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationContext:
+def _observer(edition: Edition) -> sr.ObservationContext:
     device = sr.ObserverContext(
         code_of(concepts.DEVICE),
         sr.DeviceObserverIdentifyingAttributes(
@@ -221,12 +200,7 @@ def _observers(edition: Edition, signed: Signature | None) -> sr.ObservationCont
             serial_number=plain(edition.bundle.hash),
         ),
     )
-    if signed is None:
-        return sr.ObservationContext(observer_device_context=device)
-    person = sr.PersonObserverIdentifyingAttributes(
-        plain(signed.name), organization_name=plain(signed.organization)
-    )
-    return sr.ObservationContext(sr.ObserverContext(code_of(concepts.PERSON), person), device)
+    return sr.ObservationContext(observer_device_context=device)
 
 
 def _group(
@@ -300,12 +274,13 @@ def _evaluations(grade: CellGrade) -> Iterator[sr.ContentItem]:
 
 
 def _probabilities(grade: CellGrade, places: _Places) -> Iterator[sr.Measurement]:
-    """Give the probabilities of a graded cell; the most probable one names the evidence."""
+    """Give the probabilities of a graded cell; the most probable one names the pixels, the others the point."""
     if grade.status is not Status.GRADED or grade.probabilities is None:
         return
+    point = _in_patient((grade.point,) if grade.point else (), places)
+    pixels = _in_images(grade.evidence, places)
     for severity, share in zip(Severity, grade.probabilities, strict=True):
-        points = (grade.point,) if grade.point else ()
-        where = _coordinates(points, grade.evidence, places) if severity is grade.severity else None
+        where = (pixels or point) if severity is grade.severity else point
         yield _number(concepts.probability_code(grade.cell, severity), share, where)
 
 
@@ -321,7 +296,7 @@ def _disc_evaluations(disc: DiscFindings) -> Iterator[sr.ContentItem]:
 
 
 def _disc_probabilities(disc: DiscFindings, places: _Places) -> Iterator[sr.Measurement]:
-    where = _coordinates((), disc.evidence, places)
+    where = _in_images(disc.evidence, places)
     for finding, share in disc.probabilities.items():
         yield _number(concepts.finding_probability_code(finding), share, where)
     for grade, share in zip(PFIRRMANN_GRADES, disc.pfirrmann, strict=False):
@@ -335,7 +310,7 @@ def _measured(measurement: Measurement, places: _Places) -> sr.Measurement:
         code_of(concepts.quantity_code(measurement.quantity)),
         round(float(measurement.value), _VALUE_DIGITS) + 0.0,
         code_of(concepts.unit_code(measurement.quantity.unit)),
-        referenced_coordinates=_coordinates(measurement.points, (), places) or None,
+        referenced_coordinates=_in_patient(measurement.points, places) or None,
     )
 
 
@@ -346,14 +321,18 @@ def _number(name: Concept, share: float, where: _Coordinates | None) -> sr.Measu
     )
 
 
-def _coordinates(points: Sequence[Point], evidence: Sequence[Evidence], places: _Places) -> _Coordinates:
-    """Return points of the patient as one point or line, and each pixel with its image."""
-    found: _Coordinates = []
+def _in_patient(points: Sequence[Point], places: _Places) -> _Coordinates:
+    """Return points of the patient as one point or line; a number has these or pixels, not both (TID 320)."""
     lps = np.round(np.array(points, np.float64).reshape(-1, 3), _MM_DIGITS)
-    if places.frame_of_reference and len(lps) and np.isfinite(lps).all():
-        kind = "POINT" if len(lps) == 1 else "POLYLINE"
-        found.append(sr.CoordinatesForMeasurement3D(kind, lps, places.frame_of_reference))
-    return [*found, *(_pixel(one, places.sources) for one in evidence if _is_finite(one))]
+    if not (places.frame_of_reference and len(lps) and np.isfinite(lps).all()):
+        return []
+    kind = "POINT" if len(lps) == 1 else "POLYLINE"
+    return [sr.CoordinatesForMeasurement3D(kind, lps, places.frame_of_reference)]
+
+
+def _in_images(evidence: Sequence[Evidence], places: _Places) -> _Coordinates:
+    """Return pixels, each with its image."""
+    return [_pixel(one, places.sources) for one in evidence if _is_finite(one)]
 
 
 def _is_finite(evidence: Evidence) -> bool:
@@ -362,7 +341,7 @@ def _is_finite(evidence: Evidence) -> bool:
 
 def _pixel(evidence: Evidence, sources: Sources) -> sr.CoordinatesForMeasurement:
     """Return a pixel of an image; the middle of the first one is (0.5, 0.5) (PS3.3 C.18.6.1.2)."""
-    instance = sources.of(evidence.sop_instance_uid, evidence.series_uid)
+    instance = instance_of(sources, evidence.sop_instance_uid, evidence.series_uid)
     column, row = (round(float(one), _MM_DIGITS) + 0.5 for one in (evidence.column, evidence.row))
     image = sr.SourceImageForRegion(
         sop_class_of(instance),
@@ -375,7 +354,7 @@ def _pixel(evidence: Evidence, sources: Sources) -> sr.CoordinatesForMeasurement
 def _frame_of_reference(grades: StudyGrades, sources: Sources) -> str:
     """Return the frame of reference that points are told in; empty where none is stated."""
     seen = grades.mid_sagittal.slice if grades.mid_sagittal else None
-    instance = sources.of(seen.sop_instance_uid, seen.series_uid) if seen else sources.instances[0]
+    instance = instance_of(sources, seen.sop_instance_uid, seen.series_uid) if seen else sources.instances[0]
     uid = instance.text("FrameOfReferenceUID")
     return uid if uid and UID(uid).is_valid else ""
 
