@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from tests.service.service_parts import POISON, run, run_nothing
@@ -18,7 +21,7 @@ from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
 from stenograde.pacs.opening import Opened, open_queue
 from stenograde.pacs.parts import Part, parts_of
-from stenograde.pacs.service import Supervisor
+from stenograde.pacs.service import Supervisor, _signals_set
 from stenograde.pacs.settings import GradingSettings, ServeSettings, StudySettings
 from stenograde.pacs.states import JobState
 
@@ -98,6 +101,59 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
     finally:
         supervisor.stop()
         opened.database.close()
+
+
+def test_a_signal_when_it_comes_while_another_is_heard_then_neither_waits_for_the_other() -> None:
+    class Stop(threading.Event):
+        """Hears a second signal while it is set for the first."""
+
+        threads: ClassVar[list[threading.Thread]] = []
+
+        def set(self) -> None:
+            self.threads.append(threading.current_thread())
+            if len(self.threads) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().set()
+
+    stop = Stop()
+    with _signals_set(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(_HANGING_S)
+    assert threading.main_thread() not in stop.threads
+
+
+def test_log_tells_of_the_faults_of_libraries_and_threads_and_not_their_words() -> None:
+    words = [sys.executable, "-c", _FAULTS]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [(line["event"], line.get("library"), line.get("thread")) for line in lines] == [
+        ("fault", "uvicorn.error", None),
+        ("fault", None, "one"),
+    ]
+    assert [line["fault"] for line in lines] == ["ValueError", "ValueError"]
+    assert all(line["at_line"][-1].startswith("<string>:") for line in lines)
+    assert "Doe" not in ran.stderr
+
+
+_FAULTS = """
+import logging, sys, threading
+from stenograde.pacs.logs import log_to
+
+log_to(sys.stderr)
+
+def fail():
+    raise ValueError("Doe^Jane")
+
+library = logging.getLogger("uvicorn.error")
+library.warning("Doe^Jane")
+try:
+    fail()
+except ValueError:
+    library.exception("Doe^Jane")
+thread = threading.Thread(target=fail, name="one")
+thread.start()
+thread.join()
+"""
 
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -78,9 +77,7 @@ def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) ->
     """Take objects in until told to stop (a part of the service)."""
     opened = open_queue(settings)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # (those of pydicom quote headers)
-            with receivers(settings, opened.database, opened.store, opened.queue):
-                stop.wait()
+        with receivers(settings, opened.database, opened.store, opened.queue):
+            stop.wait()
     finally:
         opened.database.close()
