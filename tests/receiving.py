@@ -39,18 +39,29 @@ class Receiving:
 
     def rows(self) -> list[dict[str, object]]:
         """What the database says is kept."""
-        with self.database.reading() as connection:
-            return [dict(row) for row in connection.execute(select(instances)).mappings()]
+        return rows_of(self.database)
 
     def sop_uids(self) -> list[str]:
         return [str(row["sop_uid"]) for row in self.rows()]
 
     def check_whole(self) -> None:
         """Every row has its file and every file its row, and nothing is left on its way."""
-        kept = {str(row["path"]) for row in self.rows()}
-        there = {path.relative_to(self.root).as_posix() for path in (self.root / "images").rglob("*.dcm")}
-        assert kept == there
-        assert list(self.incoming.iterdir()) == []
+        check_whole(self.root, self.database)
+
+
+def rows_of(database: Database) -> list[dict[str, object]]:
+    """What a database says is kept."""
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(select(instances)).mappings()]
+
+
+def check_whole(root: Path, database: Database) -> int:
+    """Check that every row has its file and every file its row, and nothing is on its way; tell how many there are."""
+    kept = {str(row["path"]) for row in rows_of(database)}
+    there = {path.relative_to(root).as_posix() for path in (root / "images").rglob("*.dcm")}
+    assert kept == there
+    assert list((root / "incoming").iterdir()) == []
+    return len(kept)
 
 
 @contextmanager

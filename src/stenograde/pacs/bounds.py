@@ -14,6 +14,7 @@ from typing import Any, Final
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
@@ -72,6 +73,19 @@ class _Command(BytesIO):
             msg = f"a command must hold at most {_COMMAND_BYTES} bytes, got more"
             raise ValueError(msg)
         return super().write(data)
+
+
+class BoundedMachine(StateMachine):
+    """Ends a connection in which something comes out of turn, such as our answer to a peer that we have aborted."""
+
+    def do_action(self, event: str) -> None:
+        """Take an event."""
+        if (event, self.current_state) in TRANSITION_TABLE:
+            super().do_action(event)
+        else:  # (pynetdicom would raise, and leave the connection open)
+            if self.dul.socket is not None:
+                self.dul.socket.close()
+            self.dul.kill_dul()
 
 
 class BoundedStream(AssociationSocket):

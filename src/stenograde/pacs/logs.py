@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 _FIELDS: Final = "stenograde_fields"
 
+_OF_PEERS: Final = frozenset({"pynetdicom.dimse", "pynetdicom.dul", "pynetdicom.utils"})
+"""Loggers whose exceptions are what peers do; the port tells of these itself."""
+
 
 def told(**fields: str | float) -> Mapping[str, Mapping[str, str | float]]:
     """Return fields as the ``extra`` of a log call; the message itself is the name of an event."""
@@ -47,8 +50,9 @@ class _Foreign(logging.Handler):
     """Tells that a library has met a fault, and nothing of what it says: that may quote a header."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell."""
-        _log.error("fault", exc_info=record.exc_info, extra=told(library=record.name))
+        """Tell, where there is an exception that is not merely a message that cannot be read."""
+        if record.exc_info and record.name not in _OF_PEERS:
+            _log.error("fault", exc_info=record.exc_info, extra=told(library=record.name))
 
 
 def log_to(stream: TextIO) -> None:
