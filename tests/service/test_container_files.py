@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from stenograde.pacs.settings import read_settings
+from stenograde.pacs.settings import HttpSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,5 +20,10 @@ def test_settings_of_the_container_when_read_then_they_fit_those_of_its_orthanc(
     us = orthanc["DicomModalities"]["stenograde"]
     assert (us["AET"], us["Port"]) == (settings.dicom.ae_title, settings.dicom.port)
     assert settings.dicom.callers == (orthanc["DicomAet"],)
+    assert settings.http is not None
+    assert settings.http.port == HttpSettings().port != orthanc["HttpPort"]
+    exposed = re.search(r"^EXPOSE (.+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert exposed is not None
+    assert exposed[1].split() == [str(settings.dicom.port), str(settings.http.port)]
     compose = (ROOT / "compose.yaml").read_text("utf-8")
     assert all(f"\n  {name}:" in compose for name in (destination.host, us["Host"], "postgres"))

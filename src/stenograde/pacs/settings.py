@@ -66,7 +66,8 @@ class HttpSettings:
     """DICOMweb (STOW-RS), health and metrics."""
 
     host: str = "127.0.0.1"
-    port: int = 8042
+    port: int = 11180
+    """Assigned to nobody by IANA; 8042, which is often seen near DICOM, is Orthanc's."""
     tokens_file: Path | None = None
     """One token a line; a request must carry one of them as a bearer token."""
     tls: Tls | None = None
