@@ -16,7 +16,7 @@ from stenograde.pacs.tables import metadata
 
 def test_tables_when_migrated_from_nothing_then_they_are_those_of_the_metadata(url: str) -> None:
     migrated = Database(url)
-    with pytest.raises(ConfigError, match="must be of revision 0002, got none; run 'stenograde serve'"):
+    with pytest.raises(ConfigError, match="must be of revision 0003, got none; run 'stenograde serve'"):
         check_migrated(migrated)
     migrate(migrated)
     migrate(migrated)  # which changes nothing
@@ -60,7 +60,7 @@ def test_tables_when_of_a_newer_version_then_they_are_refused(database: Database
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigError, match="known to this version, got newer ones"):
         migrate(database)
-    with pytest.raises(ConfigError, match="must be of revision 0002, got 9999"):
+    with pytest.raises(ConfigError, match="must be of revision 0003, got 9999"):
         check_migrated(database)
 
 

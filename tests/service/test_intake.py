@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import func, select, text
-from tests.dicom_files import STUDY, mr_dataset, picture, save
+from tests.dicom_files import AXIAL, CORONAL, SAGITTAL, STUDY, T1, mr_dataset, picture, save, write_study
 from tests.service.conftest import Clock
 
 from stenograde.pacs import audit_log
@@ -22,6 +22,7 @@ from stenograde.pacs.settings import StudySettings
 from stenograde.pacs.states import JobState
 from stenograde.pacs.store import Store
 from stenograde.pacs.tables import audit, instances, jobs
+from stenograde.terms import Role
 
 
 def mr(folder: Path, *, series: int = 1, number: int = 1, seed: int = 0, **attributes: object) -> bytes:
@@ -138,6 +139,41 @@ def test_a_study_when_quiet_or_its_series_are_there_then_it_is_complete(
     take(intake, mr(tmp_path, series=2, number=2))
     clock.go_on(4)
     assert queue.complete_quiet() == 0
+
+
+def test_a_study_when_a_series_for_each_expected_role_is_there_then_it_is_complete(
+    store: Store, database: Database, clock: Clock, tmp_path: Path
+) -> None:
+    expected = StudySettings(quiet_s=60, expected_roles=tuple(Role), expected_quiet_s=5)
+    queue = Queue(database, expected, clock=clock)
+    intake = Intake(store, queue)
+    for path in localizer(tmp_path):
+        take(intake, path.read_bytes())
+    folder = write_study(tmp_path / "study")
+    series = [sorted((folder / name).rglob("*.dcm")) for name in ("t2", "ax", "t1")]
+    late = series[2].pop()
+    for path in (*series[0], *series[1], *series[2][:2]):
+        take(intake, path.read_bytes())
+    clock.go_on(30)
+    assert queue.complete_quiet() == 0, "the sagittal T1 slice of the localizer is no series"
+    for path in (*series[2][2:], late):
+        take(intake, path.read_bytes())
+    clock.go_on(4)
+    assert queue.complete_quiet() == 0
+    clock.go_on(1)
+    assert queue.complete_quiet() == 1
+
+
+def localizer(folder: Path) -> list[Path]:
+    """Four gradient echo slices in three planes, of times that are those of T1."""
+    planes = (SAGITTAL, SAGITTAL, CORONAL, AXIAL)
+    return [
+        save(
+            mr_dataset(picture(), series=9, number=number, ImageOrientationPatient=list(plane), **T1),
+            folder / f"localizer-{number}.dcm",
+        )
+        for number, plane in enumerate(planes)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    and_,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from stenograde.errors import JobError
 from stenograde.pacs import audit_log
+from stenograde.pacs.completeness import is_complete
 from stenograde.pacs.database import Database
 from stenograde.pacs.jobs import Job, job_of
 from stenograde.pacs.settings import GradingSettings, StudySettings
@@ -113,20 +125,8 @@ class Queue:
 
     def complete_quiet(self) -> int:
         """Make the versions ready of which no image has come for the quiet time; return how many."""
-        now, study = self.clock(), self._study
-        quiet = or_(
-            jobs.c.touched_at <= now - timedelta(seconds=study.quiet_s),
-            jobs.c.created_at <= now - timedelta(seconds=study.longest_s),
-        )
-        if study.expected_series:
-            series = (
-                select(func.count(instances.c.series_uid.distinct()))
-                .where(instances.c.study_uid == jobs.c.study_uid, instances.c.is_mr)
-                .scalar_subquery()
-            )
-            soon = jobs.c.touched_at <= now - timedelta(seconds=study.expected_quiet_s)
-            quiet = or_(quiet, and_(soon, series >= study.expected_series))
-        wanted = select(jobs).where(jobs.c.state == JobState.RECEIVING.value, quiet).order_by(jobs.c.id)
+        is_receiving = jobs.c.state == JobState.RECEIVING.value
+        wanted = select(jobs).where(is_receiving, is_complete(self._study, self.clock())).order_by(jobs.c.id)
         with self.database.reading() as connection:
             if connection.execute(wanted.limit(1)).first() is None:
                 return 0
