@@ -28,6 +28,7 @@ from stenograde.errors import JobError
 from stenograde.pacs import audit_log
 from stenograde.pacs.completeness import is_complete
 from stenograde.pacs.database import Database
+from stenograde.pacs.grading_times import count_grading
 from stenograde.pacs.jobs import Job, job_of
 from stenograde.pacs.settings import GradingSettings, StudySettings
 from stenograde.pacs.states import (
@@ -205,6 +206,7 @@ class Queue:
         with self.database.writing() as connection:
             self._held(connection, job)
             transition(connection, job.id, JobState.GRADED, now=now, reason=reason)
+            count_grading(connection, now - job.changed_at)
             self._deliver(connection, job, destinations, now)
             _tell(connection, "graded", now, job.worker or SERVICE, job, reason=reason)
             if not has_open_deliveries(connection, job.id):

@@ -50,7 +50,7 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
         If a port or the folder cannot be opened, or TLS or tokens cannot be used.
     """
     largest_bytes = (settings.dicom or DicomSettings()).largest_mb << 20
-    metrics = Metrics(queue, store)
+    metrics = Metrics(queue, store, alarm_after_s=settings.send.alarm_after_s)
     intake = CountedIntake(
         metrics,
         store,
