@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from tests.service.service_parts import POISON, run, run_nothing
+from tests.service.service_parts import ENDLESS, POISON, SEIZED, run, run_nothing
 
 from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
@@ -77,6 +78,33 @@ def test_a_service_when_a_study_kills_its_workers_then_it_is_put_aside_and_all_o
         supervisor.stop()
         opened.database.close()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("study", "longest_s", "reason"),
+    [
+        (ENDLESS, 1.0, "a study must be graded within 1 s, took longer"),
+        (SEIZED, 600.0, "the worker was not heard of within its lease"),
+    ],
+)
+def test_a_worker_when_stuck_in_a_study_then_it_is_ended_at_the_cost_of_an_attempt(
+    settings: ServeSettings, study: str, longest_s: float, reason: str
+) -> None:
+    grading = GradingSettings(attempts=2, backoff_s=0, lease_s=2, longest_s=longest_s)
+    settings = replace(settings, grading=grading)
+    opened = opened_with(settings, study)
+    supervisor = Supervisor(settings, (Part("worker-1", run),), opened)
+    supervisor.start()
+    try:
+        until(lambda: opened.queue.job(1).state == JobState.FAILED, supervisor.tick)
+        job = opened.queue.job(1)
+        assert (job.reason, job.attempts) == (reason, 2)
+        with opened.database.writing() as connection:
+            opened.queue.touch(connection, "1.2.2")
+        until(lambda: opened.queue.job(2).state == JobState.DONE, supervisor.tick)
+    finally:
+        supervisor.stop(0.0)
+        opened.database.close()
 
 
 def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longer_pauses(

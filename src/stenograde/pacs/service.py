@@ -89,6 +89,7 @@ class Supervisor:
                 one.process, one.started, one.due = self._process(one.part, one.name), now, None
         try:
             self.opened.queue.complete_quiet()
+            self._end_stuck()
             self.opened.queue.release_expired()
             self.opened.deliveries.release_expired()
         except UNAVAILABLE as exc:
@@ -109,6 +110,14 @@ class Supervisor:
     def pids(self) -> dict[str, int | None]:
         """Return the process of each part by its name; None while it waits to be started again."""
         return {one.part.name: None if one.due is not None else one.process.pid for one in self._running}
+
+    def _end_stuck(self) -> None:
+        """End workers that were not heard of within their lease: what one is stuck in may hold all its threads."""
+        overdue = self.opened.queue.overdue()
+        for one in self._running:
+            if one.name in overdue and one.due is None:
+                _log.error("stuck", extra=told(part=one.part.name, worker=one.name))
+                one.process.kill()
 
     def _bury(self, one: _Running, now: float) -> None:
         """Give back what a dead process was at, and say when it is started again."""
