@@ -193,6 +193,16 @@ def test_request_that_is_no_multipart_of_dicom_is_refused(
     assert kept.rows() == []
 
 
+def test_parts_that_are_no_objects_are_not_looked_at_for_ever(
+    kept: Receiving, client: httpx.Client, tmp_path: Path
+) -> None:
+    good = mr_file(tmp_path).read_bytes()
+    answer = client.post(STUDIES, content=multipart(good, *[b""] * 20_050), headers=HEADERS)
+    assert (answer.status_code, len(kept.rows())) == (400, 1)
+    line = 'stenograde_refused_total{reason="not understood",via="http"} 200.0'
+    assert line in client.get("/metrics").text
+
+
 def test_what_came_before_a_request_broke_off_is_kept_and_the_rest_is_not(
     kept: Receiving, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import subprocess
 from pathlib import Path
 
@@ -237,6 +238,18 @@ def test_bytes_when_no_object_then_they_are_refused_and_leave_nothing(
     assert (rows(queue), kept(store)) == ((0, 0, 0), [])
 
 
+def test_bytes_when_refused_then_no_disk_is_waited_for(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for junk in (b"", b"x" * 500, mr(tmp_path)[:-9]):
+        assert isinstance(take(intake, junk), Refused)
+    assert synced == []
+    assert isinstance(take(intake, mr(tmp_path)), Accepted)
+    assert synced
+
+
 def test_an_object_when_half_then_it_is_refused(
     intake: Intake, queue: Queue, store: Store, tmp_path: Path
 ) -> None:
@@ -330,7 +343,7 @@ def test_a_file_that_cannot_be_placed_when_then_it_is_refused(
     def failing(_folder: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(store_module, "_sync_folder", failing)
+    monkeypatch.setattr(store_module, "_sync", failing)
     got = take(intake, mr(tmp_path))
     assert isinstance(got, Refused)
     assert (got.why, rows(queue)) == (Refusal.UNAVAILABLE, (0, 0, 0))

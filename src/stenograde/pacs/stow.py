@@ -23,6 +23,9 @@ _DICOM: Final = b"application/dicom"
 
 _MOST_PARTS: Final = 20_000
 
+_MOST_STRANGE: Final = 200
+"""Most parts of a request that are no DICOM objects; then the rest is not looked at."""
+
 _HTTP: Final = {Refusal.TOO_LARGE: 413, Refusal.NO_ROOM: 503, Refusal.UNAVAILABLE: 503}
 """Status of a request of which nothing is kept, by what was wrong with all of it; 409 otherwise (PS3.18 10.5.3)."""
 
@@ -145,7 +148,7 @@ class StowRequest:
         TooManyPartsError
             If there are too many parts.
         MalformedRequestError
-            If it is no multipart message.
+            If it is no multipart message, or many of its parts are no objects.
         """
         try:
             self._parser.write(data)
@@ -206,6 +209,9 @@ class StowRequest:
             self.received.accepted.append(outcome)
         else:
             self.received.refused.append(outcome)
+            if sum(one.why is Refusal.NOT_UNDERSTOOD for one in self.received.refused) >= _MOST_STRANGE:
+                msg = f"a request must hold DICOM objects, got {_MOST_STRANGE} that are none"
+                raise MalformedRequestError(msg)
 
     def _finish(self) -> None:
         self._is_whole = True
