@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_metrics_when_studies_were_graded_then_they_tell_states_seconds_and_alar
 def test_metrics_when_the_disk_is_full_then_there_is_an_alarm(queue: Queue, tmp_path: Path) -> None:
     found = numbers(Metrics(queue, Store(tmp_path / "store", free_bytes=1 << 60)))
     assert of(found, "stenograde_alarms", kind="no room") == 1
+
+
+def test_metrics_when_listed_in_the_documentation_then_these_are_all(queue: Queue, tmp_path: Path) -> None:
+    told = Metrics(queue, Store(tmp_path / "store", free_bytes=0)).as_text().decode()
+    page = (Path(__file__).resolve().parents[2] / "docs" / "service.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(stenograde_\w+)` \| (\w+) \|", page, re.MULTILINE))
+    assert listed == {
+        name: kind
+        for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", told, re.MULTILINE)
+        if not name.endswith("_created")
+    }
