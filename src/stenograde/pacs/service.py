@@ -111,14 +111,6 @@ class Supervisor:
         """Return the process of each part by its name; None while it waits to be started again."""
         return {one.part.name: None if one.due is not None else one.process.pid for one in self._running}
 
-    def _end_stuck(self) -> None:
-        """End workers that were not heard of within their lease: what one is stuck in may hold all its threads."""
-        overdue = self.opened.queue.overdue()
-        for one in self._running:
-            if one.name in overdue and one.due is None:
-                _log.error("stuck", extra=told(part=one.part.name, worker=one.name))
-                one.process.kill()
-
     def _bury(self, one: _Running, now: float) -> None:
         """Give back what a dead process was at, and say when it is started again."""
         code = one.process.exitcode
@@ -135,6 +127,14 @@ class Supervisor:
             self.opened.deliveries.release_worker(one.name, reason)
         except UNAVAILABLE:
             _log.warning("not released", extra=told(worker=one.name))  # (its lease will end)
+
+    def _end_stuck(self) -> None:
+        """End workers that were not heard of within their lease: what one is stuck in may hold all its threads."""
+        overdue = self.opened.queue.overdue()
+        for one in self._running:
+            if one.name in overdue and one.due is None:
+                _log.error("stuck", extra=told(part=one.part.name, worker=one.name))
+                one.process.kill()
 
     def _process(self, part: Part, name: str) -> SpawnProcess:
         # a fork would copy the locks of threads that it does not copy
