@@ -72,8 +72,8 @@ def abort() -> bytes:
 class Peer:
     """A connection to the port."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=HANGING_S)
+    def __init__(self, port: int, guard_s: float = HANGING_S) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=guard_s)
 
     def send(self, data: bytes) -> Peer:
         """Send what the port still takes; give itself."""
@@ -130,8 +130,8 @@ class Peer:
 
 
 @contextmanager
-def peer(port: int) -> Iterator[Peer]:
-    one = Peer(port)
+def peer(port: int, guard_s: float = HANGING_S) -> Iterator[Peer]:
+    one = Peer(port, guard_s)
     with one.socket:
         yield one
 
