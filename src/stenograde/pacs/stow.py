@@ -125,6 +125,7 @@ class StowRequest:
         self._names: list[bytes] = []
         self._values: list[bytes] = []
         self._is_whole = False
+        self._n_strange = 0
         self._parser = MultipartParser(
             boundary,
             {
@@ -209,7 +210,8 @@ class StowRequest:
             self.received.accepted.append(outcome)
         else:
             self.received.refused.append(outcome)
-            if sum(one.why is Refusal.NOT_UNDERSTOOD for one in self.received.refused) >= _MOST_STRANGE:
+            self._n_strange += outcome.why is Refusal.NOT_UNDERSTOOD
+            if self._n_strange >= _MOST_STRANGE:
                 msg = f"a request must hold DICOM objects, got {_MOST_STRANGE} that are none"
                 raise MalformedRequestError(msg)
 
