@@ -310,7 +310,7 @@ def fuzz(folder: Path, n_requests: int, minutes: float, seed: int) -> dict[str, 
         "http": answers[1],
         "drips closed": dict(drips.closed),
         "longest drip, s": round(drips.longest_s, 1),
-        "kept": kept,
+        "kept, left over": kept,
         "resident MB, open files, threads": {name: _thinned(found) for name, found in samples.items()},
     }
 
@@ -338,8 +338,8 @@ def _files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
 
-def _check(home: Path, service: Service) -> int:
-    """Check the log and the store; return how many objects were kept."""
+def _check(home: Path, service: Service) -> tuple[int, int]:
+    """Check the log and the store; return how many objects were kept, and how many were not when a part was killed."""
     events: Counter[object] = Counter()
     faults = []
     for line in service.lines():
@@ -349,7 +349,7 @@ def _check(home: Path, service: Service) -> int:
     assert not faults, json.dumps(faults[:20], indent=1)
     opened = open_queue(read_settings(home / "serve.toml"))
     try:
-        return check_whole(opened.store.root, opened.database)
+        return check_whole(opened.store.root, opened.database, was_killed=events["part killed"] > 0)
     finally:
         opened.database.close()
 

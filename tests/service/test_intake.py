@@ -274,11 +274,12 @@ def test_an_object_when_too_large_then_it_is_refused_whatever_its_source(
 
 
 def test_a_study_when_it_has_no_end_then_the_rest_is_refused(
-    intake: Intake, queue: Queue, tmp_path: Path
+    intake: Intake, queue: Queue, store: Store, tmp_path: Path
 ) -> None:
     outcomes = [take(intake, mr(tmp_path, number=number)) for number in range(1, 5)]
     assert [type(one) for one in outcomes] == [Accepted, Accepted, Accepted, Refused]
     assert rows(queue) == (3, 1, 3)
+    assert len(list((store.root / "images").rglob("*.dcm"))) == 3
 
 
 def test_a_disk_when_below_its_margin_then_nothing_is_taken(

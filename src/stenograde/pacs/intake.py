@@ -190,6 +190,9 @@ class Intake:
                 return Accepted(**uids, version=known["version"], is_new=False)
             n = connection.execute(_n_instances(study_uid)).scalar_one()
             if n >= self._most_instances:
+                of_file = instances.c.study_uid == study_uid, instances.c.path == place.as_posix()
+                if connection.execute(select(instances.c.id).where(*of_file)).first() is None:
+                    (self._store.root / place).unlink()
                 reason = f"a study must hold at most {self._most_instances} objects, got more"
                 return Refused(Refusal.TOO_LARGE, reason)
             version = (

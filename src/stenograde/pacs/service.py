@@ -102,6 +102,8 @@ class Supervisor:
         deadline = self.monotonic() + grace_s
         for one in self._running:
             one.process.join(max(deadline - self.monotonic(), 0.0))
+            if one.process.is_alive():
+                _log.warning("part killed", extra=told(part=one.part.name, worker=one.name))
             one.process.kill()
             one.process.join()
             self._release(one, "the service was stopped", is_counted=False)
