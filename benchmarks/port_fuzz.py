@@ -347,17 +347,18 @@ def _files(folder: Path) -> set[Path]:
 
 
 def _check(home: Path, service: Service) -> tuple[int, int]:
-    """Check the log and the store; return how many objects were kept, and how many were not when a part was killed."""
+    """Check the log and the store; return how many objects were kept, and how many were left over."""
     events: Counter[object] = Counter()
     faults = []
     for line in service.lines():
-        events[line["event"]] += 1
+        events[line.get("why", line["event"])] += 1
         if line["event"] in {"fault", "part ended"} or "at_line" in line:
             faults.append(line)
+    is_cut = events["part killed"] + events["unavailable"]
     assert not faults, json.dumps(faults[:20], indent=1)
     opened = open_queue(read_settings(home / "serve.toml"))
     try:
-        return check_whole(opened.store.root, opened.database, was_killed=events["part killed"] > 0)
+        return check_whole(opened.store.root, opened.database, may_leave=is_cut > 0)
     finally:
         opened.database.close()
 

@@ -55,16 +55,17 @@ def rows_of(database: Database) -> list[dict[str, object]]:
         return [dict(row) for row in connection.execute(select(instances)).mappings()]
 
 
-def check_whole(root: Path, database: Database, *, was_killed: bool = False) -> tuple[int, int]:
+def check_whole(root: Path, database: Database, *, may_leave: bool = False) -> tuple[int, int]:
     """Check that every row has its file, and every file its row, and nothing is on its way; tell how many there are.
 
-    Where the service was killed there may be more, that no sender was told to be kept; told as the second number.
+    Where the service was killed or lost its database there may be more, that no sender was told to be kept; told as the
+    second number.
     """
     kept = {str(row["path"]) for row in rows_of(database)}
     there = {path.relative_to(root).as_posix() for path in (root / "images").rglob("*.dcm")}
     more = len(there - kept) + len(list((root / "incoming").iterdir()))
     assert kept <= there
-    assert more == 0 or was_killed
+    assert more == 0 or may_leave
     return len(kept), more
 
 

@@ -301,6 +301,13 @@ def test_association_that_ends_in_the_middle_keeps_what_was_acknowledged(
     assert sorted(kept.sop_uids()) == [f"{STUDY}.1.1", f"{STUDY}.1.2"]
 
 
+def _even_context() -> bytes:
+    """An association request whose presentation context has a number that it may not have."""
+    request = bytearray(associate_request())
+    request[request.index(b"\x20\x00", 74) + 4] = 2
+    return bytes(request)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -311,13 +318,14 @@ def test_association_that_ends_in_the_middle_keeps_what_was_acknowledged(
         b"\x09\x00\x00\x00\x00\x04" + bytes(4),
         associate_request()[:40],
         associate_request().replace(b"SCANNER", b"SC\xff\x00NER"),
+        _even_context(),
     ],
-    ids=["http", "4 GB", "empty request", "data first", "unknown", "half a request", "title"],
+    ids=["http", "4 GB", "empty request", "data first", "unknown", "half a request", "title", "even context"],
 )
 def test_malformed_association_is_ended_and_the_next_is_taken(
     kept: Receiving, listen: Listen, tmp_path: Path, data: bytes
 ) -> None:
-    port = listen(patience_s=0.2)
+    port = listen(patience_s=1.0)
     with peer(port) as one:
         one.send(data)
         one.wait_closed()

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _FIELDS: Final = "stenograde_fields"
 
-_OF_PEERS: Final = frozenset({"pynetdicom.dimse", "pynetdicom.dul", "pynetdicom.utils"})
+_OF_PEERS: Final = frozenset({"pynetdicom.dimse", "pynetdicom.dul", "pynetdicom.fsm", "pynetdicom.utils"})
 """Loggers whose exceptions are what peers do; the port tells of these itself."""
 
 
