@@ -14,6 +14,6 @@ WORKDIR /home/stenograde
 VOLUME /var/lib/stenograde
 
 # DICOM, HTTP
-EXPOSE 11112 8042
+EXPOSE 11112 11180
 ENTRYPOINT ["stenograde-entrypoint"]
 CMD ["serve"]

@@ -10,5 +10,10 @@ fi
 made="$(mktemp -d)"
 trap 'rm -rf "$made"' EXIT
 # (results are whole or not there at all, so they are made beside the folder that is looked at)
-stenograde grade "$study" --out "$made/results" --dicom sr,pdf,sc,seg
+code=0
+stenograde grade "$study" --out "$made/results" --dicom sr,pdf,sc,seg || code=$?
+# (a report that says why a study cannot be graded is a result, too: who runs us would throw it away after an error)
+if [ "$code" -eq 2 ] && [ -e "$made/results/sr.dcm" ]; then code=0; fi
+[ "$code" -eq 0 ] || exit "$code"
+mkdir -p "$out"
 cp -R "$made/results/." "$out/"

@@ -72,13 +72,14 @@ def abort() -> bytes:
 class Peer:
     """A connection to the port."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=HANGING_S)
+    def __init__(self, port: int, guard_s: float = HANGING_S) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=guard_s)
 
-    def send(self, data: bytes) -> None:
-        """Send what the port still takes."""
+    def send(self, data: bytes) -> Peer:
+        """Send what the port still takes; give itself."""
         with suppress(ConnectionError):
             self.socket.sendall(data)
+        return self
 
     def pdu(self) -> bytes:
         """The next PDU; empty where the port has closed the connection."""
@@ -88,10 +89,17 @@ class Peer:
         except ConnectionError:
             return b""
 
+    def last_pdu(self) -> bytes:
+        """The next PDU, with nothing further to be sent: the port need not wait."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        return self.pdu()
+
     def associated(self, **what: str) -> Peer:
         """Itself, with an association."""
         self.send(associate_request(**what))
-        assert self.pdu()[0] == ACCEPTED
+        answer = self.pdu()
+        assert answer[0] == ACCEPTED, f"an association must be accepted, got {answer!r}"
         return self
 
     def status(self) -> int:
@@ -122,8 +130,8 @@ class Peer:
 
 
 @contextmanager
-def peer(port: int) -> Iterator[Peer]:
-    one = Peer(port)
+def peer(port: int, guard_s: float = HANGING_S) -> Iterator[Peer]:
+    one = Peer(port, guard_s)
     with one.socket:
         yield one
 

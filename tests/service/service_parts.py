@@ -1,7 +1,8 @@
-"""A worker for tests of the service: quick, and killed by one study as by a decoder that crashes."""
+"""A worker for tests of the service: quick, and killed by one study as by a decoder that crashes, or stuck in one."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -13,18 +14,28 @@ from stenograde.pacs.settings import ServeSettings
 from stenograde.pacs.worker import Worker
 
 POISON = "1.2.1"
+ENDLESS = "1.2.8"
+"""Never ends, but lets other threads work."""
+SEIZED = "1.2.9"
+"""Never ends, and lets no other thread work, as a decoder that keeps the lock of the interpreter."""
 
 
 def grade(files: Sequence[Path], folder: Path, study_uid: str) -> None:
     if study_uid == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
+    if study_uid == ENDLESS:
+        threading.Event().wait()
+    if study_uid == SEIZED:
+        ctypes.PyDLL(None).sleep(100_000)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "grades.json").write_text(study_uid)
 
 
 def run(settings: ServeSettings, name: str, stop: threading.Event) -> None:
     opened = open_queue(settings)
-    Worker(name, opened.queue, opened.store, grade).work(stop)
+    told = settings.grading
+    worker = Worker(name, opened.queue, opened.store, grade, lease_s=told.lease_s, longest_s=told.longest_s)
+    worker.work(stop)
     opened.database.close()
 
 

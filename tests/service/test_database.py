@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from stenograde.errors import ConfigError
-from stenograde.pacs.database import Database, check_migrated, migrate
-from stenograde.pacs.tables import metadata
+from stenograde.pacs.database import Database, _alembic, check_migrated, migrate
+from stenograde.pacs.tables import instances, metadata
 
 
 def test_tables_when_migrated_from_nothing_then_they_are_those_of_the_metadata(url: str) -> None:
     migrated = Database(url)
-    with pytest.raises(ConfigError, match="must be of revision 0002, got none; run 'stenograde serve'"):
+    with pytest.raises(ConfigError, match="must be of revision 0003, got none; run 'stenograde serve'"):
         check_migrated(migrated)
     migrate(migrated)
     migrate(migrated)  # which changes nothing
@@ -55,12 +56,28 @@ def _described(connection: object) -> dict[str, object]:
     }
 
 
+def test_tables_when_of_an_older_version_then_what_they_hold_is_kept(url: str) -> None:
+    one = Database(url)
+    names = "study_uid, series_uid, sop_uid, sop_class, is_mr, version, sha256, n_bytes, path, received_at, via, sender"
+    row = "'1.2', '1.3', '1.4', '1.5', true, 1, 'ab', 9, 'images/a', 0, 'dicom', 'MR1'"
+    try:
+        with one.writing() as connection:
+            command.upgrade(_alembic(connection), "0002")
+            connection.execute(text(f"INSERT INTO instances ({names}) VALUES ({row})"))
+        migrate(one)
+        with one.reading() as connection:
+            found = connection.execute(select(instances)).mappings().one()
+    finally:
+        one.close()
+    assert (found["sop_uid"], found["is_mr"], found["role"], found["n_slices"]) == ("1.4", True, None, None)
+
+
 def test_tables_when_of_a_newer_version_then_they_are_refused(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigError, match="known to this version, got newer ones"):
         migrate(database)
-    with pytest.raises(ConfigError, match="must be of revision 0002, got 9999"):
+    with pytest.raises(ConfigError, match="must be of revision 0003, got 9999"):
         check_migrated(database)
 
 

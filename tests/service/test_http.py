@@ -6,8 +6,9 @@ import json
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -17,11 +18,11 @@ from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 from sqlalchemy import text
 from tests.dicom_files import STUDY, mr_dataset, picture, save, write_study
-from tests.dicom_peers import make_certificates
-from tests.receiving import Receiving, mr_file, receiving
+from tests.dicom_peers import HANGING_S, make_certificates
+from tests.receiving import Receiving, mr_file, open_files, receiving
 
 from stenograde.errors import ConfigError
-from stenograde.pacs.http import HttpParts, http_port, read_tokens
+from stenograde.pacs.http import HEADER_S, PATIENCE_S, HttpParts, http_port, read_tokens
 from stenograde.pacs.metrics import CountedIntake, Metrics
 from stenograde.pacs.settings import HttpSettings, Tls
 
@@ -51,6 +52,8 @@ def client_of(
     *,
     verify: object = True,
     largest_bytes: int = 1 << 30,
+    patience_s: float = PATIENCE_S,
+    header_s: float = HEADER_S,
     **settings: object,
 ) -> httpx.Client:
     """A client of a port that has been opened."""
@@ -58,7 +61,7 @@ def client_of(
     intake = CountedIntake(metrics, kept.store, kept.queue, largest_bytes=largest_bytes)
     parts = HttpParts(kept.database, kept.store, kept.queue, intake, metrics, largest_bytes)
     told = HttpSettings(**({"port": 0} | settings))
-    host, port = opened.enter_context(http_port(told, parts))
+    host, port = opened.enter_context(http_port(told, parts, patience_s=patience_s, header_s=header_s))
     kind = "https" if told.tls else "http"
     client = httpx.Client(base_url=f"{kind}://{host}:{port}", verify=verify, timeout=120, trust_env=False)
     return opened.enter_context(client)
@@ -190,6 +193,16 @@ def test_request_that_is_no_multipart_of_dicom_is_refused(
     assert kept.rows() == []
 
 
+def test_parts_that_are_no_objects_are_not_looked_at_for_ever(
+    kept: Receiving, client: httpx.Client, tmp_path: Path
+) -> None:
+    good = mr_file(tmp_path).read_bytes()
+    answer = client.post(STUDIES, content=multipart(good, *[b""] * 20_050), headers=HEADERS)
+    assert (answer.status_code, len(kept.rows())) == (400, 1)
+    line = 'stenograde_refused_total{reason="not understood",via="http"} 200.0'
+    assert line in client.get("/metrics").text
+
+
 def test_what_came_before_a_request_broke_off_is_kept_and_the_rest_is_not(
     kept: Receiving, client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -282,3 +295,84 @@ def test_log_and_answers_name_no_patient(
     assert "Doe" not in told
     assert "secret-17" not in told
     assert len(kept.rows()) == 1
+
+
+def dripped(client: httpx.Client, head: bytes, drip: bytes) -> bytes:
+    """Send a head and then byte after byte for as long as the port takes them; return what it says meanwhile."""
+    answer = b""
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as half:
+        half.sendall(head)
+        half.settimeout(0.05)
+        deadline = time.monotonic() + HANGING_S
+        while time.monotonic() < deadline:
+            try:
+                half.sendall(drip)
+                got = half.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return answer
+            if not got:
+                return answer
+            answer += got
+    pytest.fail("a connection that drips must be closed")
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_header_that_drips_is_not_waited_for(opened: ExitStack, kept: Receiving, before: bytes) -> None:
+    client = client_of(opened, kept, header_s=0.5)
+    answer = dripped(client, before + b"GET /health HTTP/1.1\r\nA: ", b"x")
+    assert answer.count(b"HTTP/1.1 200") == bool(before)
+
+
+def test_body_that_drips_is_refused_and_its_connection_closed(opened: ExitStack, kept: Receiving) -> None:
+    client = client_of(opened, kept, header_s=0.5, patience_s=0.5)
+    head = f"POST {STUDIES} HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n"
+    head += f"Content-Type: {HEADERS['Content-Type']}\r\n\r\n--XX\r\nContent-Type: application/dicom\r\n\r\n"
+    assert b" 408 " in dripped(client, head.encode(), b"x")
+
+
+def test_body_that_no_one_asked_for_is_not_waited_for(opened: ExitStack, kept: Receiving) -> None:
+    client = client_of(opened, kept, header_s=0.5)
+    head = b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n"
+    assert b" 200 " in dripped(client, head, b"x")
+
+
+def test_connections_beyond_a_number_are_closed_and_others_still_answered(
+    opened: ExitStack, kept: Receiving
+) -> None:
+    client = client_of(opened, kept)
+    address = (client.base_url.host, client.base_url.port)
+    assert client.get("/health").status_code == 200
+    before = open_files()
+    many = [opened.enter_context(socket.create_connection(address)) for _ in range(200)]
+    many[-1].settimeout(HANGING_S)
+    assert many[-1].recv(1) == b""
+    assert open_files() - before - len(many) <= 128
+    for one in many:
+        one.close()
+    deadline = time.monotonic() + HANGING_S
+    while time.monotonic() < deadline:  # (until the port has seen that they are closed)
+        with suppress(httpx.TransportError):
+            if client.get("/health").status_code == 200:
+                return
+    pytest.fail("a connection must be taken once others have ended")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux ends such connections")
+def test_answers_that_no_one_takes_are_given_up(opened: ExitStack, kept: Receiving) -> None:
+    client = client_of(opened, kept, patience_s=0.5)
+    many = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 2000
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect((client.base_url.host, client.base_url.port))
+        deaf.settimeout(0.05)
+        deadline = time.monotonic() + HANGING_S
+        while time.monotonic() < deadline:
+            try:
+                deaf.sendall(many)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    pytest.fail("a connection whose answers are not taken must be closed")

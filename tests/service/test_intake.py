@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import func, select, text
-from tests.dicom_files import STUDY, mr_dataset, picture, save
+from tests.dicom_files import AXIAL, CORONAL, SAGITTAL, STUDY, T1, mr_dataset, picture, save, write_study
 from tests.service.conftest import Clock
 
 from stenograde.pacs import audit_log
@@ -22,6 +23,7 @@ from stenograde.pacs.settings import StudySettings
 from stenograde.pacs.states import JobState
 from stenograde.pacs.store import Store
 from stenograde.pacs.tables import audit, instances, jobs
+from stenograde.terms import Role
 
 
 def mr(folder: Path, *, series: int = 1, number: int = 1, seed: int = 0, **attributes: object) -> bytes:
@@ -140,6 +142,41 @@ def test_a_study_when_quiet_or_its_series_are_there_then_it_is_complete(
     assert queue.complete_quiet() == 0
 
 
+def test_a_study_when_a_series_for_each_expected_role_is_there_then_it_is_complete(
+    store: Store, database: Database, clock: Clock, tmp_path: Path
+) -> None:
+    expected = StudySettings(quiet_s=60, expected_roles=tuple(Role), expected_quiet_s=5)
+    queue = Queue(database, expected, clock=clock)
+    intake = Intake(store, queue)
+    for path in localizer(tmp_path):
+        take(intake, path.read_bytes())
+    folder = write_study(tmp_path / "study")
+    series = [sorted((folder / name).rglob("*.dcm")) for name in ("t2", "ax", "t1")]
+    late = series[2].pop()
+    for path in (*series[0], *series[1], *series[2][:2]):
+        take(intake, path.read_bytes())
+    clock.go_on(30)
+    assert queue.complete_quiet() == 0, "the sagittal T1 slice of the localizer is no series"
+    for path in (*series[2][2:], late):
+        take(intake, path.read_bytes())
+    clock.go_on(4)
+    assert queue.complete_quiet() == 0
+    clock.go_on(1)
+    assert queue.complete_quiet() == 1
+
+
+def localizer(folder: Path) -> list[Path]:
+    """Four gradient echo slices in three planes, of times that are those of T1."""
+    planes = (SAGITTAL, SAGITTAL, CORONAL, AXIAL)
+    return [
+        save(
+            mr_dataset(picture(), series=9, number=number, ImageOrientationPatient=list(plane), **T1),
+            folder / f"localizer-{number}.dcm",
+        )
+        for number, plane in enumerate(planes)
+    ]
+
+
 @pytest.mark.parametrize(
     ("uid", "keyword"),
     [
@@ -201,6 +238,18 @@ def test_bytes_when_no_object_then_they_are_refused_and_leave_nothing(
     assert (rows(queue), kept(store)) == ((0, 0, 0), [])
 
 
+def test_bytes_when_refused_then_no_disk_is_waited_for(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for junk in (b"", b"x" * 500, mr(tmp_path)[:-9]):
+        assert isinstance(take(intake, junk), Refused)
+    assert synced == []
+    assert isinstance(take(intake, mr(tmp_path)), Accepted)
+    assert synced
+
+
 def test_an_object_when_half_then_it_is_refused(
     intake: Intake, queue: Queue, store: Store, tmp_path: Path
 ) -> None:
@@ -225,11 +274,12 @@ def test_an_object_when_too_large_then_it_is_refused_whatever_its_source(
 
 
 def test_a_study_when_it_has_no_end_then_the_rest_is_refused(
-    intake: Intake, queue: Queue, tmp_path: Path
+    intake: Intake, queue: Queue, store: Store, tmp_path: Path
 ) -> None:
     outcomes = [take(intake, mr(tmp_path, number=number)) for number in range(1, 5)]
     assert [type(one) for one in outcomes] == [Accepted, Accepted, Accepted, Refused]
     assert rows(queue) == (3, 1, 3)
+    assert len(list((store.root / "images").rglob("*.dcm"))) == 3
 
 
 def test_a_disk_when_below_its_margin_then_nothing_is_taken(
@@ -294,7 +344,7 @@ def test_a_file_that_cannot_be_placed_when_then_it_is_refused(
     def failing(_folder: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(store_module, "_sync_folder", failing)
+    monkeypatch.setattr(store_module, "_sync", failing)
     got = take(intake, mr(tmp_path))
     assert isinstance(got, Refused)
     assert (got.why, rows(queue)) == (Refusal.UNAVAILABLE, (0, 0, 0))

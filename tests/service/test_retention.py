@@ -143,3 +143,23 @@ def test_a_study_when_an_image_came_late_then_its_age_counts_from_there(
     assert _removed(stocked, clock) == 0
     clock.go_on(11 * DAY_S)
     assert _removed(stocked, clock) == 1
+
+
+def test_an_image_when_it_was_never_accepted_then_it_goes_after_the_same_time(
+    stocked: Outbox, clock: Clock
+) -> None:
+    kept = _image(stocked, clock, "kept")
+    forgotten = kept.with_name("forgotten.dcm")
+    alone = kept.parents[1] / "other" / "alone.dcm"
+    alone.parent.mkdir()
+    for path in (forgotten, alone):
+        path.write_bytes(b"an image")
+        os.utime(path, (clock.now.timestamp(), clock.now.timestamp()))
+    clock.go_on(30 * DAY_S)
+    _removed(stocked, clock)
+    assert forgotten.exists()
+    clock.go_on(1)
+    _removed(stocked, clock, days=0)
+    assert forgotten.exists()
+    _removed(stocked, clock)
+    assert (kept.exists(), forgotten.exists(), alone.parent.exists()) == (True, False, False)

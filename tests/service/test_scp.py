@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import ssl
 import struct
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, MRImageStorage
 from pynetdicom import AE, Association
+from pynetdicom.dul import DULServiceProvider
 from sqlalchemy import text
 from tests.dicom_files import LOSSLESS, LOSSY, NATIVE, STUDY, mr_dataset, picture, save, write_study
 from tests.dicom_peers import (
     ABORTED,
     ACCEPTED,
+    HANGING_S,
     REJECTED,
     RELEASED,
     Peer,
@@ -32,6 +38,7 @@ from tests.dicom_peers import (
 from tests.receiving import Receiving, mr_file, open_files, pixels_of, receiving, stripped, threads
 
 from stenograde.errors import ConfigError
+from stenograde.pacs.intake import Accepted, Intake, Refused
 from stenograde.pacs.scp import dicom_port
 from stenograde.pacs.settings import DicomSettings, Tls
 
@@ -294,6 +301,13 @@ def test_association_that_ends_in_the_middle_keeps_what_was_acknowledged(
     assert sorted(kept.sop_uids()) == [f"{STUDY}.1.1", f"{STUDY}.1.2"]
 
 
+def _even_context() -> bytes:
+    """An association request whose presentation context has a number that it may not have."""
+    request = bytearray(associate_request())
+    request[request.index(b"\x20\x00", 74) + 4] = 2
+    return bytes(request)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -304,13 +318,14 @@ def test_association_that_ends_in_the_middle_keeps_what_was_acknowledged(
         b"\x09\x00\x00\x00\x00\x04" + bytes(4),
         associate_request()[:40],
         associate_request().replace(b"SCANNER", b"SC\xff\x00NER"),
+        _even_context(),
     ],
-    ids=["http", "4 GB", "empty request", "data first", "unknown", "half a request", "title"],
+    ids=["http", "4 GB", "empty request", "data first", "unknown", "half a request", "title", "even context"],
 )
 def test_malformed_association_is_ended_and_the_next_is_taken(
     kept: Receiving, listen: Listen, tmp_path: Path, data: bytes
 ) -> None:
-    port = listen(patience_s=0.2)
+    port = listen(patience_s=1.0)
     with peer(port) as one:
         one.send(data)
         one.wait_closed()
@@ -343,6 +358,46 @@ def test_malformed_message_ends_its_association_alone(
             one.wait_closed()
     assert sent(port, mr_file(tmp_path)) == [0]
     assert len(kept.rows()) == 1
+
+
+def test_answer_to_a_peer_that_was_aborted_meanwhile_ends_its_connection(
+    kept: Receiving, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came, goes_on, fallen = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", fallen.append)
+
+    class Slow(Intake):
+        def accept(self, *args: Any, **told: Any) -> Accepted | Refused:
+            came.set()
+            goes_on.wait(HANGING_S)
+            return super().accept(*args, **told)
+
+    looks = DULServiceProvider._is_transport_event
+
+    def looks_late(self: DULServiceProvider) -> bool:
+        """Not before there is an answer to be sent once the peer was aborted."""
+        is_early = self.state_machine.current_state == "Sta13" and self.to_provider_queue.empty()
+        return not is_early and looks(self)
+
+    monkeypatch.setattr(DULServiceProvider, "_is_transport_event", looks_late)
+    before = open_files()
+    port = listen(intake=Slow(kept.store, kept.queue))
+    gc.disable()  # (it would close what is forgotten)
+    try:
+        with peer(port) as one:
+            one.associated().send(store_request(stripped(mr_file(tmp_path)), sop_uid=f"{STUDY}.1.1"))
+            assert came.wait(HANGING_S)
+            one.send(b"\x09\x00\x00\x00\x00\x00")
+            assert one.pdu()[0] == ABORTED
+            goes_on.set()
+            one.wait_closed()
+        deadline = time.monotonic() + HANGING_S
+        while open_files() > before + 1 and time.monotonic() < deadline:  # (that of the port)
+            time.sleep(0.02)
+        assert open_files() <= before + 1
+    finally:
+        gc.enable()
+    assert fallen == []
 
 
 def test_nobody_who_waits_keeps_others_waiting(listen: Listen, tmp_path: Path, certificates: Path) -> None:

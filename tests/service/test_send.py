@@ -260,7 +260,10 @@ def test_tls_when_a_file_is_missing_then_the_delivery_waits_and_that_is_said(
         _sender(outbox, peer, tls=Tls(none, none)).send_next()
     state, reason = _stands(outbox)
     assert state is DeliveryState.WAITING
-    assert reason == "tls must name a certificate, a key and authorities as PEM files, got FileNotFoundError"
+    assert (
+        reason
+        == "certificate, key and authorities must be PEM files that fit together, got No such file or directory"
+    )
 
 
 def test_an_object_when_its_content_is_another_than_was_stored_then_it_is_sent_again(

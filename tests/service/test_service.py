@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from tests.service.service_parts import POISON, run, run_nothing
+from tests.service.service_parts import ENDLESS, POISON, SEIZED, run, run_nothing
 
 from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
 from stenograde.pacs.opening import Opened, open_queue
 from stenograde.pacs.parts import Part, parts_of
-from stenograde.pacs.service import Supervisor
+from stenograde.pacs.service import Supervisor, _signals_set
 from stenograde.pacs.settings import GradingSettings, ServeSettings, StudySettings
 from stenograde.pacs.states import JobState
 
@@ -76,6 +80,33 @@ def test_a_service_when_a_study_kills_its_workers_then_it_is_put_aside_and_all_o
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize(
+    ("study", "longest_s", "reason"),
+    [
+        (ENDLESS, 1.0, "a study must be graded within 1 s, took longer"),
+        (SEIZED, 600.0, "the worker was not heard of within its lease"),
+    ],
+)
+def test_a_worker_when_stuck_in_a_study_then_it_is_ended_at_the_cost_of_an_attempt(
+    settings: ServeSettings, study: str, longest_s: float, reason: str
+) -> None:
+    grading = GradingSettings(attempts=2, backoff_s=0, lease_s=2, longest_s=longest_s)
+    settings = replace(settings, grading=grading)
+    opened = opened_with(settings, study)
+    supervisor = Supervisor(settings, (Part("worker-1", run),), opened)
+    supervisor.start()
+    try:
+        until(lambda: opened.queue.job(1).state == JobState.FAILED, supervisor.tick)
+        job = opened.queue.job(1)
+        assert (job.reason, job.attempts) == (reason, 2)
+        with opened.database.writing() as connection:
+            opened.queue.touch(connection, "1.2.2")
+        until(lambda: opened.queue.job(2).state == JobState.DONE, supervisor.tick)
+    finally:
+        supervisor.stop(0.0)
+        opened.database.close()
+
+
 def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longer_pauses(
     settings: ServeSettings,
 ) -> None:
@@ -98,6 +129,59 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
     finally:
         supervisor.stop()
         opened.database.close()
+
+
+def test_a_signal_when_it_comes_while_another_is_heard_then_neither_waits_for_the_other() -> None:
+    class Stop(threading.Event):
+        """Hears a second signal while it is set for the first."""
+
+        threads: ClassVar[list[threading.Thread]] = []
+
+        def set(self) -> None:
+            self.threads.append(threading.current_thread())
+            if len(self.threads) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().set()
+
+    stop = Stop()
+    with _signals_set(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(_HANGING_S)
+    assert threading.main_thread() not in stop.threads
+
+
+def test_log_tells_of_the_faults_of_libraries_and_threads_and_not_their_words() -> None:
+    words = [sys.executable, "-c", _FAULTS]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [(line["event"], line.get("library"), line.get("thread")) for line in lines] == [
+        ("fault", "uvicorn.error", None),
+        ("fault", None, "one"),
+    ]
+    assert [line["fault"] for line in lines] == ["ValueError", "ValueError"]
+    assert all(line["at_line"][-1].startswith("<string>:") for line in lines)
+    assert "Doe" not in ran.stderr
+
+
+_FAULTS = """
+import logging, sys, threading
+from stenograde.pacs.logs import log_to
+
+log_to(sys.stderr)
+
+def fail():
+    raise ValueError("Doe^Jane")
+
+library = logging.getLogger("uvicorn.error")
+library.warning("Doe^Jane")
+try:
+    fail()
+except ValueError:
+    library.exception("Doe^Jane")
+thread = threading.Thread(target=fail, name="one")
+thread.start()
+thread.join()
+"""
 
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:

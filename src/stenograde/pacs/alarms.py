@@ -57,6 +57,12 @@ def overdue(database: Database) -> tuple[Overdue, ...]:
         return tuple(Overdue(name, n, since) for name, n, since in connection.execute(counted))
 
 
+def down(database: Database, after_s: float, now: datetime) -> dict[str, Overdue]:
+    """Return the destinations whose oldest results have waited for so long."""
+    late = now - timedelta(seconds=after_s)
+    return {one.destination: one for one in overdue(database) if one.since <= late}
+
+
 @dataclass
 class Alarms:
     """Tells of destinations that are down.
@@ -82,8 +88,7 @@ class Alarms:
         """Tell what has changed since the last time, also since before a restart; return what is down."""
         if self._down is None:
             self._down = self._told_before()
-        late = self.clock() - timedelta(seconds=self.after_s)
-        found = {one.destination: one for one in overdue(self.database) if one.since <= late}
+        found = down(self.database, self.after_s, self.clock())
         for name in sorted(found.keys() - self._down):
             waited = self.clock() - found[name].since
             self._tell(

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.fsm import StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
@@ -72,6 +73,24 @@ class _Command(BytesIO):
             msg = f"a command must hold at most {_COMMAND_BYTES} bytes, got more"
             raise ValueError(msg)
         return super().write(data)
+
+
+class BoundedMachine(StateMachine):
+    """Ends a connection in which something comes out of turn, or that is asked for in a way that cannot be answered.
+
+    Such as our answer to a peer that we have aborted, or a presentation context of an even number; pynetdicom would
+    raise in the thread that reads the connection, and leave it open.
+    """
+
+    def do_action(self, event: str) -> None:
+        """Take an event."""
+        try:
+            super().do_action(event)
+        except Exception as exc:  # noqa: BLE001  whatever a peer sends must not end the thread that reads it
+            _log.warning("association not understood", extra=told(kind=type(exc).__name__))
+            if self.dul.socket is not None:
+                self.dul.socket.close()
+            self.dul.kill_dul()
 
 
 class BoundedStream(AssociationSocket):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, select, update
 
 from stenograde.errors import JobError
 from stenograde.pacs import audit_log
@@ -250,3 +250,22 @@ def _tell(connection: Connection, event: str, now: datetime, delivery: Delivery,
     audit_log.append(
         connection, event, at=now, actor=delivery.destination, study_uid=delivery.study_uid, **told | detail
     )
+
+
+def open_deliveries(connection: Connection, job: int, destinations: Sequence[str], now: datetime) -> None:
+    """Make a delivery of a job for each destination; those that an earlier attempt left are opened again."""
+    of_job = select(deliveries.c.destination, deliveries.c.id, deliveries.c.state)
+    there = {row.destination: row for row in connection.execute(of_job.where(deliveries.c.job_id == job))}
+    anew = {"attempts": 0, "not_before": now, "reason": ""}
+    for name in dict.fromkeys(destinations):
+        if name not in there:
+            values = {"job_id": job, "destination": name, "state": DeliveryState.WAITING.value}
+            connection.execute(insert(deliveries).values(**values, **anew, changed_at=now))
+        elif there[name].state != DeliveryState.DELIVERED:
+            transition(connection, there[name].id, DeliveryState.WAITING, now=now, **anew)
+
+
+def deliveries_in(connection: Connection, job: int, state: DeliveryState) -> Sequence[int]:
+    """Return the numbers of the deliveries of a job that are in a state."""
+    of_job = select(deliveries.c.id).where(deliveries.c.job_id == job, deliveries.c.state == state.value)
+    return connection.execute(of_job).scalars().all()

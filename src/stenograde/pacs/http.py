@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import socket
@@ -11,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stenograde.errors import ConfigError, JobError
 from stenograde.pacs.database import UNAVAILABLE, Database
+from stenograde.pacs.http_bounds import BoundedListener, BoundedRequests, in_time
 from stenograde.pacs.intake import Intake
 from stenograde.pacs.jobs import Job
 from stenograde.pacs.metrics import Metrics
@@ -50,8 +51,14 @@ _SHORTEST_TOKEN: Final = 16
 _REQUESTS: Final = 64
 """Most requests at once; further ones are answered with 503."""
 
-_PATIENCE_S: Final = 60.0
-"""How long the next bytes of a request may take to come, s."""
+_CONNECTIONS: Final = 2 * _REQUESTS
+"""Most connections at once; further ones are closed."""
+
+PATIENCE_S: Final = 60.0
+"""How long a body may keep us waiting beyond what its length explains, and an answer wait to be taken, s."""
+
+HEADER_S: Final = 20.0
+"""How long the header of a request may take to come, s."""
 
 _DICOM_JSON: Final = "application/dicom+json"
 
@@ -69,7 +76,7 @@ class HttpParts:
     """Largest object that is taken."""
 
 
-def http_app(parts: HttpParts, tokens: tuple[str, ...] = ()) -> ASGIApp:
+def http_app(parts: HttpParts, tokens: tuple[str, ...] = (), *, patience_s: float = PATIENCE_S) -> ASGIApp:
     """Return the application; without tokens everyone who can connect may use it.
 
     Parameters
@@ -77,8 +84,10 @@ def http_app(parts: HttpParts, tokens: tuple[str, ...] = ()) -> ASGIApp:
     parts : HttpParts
     tokens : tuple of str
         A request must carry one of them.
+    patience_s : float
+        How long a body may keep us waiting, s.
     """
-    views = _Views(parts)
+    views = _Views(parts, patience_s)
     app = Starlette(
         routes=[
             Route("/health", views.health),
@@ -94,7 +103,9 @@ def http_app(parts: HttpParts, tokens: tuple[str, ...] = ()) -> ASGIApp:
 
 
 @contextmanager
-def http_port(settings: HttpSettings, parts: HttpParts) -> Iterator[tuple[str, int]]:
+def http_port(
+    settings: HttpSettings, parts: HttpParts, *, patience_s: float = PATIENCE_S, header_s: float = HEADER_S
+) -> Iterator[tuple[str, int]]:
     """Listen for requests while the body runs; give host and port.
 
     Parameters
@@ -102,6 +113,8 @@ def http_port(settings: HttpSettings, parts: HttpParts) -> Iterator[tuple[str, i
     settings : HttpSettings
         Port 0 takes one that is free.
     parts : HttpParts
+    patience_s, header_s : float
+        How long a body, and the header of a request, may keep us waiting, s.
 
     Raises
     ------
@@ -110,8 +123,12 @@ def http_port(settings: HttpSettings, parts: HttpParts) -> Iterator[tuple[str, i
     """
     tokens = read_tokens(settings.tokens_file) if settings.tokens_file else ()
     context = server_context(settings.tls) if settings.tls else None
+    protocol: Any = partial(BoundedRequests, patience_s=header_s)
     config = uvicorn.Config(
-        http_app(parts, tokens),
+        http_app(parts, tokens, patience_s=patience_s),
+        http=protocol,
+        loop="asyncio",
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -120,7 +137,7 @@ def http_port(settings: HttpSettings, parts: HttpParts) -> Iterator[tuple[str, i
         timeout_graceful_shutdown=5,
         ssl_context_factory=(lambda _config, _default: context) if context else None,
     )
-    with _listening(settings) as listener:
+    with _listening(settings, patience_s) as listener:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http-port")
         thread.start()
@@ -184,8 +201,8 @@ def _digest(token: bytes) -> bytes:
 class _Views:
     """What each address answers."""
 
-    def __init__(self, parts: HttpParts) -> None:
-        self._parts = parts
+    def __init__(self, parts: HttpParts, patience_s: float) -> None:
+        self._parts, self._patience_s = parts, patience_s
 
     async def health(self, _request: Request) -> Response:
         """Tell that this process answers."""
@@ -232,8 +249,7 @@ class _Views:
                 sender=f"http@{_address(request)}",
                 study_uid=request.path_params.get("uid", ""),
             ) as stow:
-                stream = aiter(request.stream())
-                while (chunk := await asyncio.wait_for(anext(stream, None), _PATIENCE_S)) is not None:
+                async for chunk in in_time(request.stream(), self._patience_s):
                     await run_in_threadpool(stow.feed, chunk)
                 received = stow.finish()
         except MediaTypeError as exc:
@@ -243,7 +259,7 @@ class _Views:
         except TooManyPartsError as exc:
             return _told(413, str(exc))
         except (ClientDisconnect, TimeoutError):
-            return _told(408, "request must come whole")
+            return _told(408, "request must come whole and without long pauses")
         status = received.http_status
         again = {"Retry-After": "60"} if status == 503 else None
         return JSONResponse(received.as_json(), status, headers=again, media_type=_DICOM_JSON)
@@ -293,12 +309,12 @@ def _no_database() -> Response:
 
 
 @contextmanager
-def _listening(settings: HttpSettings) -> Iterator[socket.socket]:
+def _listening(settings: HttpSettings, patience_s: float) -> Iterator[socket.socket]:
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_REQUESTS)
     except OSError as exc:
         msg = f"[http] host and port must be free to listen on, got {settings.host}:{settings.port}, {exc.strerror}"
         raise ConfigError(msg) from exc
-    with listener:
-        yield listener
+    with BoundedListener(listener, most=_CONNECTIONS, patience_s=patience_s) as bounded:
+        yield bounded

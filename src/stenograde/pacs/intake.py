@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from stenograde.dicom.read.files import StudyFile
+from stenograde.dicom.read.instance_roles import instance_role
 from stenograde.dicom.read.instances import Instance, walk_header
 from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.screening import reason_by_class
@@ -153,9 +154,10 @@ class Intake:
                         Refusal.NOT_AS_TOLD, f"{_KEYWORD[name]} must be as its sender tells, got another"
                     )
                 place = self._store.place(incoming, uids["study_uid"], uids["sop_uid"])
-                kept = self._keep(
-                    incoming, place, uids, is_mr=not reason_by_class(instance), via=via, sender=sender
-                )
+                is_mr = not reason_by_class(instance)
+                role, n_slices = instance_role(instance) if is_mr else (None, 0)
+                facts = {"is_mr": is_mr, "role": role, "n_slices": n_slices, "via": via, "sender": sender}
+                kept = self._keep(incoming, place, uids, facts)
                 return refused(kept.why, kept.reason) if isinstance(kept, Refused) else kept
         except UnreadableInstanceError as exc:
             return refused(Refusal.NOT_UNDERSTOOD, str(exc))
@@ -175,10 +177,7 @@ class Intake:
         incoming: Incoming,
         place: Path,
         uids: Mapping[str, str],
-        *,
-        is_mr: bool,
-        via: str,
-        sender: str,
+        facts: Mapping[str, Any],
     ) -> Accepted | Refused:
         """Write the row of an object whose file lies at its place; all that belongs to it, or nothing."""
         now = self._queue.clock()
@@ -191,31 +190,34 @@ class Intake:
                 return Accepted(**uids, version=known["version"], is_new=False)
             n = connection.execute(_n_instances(study_uid)).scalar_one()
             if n >= self._most_instances:
+                of_file = instances.c.study_uid == study_uid, instances.c.path == place.as_posix()
+                if connection.execute(select(instances.c.id).where(*of_file)).first() is None:
+                    (self._store.root / place).unlink()
                 reason = f"a study must hold at most {self._most_instances} objects, got more"
                 return Refused(Refusal.TOO_LARGE, reason)
             version = (
-                self._queue.touch(connection, study_uid) if is_mr else _next_version(connection, study_uid)
+                self._queue.touch(connection, study_uid)
+                if facts["is_mr"]
+                else _next_version(connection, study_uid)
             )
             connection.execute(
                 insert(instances).values(
                     **uids,
-                    is_mr=is_mr,
+                    **facts,
                     version=version,
                     sha256=incoming.sha256,
                     n_bytes=incoming.n_bytes,
                     path=place.as_posix(),
                     received_at=now,
-                    via=via,
-                    sender=sender,
                 )
             )
             audit_log.append(
                 connection,
                 "received",
                 at=now,
-                actor=sender,
+                actor=facts["sender"],
                 study_uid=study_uid,
-                via=via,
+                via=facts["via"],
                 sop_uid=uids["sop_uid"],
                 sha256=incoming.sha256,
                 version=version,

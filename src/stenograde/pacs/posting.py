@@ -12,10 +12,10 @@ import httpx
 
 from stenograde.errors import ConfigError, DeliveryError
 from stenograde.pacs.answers import Answer, Verdict, judged
-from stenograde.pacs.client_tls import client_context
 from stenograde.pacs.outgoing import Outgoing
 from stenograde.pacs.settings import Destination
 from stenograde.pacs.storing import ANSWER_S, CONNECT_S
+from stenograde.pacs.tls import client_context
 
 _CHUNK_BYTES: Final = 1 << 18
 _MOST_ANSWER_BYTES: Final = 1 << 20

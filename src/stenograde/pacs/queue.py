@@ -10,12 +10,27 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, and_, exists, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from stenograde.errors import JobError
 from stenograde.pacs import audit_log
+from stenograde.pacs.completeness import is_complete
 from stenograde.pacs.database import Database
+from stenograde.pacs.deliveries import deliveries_in, open_deliveries
+from stenograde.pacs.grading_times import count_grading
 from stenograde.pacs.jobs import Job, job_of
 from stenograde.pacs.settings import GradingSettings, StudySettings
 from stenograde.pacs.states import (
@@ -29,7 +44,7 @@ from stenograde.pacs.states import (
     system_clock,
     transition,
 )
-from stenograde.pacs.tables import deliveries, instances, jobs
+from stenograde.pacs.tables import instances, jobs
 
 SERVICE: Final = "service"
 """Who acts in the audit log where it is no worker, sender or person."""
@@ -113,20 +128,8 @@ class Queue:
 
     def complete_quiet(self) -> int:
         """Make the versions ready of which no image has come for the quiet time; return how many."""
-        now, study = self.clock(), self._study
-        quiet = or_(
-            jobs.c.touched_at <= now - timedelta(seconds=study.quiet_s),
-            jobs.c.created_at <= now - timedelta(seconds=study.longest_s),
-        )
-        if study.expected_series:
-            series = (
-                select(func.count(instances.c.series_uid.distinct()))
-                .where(instances.c.study_uid == jobs.c.study_uid, instances.c.is_mr)
-                .scalar_subquery()
-            )
-            soon = jobs.c.touched_at <= now - timedelta(seconds=study.expected_quiet_s)
-            quiet = or_(quiet, and_(soon, series >= study.expected_series))
-        wanted = select(jobs).where(jobs.c.state == JobState.RECEIVING.value, quiet).order_by(jobs.c.id)
+        is_receiving = jobs.c.state == JobState.RECEIVING.value
+        wanted = select(jobs).where(is_receiving, is_complete(self._study, self.clock())).order_by(jobs.c.id)
         with self.database.reading() as connection:
             if connection.execute(wanted.limit(1)).first() is None:
                 return 0
@@ -205,7 +208,8 @@ class Queue:
         with self.database.writing() as connection:
             self._held(connection, job)
             transition(connection, job.id, JobState.GRADED, now=now, reason=reason)
-            self._deliver(connection, job, destinations, now)
+            count_grading(connection, now - job.changed_at)
+            open_deliveries(connection, job.id, destinations, now)
             _tell(connection, "graded", now, job.worker or SERVICE, job, reason=reason)
             if not has_open_deliveries(connection, job.id):
                 transition(connection, job.id, JobState.DONE, now=now)
@@ -230,10 +234,16 @@ class Queue:
             row = self._held(connection, job)
             self._end_attempt(connection, row, reason, again=again)
 
+    def overdue(self) -> frozenset[str]:
+        """Return the workers that were not heard of within their lease."""
+        with self.database.reading() as connection:
+            return frozenset(connection.execute(select(jobs.c.worker).where(self._is_overdue())).scalars())
+
     def release_expired(self) -> int:
         """Take jobs from workers that were not heard of within their lease; return how many."""
-        overdue = and_(jobs.c.state == JobState.GRADING.value, jobs.c.lease_until < self.clock())
-        return self._release(overdue, "the worker was not heard of within its lease", is_counted=True)
+        return self._release(
+            self._is_overdue(), "the worker was not heard of within its lease", is_counted=True
+        )
 
     def release_worker(self, worker: str, reason: str, *, is_counted: bool = True) -> int:
         """Take the job from a worker that is known to have ended; return how many.
@@ -254,7 +264,7 @@ class Queue:
         now = self.clock()
         with self.database.writing() as connection:
             row = locked(connection, jobs, key)
-            dead = _deliveries(connection, key, DeliveryState.FAILED)
+            dead = deliveries_in(connection, key, DeliveryState.FAILED)
             anew = {"attempts": 0, "not_before": now, "reason": ""}
             if row["state"] in {JobState.FAILED, JobState.CANCELLED}:
                 transition(connection, key, JobState.READY, now=now, **anew)
@@ -277,7 +287,7 @@ class Queue:
         with self.database.writing() as connection:
             row = transition(connection, key, JobState.CANCELLED, now=now, reason=reason)
             for state in (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.FAILED):
-                for delivery in _deliveries(connection, key, state):
+                for delivery in deliveries_in(connection, key, state):
                     transition(connection, delivery, DeliveryState.CANCELLED, now=now)
             _tell(connection, "cancelled", now, actor, job_of(row))
 
@@ -320,20 +330,8 @@ class Queue:
         transition(connection, row["id"], JobState.READY, now=now, not_before=now)
         _tell(connection, "complete", now, actor, job_of(row), reason=why)
 
-    @staticmethod
-    def _deliver(connection: Connection, job: Job, destinations: Sequence[str], now: datetime) -> None:
-        """Make a delivery for each destination; one of an earlier attempt that was not delivered is opened again."""
-        of_job = select(deliveries.c.destination, deliveries.c.id, deliveries.c.state)
-        there = {
-            row.destination: row for row in connection.execute(of_job.where(deliveries.c.job_id == job.id))
-        }
-        anew = {"attempts": 0, "not_before": now, "reason": ""}
-        for name in dict.fromkeys(destinations):
-            if name not in there:
-                values = {"job_id": job.id, "destination": name, "state": DeliveryState.WAITING.value}
-                connection.execute(insert(deliveries).values(**values, **anew, changed_at=now))
-            elif there[name].state != DeliveryState.DELIVERED:
-                transition(connection, there[name].id, DeliveryState.WAITING, now=now, **anew)
+    def _is_overdue(self) -> ColumnElement[bool]:
+        return and_(jobs.c.state == JobState.GRADING.value, jobs.c.lease_until < self.clock())
 
     def _held(self, connection: Connection, job: Job) -> RowMapping:
         """Return the row of a job that is still its worker's."""
@@ -377,11 +375,6 @@ class Queue:
 def _newest(connection: Connection, study_uid: str) -> RowMapping | None:
     newest = select(jobs).where(jobs.c.study_uid == study_uid).order_by(jobs.c.version.desc()).limit(1)
     return connection.execute(newest.with_for_update()).mappings().one_or_none()
-
-
-def _deliveries(connection: Connection, job: int, state: DeliveryState) -> Sequence[int]:
-    of_job = select(deliveries.c.id).where(deliveries.c.job_id == job, deliveries.c.state == state.value)
-    return connection.execute(of_job).scalars().all()
 
 
 def _tell(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
         If a port or the folder cannot be opened, or TLS or tokens cannot be used.
     """
     largest_bytes = (settings.dicom or DicomSettings()).largest_mb << 20
-    metrics = Metrics(queue, store)
+    metrics = Metrics(queue, store, alarm_after_s=settings.send.alarm_after_s)
     intake = CountedIntake(
         metrics,
         store,
@@ -78,9 +77,7 @@ def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) ->
     """Take objects in until told to stop (a part of the service)."""
     opened = open_queue(settings)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # (those of pydicom quote headers)
-            with receivers(settings, opened.database, opened.store, opened.queue):
-                stop.wait()
+        with receivers(settings, opened.database, opened.store, opened.queue):
+            stop.wait()
     finally:
         opened.database.close()

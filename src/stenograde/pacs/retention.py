@@ -2,6 +2,7 @@
 
 A study goes as a whole, and only when every version of it is DONE or CANCELLED and every delivery is acknowledged
 or cancelled. What was FAILED stays until a person has retried or cancelled it. Its jobs and the audit log stay.
+Images that were never accepted, for the service was killed while they came, go after the same time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from stenograde.pacs.tables import commitments, deliveries, instances, jobs, sen
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 500
+"""Images that are looked up at once."""
+
 _OVER: Final = (JobState.DONE.value, JobState.CANCELLED.value)
 _CLOSED: Final = (DeliveryState.DELIVERED.value, DeliveryState.CANCELLED.value)
 
@@ -46,6 +50,7 @@ def remove_old(database: Database, store: Store, days: int, *, clock: Clock = sy
     before = clock() - timedelta(days=days)
     with database.reading() as connection:
         studies = _studies(connection, before)
+    _remove_forgotten(database, store, before)
     return sum(_remove(database, store, study_uid, before, clock()) for study_uid in studies)
 
 
@@ -99,6 +104,24 @@ def _remove(database: Database, store: Store, study_uid: str, before: datetime, 
         audit_log.append(connection, "removed", at=now, actor=SERVICE, study_uid=study_uid, **detail)
     _log.info("removed", extra=told(study_uid=study_uid, **detail))
     return True
+
+
+def _remove_forgotten(database: Database, store: Store, before: datetime) -> None:
+    """Remove old images without a row: of each the service was killed, or lost its database, before it was accepted."""
+    old = [
+        path.relative_to(store.root).as_posix()
+        for path in (store.root / "images").glob("*/*")
+        if not _is_newer(path, before)
+    ]
+    for start in range(0, len(old), _AT_ONCE):
+        some = old[start : start + _AT_ONCE]
+        with database.writing() as connection:
+            known = connection.execute(select(instances.c.path).where(instances.c.path.in_(some))).scalars()
+            forgotten = [store.root / path for path in set(some).difference(known)]
+            # (one that is coming again just now is newer)
+            for file in (file for file in forgotten if not _is_newer(file, before)):
+                file.unlink(missing_ok=True)
+        _remove_empty(dict.fromkeys(file.parent for file in forgotten))
 
 
 def _is_newer(file: Path, before: datetime) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode_file_meta
@@ -30,7 +30,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from stenograde.errors import ConfigError
 from stenograde.pacs.bodies import Body
-from stenograde.pacs.bounds import BoundedStream, Messages
+from stenograde.pacs.bounds import BoundedMachine, BoundedStream, Messages
 from stenograde.pacs.commitment import take_reports
 from stenograde.pacs.intake import Intake, Refused
 from stenograde.pacs.logs import told
@@ -97,6 +97,9 @@ def dicom_port(
     ConfigError
         If the port cannot be opened, or its TLS files do not fit.
     """
+    _config.LOG_HANDLER_LEVEL = (
+        "none"  # (it would put every PDU into words, and fail over those that are odd)
+    )
     entity = AE(ae_title=settings.ae_title)
     entity.maximum_associations = settings.associations
     entity.maximum_pdu_size = _PDU_BYTES
@@ -260,11 +263,6 @@ class _Server(ThreadedAssociationServer):
             association.join()
             association.dul.join()
 
-    def _bind_defaults(self) -> None:
-        """Bind what answers requests that we do not serve; and nothing that logs what is in them."""
-        for event in evt._INTERVENTION_EVENTS:
-            self.bind(event, evt.get_default_handler(event))
-
 
 class _Connection(RequestHandler):
     """Gives each association the bounds of this port."""
@@ -276,6 +274,7 @@ class _Connection(RequestHandler):
     def _create_association(self) -> Association:
         association: Any = super()._create_association()
         association.dimse = Messages(association, self._folder, self._largest_bytes)
+        association.dul.state_machine = BoundedMachine(association.dul)
         stream = association.dul.socket
         # (the class above makes it and tells of it at once; only how it reads and closes is ours)
         stream.__class__ = BoundedStream

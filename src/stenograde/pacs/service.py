@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Supervisor:
                 one.process, one.started, one.due = self._process(one.part, one.name), now, None
         try:
             self.opened.queue.complete_quiet()
+            self._end_stuck()
             self.opened.queue.release_expired()
             self.opened.deliveries.release_expired()
         except UNAVAILABLE as exc:
@@ -100,6 +102,8 @@ class Supervisor:
         deadline = self.monotonic() + grace_s
         for one in self._running:
             one.process.join(max(deadline - self.monotonic(), 0.0))
+            if one.process.is_alive():
+                _log.warning("part killed", extra=told(part=one.part.name, worker=one.name))
             one.process.kill()
             one.process.join()
             self._release(one, "the service was stopped", is_counted=False)
@@ -126,6 +130,14 @@ class Supervisor:
         except UNAVAILABLE:
             _log.warning("not released", extra=told(worker=one.name))  # (its lease will end)
 
+    def _end_stuck(self) -> None:
+        """End workers that were not heard of within their lease: what one is stuck in may hold all its threads."""
+        overdue = self.opened.queue.overdue()
+        for one in self._running:
+            if one.name in overdue and one.due is None:
+                _log.error("stuck", extra=told(part=one.part.name, worker=one.name))
+                one.process.kill()
+
     def _process(self, part: Part, name: str) -> SpawnProcess:
         # a fork would copy the locks of threads that it does not copy
         context = multiprocessing.get_context("spawn")
@@ -133,7 +145,7 @@ class Supervisor:
             target=_run_part, args=(part, self.settings, name, os.getpid()), name=part.name
         )
         process.start()
-        _log.info("part started", extra=told(part=part.name, worker=name))
+        _log.info("part started", extra=told(part=part.name, worker=name, pid=process.pid or 0))
         return process
 
 
@@ -167,6 +179,7 @@ def _run_part(part: Part, settings: ServeSettings, name: str, parent: int) -> No
     """Run a part in its own process."""
     end_with(parent)
     log_to(sys.stderr)
+    warnings.simplefilter("ignore", UserWarning)  # (those of pydicom quote headers)
     stop = threading.Event()
     with _signals_set(stop):
         part.run(settings, name, stop)
@@ -179,17 +192,34 @@ def _new_name(part: Part) -> str:
 
 @contextmanager
 def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event while the body runs."""
+    """Let SIGTERM and SIGINT set an event while the body runs.
 
-    def told_to_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
+    A thread sets it: to set an event takes a lock, and a handler may have interrupted the very code that holds it, such
+    as itself when a signal comes twice (Ctrl-C goes to all processes of a terminal, and the service ends its parts).
+    """
     numbers = (signal.SIGTERM, signal.SIGINT)
-    wakeup = signal.set_wakeup_fd(-1)  # (a command would end after a moment otherwise)
-    before = {number: signal.signal(number, told_to_stop) for number in numbers}
+    heard, told_of = os.pipe()
+    os.set_blocking(told_of, False)
+
+    def listen() -> None:
+        while number := os.read(heard, 1):
+            if number[0] in numbers:
+                stop.set()
+
+    listening = threading.Thread(target=listen, name="signals", daemon=True)
+    listening.start()
+    wakeup = signal.set_wakeup_fd(told_of, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _hear) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wakeup)
+        os.close(told_of)
+        listening.join()
+        os.close(heard)
+
+
+def _hear(_number: int, _frame: FrameType | None) -> None:
+    """Let Python write the number of a signal where it is read."""

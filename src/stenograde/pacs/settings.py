@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from stenograde.config import build, read_toml
+from stenograde.terms import Role
 
 Kind = Literal["sr", "pdf", "sc", "seg"]
 """Of a DICOM result: structured report, encapsulated PDF, secondary capture, segmentation."""
@@ -66,7 +67,8 @@ class HttpSettings:
     """DICOMweb (STOW-RS), health and metrics."""
 
     host: str = "127.0.0.1"
-    port: int = 8042
+    port: int = 11180
+    """Assigned to nobody by IANA; 8042, which is often seen near DICOM, is Orthanc's."""
     tokens_file: Path | None = None
     """One token a line; a request must carry one of them as a bearer token."""
     tls: Tls | None = None
@@ -93,8 +95,12 @@ class StudySettings:
     """A study is complete when no image of it has come for so long."""
     expected_series: int = 0
     """How many MR series a study has at this site; 0 where that is not known."""
+    expected_roles: tuple[Role, ...] = ()
+    """What a study has series for at this site: ``sagittal_t1``, ``sagittal_t2_stir``, ``axial_t2``, or some of them.
+    Only what the headers of single-frame instances tell without a look at the picture counts; a study in which they do
+    not is complete after ``quiet_s``, as ever."""
     expected_quiet_s: float = 10.0
-    """Quiet time once that many series are there: the last of them has only begun to come."""
+    """Quiet time once these are there: the last of them has only begun to come."""
     longest_s: float = 3600.0
     """A study is complete so long after its first image in any case."""
     most_instances: int = 20_000

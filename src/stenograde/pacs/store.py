@@ -63,7 +63,7 @@ class Store:
 
     @contextmanager
     def received(self, source: bytes | BinaryIO, *, at_most: int) -> Iterator[Incoming]:
-        """Give a file with the content of a source, which is on disk; it is gone after the block unless it was placed.
+        """Give a file with the content of a source; it is gone after the block unless it was placed.
 
         Parameters
         ----------
@@ -108,9 +108,10 @@ class Store:
         relative = Path("images", digest(study_uid), f"{digest(sop_uid)}-{incoming.sha256}.dcm")
         place = self.root / relative
         place.parent.mkdir(parents=True, exist_ok=True)
+        _sync(incoming.path)  # (not before: what is refused is not worth the wait)
         incoming.path.replace(place)
         for folder in (place.parent, self.root / "images", self.root):
-            _sync_folder(folder)
+            _sync(folder)
         return relative
 
     def results(self, study_uid: str, version: int) -> Path:
@@ -153,7 +154,7 @@ def digest(uid: str) -> str:
 
 
 def _copied(source: bytes | BinaryIO, file: BinaryIO, path: Path, at_most: int) -> Incoming:
-    """Write a source to a file, to disk, and return what was written."""
+    """Write a source to a file, and return what was written."""
     sha, n_bytes = hashlib.sha256(), 0
     for chunk in _chunks(source):
         n_bytes += len(chunk)
@@ -163,7 +164,6 @@ def _copied(source: bytes | BinaryIO, file: BinaryIO, path: Path, at_most: int) 
         sha.update(chunk)
         file.write(chunk)
     file.flush()
-    os.fsync(file.fileno())
     return Incoming(path, sha.hexdigest(), n_bytes)
 
 
@@ -175,9 +175,9 @@ def _chunks(source: bytes | BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put the names of a folder on disk: a file that was moved could be lost with the power otherwise."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync(path: Path) -> None:
+    """Put a file, or the names of a folder, on disk: both could be lost with the power otherwise."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -15,9 +15,9 @@ from pynetdicom.presentation import PresentationContext
 
 from stenograde.errors import DeliveryError
 from stenograde.pacs.answers import Answer, Verdict, judged
-from stenograde.pacs.client_tls import client_context
 from stenograde.pacs.outgoing import Outgoing
 from stenograde.pacs.settings import Destination
+from stenograde.pacs.tls import client_context
 
 CONNECT_S: Final = 30.0
 """Longest wait for a connection and for an association, s."""

@@ -23,6 +23,9 @@ _DICOM: Final = b"application/dicom"
 
 _MOST_PARTS: Final = 20_000
 
+_MOST_STRANGE: Final = 200
+"""Most parts of a request that are no DICOM objects; then the rest is not looked at."""
+
 _HTTP: Final = {Refusal.TOO_LARGE: 413, Refusal.NO_ROOM: 503, Refusal.UNAVAILABLE: 503}
 """Status of a request of which nothing is kept, by what was wrong with all of it; 409 otherwise (PS3.18 10.5.3)."""
 
@@ -122,6 +125,7 @@ class StowRequest:
         self._names: list[bytes] = []
         self._values: list[bytes] = []
         self._is_whole = False
+        self._n_strange = 0
         self._parser = MultipartParser(
             boundary,
             {
@@ -145,7 +149,7 @@ class StowRequest:
         TooManyPartsError
             If there are too many parts.
         MalformedRequestError
-            If it is no multipart message.
+            If it is no multipart message, or many of its parts are no objects.
         """
         try:
             self._parser.write(data)
@@ -206,6 +210,10 @@ class StowRequest:
             self.received.accepted.append(outcome)
         else:
             self.received.refused.append(outcome)
+            self._n_strange += outcome.why is Refusal.NOT_UNDERSTOOD
+            if self._n_strange >= _MOST_STRANGE:
+                msg = f"a request must hold DICOM objects, got {_MOST_STRANGE} that are none"
+                raise MalformedRequestError(msg)
 
     def _finish(self) -> None:
         self._is_whole = True

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -66,6 +67,9 @@ instances: Final = Table(
     # how it came (dicom, http, watch), and who sent it (an AE title, an address)
     Column("via", String(16), nullable=False),
     Column("sender", Text, nullable=False),
+    # what it serves for, where its header tells; and how many slices it holds
+    Column("role", String(32)),
+    Column("n_slices", Integer),
     Index("instances_of_study", "study_uid", "version"),
     Index("instances_by_sop_uid", "sop_uid"),
 )
@@ -150,6 +154,16 @@ sent: Final = Table(
     UniqueConstraint("delivery_id", "sop_uid", name="sent_once_per_delivery"),
 )
 """One row for each object of a delivery that its destination has answered to."""
+
+grading_seconds: Final = Table(
+    "grading_seconds",
+    metadata,
+    Column("at_most_s", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+    Column("total_s", Float, nullable=False),
+)
+"""How long gradings took since the tables were made: a row for each length, which holds what was longer than the row
+before; a migration makes the rows."""
 
 commitments: Final = Table(
     "commitments",

@@ -8,6 +8,7 @@ import pytest
 
 from stenograde.errors import ConfigError
 from stenograde.pacs.settings import Destination, ServeSettings, is_loopback, read_settings
+from stenograde.terms import Role
 
 
 def read(folder: Path, text: str) -> ServeSettings:
@@ -46,6 +47,7 @@ def test_settings_when_of_a_whole_site_then_every_table_is_read(tmp_path: Path) 
         [study]
         quiet_s = 30
         expected_series = 3
+        expected_roles = ["sagittal_t2_stir", "axial_t2"]
         [grading]
         workers = 2
         results = ["sr", "pdf"]
@@ -72,6 +74,7 @@ def test_settings_when_of_a_whole_site_then_every_table_is_read(tmp_path: Path) 
         "viewer": Destination("stow", url="https://orthanc.example/dicom-web", results=("sc",)),
     }
     assert settings.grading.results == ("sr", "pdf")
+    assert settings.study.expected_roles == (Role.SAGITTAL_T2_STIR, Role.AXIAL_T2)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,7 @@ def test_settings_when_of_a_whole_site_then_every_table_is_read(tmp_path: Path) 
         ('[dicom]\ncallers = [" MR1"]', "callers must be an AE title of 1 to 16"),
         ("[dicom]\nport = 70000", "port must be 0 to 65535, got 70000"),
         ("[grading]\nworkers = 0", "workers must be at least 1, got 0"),
+        ('[study]\nexpected_roles = ["sag"]', "expected_roles"),
         ("[study]\nquiet_s = nan", "quiet_s must be at least 0, got nan"),
         ('[grading]\nresults = ["csv"]', "grading.results\\[0\\] must be one of 'sr', 'pdf', 'sc', 'seg'"),
         ('[destinations.a]\nkind = "dicom"\nae_title = "PACS"', "host must be set"),
