@@ -111,9 +111,18 @@ class Queue:
             self._complete(connection, newest, actor, "asked for")
             return newest["version"]
 
-    def complete_quiet(self) -> int:
-        """Make the versions ready of which no image has come for the quiet time; return how many."""
+    def complete_quiet(self, heard_since: datetime | None = None) -> int:
+        """Make the versions ready of which no image has come for the quiet time; return how many.
+
+        Parameters
+        ----------
+        heard_since : datetime, optional
+            Since when senders could reach us without a break. The quiet time is counted from there at the earliest:
+            who could not send the rest of a study must not find it taken for complete.
+        """
         now, study = self.clock(), self._study
+        if heard_since is not None and heard_since > now - timedelta(seconds=study.quiet_s):
+            return 0
         quiet = or_(
             jobs.c.touched_at <= now - timedelta(seconds=study.quiet_s),
             jobs.c.created_at <= now - timedelta(seconds=study.longest_s),
@@ -210,7 +219,7 @@ class Queue:
             if not has_open_deliveries(connection, job.id):
                 transition(connection, job.id, JobState.DONE, now=now)
 
-    def failed(self, job: Job, reason: str, *, again: bool = True) -> None:
+    def failed(self, job: Job, reason: str, *, again: bool = True, is_counted: bool = True) -> None:
         """Tell that an attempt at a job has failed.
 
         Parameters
@@ -220,6 +229,8 @@ class Queue:
         reason : str
         again : bool
             Whether another attempt may do better.
+        is_counted : bool
+            Whether it costs an attempt; what says nothing of the study, such as a full disk, should not.
 
         Raises
         ------
@@ -228,7 +239,8 @@ class Queue:
         """
         with self.database.writing() as connection:
             row = self._held(connection, job)
-            self._end_attempt(connection, row, reason, again=again)
+            wait_s = self._grading.backoff_s
+            self._end_attempt(connection, row, reason, again=again, is_counted=is_counted, wait_s=wait_s)
 
     def release_expired(self) -> int:
         """Take jobs from workers that were not heard of within their lease; return how many."""
@@ -361,10 +373,12 @@ class Queue:
         *,
         again: bool,
         is_counted: bool = True,
+        wait_s: float = 0.0,
     ) -> None:
         now, attempts = self.clock(), row["attempts"]
         if not is_counted:
-            values = {"attempts": attempts - 1, "not_before": now, "reason": reason}
+            due = now + timedelta(seconds=wait_s)
+            values = {"attempts": attempts - 1, "not_before": due, "reason": reason}
             transition(connection, row["id"], JobState.READY, now=now, **values)
         elif again and attempts < self._grading.attempts:
             due = now + backoff(self._grading.backoff_s, attempts)

@@ -77,6 +77,7 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
 def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) -> None:
     """Take objects in until told to stop (a part of the service)."""
     opened = open_queue(settings)
+    opened.store.sweep()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # (those of pydicom quote headers)
