@@ -25,6 +25,7 @@ from stenograde.pacs.queue import Queue
 from stenograde.pacs.settings import GradingSettings, ServeSettings
 from stenograde.pacs.store import NoRoomError, Store, is_no_room
 from stenograde.study import Study
+from stenograde.workers import share_cores
 
 _log = logging.getLogger(__name__)
 
@@ -179,6 +180,7 @@ def run_worker(settings: ServeSettings, name: str, stop: threading.Event) -> Non
     """Grade what is ready (a part of the service)."""
     opened = open_queue(settings)
     grading = settings.grading
+    share_cores(grading.workers)
     Worker(
         name,
         opened.queue,
