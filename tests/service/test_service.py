@@ -9,18 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.service.conftest import Clock
 from tests.service.service_parts import POISON, run, run_nothing
 
 from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
 from stenograde.pacs.opening import Opened, open_queue
 from stenograde.pacs.parts import Part, parts_of
+from stenograde.pacs.queue import Queue
 from stenograde.pacs.service import Supervisor
 from stenograde.pacs.settings import GradingSettings, ServeSettings, StudySettings
 from stenograde.pacs.states import JobState
+from stenograde.pacs.store import Store
 
 _HANGING_S = 600.0
 """A guard against hanging, s."""
@@ -95,6 +99,46 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
             now[0] += pause_s / 2
             supervisor.tick()
             assert supervisor.pids()["receiver"] not in {None, ended}
+    finally:
+        supervisor.stop()
+        opened.database.close()
+
+
+def test_a_study_when_the_service_could_not_be_reached_then_it_is_not_complete_for_that(
+    settings: ServeSettings, tmp_path: Path
+) -> None:
+    clock, quiet_s = Clock(), 60.0
+    settings = replace(settings, study=StudySettings(quiet_s=quiet_s))
+    opened = opened_with(settings)
+    object.__setattr__(opened, "queue", Queue(opened.database, settings.study, clock=clock))
+    with opened.database.writing() as connection:
+        opened.queue.touch(connection, "1.2.1")
+    clock.go_on(2 * quiet_s)  # (the service was killed, and is started again)
+    now = [0.0]
+    part = Part("receivers", run_nothing, takes_in=True)
+    supervisor = Supervisor(settings, (part,), opened, monotonic=lambda: now[0])
+    supervisor.start()
+    try:
+        # its receivers die; they are to be started again after ever longer pauses
+        for pause_s in (0.0, 1.0):
+            supervisor._running[0].process.join(_HANGING_S)
+            supervisor.tick()
+            clock.go_on(quiet_s - 1)
+            now[0] += pause_s
+            supervisor.tick()
+            assert opened.queue.job(1).state == JobState.RECEIVING
+        # the disk is full
+        object.__setattr__(opened, "store", Store(settings.store, free_bytes=1 << 60))
+        clock.go_on(2 * quiet_s)
+        supervisor._running[0].part = Part("other", run_nothing)
+        supervisor.tick()
+        object.__setattr__(opened, "store", Store(settings.store))
+        clock.go_on(quiet_s - 1)
+        supervisor.tick()
+        assert opened.queue.job(1).state == JobState.RECEIVING
+        clock.go_on(1)
+        supervisor.tick()
+        assert opened.queue.job(1).state == JobState.READY
     finally:
         supervisor.stop()
         opened.database.close()
