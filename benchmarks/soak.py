@@ -71,7 +71,7 @@ class Plan:
     quiet_s: float = 20.0
     longest_s: float = 40.0
     """Longest that something is away: longer than the quiet time of a study."""
-    ahead: int = 80
+    ahead: int = 160
     """Studies that may be sent before their results are back."""
     results: tuple[str, ...] = ("sr", "seg")
     lose: float = 0.02
