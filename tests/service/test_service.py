@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from tests.service.conftest import Clock
 from tests.service.service_parts import POISON, run, run_nothing
 
@@ -104,44 +105,89 @@ def test_a_part_when_it_ends_again_and_again_then_it_is_started_after_ever_longe
         opened.database.close()
 
 
-def test_a_study_when_the_service_could_not_be_reached_then_it_is_not_complete_for_that(
-    settings: ServeSettings, tmp_path: Path
-) -> None:
-    clock, quiet_s = Clock(), 60.0
-    settings = replace(settings, study=StudySettings(quiet_s=quiet_s))
+QUIET_S = 60.0
+
+
+@pytest.fixture
+def receiving(settings: ServeSettings, clock: Clock) -> Iterator[Opened]:
+    """A service with a study whose images come."""
     opened = opened_with(settings)
-    object.__setattr__(opened, "queue", Queue(opened.database, settings.study, clock=clock))
+    queue = Queue(opened.database, StudySettings(quiet_s=QUIET_S), clock=clock)
     with opened.database.writing() as connection:
-        opened.queue.touch(connection, "1.2.1")
-    clock.go_on(2 * quiet_s)  # (the service was killed, and is started again)
+        queue.touch(connection, "1.2.1")
+    yield replace(opened, queue=queue)
+    opened.database.close()
+
+
+def is_quiet_only_after_its_time(supervisor: Supervisor, queue: Queue, clock: Clock) -> None:
+    """Senders could not reach us until now, and can from now on."""
+    clock.go_on(QUIET_S - 1)
+    supervisor.tick()
+    assert queue.job(1).state == JobState.RECEIVING
+    clock.go_on(1)
+    supervisor.tick()
+    assert queue.job(1).state == JobState.READY
+
+
+def test_a_study_when_the_service_was_killed_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    clock.go_on(2 * QUIET_S)
+    supervisor.start()
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_disk_was_full_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    supervisor.start()
+    supervisor.opened = replace(receiving, store=Store(settings.store, free_bytes=1 << 60))
+    clock.go_on(2 * QUIET_S)
+    supervisor.tick()
+    assert receiving.queue.job(1).state == JobState.RECEIVING
+    supervisor.opened = receiving
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_database_was_away_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    supervisor.start()
+
+    def away(*_: object) -> int:
+        raise OperationalError(None, None, Exception())
+
+    clock.go_on(2 * QUIET_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(receiving.queue, "complete_quiet", away)
+        supervisor.tick()
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_receivers_died_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
     now = [0.0]
     part = Part("receivers", run_nothing, takes_in=True)
-    supervisor = Supervisor(settings, (part,), opened, monotonic=lambda: now[0])
+    supervisor = Supervisor(settings, (part,), receiving, monotonic=lambda: now[0])
     supervisor.start()
     try:
-        # its receivers die; they are to be started again after ever longer pauses
         for pause_s in (0.0, 1.0):
+            clock.go_on(2 * QUIET_S)
             supervisor._running[0].process.join(_HANGING_S)
             supervisor.tick()
-            clock.go_on(quiet_s - 1)
-            now[0] += pause_s
-            supervisor.tick()
-            assert opened.queue.job(1).state == JobState.RECEIVING
-        # the disk is full
-        object.__setattr__(opened, "store", Store(settings.store, free_bytes=1 << 60))
-        clock.go_on(2 * quiet_s)
-        supervisor._running[0].part = Part("other", run_nothing)
-        supervisor.tick()
-        object.__setattr__(opened, "store", Store(settings.store))
-        clock.go_on(quiet_s - 1)
-        supervisor.tick()
-        assert opened.queue.job(1).state == JobState.RECEIVING
-        clock.go_on(1)
-        supervisor.tick()
-        assert opened.queue.job(1).state == JobState.READY
+            now[0] += pause_s / 2
+            clock.go_on(QUIET_S - 1)
+            if pause_s:
+                clock.go_on(1)
+                supervisor.tick()  # (they are still to be started again)
+                assert supervisor.pids() == {"receivers": None}
+            assert receiving.queue.job(1).state == JobState.RECEIVING
     finally:
         supervisor.stop()
-        opened.database.close()
 
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:
