@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +23,10 @@ _HANGING_S = 120.0
 class Server:
     """A PostgreSQL server on a socket in its own folder; it can be stopped and started again."""
 
-    def __init__(self, folder: Path, user: str | None) -> None:
+    def __init__(self, folder: Path, user: str | None, *, options: Sequence[str] = ("-F",)) -> None:
         self.folder = folder
         self._user = user
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
         self._run("initdb", "-D", str(folder / "data"), "-U", "stenograde", "-A", "trust", "--no-sync")
@@ -33,10 +34,10 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        words = ["postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), "-h", "", "-F"]
+        words = ["postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), "-h", ""]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(BINARIES / words[0]), *words[1:]],
+                [str(BINARIES / words[0]), *words[1:], *self._options],
                 stdout=log,
                 stderr=log,
                 user=self._user,
@@ -53,6 +54,11 @@ class Server:
         assert self._process is not None
         self._process.send_signal(how)
         self._process.wait(_HANGING_S)
+
+    @property
+    def pid(self) -> int | None:
+        """Its first process; None where it has ended."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def new_url(self) -> str:
         """Make an empty database, and return its URL."""

@@ -61,11 +61,28 @@ def counted(
             progress(Step(what, number, total))
 
 
+_SHARING = [1]
+"""How many processes like this one share its cores."""
+
+
 def n_cores() -> int:
     """Return how many cores this process may use; all of the machine's where the system does not say."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(there // _SHARING[0], 1)
+
+
+def share_cores(processes: int) -> None:
+    """Let this process use its share of the cores from now on, beside others that have as much to do.
+
+    Threads of ONNX Runtime that wait for a core of their own keep others from it: two workers with two threads each
+    take half as much CPU time again on two cores as with one each.
+
+    Parameters
+    ----------
+    processes : int
+        How many there are, this one among them.
+    """
+    _SHARING[0] = processes
 
 
 def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> Iterator[R]:

@@ -127,6 +127,20 @@ def test_a_report_when_it_comes_back_to_us_then_it_is_kept_and_opens_no_version(
     assert len(queue.files(queue.listed()[0])) == 1
 
 
+def test_a_study_when_its_sender_could_not_reach_us_then_it_is_quiet_only_from_then_on(
+    intake: Intake, queue: Queue, clock: Clock, tmp_path: Path
+) -> None:
+    take(intake, mr(tmp_path))
+    take(intake, mr(tmp_path, series=2))
+    clock.go_on(5000)
+    heard_since = clock()
+    assert queue.complete_quiet(heard_since) == 0
+    clock.go_on(59)
+    assert queue.complete_quiet(heard_since) == 0
+    clock.go_on(1)
+    assert queue.complete_quiet(heard_since) == 1
+
+
 def test_a_study_when_quiet_or_its_series_are_there_then_it_is_complete(
     intake: Intake, queue: Queue, clock: Clock, tmp_path: Path
 ) -> None:

@@ -10,21 +10,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from tests.service.conftest import Clock
 from tests.service.service_parts import ENDLESS, POISON, SEIZED, run, run_nothing
 
 from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
 from stenograde.pacs.opening import Opened, open_queue
 from stenograde.pacs.parts import Part, parts_of
+from stenograde.pacs.queue import Queue
 from stenograde.pacs.service import Supervisor, _signals_set
 from stenograde.pacs.settings import GradingSettings, ServeSettings, StudySettings
 from stenograde.pacs.states import JobState
+from stenograde.pacs.store import Store
 
 _HANGING_S = 600.0
 """A guard against hanging, s."""
@@ -182,6 +186,91 @@ thread = threading.Thread(target=fail, name="one")
 thread.start()
 thread.join()
 """
+
+
+QUIET_S = 60.0
+
+
+@pytest.fixture
+def receiving(settings: ServeSettings, clock: Clock) -> Iterator[Opened]:
+    """A service with a study whose images come."""
+    opened = opened_with(settings)
+    queue = Queue(opened.database, StudySettings(quiet_s=QUIET_S), clock=clock)
+    with opened.database.writing() as connection:
+        queue.touch(connection, "1.2.1")
+    yield replace(opened, queue=queue)
+    opened.database.close()
+
+
+def is_quiet_only_after_its_time(supervisor: Supervisor, queue: Queue, clock: Clock) -> None:
+    """Senders could not reach us until now, and can from now on."""
+    clock.go_on(QUIET_S - 1)
+    supervisor.tick()
+    assert queue.job(1).state == JobState.RECEIVING
+    clock.go_on(1)
+    supervisor.tick()
+    assert queue.job(1).state == JobState.READY
+
+
+def test_a_study_when_the_service_was_killed_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    clock.go_on(2 * QUIET_S)
+    supervisor.start()
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_disk_was_full_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    supervisor.start()
+    supervisor.opened = replace(receiving, store=Store(settings.store, free_bytes=1 << 60))
+    clock.go_on(2 * QUIET_S)
+    supervisor.tick()
+    assert receiving.queue.job(1).state == JobState.RECEIVING
+    supervisor.opened = receiving
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_database_was_away_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(settings, (), receiving)
+    supervisor.start()
+
+    def away(*_: object) -> int:
+        raise OperationalError(None, None, Exception())
+
+    clock.go_on(2 * QUIET_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(receiving.queue, "complete_quiet", away)
+        supervisor.tick()
+    is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
+
+
+def test_a_study_when_the_receivers_died_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    now = [0.0]
+    part = Part("receivers", run_nothing, takes_in=True)
+    supervisor = Supervisor(settings, (part,), receiving, monotonic=lambda: now[0])
+    supervisor.start()
+    try:
+        for pause_s in (0.0, 1.0):
+            clock.go_on(2 * QUIET_S)
+            supervisor._running[0].process.join(_HANGING_S)
+            supervisor.tick()
+            now[0] += pause_s / 2
+            clock.go_on(QUIET_S - 1)
+            if pause_s:
+                clock.go_on(1)
+                supervisor.tick()  # (they are still to be started again)
+                assert supervisor.pids() == {"receivers": None}
+            assert receiving.queue.job(1).state == JobState.RECEIVING
+    finally:
+        supervisor.stop()
 
 
 def test_parts_when_workers_are_asked_for_then_there_are_so_many() -> None:

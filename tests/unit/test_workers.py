@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from stenograde.workers import Step, counted, in_processes, named, within
+from stenograde.workers import Step, counted, in_processes, n_cores, named, share_cores, within
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -49,3 +49,13 @@ def test_steps_are_told_under_the_name_of_the_whole() -> None:
     renamed(Step("studies", 1, 2))
     assert steps == [Step("crops", 1, 2, "epoch", 0.5), Step("fold {1}: studies", 1, 2)]
     assert named(None, "crops") is within(None, "fold") is None
+
+
+def test_processes_that_share_the_cores_have_at_least_one_each() -> None:
+    alone = n_cores()
+    try:
+        for processes in (1, 2, 2 * alone):
+            share_cores(processes)
+            assert n_cores() == max(alone // processes, 1)
+    finally:
+        share_cores(1)

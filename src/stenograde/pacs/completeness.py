@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
 
 from stenograde.pacs.settings import StudySettings
+from stenograde.pacs.states import JobState
 from stenograde.pacs.tables import instances, jobs
 
 LEAST_SLICES: Final = 3
@@ -16,7 +17,7 @@ LEAST_SLICES: Final = 3
 
 
 def is_complete(study: StudySettings, now: datetime) -> ColumnElement[bool]:
-    """Return what is so of the row of a job when its study is complete."""
+    """Return what is so of the row of a job whose study was incomplete and is complete now."""
 
     def came_before(seconds: float) -> ColumnElement[bool]:
         return jobs.c.touched_at <= now - timedelta(seconds=seconds)
@@ -27,7 +28,8 @@ def is_complete(study: StudySettings, now: datetime) -> ColumnElement[bool]:
         if study.expected_series or study.expected_roles
         else false()
     )
-    return or_(came_before(study.quiet_s), is_long_ago, is_there)
+    is_receiving = jobs.c.state == JobState.RECEIVING.value
+    return and_(is_receiving, or_(came_before(study.quiet_s), is_long_ago, is_there))
 
 
 def _is_there(study: StudySettings) -> Iterator[ColumnElement[bool]]:

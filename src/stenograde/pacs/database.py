@@ -25,8 +25,20 @@ _LOCK: Final = 0x57E906ADE
 _BEGIN: Final = "stenograde_begin"
 """Option of a connection: how its transaction of SQLite begins."""
 
+_DISK_FULL: Final = "53100"
+"""SQLSTATE of PostgreSQL: disk_full."""
+
 UNAVAILABLE: Final = (DBAPIError, PoolTimeoutError)
 """Raised while the database cannot be reached, is locked or has no room: what was not committed is not there."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a database did not write because its disk has no room."""
+    cause = getattr(error, "orig", None)
+    return (
+        getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
+        or getattr(cause, "sqlstate", "") == _DISK_FULL
+    )
 
 
 class Database:

@@ -19,7 +19,7 @@ from stenograde.dicom.read.opening import read_instance
 from stenograde.dicom.read.screening import reason_by_class
 from stenograde.errors import UnreadableInstanceError
 from stenograde.pacs import audit_log
-from stenograde.pacs.database import UNAVAILABLE
+from stenograde.pacs.database import UNAVAILABLE, is_full
 from stenograde.pacs.logs import told
 from stenograde.pacs.queue import Queue
 from stenograde.pacs.store import Incoming, NoRoomError, Store, TooLargeError
@@ -170,6 +170,8 @@ class Intake:
                 Refusal.UNAVAILABLE, f"the store must be writable, got {exc.strerror or type(exc).__name__}"
             )
         except UNAVAILABLE as exc:
+            if is_full(exc):
+                return refused(Refusal.NO_ROOM, "the disk of the database must have room, got a full one")
             return refused(Refusal.UNAVAILABLE, f"the database must answer, got {type(exc).__name__}")
 
     def _keep(

@@ -28,11 +28,13 @@ class Part:
     name: str
     run: Run
     """At the top of a module, for it is imported anew in the process."""
+    takes_in: bool = False
+    """Whether senders are not heard while it does not run."""
 
 
 def parts_of(settings: ServeSettings) -> tuple[Part, ...]:
     """Return the parts that settings ask for."""
     takes_in = settings.dicom is not None or settings.http is not None or settings.watch is not None
-    receivers = (Part("receivers", run_receivers),) if takes_in else ()
+    receivers = (Part("receivers", run_receivers, takes_in=True),) if takes_in else ()
     workers = (Part(f"worker-{number}", run_worker) for number in range(1, settings.grading.workers + 1))
     return (*receivers, *workers, Part("sender", run_sender))

@@ -41,6 +41,7 @@ from stenograde.pacs.states import (
     found,
     has_open_deliveries,
     locked,
+    newest_of,
     system_clock,
     transition,
 )
@@ -49,9 +50,7 @@ from stenograde.pacs.tables import instances, jobs
 SERVICE: Final = "service"
 """Who acts in the audit log where it is no worker, sender or person."""
 
-_NO_WORKER: Final = (
-    "{worker} is not at work on job {job} any more; its lease has ended, or the job was cancelled"
-)
+_NO_WORKER: Final = "{worker} is not at work on job {job} any more; its lease has ended, or it was cancelled"
 
 
 class Queue:
@@ -87,7 +86,7 @@ class Queue:
         That is the version that is RECEIVING; a new one where there is none.
         """
         now = self.clock()
-        newest = _newest(connection, study_uid)
+        newest = newest_of(connection, study_uid)
         if newest is not None and newest["state"] == JobState.RECEIVING:
             connection.execute(update(jobs).where(jobs.c.id == newest["id"]).values(touched_at=now))
             return newest["version"]
@@ -116,7 +115,7 @@ class Queue:
             If no version of the study is RECEIVING.
         """
         with self.database.writing() as connection:
-            newest = _newest(connection, study_uid)
+            newest = newest_of(connection, study_uid)
             if newest is None or newest["state"] != JobState.RECEIVING:
                 state = (
                     "is not known" if newest is None else f"has a newest version that is {newest['state']}"
@@ -126,10 +125,19 @@ class Queue:
             self._complete(connection, newest, actor, "asked for")
             return newest["version"]
 
-    def complete_quiet(self) -> int:
-        """Make the versions ready of which no image has come for the quiet time; return how many."""
-        is_receiving = jobs.c.state == JobState.RECEIVING.value
-        wanted = select(jobs).where(is_receiving, is_complete(self._study, self.clock())).order_by(jobs.c.id)
+    def complete_quiet(self, heard_since: datetime | None = None) -> int:
+        """Make the versions ready of which no image has come for the quiet time; return how many.
+
+        Parameters
+        ----------
+        heard_since : datetime, optional
+            Since when senders could reach us without a break. The quiet time is counted from there at the earliest:
+            who could not send the rest of a study must not find it taken for complete.
+        """
+        now = self.clock()
+        if heard_since is not None and heard_since > now - timedelta(seconds=self._study.quiet_s):
+            return 0
+        wanted = select(jobs).where(is_complete(self._study, now)).order_by(jobs.c.id)
         with self.database.reading() as connection:
             if connection.execute(wanted.limit(1)).first() is None:
                 return 0
@@ -214,7 +222,7 @@ class Queue:
             if not has_open_deliveries(connection, job.id):
                 transition(connection, job.id, JobState.DONE, now=now)
 
-    def failed(self, job: Job, reason: str, *, again: bool = True) -> None:
+    def failed(self, job: Job, reason: str, *, again: bool = True, is_counted: bool = True) -> None:
         """Tell that an attempt at a job has failed.
 
         Parameters
@@ -224,6 +232,8 @@ class Queue:
         reason : str
         again : bool
             Whether another attempt may do better.
+        is_counted : bool
+            Whether it costs an attempt; what says nothing of the study, such as a full disk, should not.
 
         Raises
         ------
@@ -232,7 +242,8 @@ class Queue:
         """
         with self.database.writing() as connection:
             row = self._held(connection, job)
-            self._end_attempt(connection, row, reason, again=again)
+            wait_s = self._grading.backoff_s
+            self._end_attempt(connection, row, reason, again=again, is_counted=is_counted, wait_s=wait_s)
 
     def overdue(self) -> frozenset[str]:
         """Return the workers that were not heard of within their lease."""
@@ -359,10 +370,12 @@ class Queue:
         *,
         again: bool,
         is_counted: bool = True,
+        wait_s: float = 0.0,
     ) -> None:
         now, attempts = self.clock(), row["attempts"]
         if not is_counted:
-            values = {"attempts": attempts - 1, "not_before": now, "reason": reason}
+            due = now + timedelta(seconds=wait_s)
+            values = {"attempts": attempts - 1, "not_before": due, "reason": reason}
             transition(connection, row["id"], JobState.READY, now=now, **values)
         elif again and attempts < self._grading.attempts:
             due = now + backoff(self._grading.backoff_s, attempts)
@@ -370,11 +383,6 @@ class Queue:
         else:
             transition(connection, row["id"], JobState.FAILED, now=now, reason=reason)
             _tell(connection, "failed", now, row["worker"], job_of(row), reason=reason, attempts=attempts)
-
-
-def _newest(connection: Connection, study_uid: str) -> RowMapping | None:
-    newest = select(jobs).where(jobs.c.study_uid == study_uid).order_by(jobs.c.version.desc()).limit(1)
-    return connection.execute(newest.with_for_update()).mappings().one_or_none()
 
 
 def _tell(

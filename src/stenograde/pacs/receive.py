@@ -76,6 +76,7 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
 def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) -> None:
     """Take objects in until told to stop (a part of the service)."""
     opened = open_queue(settings)
+    opened.store.sweep()
     try:
         with receivers(settings, opened.database, opened.store, opened.queue):
             stop.wait()

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final
@@ -23,6 +24,7 @@ from stenograde.pacs.logs import log_to, told
 from stenograde.pacs.opening import Opened, open_queue
 from stenograde.pacs.parts import Part, parts_of
 from stenograde.pacs.settings import ServeSettings
+from stenograde.pacs.store import NoRoomError
 from stenograde.workers import end_with
 
 _log = logging.getLogger(__name__)
@@ -71,9 +73,12 @@ class Supervisor:
     opened: Opened
     monotonic: Callable[[], float] = time.monotonic
     _running: list[_Running] = field(default_factory=list)
+    _heard_since: datetime | None = None
+    """Since when senders could reach us without a break."""
 
     def start(self) -> None:
         """Start every part."""
+        self._not_heard()
         for part in self.parts:
             name = _new_name(part)
             self._running.append(_Running(part, self._process(part, name), name, self.monotonic()))
@@ -87,12 +92,15 @@ class Supervisor:
             if one.due is not None and one.due <= now:
                 one.name = _new_name(one.part)
                 one.process, one.started, one.due = self._process(one.part, one.name), now, None
+            if one.part.takes_in and (one.due is not None or one.started == now):
+                self._not_heard()
         try:
-            self.opened.queue.complete_quiet()
+            self._complete_quiet()
             self._end_stuck()
             self.opened.queue.release_expired()
             self.opened.deliveries.release_expired()
         except UNAVAILABLE as exc:
+            self._not_heard()
             _log.warning("no database", extra=told(reason=type(exc).__name__))
 
     def stop(self, grace_s: float = GRACE_S) -> None:
@@ -112,6 +120,19 @@ class Supervisor:
     def pids(self) -> dict[str, int | None]:
         """Return the process of each part by its name; None while it waits to be started again."""
         return {one.part.name: None if one.due is not None else one.process.pid for one in self._running}
+
+    def _complete_quiet(self) -> None:
+        try:
+            self.opened.store.check_room()
+        except NoRoomError as exc:  # (what is sent meanwhile is refused)
+            self._not_heard()
+            _log.warning("no room", extra=told(reason=str(exc.strerror)))
+        else:
+            self.opened.queue.complete_quiet(self._heard_since)
+
+    def _not_heard(self) -> None:
+        """Remember that senders could not reach us until now: no study is quiet because of that."""
+        self._heard_since = self.opened.queue.clock()
 
     def _bury(self, one: _Running, now: float) -> None:
         """Give back what a dead process was at, and say when it is started again."""
@@ -160,7 +181,6 @@ def serve(settings: ServeSettings) -> None:
     log_to(sys.stderr)
     opened = open_queue(settings)
     migrate(opened.database)
-    opened.store.sweep()
     stop = threading.Event()
     with _signals_set(stop):
         supervisor = Supervisor(settings, parts_of(settings), opened)

@@ -173,3 +173,9 @@ def backoff(first_s: float, attempts: int) -> timedelta:
 def system_clock() -> datetime:
     """Return the time by the clock of the machine."""
     return datetime.now(UTC)
+
+
+def newest_of(connection: Connection, study_uid: str) -> RowMapping | None:
+    """Return the row of a study's newest version, locked; None where there is none."""
+    newest = select(jobs).where(jobs.c.study_uid == study_uid).order_by(jobs.c.version.desc()).limit(1)
+    return connection.execute(newest.with_for_update()).mappings().one_or_none()

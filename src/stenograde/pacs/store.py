@@ -27,6 +27,15 @@ class TooLargeError(OSError):
     """What comes is larger than is allowed."""
 
 
+def is_no_room(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a disk that has no room, however it was told on its way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and not isinstance(error, TooLargeError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @dataclass(frozen=True)
 class Incoming:
     """What was received and lies in the store, but has no place in it yet."""

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from stenograde.errors import JobError, StudyError, line_of
+from stenograde.files import UNFINISHED
 from stenograde.pacs.database import UNAVAILABLE
 from stenograde.pacs.jobs import Job
 from stenograde.pacs.logs import told
 from stenograde.pacs.opening import open_queue
 from stenograde.pacs.queue import Queue
 from stenograde.pacs.settings import GradingSettings, ServeSettings
-from stenograde.pacs.store import NoRoomError, Store
+from stenograde.pacs.store import NoRoomError, Store, is_no_room
 from stenograde.study import Study
+from stenograde.workers import share_cores
 
 _log = logging.getLogger(__name__)
 
@@ -79,11 +81,14 @@ class Worker:
     def work(self, stop: threading.Event) -> None:
         """Grade what is ready until told to stop; a study that is under way is finished first."""
         while not stop.is_set():
+            job = None
             try:
+                self.store.check_room()  # (results could not be kept)
                 job = self.queue.claim(self.name)
+            except NoRoomError as exc:
+                _log.warning("no room", extra=told(worker=self.name, reason=str(exc.strerror)))
             except UNAVAILABLE as exc:
                 _log.warning("no database", extra=told(worker=self.name, reason=type(exc).__name__))
-                job = None
             if job is None:
                 stop.wait(IDLE_S)
             else:
@@ -111,7 +116,9 @@ class Worker:
         try:
             self.store.check_room()
             files = [self.store.root / path for path in self.queue.files(job)]
-            self.grade(files, self.store.results(job.study_uid, job.version), job.study_uid)
+            folder = self.store.results(job.study_uid, job.version)
+            _remove_unfinished(folder)
+            self.grade(files, folder, job.study_uid)
         except StudyError as exc:
             reason = f"not graded: {line_of(exc)[0]}"
             _log.info("not graded", extra=told(**_fields(job), reason=reason))
@@ -119,7 +126,8 @@ class Worker:
         except Exception as exc:  # noqa: BLE001  whatever a study does, the next one is to be graded
             reason = str(exc.strerror) if isinstance(exc, NoRoomError) else line_of(exc)[0]
             _log.warning("failed", extra=told(**_fields(job), reason=reason))
-            return lambda: self.queue.failed(job, reason)
+            is_counted = not is_no_room(exc)
+            return lambda: self.queue.failed(job, reason, is_counted=is_counted)
         _log.info("graded", extra=told(**_fields(job)))
         return lambda: self.queue.graded(job, self.destinations)
 
@@ -158,6 +166,12 @@ def _renewed(worker: Worker, job: Job) -> Iterator[None]:
         thread.join()
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a worker that was killed at the same study has left."""
+    for path in folder.glob(UNFINISHED):
+        path.unlink(missing_ok=True)
+
+
 def _fields(job: Job) -> dict[str, str | int]:
     return {"study_uid": job.study_uid, "version": job.version, "job": job.id, "worker": job.worker or ""}
 
@@ -166,6 +180,7 @@ def run_worker(settings: ServeSettings, name: str, stop: threading.Event) -> Non
     """Grade what is ready (a part of the service)."""
     opened = open_queue(settings)
     grading = settings.grading
+    share_cores(grading.workers)
     Worker(
         name,
         opened.queue,
