@@ -133,9 +133,7 @@ def rsna2024(
         f"found while reading: {out / 'training' / 'ingest.csv'}; labels to look at: {out / 'suspicious.png'}"
     )
     if not cohort.is_of_phantoms:
-        print(
-            f"licence: trained on {cohort.name}, {cohort.licence}; do not pass the weights on for other use"
-        )
+        print(f"licence: trained on {cohort.name}, {cohort.licence}; pass the weights on for no other use")
 
 
 def _named(labels: Path | None, licence: str | None, rsna: str, terms: str) -> tuple[str, str]:
