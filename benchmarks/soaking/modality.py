@@ -43,11 +43,10 @@ def study(template: Sequence[Dataset], uid: str) -> list[Dataset]:
     series: dict[str, str] = {}
     made = []
     for number, one in enumerate(template, start=1):
-        new = copy.copy(one)
+        new = copy.deepcopy(one)  # (a copy would share its elements with every other study)
         new.StudyInstanceUID = uid
         new.SeriesInstanceUID = series.setdefault(one.SeriesInstanceUID, f"{uid}.{len(series) + 1}")
         new.SOPInstanceUID = f"{new.SeriesInstanceUID}.{number}"
-        new.file_meta = copy.copy(one.file_meta)
         new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
         made.append(new)
     return made

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydicom.dataset import FileMetaDataset
 from rich.console import Console
+from tests.dicom_files import mr_dataset, picture
 from tests.result_files import FILES, uid_of
 from tests.service.outboxes import STUDY, grade
 
@@ -82,3 +84,16 @@ def test_the_check_of_the_soak_finds_what_is_lost_and_what_is_there_twice(
     assert kinds() == {"at the archive, though of no study"}
     grade(outbox)
     assert "twice: more than one version" in kinds()
+
+
+def test_studies_of_one_template_share_nothing(soak: ModuleType) -> None:
+    del soak  # (it makes its modules known)
+    from benchmarks.soaking.modality import study
+
+    template = [mr_dataset(picture())]
+    template[0].file_meta = FileMetaDataset()
+    first, second = study(template, "1.2.1"), study(template, "1.2.2")
+    assert [one.StudyInstanceUID for one in (*first, *second)] == ["1.2.1", "1.2.2"]
+    assert (
+        first[0].file_meta.MediaStorageSOPInstanceUID == first[0].SOPInstanceUID != second[0].SOPInstanceUID
+    )
