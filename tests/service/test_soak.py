@@ -43,9 +43,8 @@ def test_studies_sent_while_the_service_is_killed_are_graded_and_delivered_once(
 ) -> None:
     if database == "postgresql":
         request.getfixturevalue("server")  # (skips where there is none)
-    work = Path(
-        tempfile.mkdtemp(prefix="soak-")
-    )  # (PostgreSQL runs as another user, whom pytest's folder keeps out)
+    # (PostgreSQL runs as another user, whom pytest's folder keeps out)
+    work = Path(tempfile.mkdtemp(prefix="soak-"))
     work.chmod(0o755)
     plan = soak.Plan(work, studies=12, database=database, every_s=6, quiet_s=15, longest_s=20, ahead=12)
     try:
