@@ -308,6 +308,19 @@ def _even_context() -> bytes:
     return bytes(request)
 
 
+def _no_syntax() -> bytes:
+    """An association request whose presentation context offers no transfer syntax."""
+    request = bytearray(associate_request())
+    context, syntax = request.index(b"\x20\x00", 74), request.index(b"\x40\x00", 74)
+    end = syntax + 4 + int.from_bytes(request[syntax + 2 : syntax + 4], "big")
+    n_bytes = end - syntax
+    for at, size in ((2, 4), (context + 2, 2)):
+        length = int.from_bytes(request[at : at + size], "big") - n_bytes
+        request[at : at + size] = length.to_bytes(size, "big")
+    del request[syntax:end]
+    return bytes(request)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -319,8 +332,19 @@ def _even_context() -> bytes:
         associate_request()[:40],
         associate_request().replace(b"SCANNER", b"SC\xff\x00NER"),
         _even_context(),
+        _no_syntax(),
     ],
-    ids=["http", "4 GB", "empty request", "data first", "unknown", "half a request", "title", "even context"],
+    ids=[
+        "http",
+        "4 GB",
+        "empty request",
+        "data first",
+        "unknown",
+        "half a request",
+        "title",
+        "even context",
+        "no syntax",
+    ],
 )
 def test_malformed_association_is_ended_and_the_next_is_taken(
     kept: Receiving, listen: Listen, tmp_path: Path, data: bytes

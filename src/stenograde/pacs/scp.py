@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 _NO_CALLED: Final = (0x01, 0x01, 0x07)
 _NO_CALLING: Final = (0x01, 0x01, 0x03)
-"""Result, source and diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4): a title is not recognised, for good."""
+_NO_REASON: Final = (0x01, 0x01, 0x01)
+"""Result, source, diagnostic of an A-ASSOCIATE-RJ (PS3.8 9.3.4), for good: unknown title, or no reason given."""
 
 PATIENCE_S: Final = 60.0
 """How long a PDU may take to come, and an association be idle, s."""
@@ -155,6 +156,8 @@ class _Scp:
             answer, reason = _NO_CALLED, "called AE title not recognised"
         elif not self._may_send(calling, peer.address_info.address):
             answer, reason = _NO_CALLING, "calling AE title not recognised"
+        elif not all(one.transfer_syntax for one in request.presentation_context_definition_list):
+            answer, reason = _NO_REASON, "a presentation context without a transfer syntax"
         else:
             return
         _log.warning("association rejected", extra=told(address=peer.address_info.address, reason=reason))
