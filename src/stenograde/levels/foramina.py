@@ -116,7 +116,7 @@ def foramen_middles(
 def middles_behind_walls(
     marked: MarkedVolume,
     level: Level,
-    margin_mm: NDArray[np.float64],
+    anchors: Mapping[Side, Point],
     left: NDArray[np.float64],
     back: NDArray[np.float64],
     up: NDArray[np.float64],
@@ -127,18 +127,17 @@ def middles_behind_walls(
     ----------
     marked : MarkedVolume
     level : Level
-    margin_mm : ndarray of shape (3,), float64
-        Middle of the disc's posterior margin, LPS mm.
+    anchors : mapping
+        By :func:`foramina_at`.
     left, back, up : ndarray of shape (3,), float64
         Unit vectors of the level's own frame.
 
     Where less of a wall is seen than on :data:`LEAST_SEEN` of the heights, the middle lies by rule.
     """
-    anchors = foramina_at(level, margin_mm, left, back, up)
     middles = foramen_middles(level, anchors, left, back, up)
+    from_margin = back * FORAMEN_BACK_MM[level] + up * FORAMEN_UP_MM
     for side, by_rule in middles.items():
-        beside = np.asarray(margin_mm) + left * (SENSES[side] * FORAMEN_ASIDE_MM[level])
-        wall = _wall_mm(marked, beside, left * SENSES[side], back, up)
+        wall = _wall_mm(marked, np.asarray(anchors[side]) - from_margin, left * SENSES[side], back, up)
         if wall is not None:
             ruled = FORAMEN_BACK_MM[level] + FORAMEN_MIDDLE_MM[level][1]
             behind = float(np.clip(wall, *WALL_RANGE_MM)) + HALF_DEPTH_MM

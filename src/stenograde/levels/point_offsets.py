@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.cell_points import PointedLevel, axes_of, points_of
 from stenograde.terms import Cell, Condition, Level, Side
@@ -75,8 +76,7 @@ def offset_of(mark: Point, point: Point, side: Side | None, axes: Array) -> tupl
 
 def moved_by(offset: tuple[float, ...], point: Point, side: Side | None, axes: Array) -> Point:
     """Return the mark that lies so far from our point; see :func:`offset_of`."""
-    x_mm, y_mm, z_mm = np.asarray(point) + axes @ (np.array(offset) * _sense(side))
-    return float(x_mm), float(y_mm), float(z_mm)
+    return geometry.as_point(np.asarray(point) + axes @ (np.array(offset) * _sense(side)))
 
 
 def fit_offsets(found: Iterable[tuple[Cell, tuple[float, ...]]]) -> PointOffsets:

@@ -181,7 +181,7 @@ def _level_point(
     left, back, up = _frame(surface, ahead_mm - canal_mm)
     margin_mm = surface.to_patient(np.asarray(disc.margin))[0]
     foramina = foramina_at(level, margin_mm, left, back, up)
-    middles = middles_behind_walls(surface.marked, level, margin_mm, left, back, up)
+    middles = middles_behind_walls(surface.marked, level, foramina, left, back, up)
     recesses = {
         side: geometry.as_point(margin_mm + left * sense * RECESS_ASIDE_MM[level] + back * RECESS_BACK_MM)
         for side, sense in SENSES.items()

@@ -56,7 +56,8 @@ def marked(
 
 
 def middles(volume: MarkedVolume, level: Level) -> dict[Side, tuple[float, float, float]]:
-    return middles_behind_walls(volume, level, np.zeros(3), LEFT, BACK, UP)
+    anchors = foramina_at(level, np.zeros(3), LEFT, BACK, UP)
+    return middles_behind_walls(volume, level, anchors, LEFT, BACK, UP)
 
 
 def by_rule(level: Level) -> dict[Side, tuple[float, float, float]]:

@@ -41,6 +41,9 @@ _USUAL_SHARE, _FAR_TIMES = 95.0, 2.0
 """Points farther from where they are expected than so many times the distance within which so many per cent of the
 experts' marks lie are not believed, neither found ones nor marks: some marks are on the wrong side or level."""
 
+Points = Mapping[str, Mapping[Cell, Point]]
+"""By study."""
+
 _AT_ONCE = 256
 """Views that a net looks at at once."""
 
@@ -82,7 +85,7 @@ def find_points(
     progress : callable, optional
     """
     expected = {name: places.offsets.points_of(levels) for name, levels in places.levels.items()}
-    far_mm = _far(places, expected)
+    far_mm = _far(places.marks, expected)
     rows = _Rows.of(views, _usual(places.marks, expected, far_mm))
     marked = [views.names[study] for study in np.unique(rows.study[np.isfinite(rows.targets[:, 0])])]
     if len(marked) < config.least_studies:
@@ -201,21 +204,19 @@ def _chosen(
     places_mm: NDArray[np.float64],
     nets: tuple[PointFinder, ...],
     places: FoundPlaces,
-    expected: Mapping[str, Mapping[Cell, Point]],
+    expected: Mapping[str, dict[Cell, Point]],
     far_mm: Mapping[str, float],
 ) -> CellPoints:
     """Take what the nets found for the conditions for which that is nearer to the marks."""
-    found: dict[str, dict[Cell, Point]] = {}
+    moved = {}
     for s, name in enumerate(views.names):
-        at = np.flatnonzero(rows.study == s)
-        cells = [LUMBAR_MRI.cells[c] for c in rows.cell[at].tolist()]
-        asked = [k for k, cell in enumerate(cells) if cell.condition.value in far_mm]
-        # values are not needed to say where a place lies
-        seen = [PointView(np.zeros(0, np.float32), views.grid(s, int(rows.cell[at[k]]))) for k in asked]
-        found[name] = believed([cells[k] for k in asked], seen, places_mm[at[asked]], expected[name], far_mm)
+        cells = rows.cell[rows.study == s]
+        asked = [LUMBAR_MRI.cells[c].condition.value in far_mm for c in cells.tolist()]
+        said = places_mm[rows.study == s][asked]
+        moved[name] = expected[name] | found_in(views, s, cells[asked], said, expected[name], far_mm)
     taken, told = {}, []
     for condition in Condition:
-        before, after = _away(condition, places, expected, {}), _away(condition, places, expected, found)
+        before, after = (away_mm(condition, places.marks, points) for points in (expected, moved))
         if not before:
             continue
         nearer = np.mean(after) < np.mean(before)
@@ -227,14 +228,39 @@ def _chosen(
         if nearer:
             taken[condition.value] = far_mm[condition.value]
     points = {
-        name: dict(of_study) | {c: p for c, p in found.get(name, {}).items() if c.condition.value in taken}
+        name: {c: (moved if c.condition.value in taken else expected)[name][c] for c in of_study}
         for name, of_study in expected.items()
     }
     return CellPoints(points, places.offsets, nets if taken else (), taken, tuple(told))
 
 
-def _far(places: FoundPlaces, expected: Mapping[str, Mapping[Cell, Point]]) -> dict[str, float]:
-    away = {condition: _away(condition, places, expected, {}) for condition in Condition}
+def found_in(
+    views: MarkedViews,
+    study: int,
+    cells: NDArray[np.int64],
+    places_mm: NDArray[np.float64],
+    expected: Mapping[Cell, Point],
+    far_mm: Mapping[str, float],
+) -> dict[Cell, Point]:
+    """Return the points that were found in views of a study; see :func:`~stenograde.predict.point_finder.believed`."""
+    named = [LUMBAR_MRI.cells[c] for c in cells.tolist()]
+    # values are not needed to say where a place lies
+    seen = [PointView(np.zeros(0, np.float32), views.grid(study, c)) for c in cells.tolist()]
+    return believed(named, seen, places_mm, expected, far_mm)
+
+
+def away_mm(condition: Condition, marks: Points, points: Points) -> list[float]:
+    """Return how far from the marks of a condition its points lie, mm."""
+    return [
+        geometry.distance_mm(points[name][cell], mark)
+        for name, of_study in marks.items()
+        for cell, mark in of_study.items()
+        if cell.condition is condition
+    ]
+
+
+def _far(marks: Points, expected: Points) -> dict[str, float]:
+    away = {condition: away_mm(condition, marks, expected) for condition in Condition}
     return {
         condition.value: max(_FAR_TIMES * float(np.percentile(lengths, _USUAL_SHARE)), 1.0)
         for condition, lengths in away.items()
@@ -243,8 +269,8 @@ def _far(places: FoundPlaces, expected: Mapping[str, Mapping[Cell, Point]]) -> d
 
 
 def _usual(
-    marks: Mapping[str, Mapping[Cell, Point]],
-    expected: Mapping[str, Mapping[Cell, Point]],
+    marks: Points,
+    expected: Points,
     far_mm: Mapping[str, float],
 ) -> dict[str, dict[Cell, Point]]:
     """Return the marks that are near enough to where they are expected to be learnt from."""
@@ -256,18 +282,3 @@ def _usual(
         }
         for name, of_study in marks.items()
     }
-
-
-def _away(
-    condition: Condition,
-    places: FoundPlaces,
-    expected: Mapping[str, Mapping[Cell, Point]],
-    found: Mapping[str, Mapping[Cell, Point]],
-) -> list[float]:
-    """Return how far from the marks the points of a condition lie, mm."""
-    return [
-        geometry.distance_mm(found.get(name, {}).get(cell, expected[name][cell]), mark)
-        for name, marks in places.marks.items()
-        for cell, mark in marks.items()
-        if cell.condition is condition
-    ]

@@ -6,31 +6,25 @@ may be farther from where a reader marks a patient. A few marked studies are eno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from stenograde import geometry
 from stenograde.grades import Point
 from stenograde.levels.cell_points import points_of
 from stenograde.levels.point_offsets import PointOffsets
-from stenograde.levels.point_views import PointView
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.point_finder import asked_of, believed
+from stenograde.predict.point_finder import asked_of
 from stenograde.terms import LUMBAR_MRI, Cell, Condition
 from stenograde.train.cohort.config import PointTraining
-from stenograde.train.cohort.find_points import CellPoints
+from stenograde.train.cohort.find_points import CellPoints, Points, away_mm, found_in
 from stenograde.train.cohort.ingest import ingest
 from stenograde.train.cohort.marked_views import MarkedViews, cut_views
 from stenograde.train.cohort.places import FoundPlaces, find_places
 from stenograde.train.grader.crops import as_values
 from stenograde.workers import Progress
-
-Points = Mapping[str, Mapping[Cell, Point]]
-"""By study."""
 
 RULE, OFFSETS, NETS = "by rule", "moved as marks say", "by heat maps"
 """Ways to a point, from the plainest."""
@@ -92,7 +86,7 @@ def judged(points: CellPoints, places: FoundPlaces, views: MarkedViews) -> CellP
         ways[NETS] = _by_nets(points, views, moved)
     best, told = {}, []
     for condition in Condition:
-        away = {way: _away(condition, places.marks, at) for way, at in ways.items()}
+        away = {way: away_mm(condition, places.marks, at) for way, at in ways.items()}
         n = len(away[RULE])
         means = {way: float(np.mean(lengths)) for way, lengths in away.items() if lengths}
         best[condition] = min(means, key=lambda way: means[way]) if means else RULE
@@ -117,31 +111,17 @@ def _by_nets(points: CellPoints, views: MarkedViews, expected: Points) -> dict[s
     """Return the points that the mean of all nets finds, and the expected ones elsewhere."""
     by_study: dict[str, dict[Cell, Point]] = {}
     for s, name in enumerate(views.names):
-        at = [
-            k
-            for k in np.flatnonzero(views.present[s]).tolist()
-            if LUMBAR_MRI.cells[k].condition.value in points.far_mm
-        ]
         by_study[name] = dict(expected[name])
-        if not at:
+        at = np.flatnonzero(views.present[s])
+        at = at[[LUMBAR_MRI.cells[c].condition.value in points.far_mm for c in at.tolist()]]
+        if not len(at):
             continue
-        cells = [LUMBAR_MRI.cells[k] for k in at]
-        values, asked = torch.from_numpy(as_values(views.values[s, at])), torch.from_numpy(asked_of(cells))
+        asked = torch.from_numpy(asked_of([LUMBAR_MRI.cells[c] for c in at.tolist()]))
+        values = torch.from_numpy(as_values(views.values[s, at]))
         with torch.inference_mode():
             said = torch.stack([net.places_mm(net(values, asked)) for net in points.nets]).mean(dim=0)
-        seen = [PointView(np.zeros(0, np.float32), views.grid(s, k)) for k in at]
-        by_study[name] |= believed(cells, seen, said.double().numpy(), expected[name], points.far_mm)
+        by_study[name] |= found_in(views, s, at, said.double().numpy(), expected[name], points.far_mm)
     return by_study
-
-
-def _away(condition: Condition, marks: Points, points: Points) -> list[float]:
-    """Return how far from the marks of a condition its points lie, mm."""
-    return [
-        geometry.distance_mm(points[name][cell], mark)
-        for name, of_study in marks.items()
-        for cell, mark in of_study.items()
-        if cell.condition is condition
-    ]
 
 
 def _condition_of(place: str) -> Condition:
