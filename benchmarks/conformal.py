@@ -78,18 +78,26 @@ def a_neighbour(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(truth == 1, 2 * rng.integers(0, 2, truth.size), 1)
 
 
-def share_found(
+def _planted(
     cohorts: dict[str, Cohort], wrong: Callable[..., np.ndarray], rng: np.random.Generator
-) -> np.ndarray:
-    """Return which share of planted wrong labels is in the top of the ranking: of all conditions, of each."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return probabilities, labels with wrong ones among them, which are wrong, and the condition, of all cells."""
     truth = np.concatenate([one.truth for one in cohorts.values()])
     groups = np.repeat(list(cohorts), [one.truth.size for one in cohorts.values()])
     planted = np.zeros(truth.size, bool)
     planted[rng.choice(truth.size, round(PLANTED * truth.size), replace=False)] = True
     stated = np.where(planted, wrong(truth, rng), truth)
     shares = np.concatenate([one.probabilities for one in cohorts.values()])
+    return shares, stated, planted, groups
+
+
+def share_found(
+    cohorts: dict[str, Cohort], wrong: Callable[..., np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Return which share of planted wrong labels is in the top of the ranking: of all conditions, of each."""
+    shares, stated, planted, groups = _planted(cohorts, wrong, rng)
     found = []
-    for chosen in (np.ones(truth.size, bool), *(groups == name for name in cohorts)):
+    for chosen in (np.ones(planted.size, bool), *(groups == name for name in cohorts)):
         ranked = audit_labels(shares[chosen], stated[chosen], groups=groups[chosen])
         top = [one.place for one in ranked[: round(LOOKED_AT * len(ranked))]]
         found.append(planted[chosen][top].sum() / planted[chosen].sum())
@@ -109,16 +117,11 @@ def share_found_in_context(
     whose : list of (study, cell)
         Of the cells of all cohorts.
     """
-    truth = np.concatenate([one.truth for one in cohorts.values()])
-    groups = np.repeat(list(cohorts), [one.truth.size for one in cohorts.values()])
-    planted = np.zeros(truth.size, bool)
-    planted[rng.choice(truth.size, round(PLANTED * truth.size), replace=False)] = True
-    stated = np.where(planted, wrong(truth, rng), truth)
-    shares = np.concatenate([one.probabilities for one in cohorts.values()])
+    shares, stated, planted, groups = _planted(cohorts, wrong, rng)
     studies, cells = zip(*whose, strict=True)
     order = np.array([one.place for one in audit_cells(shares, stated, cells, studies)])
     found = []
-    for chosen in (np.ones(truth.size, bool), *(groups == name for name in cohorts)):
+    for chosen in (np.ones(planted.size, bool), *(groups == name for name in cohorts)):
         ranked = order[chosen[order]]
         found.append(planted[ranked[: round(LOOKED_AT * len(ranked))]].sum() / planted[chosen].sum())
     return np.array(found)

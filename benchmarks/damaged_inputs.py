@@ -12,10 +12,13 @@ import lzma
 import os
 import random
 import shutil
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SHARES = {
     "slices": 12,
@@ -97,18 +100,11 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 def make_seeds(work: Path) -> None:
     """Write the sound inputs once: a small phantom in each transfer syntax, and what is not a study."""
-    from stenograde.phantom import FileOptions, Protocol, write_cohort
+    from tests.small_phantoms import SMALL
+
+    from stenograde.phantom import FileOptions, write_cohort
     from stenograde.phantom.files.dicom_files import Codec
 
-    small = Protocol(
-        sagittal_matrix=160,
-        sagittal_field_mm=230,
-        sagittal_slices=3,
-        axial_matrix=64,
-        axial_slices_per_level=2,
-        layers=1,
-        thickness_mm=5,
-    )
     seeds = work / "seeds"
     if (seeds / "done").exists():
         return
@@ -122,7 +118,7 @@ def make_seeds(work: Path) -> None:
         Codec.DEFLATED,
     ):
         cohort = write_cohort(
-            seeds / codec.value, patients=1, seed=3, protocol=small, options=FileOptions(codec=codec)
+            seeds / codec.value, patients=1, seed=3, protocol=SMALL, options=FileOptions(codec=codec)
         )
         cohort.studies[0].folder.rename(seeds / f"{codec.value}_study")
     import numpy as np

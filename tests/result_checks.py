@@ -21,7 +21,20 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pypdf import PdfReader
 from tests.fhir_r4 import fhir_errors
-from tests.sr_tree import groups_of, items, name_of, numbers_in, said_in, strays, whole_in
+from tests.sr_tree import (
+    SHARES,
+    STATUSES,
+    WORDINGS,
+    YES_NO,
+    code_of_cell,
+    groups_of,
+    items,
+    name_of,
+    numbers_in,
+    said_in,
+    strays,
+    whole_in,
+)
 from tests.written_objects import dciodvfy, dsrdump
 
 from stenograde import concepts, default_bundle, geometry, read_study
@@ -37,25 +50,6 @@ from stenograde.study import Study
 from stenograde.terms import Quantity, Structure
 
 MADE_AT = datetime(2026, 5, 6, 7, 8, 9)
-
-_SHORT = {"spinal_canal_stenosis": "SCS", "neural_foraminal_narrowing": "NFN", "subarticular_stenosis": "SAS"}
-_SHARES = {"normal_mild": "NM", "moderate": "MOD", "severe": "SEV"}
-_WORDINGS = {
-    "Normal/Mild": "NM",
-    "Moderate": "6736007",
-    "Severe": "24484000",
-    "Normal/Mild or moderate": "NM-MOD",
-    "Moderate or severe": "MOD-SEV",
-    "Uncertain": "64957009",
-}
-_STATUSES = {
-    "draft": "LEFT-OUT",
-    "abstained": "ABSTAINED",
-    "not_imaged": "NOT-IMAGED",
-    "not_graded": "NOT-GRADED",
-}
-_YES_NO = {True: "373066001", False: "373067005"}
-
 
 Instances = Mapping[str, Sequence[Dataset]]
 """Headers by SOPInstanceUID; the series of RSNA 2024 share some."""
@@ -168,7 +162,7 @@ def expected_numbers(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[f
     for cell in document["cells"]:
         if cell["status"] == "graded":
             for severity, share in cell["probability"].items():
-                found[cell["level"]][f"P-{code_of_cell(cell)}-{_SHARES[severity]}"] = share, "1"
+                found[cell["level"]][f"P-{code_of_cell(cell)}-{SHARES[severity]}"] = share, "1"
     for disc in (document["discs"] or {"levels": ()})["levels"]:
         for finding, told in disc["findings"].items():
             name = concepts.finding_probability_code(DiscFinding(finding)).value
@@ -182,10 +176,6 @@ def expected_numbers(document: Mapping[str, Any]) -> dict[str, dict[str, tuple[f
     return found
 
 
-def code_of_cell(cell: Mapping[str, Any]) -> str:
-    return _SHORT[cell["condition"]] + (f"-{cell['side'][0].upper()}" if cell["side"] else "")
-
-
 def check_report(one: Written) -> None:
     """The structured report, read by highdicom, holds the numbers and words of ``grades.json``, and no others."""
     ds = hd.sr.srread(one.folder / "sr.dcm")
@@ -194,12 +184,12 @@ def check_report(one: Written) -> None:
     assert {level: numbers_in(group) for level, group in groups.items()} == expected_numbers(one.document)
     for level in one.document["levels"]:
         said = said_in(groups[level["name"]])
-        assert said["LEVEL-IMAGED"] == _YES_NO[level["imaged"]]
-        assert said["LEVEL-CERTAIN"] == _YES_NO[level["certain"]]
+        assert said["LEVEL-IMAGED"] == YES_NO[level["imaged"]]
+        assert said["LEVEL-CERTAIN"] == YES_NO[level["certain"]]
     for cell in one.document["cells"]:
         name, group = code_of_cell(cell), groups[cell["level"]]
         status = cell["status"]
-        expected = _WORDINGS[cell["wording"]] if status == "graded" else _STATUSES[status]
+        expected = WORDINGS[cell["wording"]] if status == "graded" else STATUSES[status]
         assert said_in(group)[name] == expected
         texts = said_in(group, "TEXT").get(name, [])
         assert len(texts) == (1 if cell["reason"] else 0)
@@ -207,11 +197,11 @@ def check_report(one: Written) -> None:
             _check_evidence(one, cell, group)
     for disc in (one.document["discs"] or {"levels": ()})["levels"]:
         said = said_in(groups[disc["level"]])
-        assert said.get("DISC") == _STATUSES.get(disc["status"])
+        assert said.get("DISC") == STATUSES.get(disc["status"])
         for finding, told in disc["findings"].items():
             code = said[concepts.finding_code(DiscFinding(finding)).value]
             assert (
-                code == {"Yes": _YES_NO[True], "No": _YES_NO[False], "Uncertain": "64957009"}[told["wording"]]
+                code == {"Yes": YES_NO[True], "No": YES_NO[False], "Uncertain": "64957009"}[told["wording"]]
             )
     whole = said_in(whole_in(ds), "TEXT")
     assert len(whole.get("WARNING", ())) == len(one.document["warnings"])
@@ -224,7 +214,7 @@ def _check_evidence(one: Written, cell: Mapping[str, Any], group: Dataset) -> No
     for number in (item for item in group.ContentSequence if name_of(item)[0].startswith(prefix)):
         kinds = {item.ValueType for item in number.get("ContentSequence", ())}
         assert len(kinds) <= 1  # (TID 320: pixels or points)
-        is_said = name_of(number)[0] == prefix + _SHARES[cell["severity"]]
+        is_said = name_of(number)[0] == prefix + SHARES[cell["severity"]]
         for item in number.get("ContentSequence", ()):
             if item.ValueType == "SCOORD3D":
                 points.append(list(item.GraphicData))

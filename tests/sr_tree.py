@@ -6,7 +6,7 @@ templates for a machine; PixelMed, a program in Java, does, and a slower test as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,25 @@ from pydicom import Dataset
 ANY = ("*", "*")
 
 Code = tuple[str, str]
+
+# Codes of what ``grades.json`` says in words.
+SHORT = {"spinal_canal_stenosis": "SCS", "neural_foraminal_narrowing": "NFN", "subarticular_stenosis": "SAS"}
+WORDINGS = {
+    "Normal/Mild": "NM",
+    "Moderate": "6736007",
+    "Severe": "24484000",
+    "Normal/Mild or moderate": "NM-MOD",
+    "Moderate or severe": "MOD-SEV",
+    "Uncertain": "64957009",
+}
+STATUSES = {
+    "draft": "LEFT-OUT",
+    "abstained": "ABSTAINED",
+    "not_imaged": "NOT-IMAGED",
+    "not_graded": "NOT-GRADED",
+}
+SHARES = {"normal_mild": "NM", "moderate": "MOD", "severe": "SEV"}
+YES_NO = {True: "373066001", False: "373067005"}
 
 
 @dataclass(frozen=True)
@@ -178,3 +197,8 @@ def said_in(container: Dataset, value_type: str = "CODE") -> dict[str, Any]:
 def whole_in(ds: Dataset) -> Dataset:
     """Return the container of what is said of the whole study."""
     return next(item for item in items(ds) if name_of(item) == ("C0034375", "UMLS"))
+
+
+def code_of_cell(cell: Mapping[str, Any]) -> str:
+    """Return the code of a cell of ``grades.json``."""
+    return SHORT[cell["condition"]] + (f"-{cell['side'][0].upper()}" if cell["side"] else "")

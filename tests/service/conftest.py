@@ -13,6 +13,8 @@ from tests.databases import Server, postgresql
 from stenograde.pacs.database import Database, migrate
 
 if TYPE_CHECKING:
+    from tests.receiving import Receiving
+
     from stenograde.pacs.send import Outbox
 
 
@@ -56,6 +58,16 @@ def database(url: str) -> Iterator[Database]:
     migrate(one)
     yield one
     one.close()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Receiving]:
+    """A store, its database on SQLite and their intake, empty; in the end every row has its file."""
+    from tests.receiving import receiving
+
+    with receiving(tmp_path) as one:
+        yield one
+        one.check_whole()
 
 
 @pytest.fixture

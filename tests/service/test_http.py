@@ -34,13 +34,6 @@ Listen = Callable[..., httpx.Client]
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Receiving]:
-    with receiving(tmp_path) as one:
-        yield one
-        one.check_whole()
-
-
-@pytest.fixture
 def opened() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack

@@ -49,13 +49,6 @@ Listen = Callable[..., int]
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Receiving]:
-    with receiving(tmp_path) as one:
-        yield one
-        one.check_whole()
-
-
-@pytest.fixture
 def listen(kept: Receiving) -> Iterator[Listen]:
     """Opens a port with settings, and gives its number."""
     with ExitStack() as opened:

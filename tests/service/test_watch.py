@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from tests.dicom_files import STUDY, write_study
-from tests.receiving import Receiving, mr_file, receiving
+from tests.receiving import Receiving, mr_file
 
 from stenograde.errors import ConfigError
 from stenograde.pacs.watch import Watch, watched
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Receiving]:
-    with receiving(tmp_path) as one:
-        yield one
-        one.check_whole()
 
 
 @pytest.fixture

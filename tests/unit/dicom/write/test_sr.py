@@ -6,14 +6,28 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import highdicom as hd
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.sr._concepts_dict import concepts as tables
 from tests.golden.report.example import STUDY_UID, example_grades
-from tests.sr_tree import codes_in, groups_of, items, name_of, numbers_in, said_in, strays, whole_in
+from tests.sr_tree import (
+    SHARES,
+    SHORT,
+    STATUSES,
+    WORDINGS,
+    YES_NO,
+    code_of_cell,
+    codes_in,
+    groups_of,
+    items,
+    name_of,
+    numbers_in,
+    said_in,
+    strays,
+    whole_in,
+)
 from tests.written_objects import FRAME, PATIENT, dciodvfy, dsrdump, pixelmed, sources_for
 
 from stenograde import concepts
@@ -35,23 +49,6 @@ from stenograde.terms import LUMBAR_MRI, Condition, Level, Severity
 
 MADE_AT = datetime(2026, 5, 6, 7, 8, 9)
 REASON = "the network has seen phantoms only – naïve, 5 mm²"
-SHORT = {"spinal_canal_stenosis": "SCS", "neural_foraminal_narrowing": "NFN", "subarticular_stenosis": "SAS"}
-SAID = {
-    "Normal/Mild": "NM",
-    "Moderate": "6736007",
-    "Severe": "24484000",
-    "Normal/Mild or moderate": "NM-MOD",
-    "Moderate or severe": "MOD-SEV",
-    "Uncertain": "64957009",
-}
-STATUSES = {
-    "draft": "LEFT-OUT",
-    "abstained": "ABSTAINED",
-    "not_imaged": "NOT-IMAGED",
-    "not_graded": "NOT-GRADED",
-}
-SHARES = {"normal_mild": "NM", "moderate": "MOD", "severe": "SEV"}
-YES = {True: "373066001", False: "373067005"}
 
 
 def grades() -> StudyGrades:
@@ -102,10 +99,6 @@ def path(sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(path: Path) -> Dataset:
     return hd.sr.srread(path)
-
-
-def cell_code(cell: dict[str, Any]) -> str:
-    return SHORT[cell["condition"]] + (f"-{cell['side'][0].upper()}" if cell["side"] else "")
 
 
 def test_tools_find_no_error(path: Path) -> None:
@@ -160,7 +153,7 @@ def test_every_value_equals_that_of_grades_json(report: Dataset) -> None:
     for cell in document["cells"]:
         if cell["status"] == "graded":
             for severity, share in cell["probability"].items():
-                expected[cell["level"]][f"P-{cell_code(cell)}-{SHARES[severity]}"] = share, "1"
+                expected[cell["level"]][f"P-{code_of_cell(cell)}-{SHARES[severity]}"] = share, "1"
     for disc in document["discs"]["levels"]:
         at = expected[disc["level"]]
         at |= {f"P-D-{name.upper()}": (one["probability"], "1") for name, one in disc["findings"].items()}
@@ -173,30 +166,30 @@ def test_every_value_equals_that_of_grades_json(report: Dataset) -> None:
 def test_what_is_said_equals_the_wording_of_grades_json(report: Dataset) -> None:
     document, groups = as_json(grades()), groups_of(report)
     for cell in document["cells"]:
-        said = said_in(groups[cell["level"]])[cell_code(cell)]
-        assert said == (SAID[cell["wording"]] if cell["wording"] else STATUSES[cell["status"]])
-        texts = said_in(groups[cell["level"]], "TEXT").get(cell_code(cell), [])
+        said = said_in(groups[cell["level"]])[code_of_cell(cell)]
+        assert said == (WORDINGS[cell["wording"]] if cell["wording"] else STATUSES[cell["status"]])
+        texts = said_in(groups[cell["level"]], "TEXT").get(code_of_cell(cell), [])
         assert len(texts) == bool(cell["reason"])
     for level in document["levels"]:
         said = said_in(groups[level["name"]])
-        assert said["LEVEL-IMAGED"] == YES[level["imaged"]]
-        assert said["LEVEL-CERTAIN"] == YES[level["certain"]]
+        assert said["LEVEL-IMAGED"] == YES_NO[level["imaged"]]
+        assert said["LEVEL-CERTAIN"] == YES_NO[level["certain"]]
     for disc in document["discs"]["levels"]:
         said = said_in(groups[disc["level"]])
         if disc["status"] != "graded":
             assert said["DISC"] == STATUSES[disc["status"]]
             continue
-        words = {"Yes": YES[True], "No": YES[False], "Uncertain": SAID["Uncertain"]}
+        words = {"Yes": YES_NO[True], "No": YES_NO[False], "Uncertain": WORDINGS["Uncertain"]}
         assert said["D-NARROWING"] == words[disc["findings"]["narrowing"]["wording"]]
         grade = disc["pfirrmann"]["wording"]
         told = f"PFG-{grade.replace(' or ', '-')}"
-        assert said["PFG"] == (SAID["Uncertain"] if grade.startswith("About") else told)
+        assert said["PFG"] == (WORDINGS["Uncertain"] if grade.startswith("About") else told)
 
 
 def test_reasons_are_told_in_ascii_and_second_opinions_say_that_they_disagree(report: Dataset) -> None:
     texts = said_in(groups_of(report)["L1/L2"], "TEXT")
     assert texts["NFN-L"] == ["the network has seen phantoms only - naive, 5 mm2"]
-    assert said_in(groups_of(report)["L4/L5"])["SCS-2"] == SAID["Normal/Mild"]
+    assert said_in(groups_of(report)["L4/L5"])["SCS-2"] == WORDINGS["Normal/Mild"]
     assert said_in(groups_of(report)["L4/L5"], "TEXT")["SCS-2"] == ["disagrees: 1.4 severities milder"]
     assert "SCS-2" not in said_in(groups_of(report)["L3/L4"], "TEXT")
 
