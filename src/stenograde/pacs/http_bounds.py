@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SLOWEST_BYTES_S: Final = 1000.0
@@ -53,6 +54,9 @@ class BoundedListener(socket.socket):
 class BoundedRequests(H11Protocol):
     """Ends a connection whose next request has not begun, with all of its header, in time; drips do not count.
 
+    A request that turns out not to be one is answered at most once: where the application has answered, the connection
+    ends; where it is still at work, its answer goes nowhere.
+
     Parameters
     ----------
     patience_s : float
@@ -87,6 +91,16 @@ class BoundedRequests(H11Protocol):
         super().on_response_complete()
         if self.cycle.response_complete:  # (the next one may have begun)
             self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # (what the application still says goes nowhere)
+            self.cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _wait(self) -> None:
         if self._end is None:
