@@ -25,6 +25,8 @@ from stenograde.phantom import write_cohort
 ROOT = "1.2.826.0.1.3680043.8.498.19"
 _AGAIN_S = 1.0
 """How long a modality waits before it sends again, s."""
+_PATIENCE_S = 10
+"""How long it waits for an answer, s: less than the quiet time, after which the rest of a study would be a new version."""
 
 
 def templates(folder: Path, n: int, seed: int) -> tuple[tuple[Dataset, ...], ...]:
@@ -95,7 +97,7 @@ class Modality:
         entity = AE(ae_title=self.title)
         entity.add_requested_context(MRImageStorage)
         entity.connection_timeout = entity.acse_timeout = 10
-        entity.dimse_timeout = entity.network_timeout = 60
+        entity.dimse_timeout = entity.network_timeout = _PATIENCE_S
         while not self.stop.is_set() and (following := self.next_study()) is not None:
             uid, template = following
             pending = study(template, uid)

@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stenograde.pacs.opening import open_queue
@@ -31,7 +31,7 @@ def grade(files: Sequence[Path], folder: Path, study_uid: str) -> None:
     (folder / "grades.json").write_text(study_uid)
 
 
-def run(settings: ServeSettings, name: str, stop: threading.Event) -> None:
+def run(settings: ServeSettings, name: str, stop: threading.Event, _ready: Callable[[], None]) -> None:
     opened = open_queue(settings)
     told = settings.grading
     worker = Worker(name, opened.queue, opened.store, grade, lease_s=told.lease_s, longest_s=told.longest_s)
@@ -39,5 +39,13 @@ def run(settings: ServeSettings, name: str, stop: threading.Event) -> None:
     opened.database.close()
 
 
-def run_nothing(settings: ServeSettings, name: str, stop: threading.Event) -> None:
+def run_nothing(settings: ServeSettings, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
     """A part that ends at once."""
+
+
+def run_late(settings: ServeSettings, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """A part that is at work only when there is a file ``go`` in its store."""
+    while not (settings.store / "go").exists() and not stop.wait(0.01):
+        pass
+    ready()
+    stop.wait()

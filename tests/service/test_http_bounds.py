@@ -40,7 +40,9 @@ async def answers_to(application: Application, *pieces: bytes, answers: int) -> 
 
     def made() -> BoundedRequests:
         state = ServerState()
-        application.protocol = BoundedRequests(config=config, server_state=state, app_state={}, patience_s=60.0)
+        application.protocol = BoundedRequests(
+            config=config, server_state=state, app_state={}, patience_s=60.0
+        )
         return application.protocol
 
     server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)

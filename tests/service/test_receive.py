@@ -68,14 +68,15 @@ def test_receiver_that_cannot_start_leaves_none_behind(tmp_path: Path) -> None:
 
 
 def test_part_listens_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    stop, port = threading.Event(), free_port()
+    stop, ready, port = threading.Event(), threading.Event(), free_port()
     with receiving(tmp_path) as kept:
         settings = ServeSettings(store=kept.root, dicom=None, http=HttpSettings(port=port))
-        part = threading.Thread(target=run_receivers, args=(settings, "receivers-1", stop))
+        part = threading.Thread(target=run_receivers, args=(settings, "receivers-1", stop, ready.set))
         part.start()
         try:
-            while not listens(port):
+            while not ready.wait(0.1):
                 assert part.is_alive()
+            assert listens(port)
         finally:
             stop.set()
             part.join()

@@ -350,7 +350,7 @@ import sys, threading
 from pathlib import Path
 from stenograde.pacs.send import run_sender
 from stenograde.pacs.settings import read_settings
-run_sender(read_settings(Path(sys.argv[1])), "sender-1", threading.Event())
+run_sender(read_settings(Path(sys.argv[1])), "sender-1", threading.Event(), print)
 """
 
 

@@ -18,7 +18,7 @@ from typing import ClassVar
 import pytest
 from sqlalchemy.exc import OperationalError
 from tests.service.conftest import Clock
-from tests.service.service_parts import ENDLESS, POISON, SEIZED, run, run_nothing
+from tests.service.service_parts import ENDLESS, POISON, SEIZED, run, run_late, run_nothing
 
 from stenograde.pacs.database import migrate
 from stenograde.pacs.intake import Accepted
@@ -269,6 +269,23 @@ def test_a_study_when_the_receivers_died_then_it_is_not_complete_for_that(
                 supervisor.tick()  # (they are still to be started again)
                 assert supervisor.pids() == {"receivers": None}
             assert receiving.queue.job(1).state == JobState.RECEIVING
+    finally:
+        supervisor.stop()
+
+
+def test_a_study_when_the_receivers_take_long_to_start_then_it_is_not_complete_for_that(
+    settings: ServeSettings, receiving: Opened, clock: Clock
+) -> None:
+    supervisor = Supervisor(settings, (Part("receivers", run_late, takes_in=True),), receiving)
+    supervisor.start()
+    try:
+        for _ in range(3):
+            clock.go_on(QUIET_S)
+            supervisor.tick()
+            assert receiving.queue.job(1).state == JobState.RECEIVING
+        (settings.store / "go").touch()
+        until(lambda: supervisor._running[0].is_ready)
+        is_quiet_only_after_its_time(supervisor, receiving.queue, clock)
     finally:
         supervisor.stop()
 

@@ -1,9 +1,9 @@
 """What the service consists of: parts that run in processes of their own.
 
-A receiver or a sender becomes a part by a function ``run(settings, name, stop)`` at the top of its module, which works
-until ``stop`` is set, and by a line in :func:`parts_of`. The function opens its own database and store with
-:func:`stenograde.pacs.opening.open_queue`; it may start threads. When its process ends before it was told to, it is
-started again, and what was leased under its name is given back.
+A receiver or a sender becomes a part by a function ``run(settings, name, stop, ready)`` at the top of its module, which
+calls ``ready`` once it is at work and works until ``stop`` is set, and by a line in :func:`parts_of`. The function
+opens its own database and store with :func:`stenograde.pacs.opening.open_queue`; it may start threads. When its process
+ends before it was told to, it is started again, and what was leased under its name is given back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from stenograde.pacs.send import run_sender
 from stenograde.pacs.settings import ServeSettings
 from stenograde.pacs.worker import run_worker
 
-Run = Callable[[ServeSettings, str, threading.Event], None]
-"""Work of a part: takes the settings, a name that no process had before, and an event that tells it to end."""
+Run = Callable[[ServeSettings, str, threading.Event, Callable[[], None]], None]
+"""Work of a part: takes the settings, a name that no process had before, an event that tells it to end, and what it
+calls once it is at work."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Part:
     run: Run
     """At the top of a module, for it is imported anew in the process."""
     takes_in: bool = False
-    """Whether senders are not heard while it does not run."""
+    """Whether senders are not heard while it is not at work."""
 
 
 def parts_of(settings: ServeSettings) -> tuple[Part, ...]:

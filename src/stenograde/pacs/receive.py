@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -73,12 +73,15 @@ def receivers(settings: ServeSettings, database: Database, store: Store, queue: 
         yield Ports(dicom, http)
 
 
-def run_receivers(settings: ServeSettings, _name: str, stop: threading.Event) -> None:
+def run_receivers(
+    settings: ServeSettings, _name: str, stop: threading.Event, ready: Callable[[], None]
+) -> None:
     """Take objects in until told to stop (a part of the service)."""
     opened = open_queue(settings)
     opened.store.sweep()
     try:
         with receivers(settings, opened.database, opened.store, opened.queue):
+            ready()
             stop.wait()
     finally:
         opened.database.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -310,7 +310,7 @@ def open_outbox(settings: ServeSettings) -> Outbox:
     return Outbox(database, store, Deliveries(database, settings.send), Sent(database))
 
 
-def run_sender(settings: ServeSettings, name: str, stop: threading.Event) -> None:
+def run_sender(settings: ServeSettings, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Send what is due, watch destinations that are down, and remove what is old (a part of the service)."""
     outbox = open_outbox(settings)
     threads = [
@@ -319,6 +319,7 @@ def run_sender(settings: ServeSettings, name: str, stop: threading.Event) -> Non
     ]
     for thread in threads:
         thread.start()
+    ready()
     try:
         _look_after(settings, outbox, threads, stop)
     finally:

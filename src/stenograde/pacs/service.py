@@ -12,9 +12,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final
@@ -48,11 +50,29 @@ class _Running:
 
     part: Part
     process: SpawnProcess
+    told: Connection
+    """Where the process tells that it is at work."""
     name: str
     started: float
     deaths: int = 0
     due: float | None = None
     """When it is to be started again; None while it runs."""
+    _is_ready: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its process is at work; starting takes seconds."""
+        if self.due is None and not self._is_ready and self.told.poll():
+            with suppress(EOFError):  # (it has died)
+                self.told.recv_bytes()
+                self._is_ready = True
+        return self.due is None and self._is_ready
+
+    def begin_again(self, process: SpawnProcess, told: Connection, name: str, now: float) -> None:
+        """Take another process for the one that has ended."""
+        self.told.close()
+        self.process, self.told, self.name = process, told, name
+        self.started, self.due, self._is_ready = now, None, False
 
 
 @dataclass
@@ -81,7 +101,7 @@ class Supervisor:
         self._not_heard()
         for part in self.parts:
             name = _new_name(part)
-            self._running.append(_Running(part, self._process(part, name), name, self.monotonic()))
+            self._running.append(_Running(part, *self._process(part, name), name, self.monotonic()))
 
     def tick(self) -> None:
         """Start again what has died, and move on what is due in the queue."""
@@ -90,9 +110,9 @@ class Supervisor:
             if one.due is None and not one.process.is_alive():
                 self._bury(one, now)
             if one.due is not None and one.due <= now:
-                one.name = _new_name(one.part)
-                one.process, one.started, one.due = self._process(one.part, one.name), now, None
-            if one.part.takes_in and (one.due is not None or one.started == now):
+                name = _new_name(one.part)
+                one.begin_again(*self._process(one.part, name), name, now)
+            if one.part.takes_in and not one.is_ready:
                 self._not_heard()
         try:
             self._complete_quiet()
@@ -115,6 +135,7 @@ class Supervisor:
             one.process.kill()
             one.process.join()
             self._release(one, "the service was stopped", is_counted=False)
+            one.told.close()
         self._running.clear()
 
     def pids(self) -> dict[str, int | None]:
@@ -159,15 +180,18 @@ class Supervisor:
                 _log.error("stuck", extra=told(part=one.part.name, worker=one.name))
                 one.process.kill()
 
-    def _process(self, part: Part, name: str) -> SpawnProcess:
-        # a fork would copy the locks of threads that it does not copy
+    def _process(self, part: Part, name: str) -> tuple[SpawnProcess, Connection]:
+        """Start a part; return its process, and where it tells that it is at work."""
+        # a fork would copy the locks of threads that it does not copy, and an Event could be left locked by a kill
         context = multiprocessing.get_context("spawn")
+        reader, writer = context.Pipe(duplex=False)
         process = context.Process(
-            target=_run_part, args=(part, self.settings, name, os.getpid()), name=part.name
+            target=_run_part, args=(part, self.settings, name, os.getpid(), writer), name=part.name
         )
         process.start()
+        writer.close()
         _log.info("part started", extra=told(part=part.name, worker=name, pid=process.pid or 0))
-        return process
+        return process, reader
 
 
 def serve(settings: ServeSettings) -> None:
@@ -195,14 +219,14 @@ def serve(settings: ServeSettings) -> None:
     _log.info("service stopped")
 
 
-def _run_part(part: Part, settings: ServeSettings, name: str, parent: int) -> None:
+def _run_part(part: Part, settings: ServeSettings, name: str, parent: int, told_to: Connection) -> None:
     """Run a part in its own process."""
     end_with(parent)
     log_to(sys.stderr)
     warnings.simplefilter("ignore", UserWarning)  # (those of pydicom quote headers)
     stop = threading.Event()
     with _signals_set(stop):
-        part.run(settings, name, stop)
+        part.run(settings, name, stop, partial(told_to.send_bytes, b"at work"))
 
 
 def _new_name(part: Part) -> str:

@@ -176,12 +176,12 @@ def _fields(job: Job) -> dict[str, str | int]:
     return {"study_uid": job.study_uid, "version": job.version, "job": job.id, "worker": job.worker or ""}
 
 
-def run_worker(settings: ServeSettings, name: str, stop: threading.Event) -> None:
+def run_worker(settings: ServeSettings, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Grade what is ready (a part of the service)."""
     opened = open_queue(settings)
     grading = settings.grading
     share_cores(grading.workers)
-    Worker(
+    worker = Worker(
         name,
         opened.queue,
         opened.store,
@@ -189,7 +189,9 @@ def run_worker(settings: ServeSettings, name: str, stop: threading.Event) -> Non
         tuple(settings.destinations),
         lease_s=grading.lease_s,
         longest_s=grading.longest_s,
-    ).work(stop)
+    )
+    ready()
+    worker.work(stop)
 
 
 def grade_with(settings: GradingSettings) -> Grade:
