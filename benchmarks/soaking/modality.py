@@ -26,7 +26,7 @@ ROOT = "1.2.826.0.1.3680043.8.498.19"
 _AGAIN_S = 1.0
 """How long a modality waits before it sends again, s."""
 _PATIENCE_S = 10
-"""How long it waits for an answer, s: less than the quiet time, after which the rest of a study would be a new version."""
+"""How long it waits for an answer, s: less than the quiet time, after which the rest would be a new version."""
 
 
 def templates(folder: Path, n: int, seed: int) -> tuple[tuple[Dataset, ...], ...]:
