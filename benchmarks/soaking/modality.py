@@ -96,7 +96,7 @@ class Modality:
         """Send until there is nothing more."""
         entity = AE(ae_title=self.title)
         entity.add_requested_context(MRImageStorage)
-        entity.connection_timeout = entity.acse_timeout = 10
+        entity.connection_timeout = entity.acse_timeout = _PATIENCE_S
         entity.dimse_timeout = entity.network_timeout = _PATIENCE_S
         while not self.stop.is_set() and (following := self.next_study()) is not None:
             uid, template = following

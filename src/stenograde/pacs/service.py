@@ -50,29 +50,29 @@ class _Running:
 
     part: Part
     process: SpawnProcess
-    told: Connection
+    reader: Connection
     """Where the process tells that it is at work."""
     name: str
     started: float
     deaths: int = 0
     due: float | None = None
     """When it is to be started again; None while it runs."""
-    _is_ready: bool = False
+    _has_told: bool = field(default=False, init=False)
 
     @property
     def is_ready(self) -> bool:
         """Whether its process is at work; starting takes seconds."""
-        if self.due is None and not self._is_ready and self.told.poll():
+        if not self._has_told and self.reader.poll():
             with suppress(EOFError):  # (it has died)
-                self.told.recv_bytes()
-                self._is_ready = True
-        return self.due is None and self._is_ready
+                self.reader.recv_bytes()
+                self._has_told = True
+        return self._has_told and self.due is None
 
-    def begin_again(self, process: SpawnProcess, told: Connection, name: str, now: float) -> None:
+    def begin_again(self, process: SpawnProcess, reader: Connection, name: str, now: float) -> None:
         """Take another process for the one that has ended."""
-        self.told.close()
-        self.process, self.told, self.name = process, told, name
-        self.started, self.due, self._is_ready = now, None, False
+        self.reader.close()
+        self.process, self.reader, self.name = process, reader, name
+        self.started, self.due, self._has_told = now, None, False
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Supervisor:
             one.process.kill()
             one.process.join()
             self._release(one, "the service was stopped", is_counted=False)
-            one.told.close()
+            one.reader.close()
         self._running.clear()
 
     def pids(self) -> dict[str, int | None]:
@@ -219,14 +219,14 @@ def serve(settings: ServeSettings) -> None:
     _log.info("service stopped")
 
 
-def _run_part(part: Part, settings: ServeSettings, name: str, parent: int, told_to: Connection) -> None:
+def _run_part(part: Part, settings: ServeSettings, name: str, parent: int, writer: Connection) -> None:
     """Run a part in its own process."""
     end_with(parent)
     log_to(sys.stderr)
     warnings.simplefilter("ignore", UserWarning)  # (those of pydicom quote headers)
     stop = threading.Event()
     with _signals_set(stop):
-        part.run(settings, name, stop, partial(told_to.send_bytes, b"at work"))
+        part.run(settings, name, stop, partial(writer.send_bytes, b"at work"))
 
 
 def _new_name(part: Part) -> str:
