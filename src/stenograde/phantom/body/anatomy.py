@@ -23,6 +23,8 @@ class Row(IntEnum):
 
     BODY_DEPTH = 0  # half depth of the column of bodies and discs
     BODY_WIDTH = auto()  # half width
+    WALL_POWER = auto()  # how square the back of the column is: exponent of a superellipse, without unit
+    WALL_HOLLOW = auto()  # how far the wall stands further back beside the midline
     SAC_CENTRE = auto()  # a of the dural sac's centre
     SAC_DEPTH = auto()  # half anteroposterior depth of the sac
     SAC_WIDTH = auto()  # half width of the sac
@@ -60,8 +62,11 @@ class Anatomy:
         Way of the centre of each body, half its height, and the way of the disc above it.
     half_disc_mm : ndarray of shape (n_vertebrae,)
         Half the height of the disc above.
-    spinous_mm, pedicle_mm : ndarray of shape (n_vertebrae,)
-        Length of the spinous process, half width of the pedicle.
+    spinous_mm, pedicle_mm, foramen_mm : ndarray of shape (n_vertebrae,)
+        Length of the spinous process, half width of the pedicle, distance of the middle of the foramen below it from the
+        midline.
+    notch_mm : ndarray of shape (n_vertebrae,)
+        Way at which the pedicle ends above the foramen.
     hydration : ndarray of shape (n_vertebrae,)
         Hydration of the nucleus of the disc above: 1 bright on T2, 0 dark.
     tables : ndarray of shape (n_rows, n_entries), float32
@@ -74,6 +79,8 @@ class Anatomy:
         Thickness of the subcutaneous fat of the back.
     texture_seed : int
         Seed of all textures.
+    size : float
+        Factor on all bony dimensions.
     transition : Transition
     """
 
@@ -85,12 +92,15 @@ class Anatomy:
     half_disc_mm: Array
     spinous_mm: Array
     pedicle_mm: Array
+    foramen_mm: Array
+    notch_mm: Array
     hydration: Array
     tables: Grid
     sac_area_mm2: dict[Level, float]
     foramina: dict[tuple[Level, Side], Foramen]
     back_fat_mm: float
     texture_seed: int
+    size: float
     transition: Transition = Transition.NONE
 
     @property

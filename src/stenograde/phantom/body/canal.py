@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canvas import Canvas, Points, cover
@@ -44,7 +47,7 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
     canvas.paint(np.clip(strands, 0, 1) * cover(between, 2.0), Tissue.LIGAMENT)
     sac = sac_distance(points)
-    yellow = np.maximum(_yellow(points, sac), under_roof - 0.5)
+    yellow = np.maximum(np.maximum(-canal_room(points), left - 18), under_roof - 0.5)
     canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * scene.medium.at(*points.xyz))
     beside = np.flatnonzero(
         (left < _ASIDE_MM) & (np.abs(behind - points.row(Row.BODY_DEPTH) - 6) < _ABOUT_MM)
@@ -59,17 +62,25 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
         canvas.put(inside, part)
 
 
-def _yellow(points: Points, sac: Grid) -> Grid:
-    """Distance to the ligaments around the canal, which enclose the sac with little fat between."""
+def canal_room(points: Points, *, aside_mm: float = np.inf) -> Grid:
+    """Signed distance to what is free in the canal: the sac with fat about it, the fat behind it, and the recesses, mm.
+
+    Parameters
+    ----------
+    points : Points
+    aside_mm : float
+        How far beyond the sac the recesses are taken to reach, mm.
+    """
+    sac = sac_distance(points)
     left, behind = np.abs(points.left), points.behind
     back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
     triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
     height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
     wider = np.clip(left - points.row(Row.SAC_WIDTH) - 4, 0, 9) * np.clip(height / 4, 0, 1)
     recess = _recess_front(points) + height + 0.8 * wider
-    aside = np.maximum(behind - recess, points.row(Row.SAC_WIDTH) + 0.3 - left)
-    free = np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
-    return np.maximum(-free, left - 18)
+    beside = left - points.row(Row.SAC_WIDTH)
+    aside = np.maximum(behind - recess, np.maximum(0.3 - beside, beside - np.float32(aside_mm)))
+    return np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
 
 
 def _recess_front(points: Points) -> Grid:
@@ -111,58 +122,112 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
     canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
 
 
-_FORAMEN_MM = 17.0
-"""Distance of the middle of a foramen from the midline, mm."""
-
 _ASIDE_MM, _ABOUT_MM = 40.0, 20.0
 """Reach of exiting roots from the midline, and to either side of the front wall of the canal, mm."""
+
+_MEDIAL_MM = 8.0
+"""Distance from the midline at which every foramen has ended, mm."""
 
 _PASSING_MM = 1.4
 """Radius of a root that passes through a recess, by eye, mm."""
 
 
-def root_shape(left: Grid | float) -> tuple[Grid, Grid]:
-    """Half depth and half height of an uncompressed root leaving its foramen, mm; thickest at the ganglion."""
-    half = (
-        1.6 + 0.6 * np.clip(np.subtract(left, 11), 0, 1) + 1.3 * np.exp(-((np.subtract(left, 17) / 4) ** 2))
-    )
+def root_shape(aside_mm: Grid | float) -> tuple[Grid, Grid]:
+    """Half depth and half height of an uncompressed root, mm, so far beside the middle of its foramen: at the ganglion most."""
+    half = 1.6 + 0.6 * np.clip(np.add(aside_mm, 6), 0, 1) + 1.3 * np.exp(-((np.asarray(aside_mm) / 4) ** 2))
     return half, 1.25 * half
+
+
+@dataclass(frozen=True, eq=False)
+class _Exits:
+    """Points about the root that leaves below each pedicle, each array of shape (n,)."""
+
+    up: Grid
+    """Way above the root, mm."""
+    back: Grid
+    """Distance behind it, mm."""
+    half_depth: Grid
+    half_height: Grid
+    across: Grid
+    """Fat in front and behind, mm."""
+    along: Grid
+    """Fat above and below, mm."""
+    near: Grid
+    """1 in the foramen, 0 far from it."""
+    is_lumbar: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, scene: Scene, points: Points) -> _Exits:
+        """Find the root next to each point."""
+        anatomy = scene.anatomy
+        owner = scene.of_foramen[points.entry]
+        left = np.abs(points.left)
+        middle = scene.per_vertebra(anatomy.foramen_mm, owner)
+        inner = middle - 4
+        way = (
+            scene.per_vertebra(anatomy.notch_mm - 4.8, owner)
+            - 0.45 * (left - inner)
+            + 1.6 * np.clip(inner - left, 0, 6)
+        )
+        deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.3 * np.clip(middle - left, -12, 6)
+        side = (points.left < 0).astype(np.int8)
+        across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
+        near = flat_top((left - middle) / (0.5 * (middle - _MEDIAL_MM)))
+        share = 1 - (1 - share) * near
+        half_depth, half_height = root_shape(left - middle)
+        return cls(
+            up=points.s - way,
+            back=points.behind - deep,
+            half_depth=half_depth * share,
+            half_height=half_height * (1.2 - 0.2 * share),
+            across=across,
+            along=along,
+            near=near,
+            is_lumbar=owner >= anatomy.n_sacral - 2,
+        )
+
+    @property
+    def root(self) -> Grid:
+        """Signed distance to the root, mm."""
+        return (np.hypot(self.up / self.half_height, self.back / self.half_depth) - 1) * self.half_depth
+
+    @property
+    def room(self) -> Grid:
+        """Signed distance to the root with the fat around it, mm."""
+        deep = self.half_depth + self.across
+        return (np.hypot(self.up / (self.half_height + self.along), self.back / deep) - 1) * np.minimum(
+            deep, 5
+        )
+
+
+def foramen_room(scene: Scene, points: Points) -> Grid:
+    """Signed distance to the roots that leave, with fat of a millimetre at most around them, mm."""
+    exits = _Exits.of(scene, points)
+    deep = exits.half_depth + np.minimum(exits.across, 1)
+    tall = exits.half_height + np.minimum(exits.along, 1)
+    inside = (np.hypot(exits.up / tall, exits.back / deep) - 1) * deep
+    return np.where(exits.is_lumbar & (exits.near > 0.1), inside, np.float32(99))
 
 
 def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the root that leaves below each pedicle, with its ganglion, a vein, and what encroaches on it."""
-    anatomy = scene.anatomy
-    owner = scene.of_foramen[points.entry]
-    left = np.abs(points.left)
-    under = anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 4.8
-    way = scene.per_vertebra(under, owner) - 0.45 * (left - 13) + 1.6 * np.clip(13 - left, 0, 6)
-    deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.5 - 0.30 * (left - 13)
-    side = (points.left < 0).astype(np.int8)
-    across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
-    near = flat_top((left - _FORAMEN_MM) / 6)
-    share = 1 - (1 - share) * near
-    half_depth, half_height = root_shape(left)
-    half_depth, half_height = half_depth * share, half_height * (1.2 - 0.2 * share)
-    up, back = points.s - way, points.behind - deep
-    lumbar = owner >= anatomy.n_sacral - 2
-    open_ = np.hypot(up / (half_height + along), back / (half_depth + across)) - 1
-    encroached = cover(-open_ * np.minimum(half_depth + across, 5), 1.0) * near * lumbar
-    encroached *= np.clip((7.0 - along) / 3, 0, 1) * cover(np.abs(back - 1) - 10, 3.0)
+    exits, left = _Exits.of(scene, points), np.abs(points.left)
+    encroached = cover(-exits.room, 1.0) * exits.near * exits.is_lumbar
+    encroached *= np.clip((7.0 - exits.along) / 3, 0, 1) * cover(np.abs(exits.back - 1) - 10, 3.0)
     canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
     _paint_passing(scene, points, canvas)
-    root = (np.hypot(up / half_height, back / half_depth) - 1) * half_depth
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
-    canvas.paint(cover(np.maximum(root, outside)) * lumbar, Tissue.ROOT)
-    vein = np.hypot(up - 1, back + 4.5) - 1.1
-    free = np.clip(across - 1, 0, 1)
-    canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * lumbar * free, Tissue.VEIN)
+    canvas.paint(cover(np.maximum(exits.root, outside)) * exits.is_lumbar, Tissue.ROOT)
+    vein = np.hypot(exits.up - 1, exits.back + 4.5) - 1.1
+    free = np.clip(exits.across - 1, 0, 1)
+    canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * exits.is_lumbar * free, Tissue.VEIN)
 
 
 def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the root that passes through the recess to the foramen below, flattened where the recess is low."""
     anatomy = scene.anatomy
     owner = scene.of_pedicle[points.entry]
-    below = scene.per_vertebra(anatomy.pedicle_way_mm - 0.52 * anatomy.half_height_mm - 1.0, owner)
+    below = scene.per_vertebra(anatomy.notch_mm - 1.0, owner)
     above = scene.per_vertebra(anatomy.disc_mm, owner)
     height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
     half = np.minimum(_PASSING_MM, 0.5 * height - 0.1)

@@ -54,8 +54,11 @@ def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 def wall_behind(points: Points) -> Grid:
     """How far behind the curve the back of the column lies, at each point's height and lateral position, mm."""
-    across = np.minimum(np.abs(points.left) / points.row(Row.BODY_WIDTH), 1) ** 2
-    return points.row(Row.BODY_DEPTH) * np.sqrt((np.sqrt(4 - 3 * across**2) - across) / 2)
+    left = np.abs(points.left)
+    across = np.minimum(left / points.row(Row.BODY_WIDTH), 1)
+    power = points.row(Row.WALL_POWER)
+    beside = points.row(Row.WALL_HOLLOW) * (1 - np.exp(-((left / 7) ** 2)))
+    return (points.row(Row.BODY_DEPTH) + beside) * (1 - across**power) ** (1 / power)
 
 
 def bulge_behind(points: Points) -> Grid:
@@ -71,11 +74,17 @@ def flat_top(place: Grid) -> Grid:
     return np.exp(-square * square)
 
 
+def marrow_grain(scene: Scene, points: Points) -> Grid:
+    """Factor on the signal of marrow."""
+    return 1 + 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
+
+
 def _locate(scene: Scene, points: Points) -> _Where:
     anatomy = scene.anatomy
     owner = scene.of_body[points.entry]
     across = np.abs(points.left) / points.row(Row.BODY_WIDTH)
     along = np.abs(points.behind) / points.row(Row.BODY_DEPTH)
+    along = np.where(points.behind > 0, along * _flattened(points, across), along)
     radius = np.sqrt(np.sqrt(across**4 + along**4 + across**2 * along**2)) + np.float32(1e-4)
     way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
     square = np.where(owner == anatomy.n_sacral, _SQUARE_L5, _SQUARE)
@@ -94,6 +103,13 @@ def _locate(scene: Scene, points: Points) -> _Where:
     )
 
 
+def _flattened(points: Points, across: Grid) -> Grid:
+    """Factor on the distance behind the curve that gives the back of the column the shape of :func:`wall_behind`."""
+    square = np.minimum(across, 1) ** 2
+    round_ = np.sqrt((np.sqrt(4 - 3 * square**2) - square) / 2)
+    return np.clip(round_ * points.row(Row.BODY_DEPTH) / np.maximum(wall_behind(points), 0.1), 0.4, 1.6)
+
+
 def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:
     lumbar = where.owner >= scene.anatomy.n_sacral
     body = np.maximum(where.rim, where.plate)
@@ -102,11 +118,31 @@ def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -
     code = np.where(lumbar, Structure.VERTEBRA.code, 0).astype(np.uint8)
     shell = 0.45 - np.float32(0.15) * (where.rim > where.plate)  # walls are thinner than end plates
     canvas.paint(cover(body - 0.2), Tissue.CORTEX, code=code)
-    noise = 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
     marrow = cover(body + shell)
-    canvas.paint(marrow, Tissue.MARROW, texture=1 + noise, code=code)
+    canvas.paint(marrow, Tissue.MARROW, texture=marrow_grain(scene, points), code=code)
+    _open_pedicles(scene, points, canvas, np.maximum(np.abs(where.rim) - _WALL_MM, where.plate + 2))
     tunnel = np.hypot(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
     canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)
+
+
+_WALL_MM = 1.4
+"""Reach of the wall of a body to either side, mm."""
+
+
+def _open_pedicles(scene: Scene, points: Points, canvas: Canvas, wall: Grid) -> None:
+    """Paint the marrow that passes from the bodies into the pedicles, through the wall, of which the distance is given."""
+    through = np.flatnonzero((wall < 1) & (points.behind > 0) & (np.abs(points.left) > _INNER_MM))
+    close, part = points.take(through), canvas.part(through)
+    arch = scene.skeleton.at(close.s, close.left, close.behind)
+    is_free = arch.owner >= scene.anatomy.n_sacral
+    code = np.where(is_free, Structure.VERTEBRA.code, 0).astype(np.uint8)
+    shown = cover(np.maximum(arch.bone + 1.0, wall[through]))
+    part.paint(shown * is_free, Tissue.MARROW, texture=marrow_grain(scene, close), code=code)
+    canvas.put(through, part)
+
+
+_INNER_MM = 7.0
+"""Distance from the midline within which there is no pedicle, mm."""
 
 
 def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) -> None:

@@ -53,6 +53,7 @@ def draw_tables(rng: np.random.Generator, curve: SpineCurve, layout: Layout, nar
     out = np.zeros((len(Row), len(s)))
     out[Row.BEND] = curve.bend_per_mm
     out[Row.BODY_DEPTH], out[Row.BODY_WIDTH] = _column(s, layout)
+    out[Row.WALL_POWER], out[Row.WALL_HOLLOW] = _wall(s, layout)
     _canal(out, s, layout)
     for level, area in narrow.area.items():
         _narrow(out, s, float(layout.disc[disc_index(level)]), area, float(rng.uniform(0.4, 0.7)))
@@ -121,6 +122,18 @@ def _column(s: Array, layout: Layout) -> tuple[Array, Array]:
     return _smooth(s, np.array(nodes), np.array(depths)), _smooth(s, np.array(nodes), np.array(widths))
 
 
+def _wall(s: Array, layout: Layout) -> tuple[Array, Array]:
+    """Shape of the back of the column, by what was measured on the surfaces named in :mod:`.bones`."""
+    at = [
+        layout.centre[[segment.name for segment in SEGMENTS].index(name)]
+        for name in ("S1", "L5", "L4", "L3", "L1")
+    ]
+    return (
+        _smooth(s, np.array(at), np.array([2.0, 2.1, 2.8, 4.0, 4.6])),
+        _smooth(s, np.array(at), np.array([0.0, 0.0, 0.6, 1.3, 1.4])) * layout.size,
+    )
+
+
 _DISC_FAT_MM = (1.6, 2.3)
 """Distance from disc to sac at L1/L2 to L4/L5, and at L5/S1: longitudinal ligament and a little fat, by eye, mm."""
 
@@ -175,7 +188,7 @@ def _canal(out: Array, s: Array, layout: Layout) -> None:
     )
     out[Row.FACET] = np.maximum(out[Row.CANAL_WIDTH], 11) + 3.2
     low = [at[name] for name in ("S1", "L5", "L4", "L3", "L1")]
-    out[Row.FORAMEN] = _smooth(s, np.array(low), np.array([0.5, 2.0, 4.0, 5.5, 6.0]))
+    out[Row.FORAMEN] = _smooth(s, np.array(low), np.array([-4.0, -0.5, 2.5, 5.3, 6.0]))
     tip = at["L1"] - 10
     cord = np.array([0, 1.2, 2.6, 4.2, 4.8, 4.3]) * size
     out[Row.CORD] = _smooth(s, np.array([tip, tip + 5, tip + 14, tip + 30, tip + 50, at["T9"]]), cord)

@@ -61,12 +61,15 @@ def draw_anatomy(
         * size
         * rng.normal(1, 0.06, len(SEGMENTS)),
         pedicle_mm=np.array([segment.pedicle_half_width_mm for segment in SEGMENTS]) * size,
+        foramen_mm=np.array([segment.foramen_mm for segment in SEGMENTS]) * size,
+        notch_mm=centre - np.array([segment.notch_mm for segment in SEGMENTS]) * size,
         hydration=1 - worn,
         tables=draw_tables(rng, curve, layout, narrow),
         sac_area_mm2=narrow.area,
         foramina=narrow.foramen,
         back_fat_mm=float(rng.uniform(*population.back_fat_mm)),
         texture_seed=int(rng.integers(2**31)),
+        size=size,
         transition=transition,
     )
 

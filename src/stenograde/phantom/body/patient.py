@@ -18,9 +18,6 @@ from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.stenosis import Foramen, severity_of_area, severity_of_recess
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
-FORAMEN_LEFT_MM = 17.5
-"""Distance of the middle of a foramen from the midline, mm."""
-
 
 @dataclass(frozen=True)
 class LevelTruth:
@@ -121,12 +118,13 @@ class Phantom:
         signs = {side: 1.0 if drawn is Side.LEFT else -1.0 for side, drawn in named.items()}
         foramina = {side: anatomy.foramina[level, drawn] for side, drawn in named.items()}
         rows = {Side.LEFT: Row.RECESS_LEFT, Side.RIGHT: Row.RECESS_RIGHT}
-        half_depth, half_height = (float(half) for half in root_shape(FORAMEN_LEFT_MM))
+        half_depth, half_height = (float(half) for half in root_shape(0.0))
+        aside = float(anatomy.foramen_mm[below + 1])
         return LevelTruth(
             level=level,
             disc_centre=self._point(disc, 0, 0),
             canal_centre=self._point(disc, 0, centre),
-            foramen={side: self._point(room, sign * FORAMEN_LEFT_MM, hole) for side, sign in signs.items()},
+            foramen={side: self._point(room, sign * aside, hole) for side, sign in signs.items()},
             subarticular={
                 side: self._point(disc, sign * recess[0], recess[1]) for side, sign in signs.items()
             },

@@ -13,6 +13,7 @@ from stenograde.phantom.body.anatomy import Anatomy, Row
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array, Grid
 from stenograde.phantom.body.habitus import Habitus
+from stenograde.phantom.body.skeleton import Skeleton
 from stenograde.phantom.body.stenosis import foramen_of
 from stenograde.terms import Side
 
@@ -51,6 +52,8 @@ class Scene:
         self.streaks = Noise(seed, 3, self.habitus.streak_mm, smooth=5.0, size=128)
         self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=5.0, size=128, linear=True)
         self.belly = Noise(seed, 5, 9.0, smooth=5.0, size=128, linear=True)
+        self.hard_mm = float(np.random.default_rng([seed, 7]).uniform(0.2, 1.6))
+        """How much thicker the cortex is at the facet joints, mm."""
         self.of_body = anatomy.index_table(0.0)
         """Vertebra of the body at each table entry."""
         self.of_pedicle = anatomy.index_table(0.3)
@@ -68,6 +71,11 @@ class Scene:
     def per_vertebra(self, values: Array, owner: NDArray[np.int8]) -> Grid:
         """Look up a value per vertebra at points, float32."""
         return values.astype(np.float32)[owner]
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """The arches."""
+        return Skeleton.of(self.anatomy)
 
     @cached_property
     def back(self) -> tuple[Grid, Grid]:

@@ -102,12 +102,12 @@ def test_tighter_foramen_shows_less_fat_and_a_flatter_root() -> None:
         painted, true = {}, {}
         for level, truth in patient.levels.items():
             middle = float(anatomy.pedicle_way_mm[anatomy.disc_of(level) : anatomy.disc_of(level) + 2].mean())
-            wall = anatomy.at(Row.BODY_DEPTH, middle)
+            wall, aside = anatomy.at(Row.BODY_DEPTH, middle), anatomy.foramen_mm[anatomy.disc_of(level) + 1]
             way, behind = np.meshgrid(
                 np.arange(middle - 4, middle + 12, step), np.arange(wall - 4, wall + 14, step)
             )
             for side, sign in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
-                sla = np.stack([way.ravel(), np.full(way.size, 17.0 * sign), behind.ravel()], axis=1)
+                sla = np.stack([way.ravel(), np.full(way.size, aside * sign), behind.ravel()], axis=1)
                 painted[level, side] = float(_share(patient, sla, (Tissue.FAT, Tissue.ROOT)).sum()) * step**2
                 true[level, side] = truth.foraminal_area_mm2[side]
         areas.append((painted, true))
