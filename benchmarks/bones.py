@@ -1,9 +1,8 @@
-"""Measures the arches of real vertebrae: fits rounded cones to their surfaces and writes ``arches.csv`` of the phantom.
+"""Measures the arches of real vertebrae: fits rounded cones to their surfaces, for ``arches.csv`` of the phantom.
 
     python benchmarks/bones.py --bones FOLDER --out src/stenograde/phantom/body/arches.csv
 
-FOLDER holds ``labels_05mm.npz``: ``labels`` [x to the front, y to the left, z to the head], 1 to 5 = L1 to L5, 6 = S1,
-``origin_mm``, ``spacing_mm``. Printed: how far the surfaces of the cones are from those of the bones, and the overlap
+FOLDER is that of :func:`stenograde.phantom.body.surfaces.read_surfaces`. Printed: how far the surfaces of the cones are from those of the bones, and the overlap
 (Dice) of both behind the bodies. Needs the extra 'train'; ten minutes on one core.
 """
 
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from stenograde.phantom.body.surfaces import GRID_MM, read_surfaces
 
 Array = NDArray[np.float64]
+
+HEAD = ("vertebra", "part", "left1", "behind1", "up1", "left2", "behind2", "up2", "radius1", "radius2")
 
 _STEPS, _BATCH = 1500, 5000
 
@@ -86,7 +87,7 @@ class Arch(torch.nn.Module):
 
 
 def fit(points: Array, distance: Array, arch: Arch, *, is_sacral: bool) -> tuple[float, float, float]:
-    """Fit cones to distances; return mean and 95th percentile of the error at the surface, mm, and the Dice overlap."""
+    """Fit cones to distances; return mean and 95th percentile of the error at the surface, mm, and the Dice."""
     behind, up = points[:, 1], points[:, 2]
     mine = (up > -34) & (up < -4) & (points[:, 0] < 30) if is_sacral else np.full(len(points), True)
     free = behind > (3.0 if is_sacral else 1.5)  # (further in front, the body itself is)
@@ -135,7 +136,8 @@ def main() -> None:
         arch = Arch(START_S1 if name == "S1" else START, told.blend)
         mean, most, dice = fit(points[half], distance, arch, is_sacral=name == "S1")
         print(
-            f"{name}  half height {surface.half_height_mm:.1f} mm  surface {mean:.2f} (95 %: {most:.2f}) mm  Dice {dice:.3f}"
+            f"{name}  half height {surface.half_height_mm:.1f} mm  surface {mean:.2f} (95 %: {most:.2f}) mm  "
+            f"Dice {dice:.3f}"
         )
         cones = arch.cones().detach().numpy()
         rows += [
@@ -143,7 +145,7 @@ def main() -> None:
         ]
     with told.out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow("vertebra part left1 behind1 up1 left2 behind2 up2 radius1 radius2".split())
+        writer.writerow(HEAD)
         writer.writerows(rows)
 
 

@@ -63,8 +63,8 @@ class Anatomy:
     half_disc_mm : ndarray of shape (n_vertebrae,)
         Half the height of the disc above.
     spinous_mm, pedicle_mm, foramen_mm : ndarray of shape (n_vertebrae,)
-        Length of the spinous process, half width of the pedicle, distance of the middle of the foramen below it from the
-        midline.
+        Length of the spinous process, half width of the pedicle, distance from the midline of the middle of the foramen
+        below it.
     notch_mm : ndarray of shape (n_vertebrae,)
         Way at which the pedicle ends above the foramen.
     hydration : ndarray of shape (n_vertebrae,)

@@ -22,7 +22,7 @@ _ABOUT_MM, _CAPSULE_MM = 1.5, 0.5
 """Thickness of what lies between the free room of canal and foramina, and bone, mm."""
 
 _OVERLAP_MM = 4.0
-"""How far above the middle of the lowest lumbar body the processes of the sacrum, or of a sacralised L5, may reach, mm."""
+"""How far above the middle of the lowest lumbar body the sacrum, or a sacralised L5, may reach, mm."""
 
 _REACH_MM = 4.0
 """Reach of what is painted around an arch, mm."""
@@ -84,7 +84,7 @@ def _place(scene: Scene, points: Points, table: NDArray[np.int8]) -> tuple[NDArr
 
 
 def _sacrum(scene: Scene, points: Points) -> Grid:
-    """Distance to the wings, laminae and the median crest of the sacrum; with a sacralised L5, to its broad processes."""
+    """Distance to wings, laminae and median crest of the sacrum; with a sacralised L5, to its broad processes, too."""
     anatomy = scene.anatomy
     n_sacral = anatomy.n_sacral
     owner, way, half = _place(scene, points, scene.of_arch)

@@ -1,10 +1,10 @@
 """Arches of lumbar vertebrae as measured on real ones: parts made of rounded cones, and their distance field.
 
-The numbers of ``arches.csv`` are centre lines and radii of the parts of an arch: pedicle, superior and inferior articular
-process, pars, lamina, spinous and transverse process. They were fitted by ``benchmarks/bones.py`` to the surfaces of L2 to
-L5, means of 87 patients (github.com/aclouthier/morphable-lumbar-model, MIT), and to L1 and S1 of
-github.com/RemusR9/artisynth_lumbosacralSpineModel (BSD-3), brought to the others' size; the surfaces of the parts lie 0.3 to
-0.4 mm from theirs on average.
+The numbers of ``arches.csv`` are centre lines and radii of the parts of an arch: pedicle, superior and inferior
+articular process, pars, lamina, spinous and transverse process. ``benchmarks/bones.py`` fitted them to the surfaces of L2
+to L5, means of 87 patients (github.com/aclouthier/morphable-lumbar-model, MIT), and to L1 and S1 of
+github.com/RemusR9/artisynth_lumbosacralSpineModel (BSD-3), brought to the others' size. They lie 0.3 to 0.5 mm from
+those surfaces on average (S1: 0.9).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stenograde.phantom.body.curve import Array, Grid
 
@@ -48,8 +49,8 @@ class Cones:
     parts : tuple of Part
         Part to which each cone belongs.
     ends : ndarray of shape (n, 2, 3)
-        Both ends of each line in the frame of a vertebra, mm: to the left of the midline, behind the wall of the body at its
-        half height, above its centre.
+        Both ends of each line in the frame of a vertebra, mm: to the left of the midline, behind the wall of the body
+        at its half height, above its centre.
     radii : ndarray of shape (n, 2)
         Radius at each end, mm.
     """
@@ -58,7 +59,7 @@ class Cones:
     ends: Array
     radii: Array
 
-    def of(self, *parts: Part) -> Array:
+    def of(self, *parts: Part) -> NDArray[np.bool_]:
         """Return which cones belong to one of some parts, shape (n,)."""
         return np.array([part in parts for part in self.parts])
 

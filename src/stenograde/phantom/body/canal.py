@@ -63,7 +63,7 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 
 def canal_room(points: Points, *, aside_mm: float = np.inf) -> Grid:
-    """Signed distance to what is free in the canal: the sac with fat about it, the fat behind it, and the recesses, mm.
+    """Signed distance, mm, to what is free in the canal: the sac with the fat about and behind it, and the recesses.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ _PASSING_MM = 1.4
 
 
 def root_shape(aside_mm: Grid | float) -> tuple[Grid, Grid]:
-    """Half depth and half height of an uncompressed root, mm, so far beside the middle of its foramen: at the ganglion most."""
+    """Half depth and half height of an uncompressed root, mm, by the distance from the middle of its foramen."""
     half = 1.6 + 0.6 * np.clip(np.add(aside_mm, 6), 0, 1) + 1.3 * np.exp(-((np.asarray(aside_mm) / 4) ** 2))
     return half, 1.25 * half
 

@@ -130,7 +130,7 @@ _WALL_MM = 1.4
 
 
 def _open_pedicles(scene: Scene, points: Points, canvas: Canvas, wall: Grid) -> None:
-    """Paint the marrow that passes from the bodies into the pedicles, through the wall, of which the distance is given."""
+    """Paint the marrow that passes from the bodies into the pedicles, through the wall, whose distance is given."""
     through = np.flatnonzero((wall < 1) & (points.behind > 0) & (np.abs(points.left) > _INNER_MM))
     close, part = points.take(through), canvas.part(through)
     arch = scene.skeleton.at(close.s, close.left, close.behind)

@@ -31,11 +31,10 @@ _REACH_MM = 46.0
 """How far an arch extends above and below the centre of its body, mm."""
 
 _BODY_MM = 3.0
-"""How far behind the wall of the phantom's own bodies a surface may still be that of a body, above and below the pedicle, mm."""
+"""How far behind the wall of a body a surface may still be that of the body, above and below the pedicle, mm."""
 
 _TROPISM_DEG = 5.0
-"""Standard deviation of the angle of a facet joint in the axial plane, degrees: Fujiwara et al., J Spinal Disord 2001;14:22
-found a mean difference between both sides of 5 to 10°."""
+"""Standard deviation of the angle by which a facet joint is turned in the axial plane, degrees; our choice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +135,13 @@ class _Arch:
         self._name = name if name in HALF_HEIGHT_MM else "L1"
 
     def places(self, way: Array, behind: Array) -> tuple[Grid, Grid]:
-        """Return how far ways and distances behind the curve are behind the wall and above the centre, each (n_way, n_behind)."""
+        """Return where points behind the curve are in the frame of the vertebra.
+
+        Returns
+        -------
+        behind, up : ndarray of shape (n_way, n_behind), float32
+            Behind the wall of the body, and above its centre, mm.
+        """
         anatomy = self._anatomy
         centre = float(anatomy.centre_mm[self._frame])
         s, b = np.meshgrid(way, behind, indexing="ij")

@@ -20,7 +20,7 @@ NAMES: Final = ("L1", "L2", "L3", "L4", "L5", "S1")
 """Vertebrae of the labels 1 to 6."""
 
 GRID_MM: Final = (np.arange(-46, 46.01), np.arange(-4, 60.01), np.arange(-40, 30.01))
-"""Where distances are known in the frame of a vertebra: to the left, behind the wall of its body, above its centre, mm."""
+"""Where distances are known: to the left, behind the wall of the body, above its centre, mm."""
 
 _L5_FLEXED_DEG: Final = 9.5
 """How far L5 is taken to be tilted against L4, as in the phantom; the column below it is too short to tell."""
@@ -55,7 +55,7 @@ class Surface:
     half_height_mm: float
 
     def at(self, left: Grid, behind: Grid, up: Grid) -> Grid:
-        """Return the distance at points, arrays that broadcast, mm; :data:`.bones.FAR_MM` outside the grid and beyond."""
+        """Return the distance at points, arrays that broadcast, mm; at most :data:`.bones.FAR_MM`, as outside the grid."""
         places = [
             one - axis[0] for one, axis in zip(np.broadcast_arrays(left, behind, up), GRID_MM, strict=True)
         ]
@@ -70,8 +70,8 @@ def read_surfaces(folder: Path) -> dict[str, Surface]:
     Parameters
     ----------
     folder : Path
-        Holds ``labels_05mm.npz``: ``labels`` with axes to the front, to the left and to the head, 1 to 5 for L1 to L5, 6 for
-        S1, other numbers for anything else; ``origin_mm``, ``spacing_mm``.
+        Holds ``labels_05mm.npz``: ``labels`` with axes to the front, to the left and to the head, 1 to 5 for L1 to L5,
+        6 for S1, other numbers for anything else; ``origin_mm``, ``spacing_mm``.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_surfaces(folder: Path) -> dict[str, Surface]:
                 np.ravel(file["spacing_mm"]),
             )
     except (OSError, KeyError, ValueError) as exc:
-        msg = f"bones must be a folder with {_FILE} (labels, origin_mm, spacing_mm), got {type(exc).__name__} reading it"
+        msg = f"bones must be a folder with {_FILE} (labels, origin_mm, spacing_mm), got {type(exc).__name__}"
         raise DatasetError(msg) from exc
     missing = [name for k, name in enumerate(NAMES, start=1) if not np.any(labels == k)]
     if labels.ndim != 3 or np.ptp(step) > 0 or missing:
