@@ -2,8 +2,8 @@
 
     python benchmarks/bones.py --bones FOLDER --out src/stenograde/phantom/body/arches.csv
 
-FOLDER is that of :func:`stenograde.phantom.body.surfaces.read_surfaces`. Printed: how far the surfaces of the cones are from those of the bones, and the overlap
-(Dice) of both behind the bodies. Needs the extra 'train'; ten minutes on one core.
+FOLDER is that of :func:`stenograde.phantom.body.surfaces.read_surfaces`. Printed: how far the surfaces of the cones are
+from those of the bones, and the overlap (Dice) of both behind the bodies. Needs the extra 'train'.
 """
 
 from __future__ import annotations

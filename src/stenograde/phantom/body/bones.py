@@ -1,8 +1,8 @@
 """Arches of lumbar vertebrae as measured on real ones: parts made of rounded cones, and their distance field.
 
 The numbers of ``arches.csv`` are centre lines and radii of the parts of an arch: pedicle, superior and inferior
-articular process, pars, lamina, spinous and transverse process. ``benchmarks/bones.py`` fitted them to the surfaces of L2
-to L5, means of 87 patients (github.com/aclouthier/morphable-lumbar-model, MIT), and to L1 and S1 of
+articular process, pars, lamina, spinous and transverse process. ``benchmarks/bones.py`` fitted them to the surfaces of
+L2 to L5, means of 87 patients (github.com/aclouthier/morphable-lumbar-model, MIT), and to L1 and S1 of
 github.com/RemusR9/artisynth_lumbosacralSpineModel (BSD-3), brought to the others' size. They lie 0.3 to 0.5 mm from
 those surfaces on average (S1: 0.9).
 """

@@ -55,7 +55,7 @@ class Surface:
     half_height_mm: float
 
     def at(self, left: Grid, behind: Grid, up: Grid) -> Grid:
-        """Return the distance at points, arrays that broadcast, mm; at most :data:`.bones.FAR_MM`, as outside the grid."""
+        """Return the distance at points, arrays that broadcast, mm; :data:`.bones.FAR_MM` outside the grid."""
         places = [
             one - axis[0] for one, axis in zip(np.broadcast_arrays(left, behind, up), GRID_MM, strict=True)
         ]
