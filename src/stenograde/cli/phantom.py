@@ -69,6 +69,12 @@ def phantom(
             help="TOML file: how patients differ ([population]) and are imaged ([mix], such as missing_share).",
         ),
     ] = None,
+    bones: Annotated[
+        Path | None,
+        typer.Option(
+            "--bones", help="Folder with surfaces of real vertebrae, used in place of measured arches."
+        ),
+    ] = None,
     region: Annotated[
         RegionName, typer.Option("--region", help="Lumbar MRI, or radiographs of the neck.")
     ] = RegionName.LUMBAR,
@@ -90,13 +96,20 @@ def phantom(
     if region is RegionName.LUMBAR:
         cells = dict(_chosen(one) for one in cell or [])
         _write_lumbar(
-            folder, patients, seed, cells=cells, contrast=contrast, config=config, workers=processes
+            folder,
+            patients,
+            seed,
+            cells=cells,
+            contrast=contrast,
+            config=config,
+            bones=bones,
+            workers=processes,
         )
         if quirks:
             _put_quirks(folder, seed)
         return
-    if cell or contrast or config or quirks:
-        msg = "--cell, --contrast, --config and --quirks must go with lumbar MRI, got one with --region cervical"
+    if cell or contrast or config or quirks or bones:
+        msg = "--cell, --contrast, --config, --bones and --quirks must go with lumbar MRI, got --region cervical"
         raise ConfigError(msg)
     _write_cervical(folder, patients, seed, films=films, workers=processes)
 
@@ -130,11 +143,13 @@ def _write_lumbar(
     cells: dict[Cell, Severity],
     contrast: str | None,
     config: Path | None,
+    bones: Path | None,
     workers: int,
 ) -> None:
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.config import build, read_toml
     from stenograde.phantom import CohortConfig, ContrastMode, ProtocolMix, write_cohort
+    from stenograde.phantom.body.surfaces import read_surfaces
 
     if contrast is not None and contrast not in tuple(ContrastMode):
         msg = f"--contrast must be one of {', '.join(ContrastMode)}, got {contrast}"
@@ -143,6 +158,10 @@ def _write_lumbar(
     mix = settings.mix
     if contrast is not None:
         mix = replace(mix or ProtocolMix(), contrast=ContrastMode(contrast))
+    population = settings.population
+    if bones is not None:
+        read_surfaces(bones)  # (what is wrong with them is told before anything is written)
+        population = replace(population, bones=bones)
     with progress_on_stderr(lines=False) as progress:
         write_cohort(
             folder,
@@ -150,7 +169,7 @@ def _write_lumbar(
             seed=seed,
             cells=cells,
             progress=progress,
-            population=settings.population,
+            population=population,
             protocol=mix,
             workers=workers,
         )

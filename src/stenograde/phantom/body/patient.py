@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from stenograde.phantom.body.draw import draw_anatomy
 from stenograde.phantom.body.population import Population
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.stenosis import Foramen, severity_of_area, severity_of_recess
+from stenograde.phantom.body.surfaces import read_surfaces
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Severity, Side
 
 
@@ -63,12 +65,15 @@ class Phantom:
         Rotation from the body frame to LPS; that of a mirrored phantom has determinant -1.
     offset_mm : ndarray of shape (3,)
         LPS position of the body frame's origin.
+    bones : Path, optional
+        See :attr:`.Population.bones`.
     """
 
     seed: int
     anatomy: Anatomy
     turn: Array
     offset_mm: Array
+    bones: Path | None = None
 
     def to_patient(self, sla: Array) -> Array:
         """Map spine coordinates, shape (n, 3), to LPS mm, shape (n, 3)."""
@@ -77,12 +82,12 @@ class Phantom:
     def mirrored(self) -> Phantom:
         """Return the same phantom with left and right exchanged."""
         mirror = np.array([-1.0, 1.0, 1.0])
-        return Phantom(self.seed, self.anatomy, mirror[:, None] * self.turn, mirror * self.offset_mm)
+        return replace(self, turn=mirror[:, None] * self.turn, offset_mm=mirror * self.offset_mm)
 
     @cached_property
     def scene(self) -> Scene:
         """The anatomy prepared for painting."""
-        return Scene(self.anatomy)
+        return Scene(self.anatomy, read_surfaces(self.bones) if self.bones else None)
 
     @cached_property
     def levels(self) -> Mapping[Level, LevelTruth]:
@@ -163,6 +168,8 @@ def make_patient(
     ------
     ValueError
         If the seed is negative or a cell is not lumbar.
+    DatasetError
+        When it is painted, if the population's bones cannot be read.
 
     Examples
     --------
@@ -184,7 +191,7 @@ def make_patient(
         severities[cell] = severity.rank + severities[cell] % 1.0
     anatomy = draw_anatomy(rng, severities, population)
     turn = rotation(np.deg2rad(rng.normal(0.0, 2.0, 3)))
-    return Phantom(seed, anatomy, turn, rng.normal(0.0, [6.0, 12.0, 12.0]))
+    return Phantom(seed, anatomy, turn, rng.normal(0.0, [6.0, 12.0, 12.0]), population.bones)
 
 
 def rotation(angles_rad: Array) -> Array:

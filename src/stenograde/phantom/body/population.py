@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -133,6 +134,8 @@ class Population:
     counted from above. 4 to 30 % in the literature (Konin and Walz, AJNR 2010;31:1778)."""
     back_fat_mm: tuple[float, float] = (10.0, 32.0)
     """Smallest and largest thickness of the subcutaneous fat of the back, mm."""
+    bones: Path | None = None
+    """Folder with surfaces of real vertebrae, to be used in place of measured arches (:mod:`.surfaces`)."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.slip_share <= 1 and 0 <= self.transitional_share <= 1) or self.sway_mm < 0:

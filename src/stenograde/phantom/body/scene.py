@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from stenograde.phantom.body.curve import Array, Grid
 from stenograde.phantom.body.habitus import Habitus
 from stenograde.phantom.body.skeleton import Skeleton
 from stenograde.phantom.body.stenosis import foramen_of
+from stenograde.phantom.body.surfaces import Surface
 from stenograde.terms import Side
 
 _BACK_STEP_MM = 2.0
@@ -42,8 +44,8 @@ class Root:
 class Scene:
     """An anatomy prepared for painting."""
 
-    def __init__(self, anatomy: Anatomy) -> None:
-        self.anatomy = anatomy
+    def __init__(self, anatomy: Anatomy, surfaces: Mapping[str, Surface] | None = None) -> None:
+        self.anatomy, self._surfaces = anatomy, surfaces
         seed = anatomy.texture_seed
         self.habitus = Habitus.draw(seed)
         self.fine = Noise(seed, 0, 0.9)
@@ -75,7 +77,7 @@ class Scene:
     @cached_property
     def skeleton(self) -> Skeleton:
         """The arches."""
-        return Skeleton.of(self.anatomy)
+        return Skeleton.of(self.anatomy, self._surfaces)
 
     @cached_property
     def back(self) -> tuple[Grid, Grid]:
