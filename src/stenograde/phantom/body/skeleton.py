@@ -161,7 +161,7 @@ class _Arch:
             pair = _only(cones, ~once)
             add_cones(field, left, behind, up, pair if side == 0 else _mirrored(pair))
             if side == 0:
-                add_cones(field, left, behind, up, _only(cones, once))
+                add_cones(field, left, behind, up, _filled(_only(cones, once)))
         return distance_of(field)
 
     def of_surface(self, left: Grid, behind: Grid, up: Grid, surfaces: Mapping[str, Surface]) -> Grid:
@@ -206,6 +206,21 @@ class _Arch:
                     ends[which], about, float(self._turns[self._joint(is_upper=is_upper), side])
                 )
         return Cones(cones.parts, ends, radii)
+
+
+def _filled(cones: Cones) -> Cones:
+    """Return cones with others, half way between each and the next, so that together they make a sheet."""
+    if len(cones.parts) < 2:
+        return cones
+    between = (cones.ends[1:] + cones.ends[:-1]) / 2, (cones.radii[1:] + cones.radii[:-1]) / 2
+    ends, radii = (
+        np.concatenate([one, more]) for one, more in zip((cones.ends, cones.radii), between, strict=True)
+    )
+    return Cones(cones.parts + cones.parts[1:], ends, np.maximum(radii - _THINNER_MM, 1.0))
+
+
+_THINNER_MM = 0.6
+"""How much cones that lie side by side thicken one another where they blend, by eye, mm."""
 
 
 def _only(cones: Cones, which: NDArray[np.bool_]) -> Cones:
