@@ -74,6 +74,15 @@ def _paint_sacrum(scene: Scene, points: Points, canvas: Canvas) -> None:
     distance = _sacrum(scene, points)
     canvas.paint(cover(distance - 0.3), Tissue.CORTEX)
     canvas.paint(cover(distance + 0.8), Tissue.MARROW, texture=marrow_grain(scene, points))
+    owner, way, half = _place(scene, points, scene.of_pedicle)
+    hole = _sacral_hole(np.abs(points.left), way, half)
+    depth = np.abs(points.behind - points.row(Row.BODY_DEPTH)) - 9
+    canvas.paint(cover(np.maximum(hole + 1.2, depth)) * (owner < scene.anatomy.n_sacral), Tissue.ROOT)
+
+
+def _sacral_hole(left: Grid, way: Grid, half: Grid) -> Grid:
+    """Signed distance to the hole through which a sacral root leaves, mm."""
+    return np.hypot(left - 17, (way + half) * 1.1) - 3.4
 
 
 def _place(scene: Scene, points: Points, table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Grid, Grid]:
@@ -110,8 +119,7 @@ def _sacrum(scene: Scene, points: Points) -> Grid:
     reach = 20 * np.clip(half / 14, 0, 1)
     aside = np.abs(left - points.row(Row.CANAL_WIDTH) - 1 - reach) - reach
     wing = box((aside, np.abs(back - 1) - 11, np.abs(way) - half - 2), 5.0)
-    hole = np.hypot(left - 17, (way + half) * 1.1) - 3.4
-    beside = np.where(owner < n_sacral, np.maximum(wing, -hole), _NOWHERE)
+    beside = np.where(owner < n_sacral, np.maximum(wing, -_sacral_hole(left, way, half)), _NOWHERE)
     if anatomy.transition is Transition.SACRALISED_L5:
         rise = points.s - scene.per_vertebra(anatomy.pedicle_way_mm, owner)
         broad = box((np.abs(left - 34) - 13, np.abs(back - 9) - 7, np.abs(rise + 8) - 14), 4.0)

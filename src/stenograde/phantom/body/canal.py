@@ -40,8 +40,9 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     """
     left, behind = np.abs(points.left), points.behind
     under_roof = behind - (points.row(Row.ROOF) - ROOF_SLOPE * left)
-    room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), left - 25)
-    canvas.paint(cover(room, 1.5), Tissue.FAT)
+    aside = 0.5 * (left - 21) - scene.coarse.at(*points.xyz)
+    room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), aside)
+    canvas.paint(cover(room, 1.5), Tissue.FAT, texture=_strands(scene, points))
     length = scene.per_vertebra(scene.anatomy.spinous_mm, scene.of_body[points.entry])
     between = np.maximum(left - 3.2, np.abs(under_roof - length / 2) - length / 2)
     strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
@@ -60,6 +61,12 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
         part = canvas.part(inside)
         _paint_sac(scene, points.take(inside), part, sac[inside])
         canvas.put(inside, part)
+
+
+def _strands(scene: Scene, points: Points) -> Grid:
+    """Factor on the signal of epidural and foraminal fat: dark sheets of ligament and small vessels in it."""
+    sheet = scene.medium.at(0.7 * points.left, 0.9 * points.behind, 0.6 * points.s)
+    return 1 - np.float32(scene.habitus.septa) * np.exp(-((sheet / np.float32(0.25)) ** 2))
 
 
 def canal_room(points: Points, *, aside_mm: float = np.inf) -> Grid:
@@ -109,6 +116,7 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
     canvas.paint(_ROOTLETS * crowd**2 * edge, Tissue.ROOT, code=code)
     depth, width = points.row(Row.SAC_DEPTH), points.row(Row.SAC_WIDTH)
     wedge, centre = points.row(Row.SAC_WEDGE), points.row(Row.SAC_CENTRE)
+    strands = np.zeros_like(edge)
     for root in scene.roots:
         sway = 0.10 * np.sin(points.s / 21 + 9 * root.across)
         high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
@@ -116,7 +124,8 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
         behind, left = centre + high * depth, side * width * (1 - wedge * high)
         strand = np.hypot(points.left - left, points.behind - behind) - root.radius_mm
         alive = np.clip(np.minimum(points.s - root.end_mm, root.begin_mm - points.s) / 8, 0, 1)
-        canvas.paint(cover(strand) * alive * edge, Tissue.ROOT, code=code)
+        np.maximum(strands, cover(strand) * alive, out=strands)
+    canvas.paint(strands * edge, Tissue.ROOT, code=code)
     cord = points.row(Row.CORD)
     tube = np.hypot(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
     canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
@@ -212,12 +221,13 @@ def foramen_room(scene: Scene, points: Points) -> Grid:
 def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the root that leaves below each pedicle, with its ganglion, a vein, and what encroaches on it."""
     exits, left = _Exits.of(scene, points), np.abs(points.left)
-    encroached = cover(-exits.room, 1.0) * exits.near * exits.is_lumbar
+    rough = scene.medium.at(*points.xyz)
+    encroached = cover(-exits.room - 0.5 * rough, 1.0) * exits.near * exits.is_lumbar
     encroached *= np.clip((7.0 - exits.along) / 3, 0, 1) * cover(np.abs(exits.back - 1) - 10, 3.0)
-    canvas.paint(encroached, Tissue.LIGAMENT, texture=1.6 + 0.5 * scene.medium.at(*points.xyz))
+    canvas.paint(encroached, Tissue.LIGAMENT, texture=1.3 + 0.4 * rough)
     _paint_passing(scene, points, canvas)
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
-    canvas.paint(cover(np.maximum(exits.root, outside)) * exits.is_lumbar, Tissue.ROOT)
+    canvas.paint(cover(np.maximum(exits.root + 0.15 * rough, outside)) * exits.is_lumbar, Tissue.ROOT)
     vein = np.hypot(exits.up - 1, exits.back + 4.5) - 1.1
     free = np.clip(exits.across - 1, 0, 1)
     canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * exits.is_lumbar * free, Tissue.VEIN)

@@ -47,6 +47,10 @@ class Habitus:
     """Fat fraction of the marrow."""
     winding_mm: float
     """How far the aorta winds sideways and forwards."""
+    deep_fat: float
+    """Amount of fat between the laminae and the muscle on them, 0 to 2."""
+    seams: float
+    """Share of fat in the seams between the muscles of the back."""
 
     @classmethod
     def draw(cls, seed: int) -> Habitus:
@@ -79,4 +83,6 @@ class Habitus:
             uneven=float(rng.uniform(0.06, 0.20)),
             marrow_fat=float(np.clip(rng.normal(0.4, 0.13), 0.1, 0.8)),
             winding_mm=float(rng.gamma(1.5, 2.0)),
+            deep_fat=float(rng.gamma(1.3, 0.7)),
+            seams=float(rng.uniform(0.1, 0.7)),
         )

@@ -116,8 +116,8 @@ def _foramina(anatomy: Anatomy) -> Array:
     return out
 
 
-_ROOTS_PER_SIDE = {"L1": 1, "L2": 2, "L3": 2, "L4": 2, "L5": 2, "S1": 2, "S2": 2, "S3": 2, "S4": 1}
-"""Strands drawn for each nerve: an anterior and a posterior root, without the thin ones."""
+_ROOTS_PER_SIDE = {"L1": 2, "L2": 3, "L3": 3, "L4": 3, "L5": 4, "S1": 4, "S2": 3, "S3": 3, "S4": 2}
+"""Strands drawn for each nerve: bundles of an anterior and a posterior root, which part on their way."""
 
 _GOLDEN_ANGLE = 2.39996
 
@@ -138,7 +138,7 @@ def _draw_roots(rng: np.random.Generator, anatomy: Anatomy) -> tuple[Root, ...]:
                 across=across,
                 tight_behind=out * float(np.sin(turn)),
                 tight_across=out * float(np.cos(turn)),
-                radius_mm=float(rng.uniform(0.65, 0.95)) * (1 if rank < 0.75 else 0.8),
+                radius_mm=float(rng.uniform(0.4, 0.8)) * (1 if rank < 0.75 else 0.8),
                 begin_mm=at["L1"] + 14,
                 end_mm=at[name] - (8 if name.startswith("L") else 0) if rank < 0.7 else at["S2"] + 4,
             )

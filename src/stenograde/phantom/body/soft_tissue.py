@@ -13,6 +13,9 @@ from stenograde.phantom.body.tissues import Tissue
 _SEPTA_MM = 45.0
 """Depth under the skin to which septa are painted, mm."""
 
+_FRONT_OF_BACK_MM = 4.5
+"""Distance of the erector's front behind the bodies' back, where the transverse processes lie, by eye, mm."""
+
 
 def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> None:
     """Paint the surroundings of the spine: the body first, the air behind it last.
@@ -28,9 +31,12 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
     """
     canvas.paint(cover(skin), Tissue.FAT, texture=_septa(scene, points, skin))
     _paint_belly(scene, points, canvas)
+    low = np.flatnonzero(points.s < _above_rectum(scene))
+    part = canvas.part(low)
+    _paint_rectum(scene, points.take(low), part)
+    canvas.put(low, part)
     front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (np.abs(points.left) < 90))
     part = canvas.part(front)
-    _paint_rectum(scene, points.take(front), part)
     _paint_front(scene, points.take(front), part)
     canvas.put(front, part)
     back = np.flatnonzero((points.behind > 5) & (skin < 1))
@@ -55,17 +61,36 @@ def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> Non
     """Paint the muscles of the back with their fat, and their fascia."""
     x, y, z = points.xyz
     left, behind, depth = np.abs(points.left), points.behind, points.row(Row.BODY_DEPTH)
-    grain = scene.coarse.at(x, y, z)
+    grain, habitus = scene.coarse.at(x, y, z), scene.habitus
     fascia = skin + scene.anatomy.back_fat_mm * points.row(Row.TAPER) + 2
-    bellies = box((fascia, depth + 8 - behind, left - 70), 12.0)
-    streak = scene.streaks.at(x * 1.3, y * 1.3, z * 0.3) + 0.6 * grain
+    front = depth + _FRONT_OF_BACK_MM + 1.2 * grain - behind
+    sheath = box((fascia + 0.8 * grain, left + 0.12 * np.abs(behind - 45) - 68), 14.0)
+    bellies = box((sheath, front), 3.0)
+    fibre = scene.streaks.at(*_feathered(points, depth))
+    streak = fibre + 0.6 * grain
+    # fat gathers about the midline and between multifidus and the laminae
+    over = behind - points.row(Row.ROOF) + 0.42 * left - 8
     near = 0.7 * np.exp(-((left / 12) ** 2))
-    lean = 2.0 - (3.2 + near) * points.row(Row.INFILTRATION) - near + 0.015 * (left - 20)
-    fat = np.clip((streak - lean) * 0.9, 0, 0.85)
-    seam = left - 25 - 0.25 * (behind - 30) - 1.5 * grain
-    fat = np.maximum(fat, 0.5 * np.exp(-((seam / 1.6) ** 2)))
+    deep = habitus.deep_fat * np.exp(-((over / 6) ** 2) - (left / 22) ** 4)
+    lean = 2.0 - (3.2 + near) * points.row(Row.INFILTRATION) - near - deep + 0.015 * (left - 20)
+    fat = np.clip((streak - lean) * 0.9, 0, 0.9)
+    sheets = habitus.seams * np.exp(-((fibre / np.float32(0.18)) ** 2)) * np.clip(0.4 + 0.5 * grain, 0, 1)
+    fat = np.maximum(fat, sheets)
+    for home, tilt in ((25, 0.25), (44, 0.1)):
+        seam = left - home - tilt * (behind - 30) - 3 * grain - 3 * np.sin(behind / 9 + z / 25)
+        patchy = np.clip(0.6 + 0.5 * scene.medium.at(y, z, x), 0, 1)
+        fat = np.maximum(fat, habitus.seams * patchy * np.exp(-((seam / 1.3) ** 2)))
     canvas.paint(cover(bellies, 1.5) * (1 - fat), Tissue.MUSCLE, texture=1 + 0.08 * streak)
-    canvas.paint(0.8 * cover(np.abs(fascia) - 0.5) * (left < 62), Tissue.LIGAMENT)
+    thin = np.clip((behind - depth - 15) / 20, 0, 0.8)
+    canvas.paint(thin * cover(np.abs(sheath) - 0.5), Tissue.LIGAMENT)
+
+
+def _feathered(points: Points, depth: Grid) -> tuple[Grid, Grid, Grid]:
+    """Return coordinates in which streaks of fat run from the joints outwards, as fibres do, mm."""
+    aside, back = np.abs(points.left) - 12, points.behind - depth - 12
+    far = np.hypot(aside, back)
+    turn = np.arctan2(back, aside) * 26
+    return turn + np.where(points.left > 0, np.float32(0), np.float32(90)), far * 0.35, points.xyz[2] * 0.3
 
 
 def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
@@ -94,6 +119,11 @@ def _paint_belly(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.put(far, part)
 
 
+def _above_rectum(scene: Scene) -> float:
+    """Way above which there is no rectum, mm."""
+    return float(scene.anatomy.centre_mm[scene.anatomy.names.index("S2")]) + 20
+
+
 def _paint_rectum(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the rectum, which follows the sacrum behind a layer of fat."""
     at = dict(zip(scene.anatomy.names, scene.anatomy.centre_mm.tolist(), strict=True))
@@ -116,8 +146,11 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
     radius = 21 * scene.habitus.psoas * np.sqrt(low)
     centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
-    psoas = np.hypot(left - centre, (behind - 2) / 1.2) - radius + 0.8 * grain
+    psoas = np.hypot(left - centre, (behind - 0.18 * depth) / 1.25) - radius + 0.8 * grain
     canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
+    quadratus = np.hypot((left - 48 - 0.08 * np.clip(-s, 0, 90)) / 14, (behind - depth + 0.5) / 5) - 1
+    above = np.clip((s - at["L5"]) / 15, 0, 1)
+    canvas.paint(cover(4 * quadratus + 0.8 * grain) * above, Tissue.MUSCLE, texture=1 + 0.06 * small)
     thick = scene.habitus.crus_mm * np.clip((s - at["L3"]) / 25, 0, 1)
     crus = np.hypot((left - 8) / 2, behind + depth + 2.5 + thick) - thick
     canvas.paint(cover(crus) * (thick > 0.2), Tissue.MUSCLE, texture=1 + 0.1 * small)

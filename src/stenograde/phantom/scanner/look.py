@@ -58,15 +58,15 @@ class Look:
     """Share of series whose tissue signals are drawn freely, whatever the physics."""
     texture: Range = (0.3, 1.0)
     """Factor on how strongly tissues are textured."""
-    snr: Range = (25.0, 80.0)
-    """Ratio of the signal of marrow to the standard deviation of the noise."""
+    snr: Range = (12.0, 120.0)
+    """Ratio of the signal of marrow to the standard deviation of the noise; its logarithm is uniform."""
     reach_mm: Range = (45.0, 100.0)
     """Depth below the skin at which the surface coil has lost most of its gain."""
     floor: Range = (0.2, 0.7)
     """Gain far from the coil, as a fraction of the gain at the skin."""
     bias: Range = (0.0, 0.06)
     """Standard deviation of the logarithm of a further smooth bias field."""
-    acquired: Range = (0.5, 0.95)
+    acquired: Range = (0.45, 1.0)
     """Acquired over stored matrix size along the phase direction; in SPIDER, 0.5 to 0.9 of the stored rows."""
     level: Range = (330.0, 520.0)
     """Stored value of marrow before the gain of the coil."""
@@ -101,7 +101,7 @@ LOOKS = {
         jitter=(0.02, 0.35),
         free=0.1,
         texture=(0.4, 1.8),
-        snr=(8.0, 50.0),
+        snr=(8.0, 80.0),
         reach_mm=(40.0, 160.0),
         floor=(0.15, 0.7),
         bias=(0.0, 0.30),

@@ -60,7 +60,7 @@ class Receiver:
             reach_mm=float(rng.uniform(*look.reach_mm)),
             floor=float(rng.uniform(*look.floor)),
             band=float(rng.choice(bands[0], p=bands[1])),
-            noise=reference / float(rng.uniform(*look.snr)),
+            noise=reference / float(np.exp(rng.uniform(*np.log(look.snr)))),
             scale=float(rng.uniform(*look.level)) / reference,
             waves=np.hstack([vectors, phases, np.full((_WAVES, 1), strength)]),
         )
