@@ -269,3 +269,15 @@ def test_completion_when_a_shell_asks_then_commands_and_options_are_told(
     monkeypatch.setenv("COMP_CWORD", "2")
     assert main([]) == 0
     assert capsys.readouterr().out.split() == ["--no-demographics"]
+
+
+def test_phantom_when_bones_cannot_be_read_then_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, bones = tmp_path / "cohort", tmp_path / "bones"
+    assert main(["phantom", "--patients", "1", "--out", str(out), "--bones", str(bones)]) != 0
+    assert "labels_05mm.npz" in capsys.readouterr().err
+    assert not out.exists() or not any(out.iterdir())
+    words = ["phantom", "--patients", "1", "--out", str(out), "--region", "cervical"]
+    assert main([*words, "--bones", str(bones)]) == 2
+    assert "--bones" in capsys.readouterr().err

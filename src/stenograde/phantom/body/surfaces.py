@@ -143,9 +143,9 @@ class _Bones:
         box = ndimage.find_objects((self.labels == k).astype(np.int8))[0]
         margin = round((FAR_MM + 2) / self.step)
         inside = np.pad(self.labels[box] == k, margin)
-        distance = (
-            ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
-        ) * self.step
+        # a surface lies half a step from the voxels on both of its sides
+        outwards = np.maximum(ndimage.distance_transform_edt(~inside) - 0.5, 0)
+        distance = (outwards - np.maximum(ndimage.distance_transform_edt(inside) - 0.5, 0)) * self.step
         origin = self.origin + (np.array([one.start for one in box]) - margin) * self.step
         points = np.stack(np.meshgrid(*GRID_MM, indexing="ij"))
 
