@@ -1,9 +1,11 @@
-"""How far mid-sagittal phantom slices are from real ones: histograms, spectra, contrast, and a discriminator.
+"""How far phantom slices are from real ones: histograms, spectra, contrast, and discriminators.
 
-    python benchmarks/realism.py ../shared/data/spider_midsagittal --patients 150
+    python benchmarks/realism.py ../shared/data/spider_midsagittal --axial ../shared/data/sudirman_axial_t1
 
-Real slices are SPIDER's (CC BY 4.0); no picture is written. Needs torch and scikit-learn. With ``--study FOLDER``
-the contrast of one further real study is measured.
+Real slices are SPIDER's, mid-sagittal (CC BY 4.0): the patients whose number is divisible by three, which phantoms
+are not tuned on; with ``--tuning`` the others. With ``--axial`` the Sudirman set's axial T1 slices are compared, too,
+cut out about the canal (``axial_t1.py``); with ``--study FOLDER`` the contrast of one further real study is measured.
+No picture is written. Needs torch and scikit-learn.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import axial_t1
 import numpy as np
 import torch
 from scipy.stats import wasserstein_distance
@@ -37,14 +40,17 @@ from stenograde.phantom import (
     render_series,
 )
 from stenograde.predict.bundle import default_bundle
+from stenograde.predict.fixed_heads import RANGE
 from stenograde.predict.locate import mark_picture
-from stenograde.terms import Role, Structure
+from stenograde.terms import LUMBAR_MRI, Role, Structure
 
 KINDS = {"t1": Role.SAGITTAL_T1, "t2": Role.SAGITTAL_T2_STIR}
 PIXEL_MM, SIZE_PX = 0.8, (208, 144)
 CLIP_PERCENT = 95.0
 """SPIDER's pictures were windowed so that about 5 % of their pixels are white; so is everything here."""
 FOLDS, EPOCHS, SEED = 5, 12, 0
+KEPT_OUT = 3
+"""Patients whose number is divisible by this are kept out of all tuning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +83,11 @@ def prepared(picture: np.ndarray, spacing_mm: tuple[float, float], patient: int)
     return Slice(patient, np.round(255 * pixels).astype(np.uint8), ratio)
 
 
-def real_slices(folder: Path, kind: str) -> list[Slice]:
-    """Read SPIDER's mid-sagittal slices of one weighting; 3D series are left out."""
+def real_slices(folder: Path, kind: str, tuning: bool) -> list[Slice]:
+    """Read SPIDER's mid-sagittal slices of one weighting; 3D series are left out.
+
+    Those that phantoms are tuned on, or else those kept out of all tuning.
+    """
     with (folder / "overview.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["new_file_name"].endswith(f"_{kind}")]
     out = []
@@ -88,6 +97,8 @@ def real_slices(folder: Path, kind: str) -> list[Slice]:
             continue
         across, down = (float(part) for part in row["PixelSpacing"].strip("[] ").split(","))
         patient = int(row["new_file_name"].split("_")[0])
+        if (patient % KEPT_OUT == 0) is tuning:
+            continue
         out.append(prepared(read_picture(path), (across, down), patient))
     return [one for one in out if one is not None]
 
@@ -104,6 +115,24 @@ def phantom_slices(kind: str, patients: int, mode: ContrastMode) -> list[Slice]:
         picture = render_series(patient, plan, layers=protocol.layers, rng=np.random.default_rng([k, 78]))[0]
         out.append(prepared(picture, (plan.planes[0].pixel_mm,) * 2, 100_000 + k))
     return [one for one in out if one is not None]
+
+
+def axial_slices(folder: Path, patients: int) -> tuple[list[Slice], list[Slice]]:
+    """Return crops of phantoms and of real axial T1 slices, one in three of each."""
+    made = [axial_t1.simulated(910_000 + k) for k in range(patients)]
+    ours = [
+        Slice(100_000 + k, _as_bytes(one[0][2 + k % 3]), float("nan")) for k, one in enumerate(made) if one
+    ]
+    crops, levels, _, whose = axial_t1.real(folder)
+    wanted = np.array([LUMBAR_MRI.levels.index(axial_t1.REAL_LEVELS[patient % 3]) for patient in whose])
+    theirs = [
+        Slice(int(whose[k]), _as_bytes(crops[k]), float("nan")) for k in np.flatnonzero(levels == wanted)
+    ]
+    return ours, theirs
+
+
+def _as_bytes(crop: np.ndarray) -> np.ndarray:
+    return np.round(255 * np.clip(crop / (2 * RANGE) + 0.5, 0, 1)).astype(np.uint8)
 
 
 def spectrum(pixels: np.ndarray) -> np.ndarray:
@@ -132,13 +161,13 @@ def distances(ours: list[Slice], theirs: list[Slice]) -> dict[str, float]:
     """Return four distances between two sets of slices."""
     spectra = [np.mean([spectrum(one.pixels) for one in some], axis=0) for some in (ours, theirs)]
     ratios = [np.log([one.ratio for one in some]) for some in (ours, theirs)]
-    return {
+    contrast = {} if np.isnan(ratios[0]).any() else {"contrast": wasserstein_distance(*ratios)}
+    return contrast | {
         "intensity": wasserstein_distance(
             *(_pooled(some, lambda p: p.ravel() / 255.0) for some in (ours, theirs))
         ),
         "gradient": wasserstein_distance(*(_pooled(some, gradients) for some in (ours, theirs))),
         "spectrum": float(np.sqrt(np.mean((spectra[0] - spectra[1]) ** 2))),
-        "contrast": wasserstein_distance(*ratios),
     }
 
 
@@ -242,6 +271,16 @@ def study_contrast(folder: Path) -> dict[str, float]:
     return out
 
 
+def compared(ours: list[Slice], theirs: list[Slice]) -> dict[str, object]:
+    """Return how far two sets of slices are apart, and how well they are told apart."""
+    return {
+        "slices": {"phantom": len(ours), "real": len(theirs)},
+        "distance": distances(ours, theirs),
+        "real to real": floor(theirs),
+        "discriminator AUC": separability(ours, theirs),
+    }
+
+
 def main() -> None:
     """Print the table as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -249,19 +288,18 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=150)
     parser.add_argument("--contrast", type=ContrastMode, default=ContrastMode.CLINICAL)
     parser.add_argument("--study", type=Path)
+    parser.add_argument("--axial", type=Path)
+    parser.add_argument("--tuning", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     table = {}
     for kind in KINDS:
-        theirs = real_slices(args.spider, kind)
+        theirs = real_slices(args.spider, kind, args.tuning)
         ours = phantom_slices(kind, args.patients, args.contrast)
-        table[kind] = {
-            "slices": {"phantom": len(ours), "real": len(theirs)},
-            "distance": distances(ours, theirs),
-            "real to real": floor(theirs),
-            "canal over vertebra": {"phantom": _contrast(ours), "real": _contrast(theirs)},
-            "discriminator AUC": separability(ours, theirs),
-        }
+        canal = {"phantom": _contrast(ours), "real": _contrast(theirs)}
+        table[kind] = compared(ours, theirs) | {"canal over vertebra": canal}
+    if args.axial:
+        table["axial t1"] = compared(*axial_slices(args.axial, args.patients))
     if args.study:
         table["one more study, canal over vertebra"] = study_contrast(args.study)
     print(json.dumps(table, indent=1))

@@ -64,7 +64,7 @@ def _paint_arches(scene: Scene, points: Points, canvas: Canvas, field: Field) ->
     bone = bone + 0.35 * scene.coarse.at(*points.xyz)
     bone = np.maximum(bone, np.maximum(_ABOUT_MM - canal, _CAPSULE_MM - foramen))
     code = np.where(field.owner >= scene.anatomy.n_sacral, Structure.VERTEBRA.code, 0).astype(np.uint8)
-    hard = 0.8 + scene.hard_mm * np.clip(1 - (joint - field.bone - 2.0) / 5.0, 0, 1)
+    hard = 0.5 + scene.hard_mm * np.clip(1 - (joint - field.bone - 2.0) / 5.0, 0, 1)
     canvas.paint(cover(bone - 0.3), Tissue.CORTEX, code=code)
     canvas.paint(cover(bone + hard), Tissue.MARROW, texture=marrow_grain(scene, points), code=code)
 

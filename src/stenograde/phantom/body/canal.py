@@ -18,7 +18,7 @@ from stenograde.terms import Structure
 ROOF_SLOPE = 0.42
 """How far the roof of the canal slopes forwards per mm from the midline."""
 
-_BACK_FAT_SLOPE = 1.1
+_BACK_FAT_SLOPE = 1.3
 """How far the triangle of fat behind the sac slopes forwards per mm from the midline, by eye."""
 
 _LIGAMENT_MM = 1.3

@@ -54,7 +54,8 @@ def draw_tables(rng: np.random.Generator, curve: SpineCurve, layout: Layout, nar
     out[Row.BEND] = curve.bend_per_mm
     out[Row.BODY_DEPTH], out[Row.BODY_WIDTH] = _column(s, layout)
     out[Row.WALL_POWER], out[Row.WALL_HOLLOW] = _wall(s, layout)
-    _canal(out, s, layout)
+    (apart,) = rng.spawn(1)  # a separate stream, so that the other draws do not depend on it
+    _canal(out, s, layout, _EpiduralFat.draw(apart))
     for level, area in narrow.area.items():
         _narrow(out, s, float(layout.disc[disc_index(level)]), area, float(rng.uniform(0.4, 0.7)))
     for k in range(S1, len(SEGMENTS) - 1):
@@ -134,15 +135,30 @@ def _wall(s: Array, layout: Layout) -> tuple[Array, Array]:
     )
 
 
-_DISC_FAT_MM = (1.6, 2.3)
-"""Distance from disc to sac at L1/L2 to L4/L5, and at L5/S1: longitudinal ligament and a little fat, by eye, mm."""
+_DISC_FAT_MM = 1.6
+"""Distance from disc to sac above L5/S1: longitudinal ligament and a little fat, by eye, mm."""
+
+
+@dataclass(frozen=True)
+class _EpiduralFat:
+    """Epidural fat of one patient, by eye from axial T1 slices of patients."""
+
+    behind_mm: float
+    """How much deeper the fat behind the sac is at the discs L2/L3 to L5/S1 than between them."""
+    before_sacrum_mm: float
+    """Distance from disc to sac at L5/S1."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> _EpiduralFat:
+        behind, before = rng.normal([6.5, 3.8], [2.0, 1.5])
+        return cls(float(np.clip(behind, 2.0, 10.0)), float(np.clip(before, 1.6, 7.0)))
 
 
 SIDE_FAT_MM = 0.35
 """Distance from the sac to the ligaments around it, at a disc above L5/S1, by eye, mm."""
 
 
-def _canal(out: Array, s: Array, layout: Layout) -> None:
+def _canal(out: Array, s: Array, layout: Layout, epidural: _EpiduralFat) -> None:
     """Fill in the canal without stenosis."""
     size = layout.size
     names = [segment.name for segment in SEGMENTS]
@@ -175,10 +191,12 @@ def _canal(out: Array, s: Array, layout: Layout) -> None:
     side = _smooth(s, nodes, np.array([20.0, 20, 20, 20, 16, 2.4, 3.4, 2.8, 2.4, 2.0, 1.8]))
     for k in range(S1, len(SEGMENTS) - 1):
         near = np.exp(-(((s - layout.disc[k] + 2) / 11) ** 2))
-        fat += near * (3.0 if k <= S1 + 5 else 1.0)
-        gap += (_DISC_FAT_MM[k == S1] - gap) * np.exp(-(((s - layout.disc[k]) / 7) ** 2))
+        fat += near * epidural.behind_mm * (1.0 if k < S1 + 4 else 0.6 if k == S1 + 4 else 0.2)
+        gap += ((epidural.before_sacrum_mm if k == S1 else _DISC_FAT_MM) - gap) * np.exp(
+            -(((s - layout.disc[k]) / 7) ** 2)
+        )
         near = np.exp(-(((s - layout.disc[k]) / 9) ** 4)) * (s > -5)
-        side += (SIDE_FAT_MM * (2.5 if k == S1 else 1) - side) * near
+        side += ((0.5 * epidural.before_sacrum_mm if k == S1 else SIDE_FAT_MM) - side) * near
     out[Row.SIDE_FAT], out[Row.BACK_FAT] = side, fat - 0.8
     wall = out[Row.BODY_DEPTH]
     out[Row.SAC_CENTRE] = wall + gap + out[Row.SAC_DEPTH]
@@ -209,7 +227,7 @@ def _narrow(out: Array, s: Array, disc: float, area: float, share_front: float) 
     out[Row.SAC_WEDGE] += 0.3 * tight * near
     out[Row.CROWD] = np.maximum(out[Row.CROWD], min(1.4 * tight, 1) * near)
     out[Row.SIDE_FAT] *= 1 - min(tight, 0.8) * near
-    out[Row.BACK_FAT] *= 1 - min(1.5 * tight, 0.95) * near
+    out[Row.BACK_FAT] *= 1 - min(1.2 * tight, 0.85) * near
     out[Row.FACET] -= 2.5 * tight * near
     out[Row.BULGE] = np.maximum(
         out[Row.BULGE], (2 * max(lost, 0) * share_front + 0.8 * tight) * np.exp(-(((s - disc) / 7.0) ** 4))

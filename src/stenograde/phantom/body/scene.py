@@ -54,7 +54,7 @@ class Scene:
         self.streaks = Noise(seed, 3, self.habitus.streak_mm, smooth=5.0, size=128)
         self.loops = Noise(seed, 4, self.habitus.loop_mm, smooth=5.0, size=128, linear=True)
         self.belly = Noise(seed, 5, 9.0, smooth=5.0, size=128, linear=True)
-        self.hard_mm = float(np.random.default_rng([seed, 7]).uniform(0.2, 1.6))
+        self.hard_mm = float(min(np.random.default_rng([seed, 7]).gamma(1.2, 0.5), 1.8))
         """How much thicker the cortex is at the facet joints, mm."""
         self.of_body = anatomy.index_table(0.0)
         """Vertebra of the body at each table entry."""

@@ -39,7 +39,7 @@ _RELAXATION = {
     Tissue.SACRAL_MARROW: (0.80, 470.0, 105.0, 515.0, 96.0),
     Tissue.CORTEX: (0.25, 700.0, 12.0, 850.0, 10.0),
     Tissue.MUSCLE: (0.80, 1000.0, 44.0, 1410.0, 42.0),
-    Tissue.LIGAMENT: (0.42, 850.0, 32.0, 1020.0, 29.0),
+    Tissue.LIGAMENT: (0.62, 850.0, 27.0, 1020.0, 25.0),
     Tissue.ANNULUS: (0.60, 950.0, 40.0, 1110.0, 37.0),
     Tissue.WET_NUCLEUS: (0.85, 1300.0, 115.0, 1510.0, 105.0),
     Tissue.DRY_NUCLEUS: (0.72, 1000.0, 55.0, 1170.0, 50.0),
