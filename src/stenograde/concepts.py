@@ -107,6 +107,8 @@ _QUANTITIES: Final = {
     Quantity.CSF_SIGNAL_RATIO: "CSF-RATIO",
     Quantity.DISC_HEIGHT: "DISC-HEIGHT",
     Quantity.DURAL_SAC_AREA: "SAC-AREA",
+    Quantity.FORAMINAL_AREA: "FORAMEN-AREA",
+    Quantity.FORAMINAL_FAT_AREA: "FORAMEN-FAT-AREA",
 }
 _FINDINGS: Final = {
     DiscFinding.NARROWING: "D-NARROWING",

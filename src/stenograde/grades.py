@@ -174,6 +174,8 @@ class CellGrade:
     point: Point | None = None
     evidence: tuple[Evidence, ...] = ()
     second_opinion: SecondOpinion | None = None
+    measurements: tuple[Measurement, ...] = ()
+    """What was measured of this cell alone; points are those of an outline."""
 
     def __post_init__(self) -> None:
         graded, draft = self.status is Status.GRADED, self.status is Status.DRAFT

@@ -245,6 +245,8 @@ class Quantity(StrEnum):
     CSF_SIGNAL_RATIO = "csf_signal_ratio"
     DISC_HEIGHT = "disc_height"
     DURAL_SAC_AREA = "dural_sac_area"
+    FORAMINAL_AREA = "foraminal_area"
+    FORAMINAL_FAT_AREA = "foraminal_fat_area"
 
     @property
     def unit(self) -> Unit:
@@ -255,7 +257,7 @@ class Quantity(StrEnum):
         >>> Quantity.DURAL_SAC_AREA.unit
         <Unit.MM2: 'mm2'>
         """
-        if self is Quantity.DURAL_SAC_AREA:
+        if self.value.endswith("_area"):
             return Unit.MM2
         return Unit.ONE if self.value.endswith("_ratio") else Unit.MM
 

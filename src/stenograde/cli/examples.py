@@ -91,6 +91,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde score cohort --bundle bundle --json > scores.json",
         "stenograde train grader --patients 800 --seed 1 --out bundle --tested scores.json",
     ),
+    "train foramina": (
+        "stenograde train foramina --patients 300 --seed 1 --out bundle",
+        "stenograde train foramina --patients 300 --seed 1 --base mine --out mine-with-foramina",
+    ),
     "train heads": ("stenograde train heads --patients 400 --seed 1 --out bundle",),
     "experiment": ("stenograde experiment s1 --data cohort --protocol patient --out results/s1",),
     "experiment list": ("stenograde experiment list",),

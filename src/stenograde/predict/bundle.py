@@ -23,6 +23,7 @@ from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
+from stenograde.predict.foramina import ForaminaEntry, open_foramina
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.point_finder import open_point_finder
@@ -88,6 +89,8 @@ class BundleTable:
     """Heads that answer for some conditions in the grader's place."""
     discs: DiscEntry | None = None
     """Without it nothing is said of discs."""
+    foramina: ForaminaEntry | None = None
+    """Without it there is no second opinion on foramina."""
     evidence: Mapping[str, ConditionEvidence] = field(default_factory=dict)
     """What is known of its grades on patients, by condition; what its grader says of any other condition is a draft."""
 
@@ -115,6 +118,7 @@ class BundleTable:
         files += [finder.onnx, finder.weights] if finder is not None else []
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
         files += [self.fixed.heads] if self.fixed is not None else []
+        files += [self.foramina.onnx] if self.foramina is not None else []
         return (*files, *(self.discs.files if self.discs is not None else ()))
 
 
@@ -228,6 +232,21 @@ class Bundle:
             return {}
         channels = sum(one.shape[1] for one in self.middle_maps[0].get_outputs())
         return open_fixed_heads(self.folder, self.table.fixed, channels)
+
+    @cached_property
+    def foramina(self) -> onnxruntime.InferenceSession:
+        """The graph that outlines what lies in foramina, checked.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has none, or its graph is none.
+        """
+        if self.table.foramina is None:
+            told = "got none; make one with 'stenograde train foramina'"
+            msg = f"bundle {self.table.name!r} must have a net for foramina, {told}"
+            raise BundleError(msg)
+        return open_foramina(self.folder, self.table.foramina)
 
     @cached_property
     def disc_heads(self) -> DiscHeads:

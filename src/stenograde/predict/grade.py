@@ -1,7 +1,8 @@
 """A study and a bundle to grades with evidence, measurements and reasons; nothing is invented.
 
-A bundle with a grader grades every cell by it; for the canal, the canal model's measurements are a second opinion that
-is pooled with it. One without grades spinal canal stenosis from measurements; the other cells say ``not_graded``.
+A bundle with a grader grades every cell by it; what the canal model measures in the canal, and what a net outlines in
+the foramina, are second opinions that are pooled with it. One without grades spinal canal stenosis from measurements;
+the other cells say ``not_graded``.
 What rests on phantoms alone is a ``draft``, as long as the bundle does not show that it holds on patients.
 """
 
@@ -37,6 +38,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.cell_points import cell_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
+from stenograde.predict.foramina import SOURCE, MeasuredForamen, measure_foramina
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
@@ -74,6 +76,8 @@ class _Findings:
     measurements: tuple[Measurement, ...]
     judged: Mapping[Cell, Judged] | None
     """What the bundle's grader says of the cells of imaged levels; None without one."""
+    foramina: Mapping[Cell, MeasuredForamen]
+    """What was measured in foramina."""
 
 
 UNSEEN = "the middle of the canal lies where slices are missing, or at the edge of the stack"
@@ -131,7 +135,9 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     fixed = bundle.table.fixed
     if judged is not None and fixed is not None:
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
-    found = _Findings(study, points, where, measurements, judged)
+    rooms = bundle.table.foramina
+    foramina = measure_foramina(study, where, rooms, bundle.foramina) if rooms else {}
+    found = _Findings(study, points, where, measurements, judged, foramina)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs
     return StudyGrades(
@@ -174,7 +180,9 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         return CellGrade(cell, Status.NOT_IMAGED, reason)
     point = found.where[cell]
     evidence = _evidence(cell, found, point, level)
-    of_cell = partial(CellGrade, cell, point=point, evidence=evidence)
+    room = found.foramina.get(cell)
+    measured_here = room.measurements if room is not None else ()
+    of_cell = partial(CellGrade, cell, point=point, evidence=evidence, measurements=measured_here)
     entry = bundle.table.grader
     if found.judged is not None and entry is not None:
         said = found.judged[cell]
@@ -219,23 +227,22 @@ def _with_doubts(
     Where the grader cannot rely on its pictures, the second opinion, which does not use them, is the grade.
     """
     cell = grade.cell
-    opinion = None
-    if cell.condition is Condition.SPINAL_CANAL_STENOSIS:
-        opinion = _second_opinion(grade, found, bundle, entry)
+    is_canal = cell.condition is Condition.SPINAL_CANAL_STENOSIS
+    opinion = _second_opinion(grade, found, bundle, entry)
     if found.points.levels[cell.level].disc.guessed:
         doubt = GUESSED
     elif _is_unseen(cell, found.points):
         doubt, opinion = UNSEEN, None
     elif doubt and opinion is not None:
         alone = f"from {opinion.source} alone: {doubt}"
-        # measured, not learnt: a draft only where the bundle says that even what is measured rests on phantoms
+        # measured by what has learnt from patients: a draft only where the bundle says that even that rests on phantoms
         stated = cell.condition in bundle.evidence
-        status = grade.status if stated else Status.GRADED
+        status = grade.status if stated or not is_canal else Status.GRADED
         reason = f"{grade.reason}; {alone}" if status is Status.DRAFT else alone
         return replace(grade, status=status, probabilities=opinion.probabilities, reason=reason)
     if not doubt and opinion is not None and abs(opinion.grades_apart) >= entry.abstain_grades:
         doubt = (
-            f"the grader and the canal's measurements are {abs(opinion.grades_apart):.1f} severities apart "
+            f"the grader and {opinion.source} are {abs(opinion.grades_apart):.1f} severities apart "
             f"(measurements: {opinion.probabilities.severity.shown})"
         )
     if opinion is not None and grade.probabilities is not None:
@@ -253,11 +260,15 @@ def _is_unseen(cell: Cell, points: LevelPoints) -> bool:
 def _second_opinion(
     grade: CellGrade, found: _Findings, bundle: Bundle, entry: GraderEntry
 ) -> SecondOpinion | None:
-    measured = _measured(grade.cell, found, bundle)
+    if grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS:
+        source, measured = "the canal's measurements", _measured(grade.cell, found, bundle)
+    else:
+        room = found.foramina.get(grade.cell)
+        source, measured = SOURCE, room.probabilities if room is not None else None
     if measured is None or grade.probabilities is None:
         return None
     apart = measured.expected_rank - grade.probabilities.expected_rank
-    return SecondOpinion("the canal's measurements", measured, apart, abs(apart) >= entry.flag_grades)
+    return SecondOpinion(source, measured, apart, abs(apart) >= entry.flag_grades)
 
 
 def _measured(cell: Cell, found: _Findings, bundle: Bundle) -> Probabilities | None:

@@ -112,6 +112,7 @@ def _cell(grade: CellGrade) -> dict[str, Any]:
         "probability": _probability(grade),
         "evidence": [item for item in map(_evidence, grade.evidence) if item],
         "second_opinion": _second_opinion(grade.second_opinion),
+        "measurements": [_measurement(one) for one in grade.measurements],
     }
 
 

@@ -100,7 +100,9 @@ def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPositi
         (grade, picture)
         for grade in (*sided, *drafts)
         if grade.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
-        and isinstance(picture := _picture(study, _FORAMINA, [grade], grade.point, ()), Picture)
+        and isinstance(
+            picture := _picture(study, _FORAMINA, [grade], grade.point, grade.measurements), Picture
+        )
     )
     reasons = tuple(dict.fromkeys(missing))
     return LevelCard(level, position, canal, tuple(pictures), reasons, measured, sided, drafts, foramina)

@@ -21,6 +21,7 @@ from stenograde.predict.bundle import BUNDLE_FILE, Bundle, load_bundle
 from stenograde.predict.disc_net import DiscNet, open_disc_net
 from stenograde.predict.discs import ABOVE, HEADLINE, SETS, DiscEntry, DiscHead, DiscHeads, write_heads
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
+from stenograde.report.markdown import with_section
 from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_table
 from stenograde.train.discs.fitting import HeadFit, fit_heads, out_of_fold
 from stenograde.train.discs.net import DiscNetFit, fit_disc_net, write_disc_net
@@ -203,8 +204,6 @@ def _write(
 
 def _card(card: str, table: DiscTable, found: Mapping[str, Scored], settings: DiscTraining) -> str:
     """Return a card with its section on findings of discs, in place of one that it has."""
-    before, _, after = card.partition(f"{HEADLINE}\n")
-    _, mark, rest = after.partition("\n## ")
     head, *rows = as_rows(found)
     lines = ["| " + " | ".join(head) + " |", "| --- " * 2 + "| ---: " * (len(head) - 3) + "| --- |"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
@@ -225,7 +224,7 @@ def _card(card: str, table: DiscTable, found: Mapping[str, Scored], settings: Di
         losses=losses,
         encoder=settings.encoder,
     )
-    return f"{before.rstrip()}\n\n{HEADLINE}\n\n{section.strip()}\n{mark}{rest}".rstrip() + "\n"
+    return with_section(card, HEADLINE, section)
 
 
 _SECTION = """

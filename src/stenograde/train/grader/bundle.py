@@ -21,9 +21,10 @@ from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
+from stenograde.predict import discs, foramina
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.discs import HEADLINE
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
+from stenograde.report.markdown import section_of
 from stenograde.terms import Condition, Severity, Side
 from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader.card import card
@@ -178,7 +179,7 @@ def write_bundle(
 
 
 def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Copy what a bundle with a new grader takes over from another: locator, canal model, findings of discs.
+    """Copy what a bundle with a new grader takes over from another: locator, canal model, discs, foramina.
 
     Returns
     -------
@@ -207,6 +208,7 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
     for name, part, files in (
         ("middle_maps", base.table.middle_maps, base.table.middle_maps and (base.table.middle_maps.onnx,)),
         ("discs", base.table.discs, base.table.discs and base.table.discs.files),
+        ("foramina", base.table.foramina, base.table.foramina and (base.table.foramina.onnx,)),
     ):
         if part is not None:
             table[name] = asdict(part)
@@ -216,9 +218,9 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def carried_section(base: Bundle) -> str:
-    """Return what a bundle's card says of its findings of discs, for the card of one that takes them over."""
-    _, mark, after = base.card.partition(f"{HEADLINE}\n")
-    return f"\n{mark}{after.partition(chr(10) + '## ')[0].rstrip()}\n" if mark and base.table.discs else ""
+    """Return what a bundle's card says of its findings of discs and of foramina, for one that takes them over."""
+    parts = ((base.table.discs, discs.HEADLINE), (base.table.foramina, foramina.HEADLINE))
+    return "".join(section_of(base.card, headline) for part, headline in parts if part is not None)
 
 
 def evidence_of(base: Bundle, tested: Sequence[Mapping[str, Any]]) -> dict[Condition, ConditionEvidence]:
