@@ -1,0 +1,98 @@
+"""The room of a foramen: areas of drawn ellipses, outlines, views that are cut, probabilities at the thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stenograde.levels.foramen_room import (
+    REACH_MM,
+    ForamenModel,
+    ForamenRoom,
+    ForamenTissue,
+    ForamenView,
+    normalised,
+    outline_of,
+    room_of,
+)
+
+VIEW = ForamenView()
+USUAL = ForamenRoom(60.0, 40.0)
+
+
+def maps_with(fat_mm: tuple[float, float], root_mm: float) -> np.ndarray:
+    """A root in the middle with fat about it as an ellipse of given half height and half depth, the rest bone."""
+    off = (np.arange(VIEW.size_px) - (VIEW.size_px - 1) / 2) * VIEW.grid_mm
+    up, back = np.meshgrid(off, off, indexing="ij")
+    root = np.hypot(up, back) < root_mm
+    fat = (np.hypot(up / fat_mm[0], back / fat_mm[1]) < 1) & ~root
+    maps = np.zeros((len(ForamenTissue), *root.shape), np.float32)
+    maps[ForamenTissue.FAT], maps[ForamenTissue.ROOT], maps[ForamenTissue.BONE] = fat, root, ~(fat | root)
+    return maps
+
+
+@pytest.mark.parametrize(("fat_mm", "root_mm"), [((8.0, 5.0), 2.5), ((5.0, 4.0), 2.0), ((9.0, 6.0), 3.0)])
+def test_areas_are_those_of_what_was_drawn(fat_mm: tuple[float, float], root_mm: float) -> None:
+    room = room_of(maps_with(fat_mm, root_mm), VIEW.grid_mm)
+    assert room.area_mm2 == pytest.approx(np.pi * fat_mm[0] * fat_mm[1], rel=0.03)
+    assert room.root_mm2 == pytest.approx(np.pi * root_mm**2, rel=0.05)
+
+
+def test_tissue_beyond_reach_does_not_count() -> None:
+    room = room_of(maps_with((18.0, 18.0), 2.0), VIEW.grid_mm)
+    assert room.area_mm2 == pytest.approx(np.pi * REACH_MM[0] * REACH_MM[1], rel=0.03)
+
+
+def test_outline_encloses_the_area() -> None:
+    line = outline_of(maps_with((7.0, 5.0), 2.0), VIEW.grid_mm)
+    assert line is not None
+    row, column = line.T
+    enclosed = 0.5 * abs(np.sum(row * np.roll(column, -1) - column * np.roll(row, -1))) * VIEW.grid_mm**2
+    assert enclosed == pytest.approx(np.pi * 35, rel=0.05)
+    assert line.mean(axis=0) == pytest.approx([(VIEW.size_px - 1) / 2] * 2, abs=0.7)
+    assert outline_of(maps_with((0.6, 0.6), 0.3), VIEW.grid_mm) is None
+
+
+def test_a_view_is_cut_where_it_lies() -> None:
+    rows, columns = np.meshgrid(np.arange(200.0), np.arange(150.0), indexing="ij")
+    for picture, axis, spacing in ((rows, 0, 0.5), (columns, 1, 0.8)):
+        cut = VIEW.cut(picture.astype(np.float32), 90.3, 70.6, (0.5, 0.8))
+        middle = (90.3, 70.6)[axis]
+        wanted = middle + (np.arange(VIEW.size_px) - (VIEW.size_px - 1) / 2) * VIEW.grid_mm / spacing
+        np.testing.assert_allclose(np.take(cut, 40, axis=1 - axis), wanted, atol=1e-3)
+
+
+def test_a_grid_too_small_for_a_foramen_is_refused() -> None:
+    with pytest.raises(ValueError, match="20 mm wide"):
+        ForamenView(size_px=32)
+
+
+@given(st.floats(0.1, 50), st.floats(-500, 500))
+def test_views_are_normalised_whatever_the_scale(scale: float, shift: float) -> None:
+    crop = np.random.default_rng(1).normal(size=(1, 40, 40)).astype(np.float32)
+    np.testing.assert_allclose(normalised(crop * scale + shift), normalised(crop), atol=2e-2)
+
+
+def test_probabilities_follow_lurie() -> None:
+    model = ForamenModel()
+    third, two_thirds = ForamenRoom(40.0, 80 / 3), ForamenRoom(20.0, 40 / 3)
+    assert model.narrowing(USUAL, USUAL) == pytest.approx(-1)
+    assert model.narrowing(third, USUAL) == pytest.approx(0)
+    assert model.narrowing(two_thirds, USUAL) == pytest.approx(1)
+    assert model.probabilities(0)[0] == pytest.approx(0.5)
+    assert model.probabilities(1)[2] == pytest.approx(0.5)
+
+
+@given(st.floats(0, 150), st.floats(0, 150), st.floats(1, 30))
+def test_less_room_is_never_milder(fat: float, root: float, lost: float) -> None:
+    model = ForamenModel()
+    wide, narrow = ForamenRoom(fat + lost, root), ForamenRoom(fat, root)
+    ranks = [model.probabilities(model.narrowing(room, USUAL)).expected_rank for room in (wide, narrow)]
+    assert ranks[1] >= ranks[0] - 1e-9
+
+
+def test_between_two_slices_areas_are_between() -> None:
+    room = ForamenRoom(10.0, 20.0).between(ForamenRoom(30.0, 40.0), 0.25)
+    assert (room.fat_mm2, room.root_mm2) == (15.0, 25.0)

@@ -1,0 +1,112 @@
+"""From phantoms to a bundle with a second opinion on foramina: views, their tissues, a resumed training, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'train'")
+
+import torch
+
+from stenograde.errors import ConfigError
+from stenograde.levels.foramen_room import ForamenTissue, ForamenView, room_of
+from stenograde.phantom import Population
+from stenograde.predict.bundle import default_bundle, load_bundle
+from stenograde.predict.foramina import HEADLINE
+from stenograde.terms import Severity
+from stenograde.train.foramina.bundle import train_foramina
+from stenograde.train.foramina.slices import ForamenSlicesConfig, make_foramen_slices, patient_views
+from stenograde.train.foramina.training import ForamenAugment, ForaminaTraining, changed
+from stenograde.train.loop.fit_config import FitConfig
+
+pytestmark = [
+    pytest.mark.filterwarnings("default::DeprecationWarning"),
+    pytest.mark.filterwarnings("default::torch.jit.TracerWarning"),
+]
+
+DATA = ForamenSlicesConfig(view=ForamenView(size_px=80, grid_mm=0.5), layers=1, worse_by=0.0)
+TINY = ForaminaTraining(
+    data=DATA,
+    view=ForamenView(size_px=48, grid_mm=0.5),
+    widths=(4, 8),
+    fit=FitConfig(epochs=1, batch=8, average=0.0, precision="32"),
+    tested_share=0.5,
+)
+
+
+@pytest.fixture(scope="module")
+def views():
+    return patient_views(3, DATA, seed=1)
+
+
+def test_views_of_a_phantom_are_always_the_same_and_show_its_foramina(views) -> None:
+    pictures, tissues, facts = views
+    again = patient_views(3, DATA, seed=1)
+    for one, other in zip(views, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert pictures.shape[1:] == (80, 80)
+    assert tissues.shape == (len(pictures), len(ForamenTissue) - 1, 80, 80)
+    assert (facts[:, 2] == 0).sum() == 10
+    assert tissues.astype(int).sum(axis=1).max() <= 257  # shares of one pixel, rounded
+    middle = tissues[facts[:, 2] == 0][:, :, 34:46, 34:46].mean(axis=(0, 2, 3)) / 255
+    assert middle[ForamenTissue.ROOT] > 0.2  # a root runs through the middle of every foramen
+
+
+def test_open_foramina_have_more_fat_than_narrowed_ones() -> None:
+    fat = {}
+    for severity in (Severity.NORMAL_MILD, Severity.SEVERE):
+        shares = {
+            condition: tuple(tuple(1.0 if one is severity else 0.0 for one in Severity) for _ in rows)
+            for condition, rows in Population().severity_shares.items()
+        }
+        config = replace(DATA, population=Population(severity_shares=shares))
+        _, tissues, facts = patient_views(4, config, seed=1)
+        rooms = [room_of(one / np.float32(255), 0.5) for one in tissues[facts[:, 2] == 0]]
+        fat[severity] = np.median([room.fat_mm2 for room in rooms])
+    assert fat[Severity.NORMAL_MILD] > 2 * fat[Severity.SEVERE]
+
+
+def test_changes_move_picture_and_tissues_alike() -> None:
+    size = 60
+    picture = torch.zeros(2, 1, size, size)
+    picture[..., 25:35, 20:40] = 100.0
+    shares = torch.zeros(2, len(ForamenTissue) - 1, size, size)
+    shares[:, ForamenTissue.FAT] = picture[:, 0] / 100
+    mild = ForamenAugment(gamma_log=0, bias=0, blur=0, noise=0)
+    batch = changed(picture, shares, mild, 48, np.random.default_rng(1))
+    assert batch["input"].shape == (2, 1, 48, 48)
+    torch.testing.assert_close(batch["target"].sum(1), torch.ones(2, 48, 48))
+    bright, fat = batch["input"][:, 0] > 0, batch["target"][:, ForamenTissue.FAT] > 0.5
+    assert (bright == fat).float().mean() > 0.98
+    assert not torch.equal(batch["input"][0], batch["input"][1])
+
+
+def test_a_bundle_gets_a_second_opinion_and_training_resumes(tmp_path: Path) -> None:
+    base = default_bundle()
+    out = tmp_path / "bundle"
+    found = train_foramina(out, TINY, patients=8, seed=1, base=base)
+    bundle = load_bundle(out)
+    assert bundle.table.foramina is not None
+    assert bundle.foramina is not None
+    assert set(found.usual) == set(bundle.table.foramina.usual)
+    assert bundle.card.count(HEADLINE) == 1
+    assert "learnt from 8 phantoms (seed 1)" in bundle.card
+    again = train_foramina(out, TINY, patients=8, seed=1, base=base)
+    assert (again.usual, again.area_error_mm2) == (found.usual, found.area_error_mm2)
+    with pytest.raises(ConfigError, match="views"):
+        make_foramen_slices(out / "training" / "foramina" / "views", DATA, patients=8, seed=2)
+
+
+def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    base = default_bundle()
+    with pytest.raises(ConfigError, match="another folder"):
+        train_foramina(base.folder, TINY, patients=8, seed=1, base=base)
+    odd = replace(TINY, view=ForamenView(size_px=50, grid_mm=0.5))
+    with pytest.raises(ConfigError, match="multiple of 4"):
+        train_foramina(tmp_path, odd, patients=8, seed=1, base=base)
+    with pytest.raises(ValueError, match="one grid_mm"):
+        replace(TINY, view=ForamenView())
