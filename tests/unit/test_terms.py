@@ -88,6 +88,8 @@ def test_quantities_when_shown_then_they_read_as_people_write_them() -> None:
         "CSF signal ratio": "",
         "Disc height": "mm",
         "Dural sac area": "mm²",
+        "Foraminal area": "mm²",
+        "Foraminal fat area": "mm²",
     }
 
 
