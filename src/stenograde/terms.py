@@ -247,6 +247,7 @@ class Quantity(StrEnum):
     DURAL_SAC_AREA = "dural_sac_area"
     FORAMINAL_AREA = "foraminal_area"
     FORAMINAL_FAT_AREA = "foraminal_fat_area"
+    RECESS_HEIGHT = "recess_height"
 
     @property
     def unit(self) -> Unit:

@@ -90,6 +90,7 @@ def test_quantities_when_shown_then_they_read_as_people_write_them() -> None:
         "Dural sac area": "mm²",
         "Foraminal area": "mm²",
         "Foraminal fat area": "mm²",
+        "Recess height": "mm",
     }
 
 

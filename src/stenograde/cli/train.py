@@ -20,8 +20,8 @@ from stenograde.cli.settings import (
     say_changed,
 )
 from stenograde.cli.train_discs import discs
-from stenograde.cli.train_foramina import foramina
 from stenograde.cli.train_heads import heads
+from stenograde.cli.train_rooms import foramina, recesses
 from stenograde.cli.training_options import OutBundle, Processes, Tested, read_scores
 
 
@@ -34,6 +34,7 @@ def build() -> typer.Typer:
     app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
     app.command("discs", epilog=epilog("train discs"))(discs)
     app.command("foramina", epilog=epilog("train foramina"))(foramina)
+    app.command("recesses", epilog=epilog("train recesses"))(recesses)
     app.callback(no_args_is_help=True, epilog=epilog("train"))(_group)
     return app
 

@@ -121,6 +121,16 @@ class CanalModel:
         >>> [round(p, 3) for p in CanalModel().probabilities(0.0)]
         [0.5, 0.482, 0.018]
         """
-        at_least_moderate = 1 / (1 + math.exp(-self.steepness * narrowing))
-        severe = 1 / (1 + math.exp(-self.steepness * (narrowing - 1)))
-        return Probabilities((1 - at_least_moderate, at_least_moderate - severe, severe))
+        return graded(narrowing, self.steepness)
+
+
+def graded(narrowing: float, steepness: float) -> Probabilities:
+    """Return probabilities from two logistic curves, through 0 for moderate and through 1 for severe.
+
+    Examples
+    --------
+    >>> [round(p, 3) for p in graded(1.0, 4.0)]
+    [0.018, 0.482, 0.5]
+    """
+    at_least_moderate, severe = (1 / (1 + math.exp(-steepness * (narrowing - at))) for at in (0.0, 1.0))
+    return Probabilities((1 - at_least_moderate, at_least_moderate - severe, severe))

@@ -23,10 +23,12 @@ from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
 from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
-from stenograde.predict.foramina import ForaminaEntry, open_foramina
+from stenograde.predict.foramina import ForaminaEntry
 from stenograde.predict.grader import GraderEntry, open_grader
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.point_finder import open_point_finder
+from stenograde.predict.recesses import RecessesEntry
+from stenograde.predict.room_net import open_room_net
 from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
 from stenograde.terms import SCHEMES, Condition, Scheme, Structure
 
@@ -91,6 +93,8 @@ class BundleTable:
     """Without it nothing is said of discs."""
     foramina: ForaminaEntry | None = None
     """Without it there is no second opinion on foramina."""
+    recesses: RecessesEntry | None = None
+    """Without it there is no second opinion on subarticular zones."""
     evidence: Mapping[str, ConditionEvidence] = field(default_factory=dict)
     """What is known of its grades on patients, by condition; what its grader says of any other condition is a draft."""
 
@@ -118,7 +122,7 @@ class BundleTable:
         files += [finder.onnx, finder.weights] if finder is not None else []
         files += [self.middle_maps.onnx] if self.middle_maps is not None else []
         files += [self.fixed.heads] if self.fixed is not None else []
-        files += [self.foramina.onnx] if self.foramina is not None else []
+        files += [one.onnx for one in (self.foramina, self.recesses) if one is not None]
         return (*files, *(self.discs.files if self.discs is not None else ()))
 
 
@@ -246,7 +250,22 @@ class Bundle:
             told = "got none; make one with 'stenograde train foramina'"
             msg = f"bundle {self.table.name!r} must have a net for foramina, {told}"
             raise BundleError(msg)
-        return open_foramina(self.folder, self.table.foramina)
+        return open_room_net(self.folder, self.table.foramina.onnx, self.table.foramina.view)
+
+    @cached_property
+    def recesses(self) -> onnxruntime.InferenceSession:
+        """The graph that tells tissues of axial slices apart, checked.
+
+        Raises
+        ------
+        BundleError
+            If the bundle has none, or its graph is none.
+        """
+        if self.table.recesses is None:
+            told = "got none; make one with 'stenograde train recesses'"
+            msg = f"bundle {self.table.name!r} must have a net for recesses, {told}"
+            raise BundleError(msg)
+        return open_room_net(self.folder, self.table.recesses.onnx, self.table.recesses.view)
 
     @cached_property
     def disc_heads(self) -> DiscHeads:

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from stenograde import geometry
-from stenograde.errors import BundleError
 from stenograde.grades import Measurement, Point, Probabilities
 from stenograde.images.orient import display_turn
-from stenograde.levels.foramen_room import (
+from stenograde.levels.rooms import (
     ForamenModel,
     ForamenRoom,
-    ForamenTissue,
-    ForamenView,
-    normalised,
+    RoomView,
     outline_of,
     room_of,
 )
 from stenograde.levels.slices import seen_in
-from stenograde.predict.weight_files import WeightFile, check_said, open_graph
+from stenograde.predict.room_net import maps_of
+from stenograde.predict.weight_files import WeightFile
 from stenograde.study import Study, Volume
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Plane, Quantity, Role
 
 if TYPE_CHECKING:
     import onnxruntime
-
-PICTURES, MAPS = "pictures", "maps"
-"""Names of what the graph takes and gives."""
 
 HEADLINE: Final = "## Second opinion on foramina"
 """Headline of the section of a card that tells of it."""
@@ -66,7 +59,7 @@ class ForaminaEntry:
     onnx: WeightFile
     usual: Mapping[str, UsualRoom]
     """By level."""
-    view: ForamenView = field(default_factory=ForamenView)
+    view: RoomView = field(default_factory=RoomView)
     model: ForamenModel = field(default_factory=ForamenModel)
 
     def __post_init__(self) -> None:
@@ -76,48 +69,11 @@ class ForaminaEntry:
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredForamen:
-    """A foramen's areas with its outline, and the probabilities that follow from them."""
+class MeasuredCell:
+    """What was measured of a cell, and the probabilities that follow from it."""
 
     measurements: tuple[Measurement, ...]
     probabilities: Probabilities
-
-
-def open_foramina(folder: Path, entry: ForaminaEntry) -> onnxruntime.InferenceSession:
-    """Open the graph and check what it takes and gives.
-
-    Raises
-    ------
-    BundleError
-        If it is no graph that outlines foramina.
-    """
-    session = open_graph(folder / entry.onnx.file)
-    taken = {one.name: one.shape[1:] for one in session.get_inputs()}
-    given = [one.shape[1] for one in session.get_outputs()]
-    size = entry.view.size_px
-    if taken != {PICTURES: [1, size, size]} or given != [len(ForamenTissue)]:
-        msg = (
-            f"{entry.onnx.file} must take '{PICTURES}' of {size} x {size} px and give {len(ForamenTissue)} maps, got "
-            f"{taken} and {given}; use a bundle made for this version"
-        )
-        raise BundleError(msg)
-    return session
-
-
-def maps_of(
-    session: onnxruntime.InferenceSession, file: WeightFile, crops: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the probability of each tissue, shape (n, tissues, rows, columns), for crops (n, rows, columns).
-
-    Raises
-    ------
-    BundleError
-        If the net says what is no number.
-    """
-    said = [session.run(None, {PICTURES: one[None, None]})[0] for one in normalised(crops)]
-    maps = np.concatenate(said) if said else np.zeros((0, len(ForamenTissue), *crops.shape[1:]), np.float32)
-    check_said(file, maps)
-    return np.asarray(softmax(maps, axis=1), np.float32)
 
 
 def measure_foramina(
@@ -125,7 +81,7 @@ def measure_foramina(
     where: Mapping[Cell, Point],
     entry: ForaminaEntry,
     session: onnxruntime.InferenceSession,
-) -> dict[Cell, MeasuredForamen]:
+) -> dict[Cell, MeasuredCell]:
     """Measure the foramina that sagittal T1 shows.
 
     Parameters
@@ -152,7 +108,7 @@ def measure_foramina(
     series = study.by_role(Role.SAGITTAL_T1)
     if series is None:
         return {}
-    found: dict[Cell, MeasuredForamen] = {}
+    found: dict[Cell, MeasuredCell] = {}
     for volume in sorted(series.volumes, key=lambda one: one.shape[0]):
         cells = [
             cell
@@ -168,7 +124,7 @@ def _in_volume(
     where: Mapping[Cell, Point],
     entry: ForaminaEntry,
     session: onnxruntime.InferenceSession,
-) -> dict[Cell, MeasuredForamen]:
+) -> dict[Cell, MeasuredCell]:
     looks = [(cell, look) for cell, point in where.items() for look in _looks(volume, point)]
     if not looks:
         return {}
@@ -176,16 +132,17 @@ def _in_volume(
     turn = display_turn(volume.affine, Plane.SAGITTAL)
     pictures = dict(zip(needed, turn.apply(volume.slices(needed)), strict=True))
     affine = turn.affine(volume.affine, volume.shape[1:])
-    spacing = geometry.spacing_mm(affine)[1:]
-    crops = []
+    crops, places = [], []
     for cell, look in looks:
         _, row, column = geometry.to_index(affine, [where[cell]])[0]
-        crops.append(entry.view.cut(np.asarray(pictures[look.slice], np.float32), row, column, spacing))
+        places.append(Place(affine, look.slice, (float(row), float(column))))
+        picture = np.asarray(pictures[look.slice], np.float32)
+        crops.append(entry.view.cut(picture, row, column, places[-1].spacing_mm))
     maps = maps_of(session, entry.onnx, np.stack(crops))
-    measured: dict[Cell, MeasuredForamen] = {}
-    for cell, point in where.items():
-        own = [(look, maps[k]) for k, (one, look) in enumerate(looks) if one is cell]
-        measured[cell] = _measured(cell, own, _Plane(affine, point, spacing), entry)
+    measured: dict[Cell, MeasuredCell] = {}
+    for cell in where:
+        own = [k for k, (one, _) in enumerate(looks) if one is cell]
+        measured[cell] = _measured(cell, looks[own[0]][1].weight, maps[own], places[own[0]], entry)
     return measured
 
 
@@ -206,34 +163,37 @@ def _looks(volume: Volume, point: Point) -> list[_Look]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plane:
-    """Where the crops about a point lie."""
+class Place:
+    """Where a view lies: the volume's affine as displayed, the slice, and the view's middle there, px."""
 
     affine: NDArray[np.float64]
-    point: Point
-    spacing_mm: Sequence[float]
+    slice: int
+    middle: tuple[float, float]
 
-    def to_patient(self, line: NDArray[np.float64], slice_: int, view: ForamenView) -> tuple[Point, ...]:
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Distance between rows and between columns, mm."""
+        return geometry.spacing_mm(self.affine)[1:]
+
+    def to_patient(self, line: NDArray[np.float64], view: RoomView) -> tuple[Point, ...]:
         """Map places (row, column) of a view to LPS mm."""
-        _, row, column = geometry.to_index(self.affine, [self.point])[0]
         off = (line - (view.size_px - 1) / 2) * view.grid_mm / np.asarray(self.spacing_mm)
-        index = np.column_stack([np.full(len(line), slice_), off + np.array([row, column])])
+        index = np.column_stack([np.full(len(line), self.slice), off + np.array(self.middle)])
         return tuple(geometry.as_point(one) for one in geometry.to_patient(self.affine, index))
 
 
 def _measured(
-    cell: Cell, looks: Sequence[tuple[_Look, NDArray[np.float32]]], plane: _Plane, entry: ForaminaEntry
-) -> MeasuredForamen:
-    rooms = [room_of(maps, entry.view.grid_mm) for _, maps in looks]
-    room = rooms[0] if len(rooms) == 1 else rooms[0].between(rooms[1], 1 - looks[0][0].weight)
-    nearest, maps = looks[0]
-    line = outline_of(maps, entry.view.grid_mm)
-    outline = () if line is None else plane.to_patient(line, nearest.slice, entry.view)
-    narrowing = entry.model.narrowing(room, entry.usual[cell.level.value].as_room())
-    return MeasuredForamen(
+    cell: Cell, weight: float, maps: NDArray[np.float32], place: Place, entry: ForaminaEntry
+) -> MeasuredCell:
+    """Measure a foramen on the nearest slice, which has a weight and a place, and on the one on its other side."""
+    rooms = [room_of(one, entry.view.grid_mm) for one in maps]
+    room = rooms[0] if len(rooms) == 1 else rooms[0].between(rooms[1], 1 - weight)
+    line = outline_of(maps[0], entry.view.grid_mm)
+    outline = () if line is None else place.to_patient(line, entry.view)
+    return MeasuredCell(
         (
             Measurement(Quantity.FORAMINAL_AREA, cell.level, room.area_mm2, outline),
             Measurement(Quantity.FORAMINAL_FAT_AREA, cell.level, room.fat_mm2, ()),
         ),
-        entry.model.probabilities(narrowing),
+        entry.model.probabilities(room, entry.usual[cell.level.value].as_room()),
     )

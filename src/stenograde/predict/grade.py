@@ -1,8 +1,8 @@
 """A study and a bundle to grades with evidence, measurements and reasons; nothing is invented.
 
-A bundle with a grader grades every cell by it; what the canal model measures in the canal, and what a net outlines in
-the foramina, are second opinions that are pooled with it. One without grades spinal canal stenosis from measurements;
-the other cells say ``not_graded``.
+A bundle with a grader grades every cell by it; what the canal model measures in the canal, and what nets outline in
+foramina and recesses, are second opinions that are pooled with it. One without grades spinal canal stenosis from
+measurements; the other cells say ``not_graded``.
 What rests on phantoms alone is a ``draft``, as long as the bundle does not show that it holds on patients.
 """
 
@@ -34,11 +34,12 @@ from stenograde.levels.outlines import outlines_of
 from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
+from stenograde.predict import foramina, recesses
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.cell_points import cell_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
-from stenograde.predict.foramina import SOURCE, MeasuredForamen, measure_foramina
+from stenograde.predict.foramina import MeasuredCell
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.study import Study
@@ -76,9 +77,15 @@ class _Findings:
     measurements: tuple[Measurement, ...]
     judged: Mapping[Cell, Judged] | None
     """What the bundle's grader says of the cells of imaged levels; None without one."""
-    foramina: Mapping[Cell, MeasuredForamen]
-    """What was measured in foramina."""
+    rooms: Mapping[Cell, MeasuredCell]
+    """What was measured in foramina and recesses."""
 
+
+ROOMS = {
+    Condition.NEURAL_FORAMINAL_NARROWING: foramina.SOURCE,
+    Condition.SUBARTICULAR_STENOSIS: recesses.SOURCE,
+}
+"""What measures the cells of a condition beside the grader, as a phrase."""
 
 UNSEEN = "the middle of the canal lies where slices are missing, or at the edge of the stack"
 """Why the canal has no grade at a level whose middle was not acquired."""
@@ -135,9 +142,8 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     fixed = bundle.table.fixed
     if judged is not None and fixed is not None:
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
-    rooms = bundle.table.foramina
-    foramina = measure_foramina(study, where, rooms, bundle.foramina) if rooms else {}
-    found = _Findings(study, points, where, measurements, judged, foramina)
+    rooms = _measure_rooms(study, points, where, bundle)
+    found = _Findings(study, points, where, measurements, judged, rooms)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs
     return StudyGrades(
@@ -160,6 +166,19 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     )
 
 
+def _measure_rooms(
+    study: Study, points: LevelPoints, where: Mapping[Cell, Point], bundle: Bundle
+) -> dict[Cell, MeasuredCell]:
+    """Measure foramina and recesses with what nets the bundle has."""
+    found: dict[Cell, MeasuredCell] = {}
+    table = bundle.table
+    if table.foramina is not None:
+        found |= foramina.measure_foramina(study, where, table.foramina, bundle.foramina)
+    if table.recesses is not None:
+        found |= recesses.measure_recesses(study, points.levels, table.recesses, bundle.recesses)
+    return found
+
+
 def _warnings(study: Study, located: LocatedStudy, entry: GraderEntry | None) -> tuple[str, ...]:
     """Return what a reader must know of a study's grades: doubts about names first, each once."""
     missing = []
@@ -180,7 +199,7 @@ def _grade_cell(cell: Cell, found: _Findings, bundle: Bundle) -> CellGrade:
         return CellGrade(cell, Status.NOT_IMAGED, reason)
     point = found.where[cell]
     evidence = _evidence(cell, found, point, level)
-    room = found.foramina.get(cell)
+    room = found.rooms.get(cell)
     measured_here = room.measurements if room is not None else ()
     of_cell = partial(CellGrade, cell, point=point, evidence=evidence, measurements=measured_here)
     entry = bundle.table.grader
@@ -263,8 +282,8 @@ def _second_opinion(
     if grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS:
         source, measured = "the canal's measurements", _measured(grade.cell, found, bundle)
     else:
-        room = found.foramina.get(grade.cell)
-        source, measured = SOURCE, room.probabilities if room is not None else None
+        room = found.rooms.get(grade.cell)
+        source, measured = ROOMS[grade.cell.condition], room.probabilities if room is not None else None
     if measured is None or grade.probabilities is None:
         return None
     apart = measured.expected_rank - grade.probabilities.expected_rank

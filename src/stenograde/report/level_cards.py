@@ -100,9 +100,7 @@ def _card(grades: StudyGrades, study: Study, level: Level, position: LevelPositi
         (grade, picture)
         for grade in (*sided, *drafts)
         if grade.cell.condition is Condition.NEURAL_FORAMINAL_NARROWING
-        and isinstance(
-            picture := _picture(study, _FORAMINA, [grade], grade.point, grade.measurements), Picture
-        )
+        and isinstance(picture := _picture(study, _FORAMINA, [grade], grade.point, ()), Picture)
     )
     reasons = tuple(dict.fromkeys(missing))
     return LevelCard(level, position, canal, tuple(pictures), reasons, measured, sided, drafts, foramina)
@@ -123,6 +121,7 @@ def _picture(
     is_foramen = wanted is _FORAMINA
     crop_mm, scale = (FORAMEN_CROP_MM, _FORAMEN_PIXELS_PER_MM) if is_foramen else (CROP_MM, _PIXELS_PER_MM)
     box = Box.around(float(centre[0]), float(centre[1]), crop_mm, within=shown.size_mm)
+    own = [one for cell in cells for one in cell.measurements]
     plane, level = wanted[0].value.capitalize(), cells[0].cell.level.shown
     return Picture(
         href=encoded(shown, box, scale),
@@ -132,7 +131,7 @@ def _picture(
         bar_mm=bar_of(box.width),
         alt=f"{plane} picture at {level}, {box.width:.0f} mm wide; a ring marks the point.",
         caption=f"{shown.where}: {basis}{_elsewhere(shown, measured)}",
-        drawn=(*_measures(shown, box, measured), *_sides(shown, box, cells), _mark(centre, box)),
+        drawn=(*_measures(shown, box, [*measured, *own]), *_sides(shown, box, cells), _mark(centre, box)),
         beside=neighbours(shown, box, scale),
         sources=shown.sources,
     )

@@ -7,8 +7,9 @@ import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
 
 from stenograde.errors import BundleError
-from stenograde.levels.foramen_room import ForamenTissue
-from stenograde.predict.foramina import ForaminaEntry, UsualRoom, measure_foramina, open_foramina
+from stenograde.levels.rooms import RoomTissue
+from stenograde.predict.foramina import ForaminaEntry, UsualRoom, measure_foramina
+from stenograde.predict.room_net import open_room_net
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Side
 
@@ -27,9 +28,9 @@ class BrightIsFat:
 
     def run(self, _: None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
         picture = given["pictures"]
-        maps = np.full((len(picture), len(ForamenTissue), *picture.shape[2:]), -20.0, np.float32)
-        maps[:, ForamenTissue.FAT] = np.where(picture[:, 0] > 0, 20, -20)
-        maps[:, ForamenTissue.BONE] = np.where(picture[:, 0] > 0, -20, 20)
+        maps = np.full((len(picture), len(RoomTissue), *picture.shape[2:]), -20.0, np.float32)
+        maps[:, RoomTissue.FAT] = np.where(picture[:, 0] > 0, 20, -20)
+        maps[:, RoomTissue.BONE] = np.where(picture[:, 0] > 0, -20, 20)
         return [np.full_like(maps, np.nan) if self.spoilt else maps]
 
 
@@ -103,7 +104,7 @@ def test_a_net_that_says_no_numbers_is_refused() -> None:
 def test_what_is_no_graph_of_foramina_is_refused(tmp_path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"nothing")
     with pytest.raises(BundleError, match=r"net\.onnx"):
-        open_foramina(tmp_path, ENTRY)
+        open_room_net(tmp_path, ENTRY.onnx, ENTRY.view)
     with pytest.raises(ValueError, match="usual rooms must be of"):
         ForaminaEntry(ENTRY.onnx, {"l1_l2": UsualRoom(1.0, 1.0)})
     with pytest.raises(ValueError, match="above 0"):

@@ -21,7 +21,7 @@ from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.levels.crop import SHOWN_BY, CropConfig, CropKind
 from stenograde.levels.crop_noise import noise_of
 from stenograde.nets.level_grader import N_SEVERITIES, GraderGraph, LevelGrader
-from stenograde.predict import discs, foramina
+from stenograde.predict import discs, foramina, recesses
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.grader import CROPS, LOGITS, PRESENT, STRANGENESS, GraderEntry
 from stenograde.report.markdown import section_of
@@ -209,6 +209,7 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
         ("middle_maps", base.table.middle_maps, base.table.middle_maps and (base.table.middle_maps.onnx,)),
         ("discs", base.table.discs, base.table.discs and base.table.discs.files),
         ("foramina", base.table.foramina, base.table.foramina and (base.table.foramina.onnx,)),
+        ("recesses", base.table.recesses, base.table.recesses and (base.table.recesses.onnx,)),
     ):
         if part is not None:
             table[name] = asdict(part)
@@ -219,7 +220,11 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
 
 def carried_section(base: Bundle) -> str:
     """Return what a bundle's card says of its findings of discs and of foramina, for one that takes them over."""
-    parts = ((base.table.discs, discs.HEADLINE), (base.table.foramina, foramina.HEADLINE))
+    parts = (
+        (base.table.foramina, foramina.HEADLINE),
+        (base.table.recesses, recesses.HEADLINE),
+        (base.table.discs, discs.HEADLINE),
+    )
     return "".join(section_of(base.card, headline) for part, headline in parts if part is not None)
 
 

@@ -145,7 +145,11 @@ def _write(
     # a base that has heads passes on the texts of its grader
     before = OF_GRADER if base.table.fixed is not None else ""
     texts = [(f"{before}{name}", f"{OF_GRADER}{name}") for name in ("card.md", "training.json")]
-    kept = [path for start in ("base-*", "discs-*", "foramina-*") for path in base.folder.glob(f"{start}.*")]
+    kept = [
+        path
+        for start in ("base-*", "discs-*", "foramina-*", "recesses-*")
+        for path in base.folder.glob(f"{start}.*")
+    ]
     texts += [(path.name, path.name) for path in kept if path.suffix in {".md", ".json"}]
     for name, copy in texts:
         (out / copy).write_bytes((base.folder / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Fit the net that outlines foramina, and take what is usual in foramina without narrowing as the net outlines them."""
+"""Fit a net that tells tissues apart on slices through foramina or the canal."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from stenograde.errors import ConfigError
-from stenograde.evaluate.metrics import weighted_auc
-from stenograde.levels.foramen_room import ForamenModel, ForamenTissue, ForamenView, normalised, room_of
+from stenograde.levels.rooms import RoomTissue, RoomView, normalised
 from stenograde.nets.u_net import UNet
-from stenograde.predict.foramina import UsualRoom
-from stenograde.terms import LUMBAR_MRI
-from stenograde.train.foramina.slices import ForamenSlices, ForamenSlicesConfig
 from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig
+from stenograde.train.rooms.slices import RoomSlices, RoomSlicesConfig
 from stenograde.workers import Progress
 
 _RARE = (1.5, 3.0, 1.0, 1.0, 1.0)
@@ -29,9 +25,12 @@ _RARE = (1.5, 3.0, 1.0, 1.0, 1.0)
 _SMALL_PX = 5.0
 """Keeps the overlap of a tissue that is hardly there from counting, px."""
 
+POINT_ERROR_MM = 2.0
+"""Standard deviation of a locator's points along each axis, by which views are shifted in tests, mm."""
+
 
 @dataclass(frozen=True)
-class ForamenAugment:
+class RoomAugment:
     """How strongly views are changed; each number is the end of a range around no change."""
 
     turn_deg: float = 12.0
@@ -42,53 +41,52 @@ class ForamenAugment:
     blur: float = 1.0
     """Share of a mean over three by three pixels; below 0 it sharpens."""
     noise: float = 0.15
+    mirrored: bool = False
+    """Whether left and right are exchanged in half of the batches."""
 
 
 @dataclass(frozen=True)
-class ForaminaTraining:
-    """How the net that outlines foramina is trained."""
+class RoomTraining:
+    """How a net is trained."""
 
-    data: ForamenSlicesConfig = field(default_factory=ForamenSlicesConfig)
-    view: ForamenView = field(default_factory=ForamenView)
+    data: RoomSlicesConfig = field(default_factory=RoomSlicesConfig)
+    view: RoomView = field(default_factory=RoomView)
     """What the net is shown."""
     widths: tuple[int, ...] = (24, 48, 96, 128)
-    augment: ForamenAugment = field(default_factory=ForamenAugment)
+    augment: RoomAugment = field(default_factory=RoomAugment)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(epochs=16, batch=32, average=0.995, precision="32")
     )
-    model: ForamenModel = field(default_factory=ForamenModel)
     tested_share: float = 0.15
-    """Share of the patients that are not trained on: what is usual, and the scores of the card, are theirs."""
+    """Share of the patients that are not trained on; the scores of the card are theirs."""
 
     def __post_init__(self) -> None:
         if not 0 < self.tested_share < 1 or self.view.grid_mm != self.data.view.grid_mm:
             msg = (
-                f"foramina need a tested_share between 0 and 1 and one grid_mm, got {self.tested_share}, "
+                f"a net of rooms needs a tested_share between 0 and 1 and one grid_mm, got {self.tested_share}, "
                 f"{self.view.grid_mm} and {self.data.view.grid_mm}"
             )
             raise ValueError(msg)
 
 
-def fit_net(
-    slices: ForamenSlices, config: ForaminaTraining, folder: Path, progress: Progress | None = None
-) -> UNet:
+def fit_net(slices: RoomSlices, config: RoomTraining, folder: Path, progress: Progress | None = None) -> UNet:
     """Fit the net on the patients to train on; a fit that was cut short resumes."""
     torch.manual_seed(config.fit.seed)
     places = np.flatnonzero(~is_tested(slices, config))
-    net = UNet(config.widths, len(ForamenTissue))
+    net = UNet(config.widths, len(RoomTissue))
     batches = _batches(slices, places, config)
     fitted = fit(net, batches, config.fit, loss_of=loss_of, folder=folder, progress=progress).net
     assert isinstance(fitted, UNet)
     return fitted.to("cpu").eval()
 
 
-def is_tested(slices: ForamenSlices, config: ForaminaTraining) -> NDArray[np.bool_]:
+def is_tested(slices: RoomSlices, config: RoomTraining) -> NDArray[np.bool_]:
     """Return which views are of patients that are not trained on: the last ones."""
     n = int(slices.patients.max()) + 1
     return np.asarray(slices.patients >= n - max(1, round(config.tested_share * n)))
 
 
-def _batches(slices: ForamenSlices, places: NDArray[np.int64], config: ForaminaTraining) -> SeededBatches:
+def _batches(slices: RoomSlices, places: NDArray[np.int64], config: RoomTraining) -> SeededBatches:
     seed = config.fit.seed
 
     def begin(epoch: int) -> tuple[NDArray[np.int64], Make]:
@@ -103,8 +101,11 @@ def _batches(slices: ForamenSlices, places: NDArray[np.int64], config: ForaminaT
     return SeededBatches(len(places), config.fit, begin)
 
 
+_HALF = 0.5
+
+
 def changed(
-    pictures: Tensor, shares: Tensor, how: ForamenAugment, size_px: int, rng: np.random.Generator
+    pictures: Tensor, shares: Tensor, how: RoomAugment, size_px: int, rng: np.random.Generator
 ) -> Batch:
     """Return views that were turned, scaled, shifted and recoloured at random, with their tissues.
 
@@ -112,7 +113,7 @@ def changed(
     ----------
     pictures : tensor of shape (n, 1, rows, columns)
     shares : tensor of shape (n, tissues but the last, rows, columns)
-    how : ForamenAugment
+    how : RoomAugment
     size_px : int
         Rows and columns of what comes out.
     rng : numpy.random.Generator
@@ -123,7 +124,7 @@ def changed(
         return torch.from_numpy(rng.uniform(-reach, reach, n).astype(np.float32))
 
     turn, scale = drawn(np.deg2rad(how.turn_deg)), torch.exp(drawn(how.log_scale)) * size_px / kept
-    shift = 2 * how.shift_mm / (kept * ForamenView().grid_mm)
+    shift = 2 * how.shift_mm / (kept * RoomView().grid_mm)
     way = torch.stack(
         [
             torch.stack([scale * torch.cos(turn), -scale * torch.sin(turn), drawn(shift)], 1),
@@ -134,11 +135,13 @@ def changed(
     grid = functional.affine_grid(way, [n, 1, size_px, size_px], align_corners=False)
     both = torch.cat([pictures, shares], 1)
     both = functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
+    if how.mirrored and rng.random() < _HALF:
+        both = both.flip(-1)
     target = torch.cat([both[:, 1:], (1 - both[:, 1:].sum(1, keepdim=True)).clamp(min=0)], 1)
     return {"input": _recoloured(both[:, :1], how, rng), "target": target / target.sum(1, keepdim=True)}
 
 
-def _recoloured(views: Tensor, how: ForamenAugment, rng: np.random.Generator) -> Tensor:
+def _recoloured(views: Tensor, how: RoomAugment, rng: np.random.Generator) -> Tensor:
     n, size = len(views), views.shape[-1]
 
     def each(values: NDArray[np.float64]) -> Tensor:
@@ -169,88 +172,43 @@ def loss_of(output: Tensor, batch: Batch) -> Tensor:
     said = output.softmax(1)
     overlap = 2 * (said * target).sum((2, 3)) + _SMALL_PX
     apart = 1 - overlap / ((said + target).sum((2, 3)) + _SMALL_PX)
-    return cross + apart[:, [ForamenTissue.FAT, ForamenTissue.ROOT]].mean()
+    return cross + apart[:, [RoomTissue.FAT, RoomTissue.NERVE]].mean()
 
 
-@dataclass(frozen=True)
-class ForaminaScores:
-    """What the patients that were not trained on say of a net, and what is usual in their open foramina."""
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What a net says of views that it was not fitted to, shifted as far as a locator is off.
 
-    usual: dict[str, UsualRoom]
-    patients: int
-    foramina: int
-    area_error_mm2: float
-    """Mean absolute error of the area of fat and root, against the phantoms' own."""
-    area_correlation: float
-    dice: dict[str, float]
-    """Of fat and root, over all views."""
-    auc_any: float
-    auc_severe: float
+    Parameters
+    ----------
+    at : ndarray of shape (n,), int64
+        Places of the views.
+    said, own : ndarray of shape (n, tissues, rows, columns), float32
+        By the net, and as they are.
+    """
+
+    at: NDArray[np.int64]
+    said: NDArray[np.float32]
+    own: NDArray[np.float32]
+
+    def dice(self, tissue: RoomTissue) -> float:
+        """Return the overlap of a tissue over all views."""
+        said, own = self.said[:, tissue], self.own[:, tissue]
+        return float(2 * np.minimum(said, own).sum() / max(float(said.sum() + own.sum()), 1e-9))
 
 
 @torch.inference_mode()
-def scores_of(net: UNet, slices: ForamenSlices, config: ForaminaTraining) -> ForaminaScores:
-    """Score a net on the nearest slices of the patients that it was not fitted to, as far off as a locator is."""
-    at = np.flatnonzero(is_tested(slices, config) & (slices.beside == 0))
-    rng = np.random.default_rng(config.fit.seed)
-    shift = np.rint(rng.normal(0, _POINT_ERROR_MM, (len(at), 2)) / config.view.grid_mm).astype(int)
-    views = np.stack([_window(slices.pictures[k], config, s) for k, s in zip(at, shift, strict=True)])
-    said = np.concatenate(
-        [
-            net(torch.from_numpy(normalised(one[None].astype(np.float32)))[None]).softmax(1).numpy()
-            for one in views
-        ]
-    )
-    own = np.stack([_window(slices.tissues[k], config, s) for k, s in zip(at, shift, strict=True)]) / 255
-    grid = config.view.grid_mm
-    found, true = [room_of(one, grid) for one in said], [room_of(one, grid) for one in own.astype(np.float32)]
-    levels, ranks = slices.levels[at], slices.ranks[at]
-    usual = {}
-    for place, level in enumerate(LUMBAR_MRI.levels):
-        open_ones = [room for room, k, r in zip(found, levels, ranks, strict=True) if k == place and r == 0]
-        if not open_ones:
-            msg = f"phantoms that are not trained on must have an open foramen at {level.shown}, got none; make more"
-            raise ConfigError(msg)
-        fat = float(np.median([room.fat_mm2 for room in open_ones]))
-        usual[level.value] = UsualRoom(fat, float(np.median([room.root_mm2 for room in open_ones])))
-    narrowing = np.array(
-        [
-            config.model.narrowing(room, usual[LUMBAR_MRI.levels[k].value].as_room())
-            for room, k in zip(found, levels, strict=True)
-        ]
-    )
-    one, areas = (
-        np.ones((1, len(at))),
-        np.array([[a.area_mm2, b.area_mm2] for a, b in zip(found, true, strict=True)]),
-    )
-    dice = {
-        tissue.name.lower(): float(
-            2
-            * np.minimum(said[:, tissue], own[:, tissue]).sum()
-            / (said[:, tissue].sum() + own[:, tissue].sum())
-        )
-        for tissue in (ForamenTissue.FAT, ForamenTissue.ROOT)
-    }
-    return ForaminaScores(
-        usual,
-        len(np.unique(slices.patients[at])),
-        len(at),
-        float(np.abs(areas[:, 0] - areas[:, 1]).mean()),
-        float(np.corrcoef(areas.T)[0, 1]),
-        dice,
-        float(weighted_auc(narrowing, ranks > 0, one)[0]),
-        float(weighted_auc(narrowing, ranks > 1, one)[0]),
-    )
-
-
-_POINT_ERROR_MM = 2.0
-"""Standard deviation of a locator's points beside a foramen's middle, along each axis, mm."""
-
-
-def _window(
-    kept: NDArray[np.generic], config: ForaminaTraining, shift: NDArray[np.int64]
-) -> NDArray[np.generic]:
-    size = config.view.size_px
+def tested(net: UNet, slices: RoomSlices, config: RoomTraining, among: NDArray[np.bool_]) -> Tested:
+    """Look at those among some views that a net was not fitted to."""
+    at = np.flatnonzero(is_tested(slices, config) & among)
+    rng, size = np.random.default_rng(config.fit.seed), config.view.size_px
     reach = (config.data.view.size_px - size) // 2
-    row, column = np.clip(reach + shift, 0, 2 * reach)
-    return kept[..., row : row + size, column : column + size]
+    shift = np.rint(rng.normal(0, POINT_ERROR_MM, (len(at), 2)) / config.view.grid_mm).astype(int)
+    said, own = [], []
+    for k, (row, column) in zip(at, np.clip(reach + shift, 0, 2 * reach), strict=True):
+        window = np.s_[..., row : row + size, column : column + size]
+        picture = slices.pictures[k][window].astype(np.float32)
+        said.append(net(torch.from_numpy(normalised(picture[None]))[None]).softmax(1)[0].numpy())
+        shares = slices.tissues[k][window].astype(np.float32) / 255
+        own.append(np.concatenate([shares, np.maximum(1 - shares.sum(axis=0, keepdims=True), 0)]))
+    return Tested(at, np.stack(said), np.stack(own))

@@ -7,18 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograde.levels.foramen_room import (
+from stenograde.levels.rooms import (
     REACH_MM,
     ForamenModel,
     ForamenRoom,
-    ForamenTissue,
-    ForamenView,
+    RecessModel,
+    RoomTissue,
+    RoomView,
     normalised,
     outline_of,
+    recesses_of,
     room_of,
 )
+from stenograde.terms import Side
 
-VIEW = ForamenView()
+VIEW = RoomView()
 USUAL = ForamenRoom(60.0, 40.0)
 
 
@@ -28,8 +31,8 @@ def maps_with(fat_mm: tuple[float, float], root_mm: float) -> np.ndarray:
     up, back = np.meshgrid(off, off, indexing="ij")
     root = np.hypot(up, back) < root_mm
     fat = (np.hypot(up / fat_mm[0], back / fat_mm[1]) < 1) & ~root
-    maps = np.zeros((len(ForamenTissue), *root.shape), np.float32)
-    maps[ForamenTissue.FAT], maps[ForamenTissue.ROOT], maps[ForamenTissue.BONE] = fat, root, ~(fat | root)
+    maps = np.zeros((len(RoomTissue), *root.shape), np.float32)
+    maps[RoomTissue.FAT], maps[RoomTissue.NERVE], maps[RoomTissue.BONE] = fat, root, ~(fat | root)
     return maps
 
 
@@ -66,7 +69,7 @@ def test_a_view_is_cut_where_it_lies() -> None:
 
 def test_a_grid_too_small_for_a_foramen_is_refused() -> None:
     with pytest.raises(ValueError, match="20 mm wide"):
-        ForamenView(size_px=32)
+        RoomView(size_px=32)
 
 
 @given(st.floats(0.1, 50), st.floats(-500, 500))
@@ -81,18 +84,59 @@ def test_probabilities_follow_lurie() -> None:
     assert model.narrowing(USUAL, USUAL) == pytest.approx(-1)
     assert model.narrowing(third, USUAL) == pytest.approx(0)
     assert model.narrowing(two_thirds, USUAL) == pytest.approx(1)
-    assert model.probabilities(0)[0] == pytest.approx(0.5)
-    assert model.probabilities(1)[2] == pytest.approx(0.5)
+    assert model.probabilities(third, USUAL)[0] == pytest.approx(0.5)
+    assert model.probabilities(two_thirds, USUAL)[2] == pytest.approx(0.5)
 
 
 @given(st.floats(0, 150), st.floats(0, 150), st.floats(1, 30))
 def test_less_room_is_never_milder(fat: float, root: float, lost: float) -> None:
     model = ForamenModel()
     wide, narrow = ForamenRoom(fat + lost, root), ForamenRoom(fat, root)
-    ranks = [model.probabilities(model.narrowing(room, USUAL)).expected_rank for room in (wide, narrow)]
+    ranks = [model.probabilities(room, USUAL).expected_rank for room in (wide, narrow)]
     assert ranks[1] >= ranks[0] - 1e-9
 
 
 def test_between_two_slices_areas_are_between() -> None:
     room = ForamenRoom(10.0, 20.0).between(ForamenRoom(30.0, 40.0), 0.25)
     assert (room.fat_mm2, room.root_mm2) == (15.0, 25.0)
+
+
+def axial_maps(left_mm: float, right_mm: float) -> np.ndarray:
+    """A round sac beside which fat stands so high behind the disc on each side; bone behind, the disc before."""
+    view = RoomView(size_px=112)
+    off = (np.arange(view.size_px) - (view.size_px - 1) / 2) * view.grid_mm
+    back, left = np.meshgrid(off, off, indexing="ij")
+    sac = np.hypot(left, back) < 8
+    wall = -9.0
+    height = np.where(left > 0, left_mm, right_mm)
+    fat = (np.abs(left) >= 8) & (np.abs(left) < 16) & (back > wall) & (back < wall + height)
+    disc = back <= wall
+    maps = np.zeros((len(RoomTissue), *sac.shape), np.float32)
+    maps[RoomTissue.NERVE], maps[RoomTissue.FAT], maps[RoomTissue.DISC] = sac, fat, disc
+    maps[RoomTissue.BONE] = ~(sac | fat | disc)
+    return maps
+
+
+@pytest.mark.parametrize(("left_mm", "right_mm"), [(5.0, 2.0), (1.0, 4.0), (3.0, 3.0)])
+def test_heights_of_recesses_are_those_that_were_drawn(left_mm: float, right_mm: float) -> None:
+    found = recesses_of(axial_maps(left_mm, right_mm), 0.4)
+    assert found[Side.LEFT].height_mm == pytest.approx(left_mm, abs=0.35)
+    assert found[Side.RIGHT].height_mm == pytest.approx(right_mm, abs=0.35)
+    for side, sense in ((Side.LEFT, 1), (Side.RIGHT, -1)):
+        line = found[side].outline
+        assert line is not None
+        assert (sense * (line[:, 1] - 55.5) * 0.4 > 7).all()
+
+
+def test_where_no_sac_is_seen_nothing_is_measured() -> None:
+    maps = axial_maps(4.0, 4.0)
+    maps[RoomTissue.BONE] += maps[RoomTissue.NERVE]
+    maps[RoomTissue.NERVE] = 0
+    assert recesses_of(maps, 0.4) == {}
+
+
+def test_probabilities_follow_ciric() -> None:
+    model = RecessModel()
+    assert model.probabilities(3.0)[0] == pytest.approx(0.5)
+    assert model.probabilities(2.0)[2] == pytest.approx(0.5)
+    assert model.probabilities(5.0).expected_rank < model.probabilities(1.0).expected_rank

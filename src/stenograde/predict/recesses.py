@@ -1,0 +1,103 @@
+"""Heights of the lateral recesses on axial slices, from tissues that a small net tells apart; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stenograde import geometry
+from stenograde.grades import Measurement, Point
+from stenograde.images.orient import display_turn
+from stenograde.levels.points import LevelPoint
+from stenograde.levels.rooms import RecessModel, RoomView, recesses_of
+from stenograde.levels.slices import slice_through
+from stenograde.predict.foramina import MeasuredCell, Place
+from stenograde.predict.room_net import maps_of
+from stenograde.predict.weight_files import WeightFile
+from stenograde.study import Series, Study
+from stenograde.terms import Cell, Condition, Level, Plane, Quantity, Role
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+HEADLINE: Final = "## Second opinion on recesses"
+"""Headline of the section of a card that tells of it."""
+
+SOURCE: Final = "the recess's height on axial slices"
+"""How a recess's second opinion is named."""
+
+MAX_AWAY_MM = 4.0
+"""A slice farther from a level's middle shows another height."""
+
+
+@dataclass(frozen=True)
+class RecessesEntry:
+    """The net of a bundle that tells tissues of axial slices apart, and what heights mean."""
+
+    onnx: WeightFile
+    view: RoomView = field(default_factory=lambda: RoomView(size_px=112))
+    model: RecessModel = field(default_factory=RecessModel)
+
+
+def measure_recesses(
+    study: Study,
+    levels: Mapping[Level, LevelPoint],
+    entry: RecessesEntry,
+    session: onnxruntime.InferenceSession,
+) -> dict[Cell, MeasuredCell]:
+    """Measure the recesses that axial T2 shows.
+
+    Parameters
+    ----------
+    study : Study
+    levels : mapping
+        Where each level lies.
+    entry, session
+        The bundle's net.
+
+    Returns
+    -------
+    measured : dict
+        What could be measured, by cell, on the slice that shows the level's canal best.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice that is needed cannot be decoded.
+    BundleError
+        If the net says what is no number.
+    """
+    series = study.by_role(Role.AXIAL_T2)
+    found: dict[Cell, MeasuredCell] = {}
+    for level, point in levels.items() if series is not None else ():
+        assert series is not None
+        shown = _shown(series, point, entry.view)
+        if shown is None:
+            continue
+        crop, place = shown
+        maps = maps_of(session, entry.onnx, crop[None])[0]
+        for side, recess in recesses_of(maps, entry.view.grid_mm).items():
+            outline = () if recess.outline is None else place.to_patient(recess.outline, entry.view)
+            height = Measurement(Quantity.RECESS_HEIGHT, level, recess.height_mm, outline)
+            said = entry.model.probabilities(recess.height_mm)
+            found[Cell(Condition.SUBARTICULAR_STENOSIS, level, side)] = MeasuredCell((height,), said)
+    return found
+
+
+def _shown(series: Series, point: LevelPoint, view: RoomView) -> tuple[NDArray[np.float32], Place] | None:
+    """Return the view of the slice that shows a level's canal best, and where it lies; None where none is near."""
+    centre: Point = point.canal_centre
+    seen = slice_through(series, centre, point.up)
+    if seen is None or seen.away_mm > MAX_AWAY_MM:
+        return None
+    volume = seen.volume
+    turn = display_turn(volume.affine, Plane.AXIAL)
+    affine = turn.affine(volume.affine, volume.shape[1:])
+    picture = np.asarray(turn.apply(volume.slices([seen.slice]))[0], np.float32)
+    _, row, column = geometry.to_index(affine, [centre])[0]
+    place = Place(affine, seen.slice, (float(row), float(column)))
+    return view.cut(picture, row, column, place.spacing_mm), place
