@@ -117,6 +117,7 @@ def _environment() -> Environment:
         said_as=words.said_as,
         said_share=words.said_share,
         value_of=words.value_of,
+        measured_here=words.measured_here,
         range_of=lambda item: normal_range(item.quantity, item.level),
         is_outside=is_outside,
         sentence=words.sentence,

@@ -285,6 +285,15 @@ def value_of(measurement: Measurement) -> str:
     return f"{measurement.value:.{2 if measurement.quantity.unit is Unit.ONE else 1}f}"
 
 
+def measured_here(grade: CellGrade) -> str:
+    """Return what was measured of a cell alone, as a sentence; empty when nothing was."""
+    told = [
+        f"{one.quantity.shown.lower()} {value_of(one)} {one.quantity.unit.shown}".rstrip()
+        for one in grade.measurements
+    ]
+    return sentence(", ".join(told)) if told else ""
+
+
 def sentence(text: str, stop: str = ".") -> str:
     """Return a phrase as a sentence.
 

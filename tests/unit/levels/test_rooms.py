@@ -120,8 +120,8 @@ def axial_maps(left_mm: float, right_mm: float) -> np.ndarray:
 @pytest.mark.parametrize(("left_mm", "right_mm"), [(5.0, 2.0), (1.0, 4.0), (3.0, 3.0)])
 def test_heights_of_recesses_are_those_that_were_drawn(left_mm: float, right_mm: float) -> None:
     found = recesses_of(axial_maps(left_mm, right_mm), 0.4)
-    assert found[Side.LEFT].height_mm == pytest.approx(left_mm, abs=0.35)
-    assert found[Side.RIGHT].height_mm == pytest.approx(right_mm, abs=0.35)
+    assert found[Side.LEFT].height_mm == pytest.approx(left_mm, abs=0.45)  # a row is 0.4 mm
+    assert found[Side.RIGHT].height_mm == pytest.approx(right_mm, abs=0.45)
     for side, sense in ((Side.LEFT, 1), (Side.RIGHT, -1)):
         line = found[side].outline
         assert line is not None

@@ -178,3 +178,15 @@ def test_second_opinion_when_unsure_then_it_claims_no_severity() -> None:
     opinion = SecondOpinion("a ruler", Probabilities(LIKELY_SEVERE), 0.2, disagrees=False)
     grade = dataclasses.replace(example_grades().cells[0], second_opinion=opinion)
     assert words.second_opinion(grade) == "Second opinion (a ruler): Moderate or severe, 85 %."
+
+
+def test_what_was_measured_of_a_cell_alone_is_told() -> None:
+    cell = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L4_L5, Side.LEFT)
+    outline = ((0.0, 0.0, 0.0), (0.0, 5.0, 0.0), (0.0, 5.0, 5.0))
+    areas = (
+        Measurement(Quantity.FORAMINAL_AREA, cell.level, 54.96, outline),
+        Measurement(Quantity.FORAMINAL_FAT_AREA, cell.level, 19.01, ()),
+    )
+    grade = CellGrade(cell, Status.NOT_GRADED, "for a reason", measurements=areas)
+    assert words.measured_here(grade) == "Foraminal area 55.0 mm², foraminal fat area 19.0 mm²."
+    assert words.measured_here(dataclasses.replace(grade, measurements=())) == ""

@@ -126,7 +126,7 @@ def test_axial_views_are_about_the_canal_and_their_heights_are_the_phantoms() ->
 
 def test_a_bundle_gets_a_second_opinion_on_recesses(tmp_path: Path) -> None:
     base = default_bundle()
-    how = replace(TINY.fit, epochs=40, learning_rate=1e-2)
+    how = replace(TINY.fit, epochs=60, batch=5, learning_rate=1e-2)
     tiny = RecessesTraining(data=DATA, view=TINY.view, widths=TINY.widths, fit=how, tested_share=0.5)
     found = train_rooms(tmp_path, tiny, patients=6, seed=1, base=base)
     bundle = load_bundle(tmp_path)
