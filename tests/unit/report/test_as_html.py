@@ -328,6 +328,33 @@ def test_page_when_foramina_are_graded_then_their_pictures_and_grades_are_on_the
     assert not [attrs for attrs in before.all("div") if attrs.get("class") == "foramina"]
 
 
+def test_page_when_a_foramen_was_outlined_then_it_is_drawn_and_told_in_its_place() -> None:
+    grades = example_grades()
+
+    def outlined(grade: CellGrade) -> CellGrade:
+        if grade.cell.condition is not Condition.NEURAL_FORAMINAL_NARROWING or not grade.point:
+            return grade
+        x, y, z = (6.0 if grade.cell.side is Side.LEFT else -6.0, *grade.point[1:])
+        ring = tuple((x, y + 4 * np.cos(t), z + 6 * np.sin(t)) for t in np.linspace(0, 6, 20))
+        area = Measurement(Quantity.FORAMINAL_AREA, grade.cell.level, 75.4, ring)
+        return CellGrade(
+            grade.cell,
+            Status.GRADED,
+            probabilities=Probabilities((0.1, 0.2, 0.7)),
+            point=(x, y, z),
+            measurements=(area,),
+        )
+
+    before = page_of(grades)
+    page = page_of(dataclasses.replace(grades, cells=tuple(map(outlined, grades.cells))))
+
+    def drawn(of: Page) -> int:
+        return sum(attrs.get("class") == "measured-area" for attrs in of.all("polygon"))
+
+    assert drawn(page) - drawn(before) == 10
+    assert page.words.count("Foraminal area 75.4 mm².") == 10
+
+
 def test_page_when_the_bundle_has_a_caution_then_it_stands_at_the_top() -> None:
     words = page_of(dataclasses.replace(example_grades(), caution="it knows phantoms only")).words
     assert words.index("Do not rely on this: It knows phantoms only.") < words.index("Graded lumbar-1")
