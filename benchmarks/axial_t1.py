@@ -1,11 +1,13 @@
-"""What a head that learnt from simulated axial T1 slices alone says of real ones: the Sudirman set's canal labels.
+"""What was learnt from simulated axial slices alone says of real axial T1: the Sudirman set's canal labels.
 
     python benchmarks/axial_t1.py ../shared/data/sudirman_axial_t1 --patients 200
 
-Each phantom's axial slices through its discs are rendered with T1 timing and cut out about the canal; fixed ImageNet
-features and one direction of them (as by ``stenograde train heads``) are fitted to the phantoms' own answers. Real
-slices are cut out by a template that was fitted without labels, and features are told from the usual ones of their own
-level there; no label of theirs is used. Prints AUCs with intervals over patients. Needs the extra 'train'.
+Each phantom's axial slices through its discs are rendered with T1 timing and cut out about the canal; real slices are
+cut out by a template that was fitted without labels. Two heads (as by ``stenograde train heads``) are fitted to the
+phantoms' own answers: one on fixed ImageNet features, one on area, depth and width of the sac as the bundle's net
+outlines it (``stenograde train recesses``); features of real slices are told from the usual ones of their own level
+there. No real label is used but, where it says so, how common the classes are at each level in the other patients.
+Prints AUCs with intervals over patients. Needs the extra 'train'.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from stenograde.evaluate.intervals import interval_of, patient_weights
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.images.align import AlignConfig, aligned, read_template
 from stenograde.images.resample import resample
+from stenograde.levels.rooms import RoomTissue, sac_of
 from stenograde.phantom import (
     ContrastMode,
     Population,
@@ -34,8 +37,9 @@ from stenograde.phantom import (
     plan_study,
     render_series,
 )
-from stenograde.predict.bundle import default_bundle
+from stenograde.predict.bundle import Bundle, bundle_at
 from stenograde.predict.fixed_heads import answered, crop_features
+from stenograde.predict.room_net import maps_of
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Role
 from stenograde.train.heads.fit import fit_head
 from stenograde.workers import in_processes, n_cores
@@ -48,6 +52,8 @@ ALIGN = AlignConfig(usual=(0.485, 0.5), template_share=0.4, rounds=4, share=0.27
 WORSE = 0.8
 """How much worse than the population the phantoms are, standard deviations, as for the shipped heads."""
 STRENGTH = 0.01
+"""Hold on the weights of both heads, that of the shipped ones."""
+FOLDS = 10
 
 
 def normalised(crops: np.ndarray) -> np.ndarray:
@@ -101,10 +107,28 @@ def real(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return np.stack(crops), np.array(levels), np.array(ranks), np.array(patients)
 
 
-def features_of(crops: np.ndarray) -> np.ndarray:
+def fixed_features(crops: np.ndarray, bundle: Bundle) -> np.ndarray:
     """Return features of crops (n, rows, columns), the mean over a crop and its mirror image."""
     both = np.stack([crops, crops[..., ::-1]], axis=1)[:, :, None]
-    return crop_features(np.ascontiguousarray(both), GRID, default_bundle().middle_maps).mean(axis=1)
+    return crop_features(np.ascontiguousarray(both), GRID, bundle.middle_maps).mean(axis=1)
+
+
+def sac_features(crops: np.ndarray, bundle: Bundle) -> np.ndarray:
+    """Return area (mm2), depth and width (mm) of the sac in crops (n, rows, columns); 0 where none is seen."""
+    entry = bundle.table.recesses
+    assert entry is not None
+    grid, step = entry.view.grid_mm, FIELD_MM / SIZE_PX
+    out = []
+    for crop in crops:
+        middle = (SIZE_PX - 1) / 2
+        view = entry.view.cut(crop.astype(np.float32), middle, middle, (step, step))
+        sac = sac_of(maps_of(bundle.recesses, entry.onnx, view[None])[0][RoomTissue.NERVE], grid)
+        if sac is None:
+            out.append((0.0, 0.0, 0.0))
+            continue
+        rows, columns = np.nonzero(sac)
+        out.append((len(rows) * grid**2, np.ptp(rows) * grid, np.ptp(columns) * grid))
+    return np.array(out, np.float32)
 
 
 def off_own_usual(features: np.ndarray, levels: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -119,37 +143,64 @@ def main() -> None:
     parser.add_argument("sudirman", type=Path)
     parser.add_argument("--patients", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bundle", type=Path)
     parser.add_argument("--workers", type=int, default=n_cores())
     args = parser.parse_args()
+    bundle = bundle_at(args.bundle)
     seeds = range(args.seed * 100_000, args.seed * 100_000 + args.patients)
     made = [one for one in in_processes(simulated, seeds, args.workers) if one is not None]
-    train = features_of(np.concatenate([crops for crops, _ in made]))
+    train_crops = np.concatenate([crops for crops, _ in made])
     train_levels = np.tile(np.arange(len(CELLS)), len(made))
     train_ranks = np.concatenate([ranks for _, ranks in made])
     shares = np.maximum(Population().worse(WORSE).severity_shares[Condition.SPINAL_CANAL_STENOSIS], 1e-4)
     shares /= shares.sum(axis=1, keepdims=True)
-    head = fit_head(train, train_levels, train_ranks, shares=shares, strength=STRENGTH)
     crops, levels, ranks, patients = real(args.sudirman)
-    off = off_own_usual(features_of(crops), levels, head.spread)
-    said = answered((off @ head.weights).astype(np.float64), head.shifts, head.shares[levels])
     known = ranks >= 0
-    said, ranks, patients, levels = said[known], ranks[known], patients[known], levels[known]
-    alone = head.shares[levels]
-    weights = list(patient_weights(np.unique(patients, return_inverse=True)[1], draws=1000, seed=0))
+    scores: dict[str, np.ndarray] = {}
+    for name, of in (
+        ("ImageNet features", fixed_features),
+        ("sac outlined", sac_features),
+    ):
+        head = fit_head(of(train_crops, bundle), train_levels, train_ranks, shares=shares, strength=STRENGTH)
+        off = off_own_usual(of(crops, bundle), levels, head.spread)
+        scores[name] = (off @ head.weights).astype(np.float64)
+    scores["both"] = sum(scores.values()) / len(scores)
+    scores["level alone"] = np.zeros(len(ranks))
+    own = shares_of_others(levels, ranks, patients)
+    weights = list(patient_weights(np.unique(patients[known], return_inverse=True)[1], draws=1000, seed=0))
     table: dict[str, object] = {
         "phantoms": len(made),
-        "slices": len(ranks),
-        "patients": len(np.unique(patients)),
+        "slices": int(known.sum()),
+        "patients": len(np.unique(patients[known])),
     }
-    for name, scores, least in (
-        ("AUC of any", lambda p: 1 - p[:, 0], 1),
-        ("AUC of serious", lambda p: p[:, 2], 2),
+    for whose, of_level in (
+        ("shares of the phantoms", shares[levels]),
+        ("shares of the other patients", own),
     ):
-        for whose, values in (("picture and level", said), ("level alone", alone)):
-            once = float(weighted_auc(scores(values), ranks >= least, np.ones((1, len(ranks))))[0])
-            drawn = np.concatenate([weighted_auc(scores(values), ranks >= least, w) for w in weights])
-            table[f"{name}, {whose}"] = str(interval_of(once, drawn))
+        for name, score in scores.items():
+            said = answered(score, np.zeros(3), of_level)[known]
+            for what, values, least in (("any", 1 - said[:, 0], 1), ("serious", said[:, 2], 2)):
+                once = float(weighted_auc(values, ranks[known] >= least, np.ones((1, known.sum())))[0])
+                drawn = np.concatenate([weighted_auc(values, ranks[known] >= least, w) for w in weights])
+                table[f"AUC of {what}, {name}, {whose}"] = str(interval_of(once, drawn))
+    for name, score in scores.items():
+        within = [
+            float(weighted_auc(score[at], ranks[at] > 0, np.ones((1, at.sum())))[0])
+            for at in (known & (levels == LUMBAR_MRI.levels.index(level)) for level in REAL_LEVELS)
+        ]
+        table[f"AUC of any within L3/L4, L4/L5, L5/S1, {name}"] = [round(value, 3) for value in within]
     print(json.dumps(table, indent=1))
+
+
+def shares_of_others(levels: np.ndarray, ranks: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Return how common each class is at a slice's level, in ten folds by patient the slice is not in."""
+    fold = np.unique(patients, return_inverse=True)[1] % FOLDS
+    out = np.empty((len(ranks), 3))
+    for k in range(len(ranks)):
+        others = (fold != fold[k]) & (levels == levels[k]) & (ranks >= 0)
+        counts = np.bincount(ranks[others], minlength=3) + 1.0
+        out[k] = counts / counts.sum()
+    return out
 
 
 if __name__ == "__main__":

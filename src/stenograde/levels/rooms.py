@@ -178,7 +178,7 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
         Probability of each :class:`RoomTissue`; the canal in the middle, columns to the patient's left.
     grid_mm : float
     """
-    sac = _sac(maps[RoomTissue.NERVE], grid_mm)
+    sac = sac_of(maps[RoomTissue.NERVE], grid_mm)
     if sac is None:
         return {}
     row_mm, column_mm = _off_mm(maps.shape[1:], grid_mm)
@@ -198,7 +198,8 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
     return found
 
 
-def _sac(nerve: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_] | None:
+def sac_of(nerve: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_] | None:
+    """Return where the dural sac is on an axial slice, from the map of nerves; None where none is seen."""
     row_mm, column_mm = _off_mm(nerve.shape, grid_mm)
     inside = (np.abs(row_mm) < SAC_REACH_MM[0])[:, None] & (np.abs(column_mm) < SAC_REACH_MM[1])
     parts, n = ndimage.label(ndimage.binary_opening((nerve > 0.5) & inside, iterations=_OPENED))
