@@ -24,7 +24,7 @@ from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import Batch, FitConfig
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.train.weights.bundle_toml import weight_file
-from stenograde.train.weights.export import halve, write_graph
+from stenograde.train.weights.export import halve, round_to_half, write_graph
 from stenograde.workers import Progress
 
 MID_GREY: Final = 128
@@ -182,10 +182,7 @@ def write_disc_net(
     BundleError
         If the graph does not give what the net gives.
     """
-    with torch.no_grad():
-        for value in net.state_dict().values():
-            if value.ndim > 1:  # what is kept of them: the check must compare equal weights
-                value.copy_(value.half())
+    round_to_half(net)
 
     def fed(n: int) -> dict[str, Tensor]:
         noise = torch.Generator().manual_seed(n)

@@ -31,7 +31,7 @@ from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
-from stenograde.train.weights.export import load_locator, write_graph
+from stenograde.train.weights.export import check_export, halve, load_locator, round_to_half, write_graph
 
 POOLED = "pooled in equal parts with a network that has seen phantoms only"
 """What else is to be known of the canal's grades."""
@@ -121,6 +121,7 @@ def export_grader(
     """
     graph_net = GraderGraph(net.to("cpu")).eval()
     graph, weights = folder / "grader.onnx", folder / "grader.safetensors"
+    round_to_half(graph_net)
     write_weights(net, weights, half=True)
 
     def fed(n: int) -> dict[str, Tensor]:
@@ -129,7 +130,9 @@ def export_grader(
         present = (torch.rand(views, generator=noise) < 0.7).float()
         return {CROPS: torch.randn(*views, *crops.shape, generator=noise), PRESENT: present}
 
-    write_graph(graph_net, graph, fed, outputs=(LOGITS, STRANGENESS))
+    write_graph(graph_net, graph, fed, outputs=(LOGITS, STRANGENESS), folded=False)
+    halve(graph)
+    check_export(graph_net, graph, fed(3))
     return GraderEntry(
         onnx=weight_file(graph),
         weights=weight_file(weights),

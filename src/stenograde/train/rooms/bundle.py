@@ -28,7 +28,7 @@ from stenograde.train.rooms.recesses import RecessesScores, RecessesTraining
 from stenograde.train.rooms.slices import RoomKind, make_room_slices
 from stenograde.train.rooms.training import RoomTraining, fit_net
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
-from stenograde.train.weights.export import halve, write_graph
+from stenograde.train.weights.export import halve, round_to_half, write_graph
 from stenograde.workers import Progress
 
 
@@ -123,10 +123,7 @@ def write_net(net: UNet, graph: Path, view: RoomView) -> WeightFile:
     BundleError
         If the graph does not give what the net gives.
     """
-    with torch.no_grad():
-        for value in net.state_dict().values():
-            if value.ndim > 1:  # what is kept of them: the check must compare equal weights
-                value.copy_(value.half())
+    round_to_half(net)
 
     def fed(n: int) -> dict[str, torch.Tensor]:
         noise = torch.Generator().manual_seed(n)

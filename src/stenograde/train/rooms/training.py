@@ -52,7 +52,7 @@ class RoomTraining:
     data: RoomSlicesConfig = field(default_factory=RoomSlicesConfig)
     view: RoomView = field(default_factory=RoomView)
     """What the net is shown."""
-    widths: tuple[int, ...] = (24, 48, 96, 128)
+    widths: tuple[int, ...] = (24, 40, 64, 80)
     augment: RoomAugment = field(default_factory=RoomAugment)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(epochs=16, batch=32, average=0.995, precision="32")

@@ -95,9 +95,7 @@ def export_classifier(
     """
     net = net.eval().to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     graph, weights = folder / f"{stem}.onnx", folder / f"{stem}.safetensors"
-    for value in net.state_dict().values():
-        if value.ndim > 1:
-            value.copy_(value.half())
+    round_to_half(net)
     write_weights(net, weights, half=True)
 
     def fed(n: int) -> dict[str, torch.Tensor]:
@@ -151,6 +149,14 @@ def write_graph(
         do_constant_folding=folded,
     )
     check_export(net, graph, fed(3))
+
+
+def round_to_half(net: torch.nn.Module) -> None:
+    """Round a net's kernels and matrices to what :func:`halve` keeps of them."""
+    with torch.no_grad():
+        for value in net.state_dict().values():
+            if value.ndim > 1:
+                value.copy_(value.half())
 
 
 def halve(graph: Path) -> None:
