@@ -39,6 +39,10 @@ Cells = Annotated[
         help="CELL=SEVERITY, such as left_neural_foraminal_narrowing_l5_s1=severe; repeatable.",
     ),
 ]
+Bones = Annotated[
+    Path | None,
+    typer.Option("--bones", help="Folder with surfaces of real vertebrae, used in place of measured arches."),
+]
 Quirks = Annotated[
     bool,
     typer.Option(
@@ -69,12 +73,7 @@ def phantom(
             help="TOML file: how patients differ ([population]) and are imaged ([mix], such as missing_share).",
         ),
     ] = None,
-    bones: Annotated[
-        Path | None,
-        typer.Option(
-            "--bones", help="Folder with surfaces of real vertebrae, used in place of measured arches."
-        ),
-    ] = None,
+    bones: Bones = None,
     region: Annotated[
         RegionName, typer.Option("--region", help="Lumbar MRI, or radiographs of the neck.")
     ] = RegionName.LUMBAR,

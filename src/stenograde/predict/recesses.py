@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.grades import Measurement, Point
 from stenograde.images.orient import display_turn
-from stenograde.levels.points import LevelPoint
+from stenograde.levels.crop import PlacedLevel
 from stenograde.levels.rooms import RecessModel, RoomView, recesses_of
 from stenograde.levels.slices import slice_through
 from stenograde.predict.foramina import MeasuredCell, Place
@@ -45,7 +45,7 @@ class RecessesEntry:
 
 def measure_recesses(
     study: Study,
-    levels: Mapping[Level, LevelPoint],
+    levels: Mapping[Level, PlacedLevel],
     entry: RecessesEntry,
     session: onnxruntime.InferenceSession,
 ) -> dict[Cell, MeasuredCell]:
@@ -88,7 +88,7 @@ def measure_recesses(
     return found
 
 
-def _shown(series: Series, point: LevelPoint, view: RoomView) -> tuple[NDArray[np.float32], Place] | None:
+def _shown(series: Series, point: PlacedLevel, view: RoomView) -> tuple[NDArray[np.float32], Place] | None:
     """Return the view of the slice that shows a level's canal best, and where it lies; None where none is near."""
     centre: Point = point.canal_centre
     seen = slice_through(series, centre, point.up)

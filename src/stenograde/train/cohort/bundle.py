@@ -28,7 +28,7 @@ from stenograde.train.cohort.folds import FoldNets
 from stenograde.train.grader.bundle import carried_section, carry_base
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
-from stenograde.train.weights.export import check_export, halve, write_graph
+from stenograde.train.weights.export import check_export, halve, round_to_half, write_graph
 
 POOLED = "pooled in equal parts with what is measured"
 """What else is to be known of the canal's grades."""
@@ -123,10 +123,7 @@ def _evidence(crops: CohortCrops, assessed: Assessed, about: About) -> dict[Cond
 
 def _exported(out: Path, folds: FoldNets, assessed: Assessed, config: CohortTraining) -> GraderEntry:
     net = TransferGraph([one.to("cpu") for one in folds.nets]).eval()
-    with torch.no_grad():
-        for value in net.state_dict().values():
-            if value.ndim > 1 and value.is_floating_point():
-                value.copy_(value.half())  # what is kept of them
+    round_to_half(net)
     graph, weights = out / "grader.onnx", out / "grader.safetensors"
 
     def fed(n: int) -> dict[str, Tensor]:

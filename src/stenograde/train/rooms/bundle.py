@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +27,7 @@ from stenograde.report.markdown import with_section
 from stenograde.train.rooms import foramina, recesses
 from stenograde.train.rooms.foramina import ForaminaScores, ForaminaTraining
 from stenograde.train.rooms.recesses import RecessesScores, RecessesTraining
-from stenograde.train.rooms.slices import RoomKind, make_room_slices
+from stenograde.train.rooms.slices import RoomKind, RoomSlices, make_room_slices
 from stenograde.train.rooms.training import RoomTraining, fit_net
 from stenograde.train.weights.bundle_toml import as_toml, weight_file
 from stenograde.train.weights.export import halve, round_to_half, write_graph
@@ -76,29 +78,47 @@ def train_rooms(
     )
     net = fit_net(slices, config, work / "net", progress)
     graph = write_net(net, out / f"{kind.value}-net.onnx", config.view)
-    told: dict[str, int] = {"patients": patients, "seed": seed}
-    found: ForaminaScores | RecessesScores
-    if isinstance(config, ForaminaTraining):
-        found = foramina.scores_of(net, slices, config)
-        table = replace(base.table, foramina=foramina.entry_of(graph, config, found))
-        card = with_section(base.card, predicted_foramina.HEADLINE, foramina.section(config, found, **told))
-    else:
-        found = recesses.scores_of(net, slices, config)
-        table = replace(base.table, recesses=recesses.entry_of(graph, config, found))
-        card = with_section(base.card, predicted_recesses.HEADLINE, recesses.section(config, found, **told))
+    made = _made(net, slices, config, graph)
     record = {
-        "training": {**told, **as_plain(config)},
+        "training": {"patients": patients, "phantom_seed": seed, **as_plain(config)},
         "base": as_plain(base.stamp),
-        "scores": as_plain(found),
+        "scores": as_plain(made.scores),
     }
+    table = replace(base.table, version=version("stenograde"), **made.entry)
+    section = made.section(patients, seed)
     written = {
-        BUNDLE_FILE: as_toml(as_plain(asdict(replace(table, version=version("stenograde"))))),
-        "card.md": card,
+        BUNDLE_FILE: as_toml(as_plain(asdict(table))),
+        "card.md": with_section(base.card, made.headline, section),
         f"{kind.value}-training.json": json.dumps({"versions": _versions(), **record}, indent=1),
     }
     _write(out, base, graph, written)
     load_bundle(out)
-    return found
+    return made.scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What a fitted net brings to a bundle."""
+
+    scores: ForaminaScores | RecessesScores
+    entry: dict[str, Any]
+    """What changes in the table."""
+    headline: str
+    section: Callable[[int, int], str]
+    """Text of the card, from the number of phantoms and their seed."""
+
+
+def _made(
+    net: UNet, slices: RoomSlices, config: ForaminaTraining | RecessesTraining, graph: WeightFile
+) -> _Made:
+    if isinstance(config, ForaminaTraining):
+        found = foramina.scores_of(net, slices, config)
+        entry = {"foramina": foramina.entry_of(graph, config, found)}
+        headline, section = predicted_foramina.HEADLINE, partial(foramina.section, config, found)
+        return _Made(found, entry, headline, section)
+    heights = recesses.scores_of(net, slices, config)
+    held = {"recesses": recesses.entry_of(graph, config)}
+    return _Made(heights, held, predicted_recesses.HEADLINE, partial(recesses.section, config, heights))
 
 
 def _check(out: Path, config: RoomTraining, base: Bundle) -> None:

@@ -103,7 +103,7 @@ def entry_of(graph: WeightFile, config: ForaminaTraining, found: ForaminaScores)
     return ForaminaEntry(graph, found.usual, config.view, config.model)
 
 
-def section(config: ForaminaTraining, found: ForaminaScores, *, patients: int, seed: int) -> str:
+def section(config: ForaminaTraining, found: ForaminaScores, patients: int, seed: int) -> str:
     """Return what the card says of a net."""
     usual = [
         (level.shown, f"{found.usual[level.value].fat_mm2:.0f}", f"{found.usual[level.value].root_mm2:.0f}")

@@ -86,12 +86,12 @@ def scores_of(net: UNet, slices: RoomSlices, config: RecessesTraining) -> Recess
     )
 
 
-def entry_of(graph: WeightFile, config: RecessesTraining, _: RecessesScores) -> RecessesEntry:
+def entry_of(graph: WeightFile, config: RecessesTraining) -> RecessesEntry:
     """Return what a bundle states of a net."""
     return RecessesEntry(graph, config.view, config.model)
 
 
-def section(config: RecessesTraining, found: RecessesScores, *, patients: int, seed: int) -> str:
+def section(config: RecessesTraining, found: RecessesScores, patients: int, seed: int) -> str:
     """Return what the card says of a net."""
     scale = config.model.height_mm
     return _SECTION.format(

@@ -155,7 +155,7 @@ def round_to_half(net: torch.nn.Module) -> None:
     """Round a net's kernels and matrices to what :func:`halve` keeps of them."""
     with torch.no_grad():
         for value in net.state_dict().values():
-            if value.ndim > 1:
+            if value.ndim > 1 and value.is_floating_point():
                 value.copy_(value.half())
 
 
