@@ -95,10 +95,11 @@ class ForamenRoom:
         """Area of what is not bone, disc, joint or ligament."""
         return self.fat_mm2 + self.root_mm2
 
-    def between(self, other: ForamenRoom, share: float) -> ForamenRoom:
-        """Return what lies between two slices, ``share`` of the way to the other."""
-        fat = self.fat_mm2 + share * (other.fat_mm2 - self.fat_mm2)
-        return ForamenRoom(fat, self.root_mm2 + share * (other.root_mm2 - self.root_mm2))
+    @classmethod
+    def mean(cls, rooms: Sequence[ForamenRoom], weights: Sequence[float]) -> ForamenRoom:
+        """Return the weighted mean of what several slices show."""
+        areas = np.average([(room.fat_mm2, room.root_mm2) for room in rooms], axis=0, weights=weights)
+        return cls(float(areas[0]), float(areas[1]))
 
 
 def room_of(maps: NDArray[np.float32], grid_mm: float) -> ForamenRoom:
@@ -119,6 +120,32 @@ def room_of(maps: NDArray[np.float32], grid_mm: float) -> ForamenRoom:
     inside = _inside(maps.shape[1:], grid_mm)
     fat, root = (float(maps[one][inside].sum()) * grid_mm**2 for one in (RoomTissue.FAT, RoomTissue.NERVE))
     return ForamenRoom(fat, root)
+
+
+PEDICLES_MM = (10.0, 16.0, 3.0)
+"""Where pedicles lie above and below a foramen's middle: from, to, and to either side of it, mm."""
+
+
+def enclosed(maps: NDArray[np.float32], grid_mm: float) -> float:
+    """Return how surely a slice runs between the two pedicles of a foramen, 0 to 1: bone above its middle and below.
+
+    Beside the foramen, in the canal or out among the muscles, one of the two is missing.
+    """
+    row_mm, column_mm = _off_mm(maps.shape[1:], grid_mm)
+    near, far, aside = PEDICLES_MM
+    bone = maps[RoomTissue.BONE][:, np.abs(column_mm) < aside]
+    above, below = (float(bone[(sense * row_mm > near) & (sense * row_mm < far)].mean()) for sense in (-1, 1))
+    return above * below
+
+
+def middle_of(maps: NDArray[np.float32], grid_mm: float) -> tuple[float, float]:
+    """Return how far below and behind the view's middle that of fat and root lies, mm; 0 where there is neither."""
+    room = (maps[RoomTissue.FAT] + maps[RoomTissue.NERVE]) * _inside(maps.shape[1:], grid_mm)
+    total = float(room.sum())
+    if total * grid_mm**2 < SMALLEST_MM2:
+        return 0.0, 0.0
+    row_mm, column_mm = _off_mm(maps.shape[1:], grid_mm)
+    return float(room.sum(axis=1) @ row_mm) / total, float(room.sum(axis=0) @ column_mm) / total
 
 
 def outline_of(maps: NDArray[np.float32], grid_mm: float) -> NDArray[np.float64] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,8 @@ from stenograde.levels.rooms import (
     ForamenModel,
     ForamenRoom,
     RoomView,
+    enclosed,
+    middle_of,
     outline_of,
     room_of,
 )
@@ -74,6 +76,8 @@ class MeasuredCell:
 
     measurements: tuple[Measurement, ...]
     probabilities: Probabilities
+    point: Point | None = None
+    """Where the cell was found to lie; None where it was not looked for."""
 
 
 def measure_foramina(
@@ -95,8 +99,8 @@ def measure_foramina(
     Returns
     -------
     measured : dict
-        What could be measured, by cell: areas lie between those of the two slices beside the point; the outline is of
-        the nearer one.
+        What could be measured, by cell: areas are means over the slices about the point, those that run between the
+        pedicles most; outline and point are of the slice that does so most surely.
 
     Raises
     ------
@@ -142,24 +146,39 @@ def _in_volume(
     measured: dict[Cell, MeasuredCell] = {}
     for cell in where:
         own = [k for k, (one, _) in enumerate(looks) if one is cell]
-        measured[cell] = _measured(cell, looks[own[0]][1].weight, maps[own], places[own[0]], entry)
+        near = [looks[k][1].near for k in own]
+        measured[cell] = _measured(cell, near, maps[own], [places[k] for k in own], entry)
     return measured
+
+
+REACH_MM, SPREAD_MM = 9.0, 6.0
+"""How far beside a point slices are looked at, and the standard deviation by which farther ones count less, mm."""
+
+SURELY = 4
+"""Power of how surely a slice runs between the pedicles by which it counts; with the spread chosen on phantoms."""
+
+_LEAST = 0.05
+"""A slice counts as if it ran between pedicles at least this surely, so that something is measured without any."""
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One of the slices beside a point."""
+    """A slice about a point."""
 
     slice: int
-    weight: float
-    """1 where the point lies in the slice, 0 where it lies in the next."""
+    near: float
+    """1 where the point lies in it, less farther away."""
 
 
 def _looks(volume: Volume, point: Point) -> list[_Look]:
-    """Return the two slices beside a point, the nearer first; one where it is the outermost."""
-    at = float(np.clip(geometry.to_index(volume.affine, [point])[0][0], 0, volume.shape[0] - 1))
-    beside = {int(np.floor(at)), int(np.ceil(at))}
-    return sorted((_Look(k, 1 - abs(at - k)) for k in beside), key=lambda look: -look.weight)
+    """Return the slices about a point."""
+    at = float(geometry.to_index(volume.affine, [point])[0][0])
+    step_mm = geometry.spacing_mm(volume.affine)[0]
+    reach = max(REACH_MM / step_mm, 1.0)
+    first, last = max(0, int(np.ceil(at - reach))), min(volume.shape[0] - 1, int(np.floor(at + reach)))
+    return [
+        _Look(k, float(np.exp(-(((k - at) * step_mm / SPREAD_MM) ** 2) / 2))) for k in range(first, last + 1)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,17 +202,28 @@ class Place:
 
 
 def _measured(
-    cell: Cell, weight: float, maps: NDArray[np.float32], place: Place, entry: ForaminaEntry
+    cell: Cell,
+    near: Sequence[float],
+    maps: NDArray[np.float32],
+    places: Sequence[Place],
+    entry: ForaminaEntry,
 ) -> MeasuredCell:
-    """Measure a foramen on the nearest slice, which has a weight and a place, and on the one on its other side."""
-    rooms = [room_of(one, entry.view.grid_mm) for one in maps]
-    room = rooms[0] if len(rooms) == 1 else rooms[0].between(rooms[1], 1 - weight)
-    line = outline_of(maps[0], entry.view.grid_mm)
-    outline = () if line is None else place.to_patient(line, entry.view)
+    """Measure a foramen on slices about it, which are so near and lie at such places."""
+    grid = entry.view.grid_mm
+    weights = [
+        one * max(enclosed(each, grid), _LEAST) ** SURELY for one, each in zip(near, maps, strict=True)
+    ]
+    room = ForamenRoom.mean([room_of(one, grid) for one in maps], weights)
+    best = int(np.argmax(weights))
+    line = outline_of(maps[best], grid)
+    outline = () if line is None else places[best].to_patient(line, entry.view)
+    # half way to the middle of what fills it: part of the way that it lies off is the net's own error
+    half_way = (entry.view.size_px - 1) / 2 + np.array(middle_of(maps[best], grid)) / 2 / grid
     return MeasuredCell(
         (
             Measurement(Quantity.FORAMINAL_AREA, cell.level, room.area_mm2, outline),
             Measurement(Quantity.FORAMINAL_FAT_AREA, cell.level, room.fat_mm2, ()),
         ),
         entry.model.probabilities(room, entry.usual[cell.level.value].as_room()),
+        places[best].to_patient(half_way[None], entry.view)[0],
     )

@@ -143,6 +143,10 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     if judged is not None and fixed is not None:
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
     rooms = _measure_rooms(study, points, where, bundle)
+    if entry is None or not (
+        entry.finder or entry.offsets.by_place
+    ):  # readers' marks say better where these are
+        where |= {cell: room.point for cell, room in rooms.items() if room.point is not None}
     found = _Findings(study, points, where, measurements, judged, rooms)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs

@@ -14,6 +14,8 @@ from stenograde.levels.rooms import (
     RecessModel,
     RoomTissue,
     RoomView,
+    enclosed,
+    middle_of,
     normalised,
     outline_of,
     recesses_of,
@@ -96,9 +98,26 @@ def test_less_room_is_never_milder(fat: float, root: float, lost: float) -> None
     assert ranks[1] >= ranks[0] - 1e-9
 
 
-def test_between_two_slices_areas_are_between() -> None:
-    room = ForamenRoom(10.0, 20.0).between(ForamenRoom(30.0, 40.0), 0.25)
+def test_the_mean_of_slices_is_weighted() -> None:
+    room = ForamenRoom.mean([ForamenRoom(10.0, 20.0), ForamenRoom(30.0, 40.0)], [3.0, 1.0])
     assert (room.fat_mm2, room.root_mm2) == (15.0, 25.0)
+
+
+def test_a_slice_runs_between_pedicles_where_bone_lies_above_and_below() -> None:
+    maps = maps_with((8.0, 5.0), 2.5)
+    assert enclosed(maps, VIEW.grid_mm) == pytest.approx(1.0)
+    row_mm = (np.arange(VIEW.size_px) - (VIEW.size_px - 1) / 2) * VIEW.grid_mm
+    for open_at in (row_mm < -9, row_mm > 9):
+        opened = maps.copy()
+        opened[:, open_at] = 0
+        opened[RoomTissue.OTHER, open_at] = 1
+        assert enclosed(opened, VIEW.grid_mm) == pytest.approx(0.0)
+
+
+def test_the_middle_is_that_of_what_fills_a_foramen() -> None:
+    maps = np.roll(maps_with((4.0, 3.0), 1.5), (5, -3), axis=(1, 2))
+    assert middle_of(maps, VIEW.grid_mm) == pytest.approx((2.0, -1.2), abs=0.05)
+    assert middle_of(maps_with((0.5, 0.5), 0.3), VIEW.grid_mm) == (0.0, 0.0)
 
 
 def axial_maps(left_mm: float, right_mm: float) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
@@ -34,11 +36,21 @@ class BrightIsFat:
         return [np.full_like(maps, np.nan) if self.spoilt else maps]
 
 
-def sagittal(radii_mm: list[float], flipped: bool = False) -> np.ndarray:
-    """Sagittal slices, each bright in a disc about the middle, and beyond reach; rows run down unless flipped."""
+def sagittal(
+    radii_mm: list[float], flipped: bool = False, opened: tuple[int, ...] = (), behind_mm: float = 0.0
+) -> np.ndarray:
+    """Sagittal slices, each bright in a disc about the middle, or so far behind it, and beyond reach.
+
+    Rows run down unless flipped. In opened slices there is no bone above and below.
+    """
     off = (np.arange(160) - 79.5) * PIXEL_MM
-    far = np.hypot(*np.meshgrid(off, off, indexing="ij"))
-    pixels = np.stack([500 + 400 * np.clip(np.maximum(radius - far, far - 14), -1, 1) for radius in radii_mm])
+    down, back = np.meshgrid(off, off, indexing="ij")
+    far, disc = np.hypot(down, back), np.hypot(down, back - behind_mm)
+    slices = []
+    for number, radius in enumerate(radii_mm):
+        edge = np.abs(down) - 9 if number in opened else far - 17
+        slices.append(500 + 400 * np.clip(np.maximum(radius - disc, edge), -1, 1))
+    pixels = np.stack(slices)
     return pixels[:, ::-1] if flipped else pixels
 
 
@@ -52,22 +64,39 @@ def affine_of(flipped: bool = False) -> np.ndarray:
     return affine
 
 
-def study(radii_mm: list[float], flipped: bool = False):
-    volume = volume_of(sagittal(radii_mm, flipped), affine_of(flipped))
+def study(radii_mm: list[float], flipped: bool = False, **more: Any):
+    volume = volume_of(sagittal(radii_mm, flipped, **more), affine_of(flipped))
     return study_of(series_of(volume, role=Role.SAGITTAL_T1))
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_areas_lie_between_those_of_the_two_slices_beside_the_point(flipped: bool) -> None:
+def test_areas_are_means_over_slices_nearer_ones_counting_more(flipped: bool) -> None:
     radii = [3.0, 3.0, 3.0, 3.0, 5.0, 5.0, 5.0]
     where = {CELL: (3.25 * STEP_MM, 0.0, 0.0)}
     measured = measure_foramina(study(radii, flipped), where, ENTRY, BrightIsFat())[CELL]
     fat = next(one for one in measured.measurements if one.quantity is Quantity.FORAMINAL_FAT_AREA)
-    assert fat.value == pytest.approx(np.pi * (0.75 * 9 + 0.25 * 25), rel=0.05)
+    off_mm = (np.arange(1, 6) - 3.25) * STEP_MM
+    wanted = np.average(np.pi * np.square(radii[1:6]), weights=np.exp(-((off_mm / 6) ** 2) / 2))
+    assert fat.value == pytest.approx(wanted, rel=0.05)
     area = next(one for one in measured.measurements if one.quantity is Quantity.FORAMINAL_AREA)
     line = np.array(area.points)
     np.testing.assert_allclose(line[:, 0], 3 * STEP_MM)
     np.testing.assert_allclose(np.hypot(line[:, 1], line[:, 2]), 3.0, atol=0.5)
+
+
+def test_slices_that_do_not_run_between_pedicles_hardly_count() -> None:
+    radii = [6.0, 6.0, 6.0, 3.0, 6.0, 6.0, 6.0]
+    beside = study(radii, opened=(0, 1, 2, 4, 5, 6))
+    where = {CELL: (4.2 * STEP_MM, 0.0, 0.0)}
+    measured = measure_foramina(beside, where, ENTRY, BrightIsFat())[CELL]
+    assert measured.measurements[0].value == pytest.approx(np.pi * 9, rel=0.05)
+    assert measured.point == pytest.approx((3 * STEP_MM, 0.0, 0.0), abs=0.2)
+
+
+def test_a_point_lies_half_way_to_the_middle_of_what_fills_the_foramen() -> None:
+    where = {CELL: (3 * STEP_MM, 0.0, 0.0)}
+    measured = measure_foramina(study([3.0] * SLICES, behind_mm=2.0), where, ENTRY, BrightIsFat())[CELL]
+    assert measured.point == pytest.approx((3 * STEP_MM, 1.0, 0.0), abs=0.2)
 
 
 def test_more_room_is_milder_and_other_cells_are_passed_over() -> None:

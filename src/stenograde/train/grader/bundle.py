@@ -36,6 +36,9 @@ from stenograde.train.weights.export import check_export, halve, load_locator, r
 POOLED = "pooled in equal parts with a network that has seen phantoms only"
 """What else is to be known of the canal's grades."""
 
+YARDSTICKS = "## Yardsticks on real pictures"
+"""Headline of what benchmarks measured on real pictures; written by hand, and taken over."""
+
 BASE = "base-"
 """Prefix of the files that record how the locator was made."""
 
@@ -222,10 +225,11 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def carried_section(base: Bundle) -> str:
-    """Return what a bundle's card says of its findings of discs and of foramina, for one that takes them over."""
+    """Return what a bundle's card says of parts that another takes over, and of real pictures."""
     parts = (
         (base.table.foramina, foramina.HEADLINE),
         (base.table.recesses, recesses.HEADLINE),
+        (base, YARDSTICKS),
         (base.table.discs, discs.HEADLINE),
     )
     return "".join(section_of(base.card, headline) for part, headline in parts if part is not None)

@@ -65,7 +65,8 @@ are unlike those usual at the level, move the odds of the severities away from h
 direction for each condition.
 The locator, the canal model and, for the other conditions, the level grader are those of the bundle it was made from
 (`grader-card.md`, `base-card.md`). For the canal, the canal model, which measures, is pooled with what grades it in
-equal parts and stays visible as a second opinion; where the two differ, the report says so or gives no grade.
+equal parts and stays visible as a second opinion; where the two differ, the report says so or gives no grade. What nets
+that outline the room of nerves say (sections below, where the bundle has them) is pooled in the same way.
 
 ## Trained on
 
