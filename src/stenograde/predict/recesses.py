@@ -79,7 +79,9 @@ def measure_recesses(
         if shown is None:
             continue
         crop, place = shown
-        maps = maps_of(session, entry.onnx, crop[None])[0]
+        # seen from both sides, so that mirroring the patient swaps the recesses and changes nothing else
+        straight, turned = maps_of(session, entry.onnx, np.stack([crop, crop[:, ::-1]]))
+        maps = (straight + turned[:, :, ::-1]) / 2
         for side, recess in recesses_of(maps, entry.view.grid_mm).items():
             outline = () if recess.outline is None else place.to_patient(recess.outline, entry.view)
             height = Measurement(Quantity.RECESS_HEIGHT, level, recess.height_mm, outline)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stenograde import geometry
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
 from stenograde.phantom import Phantom, Protocol, make_patient, plan_study, render_series
+from stenograde.phantom.scanner.look import LOOKS
 from stenograde.study import Series, Study, Volume
 from stenograde.terms import LUMBAR_MRI, Plane, Role, Side
 from stenograde.train.grader.level_views import LocatorError, render_levels, true_levels
@@ -41,7 +44,11 @@ def whole_study(phantom: Phantom) -> Study:
     return Study("2.25.9", tuple(series))
 
 
-def test_crops_are_those_of_the_whole_study_but_for_the_noise(phantom: Phantom) -> None:
+def test_crops_are_those_of_the_whole_study_but_for_the_noise(
+    phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear = replace(LOOKS[COARSE.contrast], snr=(400.0, 400.0))
+    monkeypatch.setitem(LOOKS, COARSE.contrast, clear)
     points = true_levels(phantom, error=LocatorError(), rng=np.random.default_rng(3))
     small = crop_levels(render_levels(phantom, points, CONFIG, protocol=COARSE), points, CONFIG)
     whole = crop_levels(whole_study(phantom), points, CONFIG)
