@@ -68,12 +68,15 @@ def test_canal_points_are_near_the_experts(grades, experts):
     assert away.max() <= 8.0, away.round(1)
 
 
-@pytest.mark.parametrize("condition", [Condition.NEURAL_FORAMINAL_NARROWING, Condition.SUBARTICULAR_STENOSIS])
-def test_points_beside_the_canal_are_near_the_experts(grades, experts, condition):
+@pytest.mark.parametrize(
+    ("condition", "most_mm"),
+    [(Condition.NEURAL_FORAMINAL_NARROWING, 3.3), (Condition.SUBARTICULAR_STENOSIS, 3.5)],
+)
+def test_points_beside_the_canal_are_near_the_experts(grades, experts, condition, most_mm):
     away = distances_mm(grades, experts, condition)
 
     assert len(away) == 10
-    assert away.mean() <= 5.5, away.round(1)
+    assert away.mean() <= most_mm, away.round(1)
 
 
 def test_points_of_foramina_lie_in_the_foramina(grades, experts):
@@ -90,9 +93,10 @@ def test_the_canal_is_graded_and_the_rest_are_drafts(grades):
     for grade in grades.cells:
         if grade.cell.condition is Condition.SPINAL_CANAL_STENOSIS:
             assert grade.status is Status.GRADED
-        else:  # where the pictures are strange to what answers, not even a draft
+        else:  # where pictures are strange to what answers, or two ways of grading differ, not even a draft
             assert grade.status is Status.DRAFT or (
-                grade.status is Status.ABSTAINED and "unlike those" in grade.reason
+                grade.status is Status.ABSTAINED
+                and ("unlike those" in grade.reason or "severities apart" in grade.reason)
             )
     assert sum(grade.status is Status.ABSTAINED for grade in grades.cells) <= 2
 

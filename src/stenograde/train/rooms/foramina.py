@@ -130,11 +130,11 @@ def section(config: ForaminaTraining, found: ForaminaScores, patients: int, seed
 
 
 _SECTION = """
-A small U-Net looks at each foramen on the two sagittal T1 slices beside it and tells fat, root, bone and disc apart;
-the areas of fat, and of fat and root, within 10 mm above and below and 6.5 mm before and behind the foramen's middle
-are its room, and are drawn in the report. It learnt from {patients} phantoms (seed {seed}) whose tissues are known at
-every point, under strongly changed contrast; it has seen no picture of a patient, so what it says is a draft like what
-it is pooled with.
+A small U-Net looks at each foramen on the sagittal T1 slices about it and tells fat, root, bone and disc apart; the
+areas of fat, and of fat and root, within 10 mm above and below and 6.5 mm before and behind the foramen's middle are
+its room, and are drawn in the report. Slices that run between the pedicles count most, and tell where the foramen lies.
+The net learnt from {patients} phantoms (seed {seed}) whose tissues are known at every point, under strongly changed
+contrast; it has seen no picture of a patient, so what it says is a draft like what it is pooled with.
 
 On {foramina} foramina of {tested} phantoms that it was not fitted to, its middle 2 mm off: area of fat and root within
 {error} mm² (correlation {correlation}); Dice {dice}; AUC of any narrowing {auc_any}, of severe {auc_severe}. Usual
