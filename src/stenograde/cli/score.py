@@ -219,6 +219,8 @@ def _print(name: str, scores: CohortScores) -> None:
         )
     for failure in scores.failures:
         print(f"not graded: {failure}")
+    for note in scores.left_out:
+        print(f"in no score: {note}")
 
 
 def _print_intervals(

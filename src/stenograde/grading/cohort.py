@@ -81,6 +81,8 @@ class CohortScores:
     cells: Mapping[str, int]
     """Labelled cells by condition."""
     failures: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Studies that could not be read, and why; they are in no score."""
     score: Mapping[str, Interval]
     """The metric on all labelled cells, with the probabilities of the grades."""
     weighted: Mapping[str, Interval]
@@ -130,24 +132,31 @@ def score_passes(
     scores = {}
     for name, left_out in passes.items():
         told = named(progress, f"grading {name}")
-        graded = grade_cohort(data, bundle, leave_one_out=left_out, progress=told)
-        scores[name] = score_cohort(graded, draws=draws, seed=seed, labels=labels)
+        notes: list[str] = []
+        graded = grade_cohort(data, bundle, leave_one_out=left_out, notes=notes, progress=told)
+        scores[name] = score_cohort(graded, draws=draws, seed=seed, labels=labels, left_out=notes)
     return scores
 
 
 def grade_cohort(
-    data: Path, bundle: Bundle, *, leave_one_out: int | None = None, progress: Progress | None = None
+    data: Path,
+    bundle: Bundle,
+    *,
+    leave_one_out: int | None = None,
+    notes: list[str] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[GradedStudy, ...]:
     """Grade every labelled study of a cohort, as ``stenograde phantom`` writes it, or RSNA 2024.
 
-    With ``leave_one_out``, one series role of each study is left out, drawn from this seed.
+    With ``leave_one_out``, one series role of each study is left out, drawn from this seed. ``notes`` receives a line
+    for each study that could not be read.
 
     Raises
     ------
     DatasetError
         If a table or the pictures are missing, or no study has labels.
     """
-    notes: list[str] = []
+    notes = [] if notes is None else notes
     truths = read_truths(data / TRUTH)
     graded = []
     for number, one in enumerate(read_answered_studies(data, notes=notes, progress=progress)):
@@ -176,6 +185,7 @@ def score_cohort(
     draws: int = 1000,
     seed: int = 0,
     labels: Mapping[str, Mapping[Cell, Severity]] | None = None,
+    left_out: Sequence[str] = (),
 ) -> CohortScores:
     """Score graded studies; a study that failed, and a cell without probabilities, count as even odds.
 
@@ -196,6 +206,7 @@ def score_cohort(
             for condition in Condition
         },
         failures=tuple(f"{one.name}: {one.failure}" for one in graded if one.failure),
+        left_out=tuple(left_out),
         score=rsna_score(answers, draws=draws, seed=seed),
         weighted=rsna_score(answers.weighted(), draws=draws, seed=seed),
         graded_only=rsna_score(answers.known_only(keep), draws=draws, seed=seed),

@@ -143,6 +143,20 @@ def test_a_study_that_cannot_be_graded_counts_as_even_odds(
     assert np.isnan(scores.errors["level_point_mm"].value)
 
 
+def test_a_study_that_cannot_be_read_is_told_beside_the_scores(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = cohort.read_answered_studies
+
+    def with_a_note(data: Path, *, notes: list[str], progress: object = None):
+        notes.append("7 was left out: its slices are coronal")
+        yield from whole(data, notes=notes)
+
+    monkeypatch.setattr(cohort, "read_answered_studies", with_a_note)
+    scores = cohort.score_passes(data, default_bundle(), leave_one_out=False, draws=5, seed=0)
+    assert scores["whole studies"].left_out == ("7 was left out: its slices are coronal",)
+
+
 def test_a_cohort_without_labels_is_refused(data: Path) -> None:
     (data / "train.csv").unlink()
     (data / "train.csv").write_text("study_id," + ",".join(cell.name for cell in LUMBAR_MRI.cells) + "\n")
