@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from stenograde.grades import Point
 from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.region import not_lumbar
 from stenograde.predict.bundle import Bundle
+from stenograde.predict.cell_points import found_points
 from stenograde.predict.locate import MarkedStack, levels_in, locate_study, mark_picture, mark_volume
 from stenograde.report.as_levels_json import NamedLevel, as_levels_json, as_picture_levels_json
 from stenograde.report.overlay import overlay_png
 from stenograde.study import Study, Volume
-from stenograde.terms import LUMBAR_MRI, Side
+from stenograde.terms import LUMBAR_MRI, Cell, Condition, Side
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def locate_in_study(study: Study, bundle: Bundle) -> LocatedFiles:
     """
     located = locate_study(study, bundle)
     mask = nifti_bytes(located.stack.masks(), geometry.to_ras(located.volume.affine))
-    levels = as_levels_json(_levels(located.points), (*located.points.doubts, *located.notes))
+    where = found_points(study, located, bundle)
+    levels = as_levels_json(_levels(located.points, where), (*located.points.doubts, *located.notes))
     return LocatedFiles("mask.nii.gz", mask, levels, _overlay(located.volume, located.stack, located.points))
 
 
@@ -93,7 +96,9 @@ def locate_in_picture(path: Path, spacing_mm: tuple[float, float], bundle: Bundl
     return LocatedFiles("mask.png", png_bytes(marked.mask), levels, overlay)
 
 
-def _levels(points: LevelPoints | None) -> Iterator[NamedLevel]:
+def _levels(
+    points: LevelPoints | None, where: Mapping[Cell, Point] = MappingProxyType({})
+) -> Iterator[NamedLevel]:
     """Give any disc that was seen above the lumbar levels, then these five, from the head down."""
     lumbar = {level.shown for level in LUMBAR_MRI.levels}
     for disc in reversed(points.chain.discs) if points else ():
@@ -102,17 +107,21 @@ def _levels(points: LevelPoints | None) -> Iterator[NamedLevel]:
             yield NamedLevel(disc.name, points.chain.certain, {"disc_centre": centre})
     for level in LUMBAR_MRI.levels:
         if points and level in points.levels:
-            yield NamedLevel(level.shown, points.chain.certain, _places(points.levels[level]))
+            yield NamedLevel(level.shown, points.chain.certain, _places(points.levels[level], where))
         else:
             yield NamedLevel(level.shown)
 
 
-def _places(point: LevelPoint) -> dict[str, Point]:
+def _places(point: LevelPoint, where: Mapping[Cell, Point]) -> dict[str, Point]:
+    foramina = {
+        side: where.get(Cell(Condition.NEURAL_FORAMINAL_NARROWING, point.level, side), middle)
+        for side, middle in point.foramen_middles.items()
+    }
     return {
         "point": point.canal_centre,
         "disc_centre": point.disc_centre,
         "canal_centre": point.canal_centre,
-        **{f"{side.value}_foramen": point.foramen_middles[side] for side in Side},
+        **{f"{side.value}_foramen": foramina[side] for side in Side},
         **{f"{side.value}_subarticular": point.recesses[side] for side in Side},
     }
 

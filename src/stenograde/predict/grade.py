@@ -36,7 +36,7 @@ from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
 from stenograde.predict import foramina, recesses
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.cell_points import cell_points
+from stenograde.predict.cell_points import cell_points, settled_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
 from stenograde.predict.foramina import MeasuredCell
@@ -143,10 +143,7 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     if judged is not None and fixed is not None:
         judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
     rooms = _measure_rooms(study, points, where, bundle)
-    if entry is None or not (
-        entry.finder or entry.offsets.by_place
-    ):  # readers' marks say better where these are
-        where |= {cell: room.point for cell, room in rooms.items() if room.point is not None}
+    where = settled_points(where, rooms, bundle)
     found = _Findings(study, points, where, measurements, judged, rooms)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
     discs = bundle.table.discs
