@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,10 +91,9 @@ def verify(config: ConfigFile = None) -> None:
         from stenograde.pacs.database import Database, check_migrated
         from stenograde.pacs.settings import read_settings
 
-    database = Database(read_settings(config).database_url)
-    check_migrated(database)
-    found = verified(database)
-    database.close()
+    with closing(Database(read_settings(config).database_url)) as database:
+        check_migrated(database)
+        found = verified(database)
     if found.broken is not None:
         msg = f"every line of the audit log must follow on the one before it, got line {found.broken}, which does not"
         raise ConfigError(msg)
