@@ -12,9 +12,10 @@ from stenograde.levels.cell_points import PointedLevel, points_of
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.point_views import point_views
 from stenograde.predict.bundle import Bundle
-from stenograde.predict.foramina import MeasuredCell, measure_foramina
+from stenograde.predict.foramina import measure_foramina
 from stenograde.predict.locate import LocatedStudy
 from stenograde.predict.point_finder import ASKED, CROPS, PLACES, asked_of, believed
+from stenograde.predict.room_net import MeasuredCell
 from stenograde.predict.weight_files import check_said
 from stenograde.study import Study
 from stenograde.terms import Cell, Level

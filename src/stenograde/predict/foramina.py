@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde import geometry
-from stenograde.grades import Measurement, Point, Probabilities
-from stenograde.images.orient import display_turn
+from stenograde.grades import Measurement, Point
 from stenograde.levels.rooms import (
     ForamenModel,
     ForamenRoom,
@@ -22,7 +21,7 @@ from stenograde.levels.rooms import (
     room_of,
 )
 from stenograde.levels.slices import seen_in
-from stenograde.predict.room_net import maps_of
+from stenograde.predict.room_net import MeasuredCell, Place, maps_of, views_in
 from stenograde.predict.weight_files import WeightFile
 from stenograde.study import Study, Volume
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Plane, Quantity, Role
@@ -38,29 +37,12 @@ SOURCE: Final = "the foramen's fat and root outlined on T1"
 
 
 @dataclass(frozen=True)
-class UsualRoom:
-    """Medians of foramina without narrowing at a level, as the net outlines them, mm²."""
-
-    fat_mm2: float
-    root_mm2: float
-
-    def __post_init__(self) -> None:
-        if not min(self.fat_mm2, self.root_mm2) > 0:
-            msg = f"usual areas must be above 0 mm2, got {self.fat_mm2}, {self.root_mm2}"
-            raise ValueError(msg)
-
-    def as_room(self) -> ForamenRoom:
-        """Return the areas as those of a foramen."""
-        return ForamenRoom(self.fat_mm2, self.root_mm2)
-
-
-@dataclass(frozen=True)
 class ForaminaEntry:
     """The net of a bundle that outlines what lies in a foramen, and what its areas mean."""
 
     onnx: WeightFile
-    usual: Mapping[str, UsualRoom]
-    """By level."""
+    usual: Mapping[str, ForamenRoom]
+    """Medians of foramina without narrowing, as the net outlines them, by level."""
     view: RoomView = field(default_factory=RoomView)
     model: ForamenModel = field(default_factory=ForamenModel)
 
@@ -68,16 +50,10 @@ class ForaminaEntry:
         if set(self.usual) != set(LUMBAR_MRI.levels):
             msg = f"usual rooms must be of {', '.join(LUMBAR_MRI.levels)}, got {', '.join(self.usual) or 'none'}"
             raise ValueError(msg)
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredCell:
-    """What was measured of a cell, and the probabilities that follow from it."""
-
-    measurements: tuple[Measurement, ...]
-    probabilities: Probabilities
-    point: Point | None = None
-    """Where the cell was found to lie; None where it was not looked for."""
+        for room in self.usual.values():
+            if not min(room.fat_mm2, room.root_mm2) > 0:
+                msg = f"usual areas must be above 0 mm2, got {room.fat_mm2}, {room.root_mm2}"
+                raise ValueError(msg)
 
 
 def measure_foramina(
@@ -132,17 +108,9 @@ def _in_volume(
     looks = [(cell, look) for cell, point in where.items() for look in _looks(volume, point)]
     if not looks:
         return {}
-    needed = sorted({look.slice for _, look in looks})
-    turn = display_turn(volume.affine, Plane.SAGITTAL)
-    pictures = dict(zip(needed, turn.apply(volume.slices(needed)), strict=True))
-    affine = turn.affine(volume.affine, volume.shape[1:])
-    crops, places = [], []
-    for cell, look in looks:
-        _, row, column = geometry.to_index(affine, [where[cell]])[0]
-        places.append(Place(affine, look.slice, (float(row), float(column))))
-        picture = np.asarray(pictures[look.slice], np.float32)
-        crops.append(entry.view.cut(picture, row, column, places[-1].spacing_mm))
-    maps = maps_of(session, entry.onnx, np.stack(crops))
+    wanted = [(look.slice, where[cell]) for cell, look in looks]
+    crops, places = views_in(volume, Plane.SAGITTAL, wanted, entry.view)
+    maps = maps_of(session, entry.onnx, crops)
     measured: dict[Cell, MeasuredCell] = {}
     for cell in where:
         own = [k for k, (one, _) in enumerate(looks) if one is cell]
@@ -181,26 +149,6 @@ def _looks(volume: Volume, point: Point) -> list[_Look]:
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where a view lies: the volume's affine as displayed, the slice, and the view's middle there, px."""
-
-    affine: NDArray[np.float64]
-    slice: int
-    middle: tuple[float, float]
-
-    @property
-    def spacing_mm(self) -> tuple[float, float]:
-        """Distance between rows and between columns, mm."""
-        return geometry.spacing_mm(self.affine)[1:]
-
-    def to_patient(self, line: NDArray[np.float64], view: RoomView) -> tuple[Point, ...]:
-        """Map places (row, column) of a view to LPS mm."""
-        off = (line - (view.size_px - 1) / 2) * view.grid_mm / np.asarray(self.spacing_mm)
-        index = np.column_stack([np.full(len(line), self.slice), off + np.array(self.middle)])
-        return tuple(geometry.as_point(one) for one in geometry.to_patient(self.affine, index))
-
-
 def _measured(
     cell: Cell,
     near: Sequence[float],
@@ -224,6 +172,6 @@ def _measured(
             Measurement(Quantity.FORAMINAL_AREA, cell.level, room.area_mm2, outline),
             Measurement(Quantity.FORAMINAL_FAT_AREA, cell.level, room.fat_mm2, ()),
         ),
-        entry.model.probabilities(room, entry.usual[cell.level.value].as_room()),
+        entry.model.probabilities(room, entry.usual[cell.level.value]),
         places[best].to_patient(half_way[None], entry.view)[0],
     )

@@ -39,9 +39,9 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.cell_points import cell_points, settled_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
-from stenograde.predict.foramina import MeasuredCell
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
+from stenograde.predict.room_net import MeasuredCell
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Role, Weighting
 

@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stenograde import geometry
-from stenograde.grades import Measurement, Point
-from stenograde.images.orient import display_turn
+from stenograde.grades import Measurement
 from stenograde.levels.crop import PlacedLevel
 from stenograde.levels.rooms import RecessModel, RoomView, recesses_of
 from stenograde.levels.slices import slice_through
-from stenograde.predict.foramina import MeasuredCell, Place
-from stenograde.predict.room_net import maps_of
+from stenograde.predict.room_net import MeasuredCell, maps_of, views_in
 from stenograde.predict.weight_files import WeightFile
-from stenograde.study import Series, Study
+from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Level, Plane, Quantity, Role
 
 if TYPE_CHECKING:
@@ -73,12 +69,14 @@ def measure_recesses(
     """
     series = study.by_role(Role.AXIAL_T2)
     found: dict[Cell, MeasuredCell] = {}
-    for level, point in levels.items() if series is not None else ():
-        assert series is not None
-        shown = _shown(series, point, entry.view)
-        if shown is None:
+    if series is None:
+        return found
+    for level, point in levels.items():
+        seen = slice_through(series, point.canal_centre, point.up)
+        if seen is None or seen.away_mm > MAX_AWAY_MM:
             continue
-        crop, place = shown
+        wanted = [(seen.slice, point.canal_centre)]
+        (crop,), (place,) = views_in(seen.volume, Plane.AXIAL, wanted, entry.view)
         # seen from both sides, so that mirroring the patient swaps the recesses and changes nothing else
         straight, turned = maps_of(session, entry.onnx, np.stack([crop, crop[:, ::-1]]))
         maps = (straight + turned[:, :, ::-1]) / 2
@@ -88,18 +86,3 @@ def measure_recesses(
             said = entry.model.probabilities(recess.height_mm)
             found[Cell(Condition.SUBARTICULAR_STENOSIS, level, side)] = MeasuredCell((height,), said)
     return found
-
-
-def _shown(series: Series, point: PlacedLevel, view: RoomView) -> tuple[NDArray[np.float32], Place] | None:
-    """Return the view of the slice that shows a level's canal best, and where it lies; None where none is near."""
-    centre: Point = point.canal_centre
-    seen = slice_through(series, centre, point.up)
-    if seen is None or seen.away_mm > MAX_AWAY_MM:
-        return None
-    volume = seen.volume
-    turn = display_turn(volume.affine, Plane.AXIAL)
-    affine = turn.affine(volume.affine, volume.shape[1:])
-    picture = np.asarray(turn.apply(volume.slices([seen.slice]))[0], np.float32)
-    _, row, column = geometry.to_index(affine, [centre])[0]
-    place = Place(affine, seen.slice, (float(row), float(column)))
-    return view.cut(picture, row, column, place.spacing_mm), place

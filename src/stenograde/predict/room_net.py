@@ -1,7 +1,9 @@
-"""The small nets of a bundle that tell tissues apart on slices through foramina or the canal; no torch."""
+"""The small nets that tell tissues apart on slices through foramina or the canal, and what they look at; no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from stenograde import geometry
 from stenograde.errors import BundleError
+from stenograde.grades import Measurement, Point, Probabilities
+from stenograde.images.orient import display_turn
 from stenograde.levels.rooms import RoomTissue, RoomView, normalised
 from stenograde.predict.weight_files import WeightFile, check_said, open_graph
+from stenograde.study import Volume
+from stenograde.terms import Plane
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -44,14 +51,80 @@ def open_room_net(folder: Path, file: WeightFile, view: RoomView) -> onnxruntime
 def maps_of(
     session: onnxruntime.InferenceSession, file: WeightFile, crops: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the probability of each tissue, shape (n, tissues, rows, columns), for crops (n, rows, columns).
+    """Return the probability of each tissue, (n, tissues, rows, columns), for one or more crops, (n, rows, columns).
 
     Raises
     ------
     BundleError
         If the net says what is no number.
     """
-    said = [session.run(None, {PICTURES: one[None, None]})[0] for one in normalised(crops)]
-    maps = np.concatenate(said) if said else np.zeros((0, len(RoomTissue), *crops.shape[1:]), np.float32)
+    maps = np.concatenate([session.run(None, {PICTURES: one[None, None]})[0] for one in normalised(crops)])
     check_said(file, maps)
     return np.asarray(softmax(maps, axis=1), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCell:
+    """What was measured of a cell, and the probabilities that follow from it."""
+
+    measurements: tuple[Measurement, ...]
+    probabilities: Probabilities
+    point: Point | None = None
+    """Where the cell was found to lie; None where it was not looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a view lies: the volume's affine as displayed, the slice, and the view's middle there, px."""
+
+    affine: NDArray[np.float64]
+    slice: int
+    middle: tuple[float, float]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Distance between rows and between columns, mm."""
+        return geometry.spacing_mm(self.affine)[1:]
+
+    def to_patient(self, line: NDArray[np.float64], view: RoomView) -> tuple[Point, ...]:
+        """Map places (row, column) of a view to LPS mm."""
+        off = (line - (view.size_px - 1) / 2) * view.grid_mm / np.asarray(self.spacing_mm)
+        index = np.column_stack([np.full(len(line), self.slice), off + np.array(self.middle)])
+        return tuple(geometry.as_point(one) for one in geometry.to_patient(self.affine, index))
+
+
+def views_in(
+    volume: Volume, plane: Plane, wanted: Sequence[tuple[int, Point]], view: RoomView
+) -> tuple[NDArray[np.float32], list[Place]]:
+    """Cut views out of slices of a volume, each about a point, as they are displayed.
+
+    Parameters
+    ----------
+    volume : Volume
+    plane : Plane
+        Of its slices.
+    wanted : sequence of tuple
+        Slice and point (LPS mm) of each view, one or more.
+    view : RoomView
+
+    Returns
+    -------
+    crops : ndarray of shape (n, rows, columns), float32
+    places : list of Place
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If a slice cannot be decoded.
+    """
+    needed = sorted({number for number, _ in wanted})
+    turn = display_turn(volume.affine, plane)
+    pictures = dict(zip(needed, turn.apply(volume.slices(needed)), strict=True))
+    affine = turn.affine(volume.affine, volume.shape[1:])
+    crops, places = [], []
+    for number, point in wanted:
+        _, row, column = geometry.to_index(affine, [point])[0]
+        place = Place(affine, number, (float(row), float(column)))
+        places.append(place)
+        crops.append(view.cut(np.asarray(pictures[number], np.float32), row, column, place.spacing_mm))
+    return np.stack(crops), places

@@ -9,14 +9,14 @@ import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
 
 from stenograde.errors import BundleError
-from stenograde.levels.rooms import RoomTissue
-from stenograde.predict.foramina import ForaminaEntry, UsualRoom, measure_foramina
+from stenograde.levels.rooms import ForamenRoom, RoomTissue
+from stenograde.predict.foramina import ForaminaEntry, measure_foramina
 from stenograde.predict.room_net import open_room_net
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Quantity, Role, Side
 
 ENTRY = ForaminaEntry(
-    WeightFile("net.onnx", ""), {level.value: UsualRoom(60.0, 20.0) for level in LUMBAR_MRI.levels}
+    WeightFile("net.onnx", ""), {level.value: ForamenRoom(60.0, 20.0) for level in LUMBAR_MRI.levels}
 )
 CELL = Cell(Condition.NEURAL_FORAMINAL_NARROWING, Level.L3_L4, Side.LEFT)
 STEP_MM, PIXEL_MM, SLICES = 4.0, 0.5, 7
@@ -135,6 +135,6 @@ def test_what_is_no_graph_of_foramina_is_refused(tmp_path) -> None:
     with pytest.raises(BundleError, match=r"net\.onnx"):
         open_room_net(tmp_path, ENTRY.onnx, ENTRY.view)
     with pytest.raises(ValueError, match="usual rooms must be of"):
-        ForaminaEntry(ENTRY.onnx, {"l1_l2": UsualRoom(1.0, 1.0)})
+        ForaminaEntry(ENTRY.onnx, {"l1_l2": ForamenRoom(1.0, 1.0)})
     with pytest.raises(ValueError, match="above 0"):
-        UsualRoom(0.0, 1.0)
+        ForaminaEntry(ENTRY.onnx, {**ENTRY.usual, "l1_l2": ForamenRoom(0.0, 1.0)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +26,7 @@ from stenograde.train.discs.fitting import HeadFit, fit_heads, out_of_fold
 from stenograde.train.discs.net import DiscNetFit, fit_disc_net, write_disc_net
 from stenograde.train.discs.scoring import Scored, as_rows, as_scores, scored
 from stenograde.train.made_once import keep_settings
-from stenograde.train.weights.bundle_toml import as_toml, weight_file
+from stenograde.train.weights.bundle_toml import as_toml, copy_with, versions, weight_file
 from stenograde.workers import Progress, within
 
 HEADS: Final = "discs.npz"
@@ -181,25 +180,20 @@ def _write(
     settings: DiscTraining,
 ) -> None:
     """Write the files of the base, the table and the card with what is new, and the record of the training."""
-    ours = {BUNDLE_FILE, "card.md", HEADS, NET, maps.onnx.file}
-    for path in sorted(base.folder.iterdir()):
-        if path.is_file() and path.name not in ours:
-            shutil.copyfile(path, out / path.name)
     whole = replace(base.table, middle_maps=maps, discs=entry, version=version("stenograde"))
-    (out / BUNDLE_FILE).write_text(as_toml(as_plain(asdict(whole))), encoding="utf-8")
-    (out / "card.md").write_text(_card(base.card, table, found, settings), encoding="utf-8")
-    versions = {
-        name: version(name)
-        for name in ("stenograde", "scikit-learn", "numpy", "scipy", "onnxruntime", "torch")
-    }
     record = {
-        "versions": {"python": platform.python_version(), **versions},
+        "versions": versions("scikit-learn"),
         "settings": as_plain(settings),
         "base": as_plain(base.stamp),
         "notes": list(table.notes),
         "scores": as_plain(found),
     }
-    (out / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    written = {
+        BUNDLE_FILE: as_toml(as_plain(asdict(whole))),
+        "card.md": _card(base.card, table, found, settings),
+        RECORD: json.dumps(record, indent=1),
+    }
+    copy_with(base.folder, out, written, kept=(HEADS, NET, maps.onnx.file))
 
 
 def _card(card: str, table: DiscTable, found: Mapping[str, Scored], settings: DiscTraining) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import MarkedSlice
-from stenograde.files import whole_file
 from stenograde.phantom import (
     ContrastMode,
     Phantom,
@@ -27,8 +27,8 @@ from stenograde.phantom import (
 from stenograde.phantom.scanner.acquisition import SeriesPlan
 from stenograde.predict.locate import LOCATED_IN
 from stenograde.terms import Level
-from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
-from stenograde.workers import Progress, counted, in_processes
+from stenograde.train.made_once import SETTINGS, keep_settings, make_files, protocol_in, settings_of
+from stenograde.workers import Progress
 
 NEAR_MIDLINE_MM = 12.0
 """Slices this far beside the canal are drawn about a third as often as those through it, mm."""
@@ -81,16 +81,14 @@ def make_phantom_slices(
     """
     # more patients may be asked for later
     keep_settings(folder / SETTINGS, settings_of(replace(config, patients=0)), what="slices")
-    files = [folder / f"{number}.npz" for number in range(config.patients)]
-    missing = [number for number, file in enumerate(files) if not file.is_file()]
-    made = in_processes(partial(patient_slices, config=config), missing, workers)
-    all_made, before = zip(missing, made, strict=True), config.patients - len(missing)
-    for number, (pictures, masks, pixel_mm) in counted(
-        all_made, "phantoms", config.patients, progress, before=before
-    ):
-        with whole_file(files[number]) as file:
-            np.savez_compressed(file, pictures=pictures, masks=masks, pixel_mm=np.array(pixel_mm))
+    make = partial(_arrays, config=config)
+    files = make_files(folder, config.patients, make, workers=workers, progress=progress)
     return [one for number, file in enumerate(files) for one in _stored(number, file)]
+
+
+def _arrays(number: int, config: PhantomSlicesConfig) -> dict[str, NDArray[Any]]:
+    pictures, masks, pixel_mm = patient_slices(number, config)
+    return {"pictures": pictures, "masks": masks, "pixel_mm": np.array(pixel_mm)}
 
 
 def patient_slices(

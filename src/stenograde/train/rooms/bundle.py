@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +27,7 @@ from stenograde.train.rooms.foramina import ForaminaScores, ForaminaTraining
 from stenograde.train.rooms.recesses import RecessesScores, RecessesTraining
 from stenograde.train.rooms.slices import RoomKind, RoomSlices, make_room_slices
 from stenograde.train.rooms.training import RoomTraining, fit_net
-from stenograde.train.weights.bundle_toml import as_toml, weight_file
+from stenograde.train.weights.bundle_toml import as_toml, copy_with, versions, weight_file
 from stenograde.train.weights.export import halve, round_to_half, write_graph
 from stenograde.workers import Progress
 
@@ -89,9 +87,9 @@ def train_rooms(
     written = {
         BUNDLE_FILE: as_toml(as_plain(asdict(table))),
         "card.md": with_section(base.card, made.headline, section),
-        f"{kind.value}-training.json": json.dumps({"versions": _versions(), **record}, indent=1),
+        f"{kind.value}-training.json": json.dumps({"versions": versions(), **record}, indent=1),
     }
-    _write(out, base, graph, written)
+    copy_with(base.folder, out, written, kept=(graph.file,))
     load_bundle(out)
     return made.scores
 
@@ -130,11 +128,6 @@ def _check(out: Path, config: RoomTraining, base: Bundle) -> None:
         raise ConfigError(msg)
 
 
-def _versions() -> dict[str, str]:
-    named = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
-    return {"python": platform.python_version(), **named}
-
-
 def write_net(net: UNet, graph: Path, view: RoomView) -> WeightFile:
     """Write the net's graph with kernels in 16 bits.
 
@@ -152,12 +145,3 @@ def write_net(net: UNet, graph: Path, view: RoomView) -> WeightFile:
     write_graph(net.eval(), graph, fed, outputs=(MAPS,))
     halve(graph)
     return weight_file(graph)
-
-
-def _write(out: Path, base: Bundle, graph: WeightFile, written: Mapping[str, str]) -> None:
-    """Write the files of the base, and texts beside or in place of them."""
-    for path in sorted(base.folder.iterdir()):
-        if path.is_file() and path.name not in {*written, graph.file}:
-            shutil.copyfile(path, out / path.name)
-    for name, text in written.items():
-        (out / name).write_text(text, encoding="utf-8")

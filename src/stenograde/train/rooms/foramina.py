@@ -10,7 +10,7 @@ from stenograde.errors import ConfigError
 from stenograde.evaluate.metrics import weighted_auc
 from stenograde.levels.rooms import ForamenModel, ForamenRoom, RoomTissue, room_of
 from stenograde.nets.u_net import UNet
-from stenograde.predict.foramina import ForaminaEntry, UsualRoom
+from stenograde.predict.foramina import ForaminaEntry
 from stenograde.predict.weight_files import WeightFile
 from stenograde.report.markdown import markdown_table
 from stenograde.terms import LUMBAR_MRI
@@ -29,7 +29,7 @@ class ForaminaTraining(RoomTraining):
 class ForaminaScores:
     """What the patients that were not trained on say of a net, and what is usual in their open foramina."""
 
-    usual: dict[str, UsualRoom]
+    usual: dict[str, ForamenRoom]
     patients: int
     foramina: int
     area_error_mm2: float
@@ -67,7 +67,7 @@ def scores_of(net: UNet, slices: RoomSlices, config: ForaminaTraining) -> Forami
     }
     narrowing = np.array(
         [
-            config.model.narrowing(room, usual[LUMBAR_MRI.levels[k].value].as_room())
+            config.model.narrowing(room, usual[LUMBAR_MRI.levels[k].value])
             for room, k in zip(found, levels, strict=True)
         ]
     )
@@ -90,12 +90,12 @@ def dice_of(look: Tested, **tissues: RoomTissue) -> dict[str, float]:
     return {name: look.dice(tissue) for name, tissue in tissues.items()}
 
 
-def _usual(rooms: list[ForamenRoom], level: str) -> UsualRoom:
+def _usual(rooms: list[ForamenRoom], level: str) -> ForamenRoom:
     if not rooms:
         msg = f"phantoms that are not trained on must have an open foramen at {level}, got none; make more"
         raise ConfigError(msg)
     fat, root = np.median([(room.fat_mm2, room.root_mm2) for room in rooms], axis=0)
-    return UsualRoom(float(fat), float(root))
+    return ForamenRoom(float(fat), float(root))
 
 
 def entry_of(graph: WeightFile, config: ForaminaTraining, found: ForaminaScores) -> ForaminaEntry:

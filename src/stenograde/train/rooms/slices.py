@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.files import whole_file
 from stenograde.levels.rooms import RoomView
 from stenograde.phantom import (
     ContrastMode,
@@ -29,8 +28,8 @@ from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
 from stenograde.phantom.scanner.receiver import sample_points
 from stenograde.phantom.scanner.render import slice_profile
 from stenograde.terms import LUMBAR_MRI, Condition, Role, Side
-from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
-from stenograde.workers import Progress, counted, in_processes
+from stenograde.train.made_once import SETTINGS, keep_settings, make_files, protocol_in, settings_of
+from stenograde.workers import Progress
 
 
 class RoomKind(StrEnum):
@@ -126,13 +125,8 @@ def make_room_slices(
     """
     # more patients may be asked for later
     keep_settings(folder / SETTINGS, settings_of(config, kind=kind.value, seed=seed), what="views")
-    files = [folder / f"{number}.npz" for number in range(patients)]
-    missing = [number for number, file in enumerate(files) if not file.is_file()]
-    made = in_processes(partial(patient_views, kind=kind, config=config, seed=seed), missing, workers)
-    all_made = zip(missing, made, strict=True)
-    for number, arrays in counted(all_made, "phantoms", patients, progress, before=patients - len(missing)):
-        with whole_file(files[number]) as file:
-            np.savez_compressed(file, pictures=arrays[0], tissues=arrays[1], facts=arrays[2])
+    make = partial(_arrays, kind=kind, config=config, seed=seed)
+    files = make_files(folder, patients, make, workers=workers, progress=progress)
     parts = [_stored(file) for file in files]
     pictures, tissues, facts = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return RoomSlices(
@@ -142,6 +136,14 @@ def make_room_slices(
 
 Views = tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.float64]]
 """Pictures, tissues and facts of some views, as :class:`RoomSlices` has them."""
+
+
+def _arrays(number: int, kind: RoomKind, config: RoomSlicesConfig, seed: int) -> dict[str, NDArray[Any]]:
+    return dict(zip(_NAMES, patient_views(number, kind, config, seed=seed), strict=True))
+
+
+_NAMES = ("pictures", "tissues", "facts")
+"""Of the arrays of a file."""
 
 
 def _stored(file: Path) -> Views:

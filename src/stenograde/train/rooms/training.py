@@ -94,7 +94,7 @@ def _batches(slices: RoomSlices, places: NDArray[np.int64], config: RoomTraining
             rng = np.random.default_rng([seed, epoch, number])
             pictures = torch.from_numpy(slices.pictures[at].astype(np.float32))[:, None]
             shares = torch.from_numpy(slices.tissues[at].astype(np.float32)) / 255
-            return changed(pictures, shares, config.augment, config.view.size_px, rng)
+            return changed(pictures, shares, config.augment, config.view, rng)
 
         return shuffled(places, seed, epoch), make
 
@@ -105,7 +105,7 @@ _HALF = 0.5
 
 
 def changed(
-    pictures: Tensor, shares: Tensor, how: RoomAugment, size_px: int, rng: np.random.Generator
+    pictures: Tensor, shares: Tensor, how: RoomAugment, view: RoomView, rng: np.random.Generator
 ) -> Batch:
     """Return views that were turned, scaled, shifted and recoloured at random, with their tissues.
 
@@ -114,17 +114,17 @@ def changed(
     pictures : tensor of shape (n, 1, rows, columns)
     shares : tensor of shape (n, tissues but the last, rows, columns)
     how : RoomAugment
-    size_px : int
-        Rows and columns of what comes out.
+    view : RoomView
+        Size of what comes out, on the grid of what is given.
     rng : numpy.random.Generator
     """
-    n, kept = len(pictures), pictures.shape[-1]
+    n, kept, size_px = len(pictures), pictures.shape[-1], view.size_px
 
     def drawn(reach: float) -> Tensor:
         return torch.from_numpy(rng.uniform(-reach, reach, n).astype(np.float32))
 
     turn, scale = drawn(np.deg2rad(how.turn_deg)), torch.exp(drawn(how.log_scale)) * size_px / kept
-    shift = 2 * how.shift_mm / (kept * RoomView().grid_mm)
+    shift = 2 * how.shift_mm / (kept * view.grid_mm)
     way = torch.stack(
         [
             torch.stack([scale * torch.cos(turn), -scale * torch.sin(turn), drawn(shift)], 1),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,33 @@ def write_texts(out: Path, table: Mapping[str, Any], card: str, made_by: Mapping
     """Write ``bundle.toml``, ``card.md`` and ``training.json``, which also gets the versions of the packages."""
     (out / BUNDLE_FILE).write_text(as_toml(table), encoding="utf-8")
     (out / "card.md").write_text(card, encoding="utf-8")
-    versions = {name: version(name) for name in ("stenograde", "torch", "numpy", "scipy", "onnxruntime")}
-    resolved = {"versions": {"python": platform.python_version(), **versions}, **made_by}
+    resolved = {"versions": versions(), **made_by}
     (out / "training.json").write_text(json.dumps(resolved, indent=1), encoding="utf-8")
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python and of the packages that made a bundle, and of more of them by name."""
+    names = ("stenograde", "torch", "numpy", "scipy", "onnxruntime", *more)
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def copy_with(base: Path, out: Path, ours: Mapping[str, str], kept: Collection[str] = ()) -> None:
+    """Copy the files of a bundle, with texts of our own in place of or beside them.
+
+    Parameters
+    ----------
+    base, out : Path
+        Folders of the bundle and of its copy.
+    ours : mapping
+        Texts by file name.
+    kept : collection of str
+        Files that the copy has already.
+    """
+    for path in sorted(base.iterdir()):
+        if path.is_file() and path.name not in {*ours, *kept}:
+            shutil.copyfile(path, out / path.name)
+    for name, text in ours.items():
+        (out / name).write_text(text, encoding="utf-8")
 
 
 def as_toml(table: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ def test_changes_move_picture_and_tissues_alike() -> None:
     shares = torch.zeros(2, len(RoomTissue) - 1, size, size)
     shares[:, RoomTissue.FAT] = picture[:, 0] / 100
     mild = RoomAugment(gamma_log=0, bias=0, blur=0, noise=0)
-    batch = changed(picture, shares, mild, 48, np.random.default_rng(1))
+    batch = changed(picture, shares, mild, TINY.view, np.random.default_rng(1))
     assert batch["input"].shape == (2, 1, 48, 48)
     torch.testing.assert_close(batch["target"].sum(1), torch.ones(2, 48, 48))
     bright, fat = batch["input"][:, 0] > 0, batch["target"][:, RoomTissue.FAT] > 0.5
