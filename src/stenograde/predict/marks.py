@@ -12,6 +12,7 @@ from scipy import ndimage
 from stenograde.images.resample import grid_size, resample
 from stenograde.images.standardise import standardise
 from stenograde.terms import Structure
+from stenograde.workers import in_threads
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(n, 1, rows, columns) standardised pictures to (n, classes + heat maps, rows, columns) logits."""
@@ -86,38 +87,77 @@ def mark(
     -------
     marks : Marks
     """
-    rows, columns = pictures.shape[1:]
+    n, rows, columns = pictures.shape
     size = (grid_size(rows, spacing_mm[0], grid_mm), grid_size(columns, spacing_mm[1], grid_mm))
-    fine = standardise(resample(pictures, spacing_mm, (grid_mm, grid_mm), size))
+    fine = np.empty((n, *size), np.float32)
+    probabilities = np.empty((n, N_CLASSES, *size), np.float32)
+    shown, near = np.empty((2, n, *size), bool)
+
+    def prepare(place: int) -> None:
+        fine[place] = standardise(resample(pictures[place], spacing_mm, (grid_mm, grid_mm), size))
+        shown[place] = _shown(fine[place], grid_mm)
+
+    in_threads(prepare, range(n))
+    beyond = float(fine.min())
     padding = [(0, -length % stride) for length in size]
-    padded = np.pad(fine, ((0, 0), *padding), mode="constant", constant_values=float(fine.min()))
-    logits = np.concatenate([run(padded[i : i + 1, None]) for i in range(len(padded))])
-    logits = logits[:, :, : size[0], : size[1]]
-    exponents = np.exp(logits[:, :N_CLASSES] - logits[:, :N_CLASSES].max(axis=1, keepdims=True))
-    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-    heat = 1 / (1 + np.exp(-np.clip(logits[:, N_CLASSES:], -30, 30)))
-    outside = ~_spine(np.argmax(probabilities, axis=1), grid_mm)
-    probabilities[np.broadcast_to(outside[:, None], probabilities.shape)] = 0
-    probabilities[:, 0][outside] = 1
-    heat[np.broadcast_to(outside[:, None], heat.shape)] = 0
-    return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), _shown(fine, grid_mm))
+
+    def look(place: int) -> NDArray[np.float32]:
+        padded = np.pad(fine[place], padding, mode="constant", constant_values=beyond)
+        logits = run(padded[None, None])[0, :, : size[0], : size[1]]
+        probabilities[place] = _softmax(logits[:N_CLASSES])
+        near[place] = _near_structures(probabilities[place], grid_mm)
+        return 1 / (1 + np.exp(-np.clip(logits[N_CLASSES:], -30, 30)))
+
+    heat = np.stack(in_threads(look, range(n)))
+    inside = _spine(probabilities, near)
+    probabilities *= inside[:, None]
+    probabilities[:, 0] += ~inside
+    heat *= inside[:, None]
+    return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), shown)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    exponents = np.exp(logits - logits.max(axis=0))
+    exponents /= exponents.sum(axis=0)
+    return exponents
 
 
 def _shown(fine: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
-    """Where pictures show anything but padding; shape (n, rows, columns)."""
-    size = (1, *(2 * [2 * round(PATCH_MM / 2 / grid_mm) + 1]))
-    change = ndimage.maximum_filter(fine, size) - ndimage.minimum_filter(fine, size)
-    low, high = np.percentile(fine, (1, 99), axis=(1, 2), keepdims=True)
-    return np.asarray(change > LEAST_CHANGE * np.maximum(high - low, 1e-9))
+    """Where a picture shows anything but padding; shape (rows, columns)."""
+    reach = round(PATCH_MM / 2 / grid_mm)
+    highest, lowest = _over_patch(fine, reach, np.maximum), _over_patch(fine, reach, np.minimum)
+    low, high = np.percentile(fine, (1, 99))
+    return np.asarray(highest - lowest > LEAST_CHANGE * max(high - low, 1e-9))
 
 
-def _spine(classes: NDArray[np.int64], grid_mm: float) -> NDArray[np.bool_]:
-    """Where the largest connected group of structures lies, with a rim; shape (n, rows, columns)."""
+def _over_patch(values: NDArray[np.float32], reach: int, most: np.ufunc) -> NDArray[np.float32]:
+    """Return the highest or lowest value within a reach along rows and columns; what lies outside does not count."""
+    for axis in (0, 1):
+        out = values.copy()
+        changed, lines = np.swapaxes(out, 0, axis), np.swapaxes(values, 0, axis)
+        for step in range(1, min(reach, len(lines) - 1) + 1):
+            most(changed[step:], lines[:-step], out=changed[step:])
+            most(changed[:-step], lines[step:], out=changed[:-step])
+        values = out
+    return values
+
+
+def _near_structures(probabilities: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
+    """Where a slice shows a structure, with a rim; shape (rows, columns)."""
     reach = max(1, round(JOINED_MM / 2 / grid_mm))
-    marked = classes > 0
-    near = np.stack([ndimage.uniform_filter(one.astype(np.float32), 2 * reach + 1) > 1e-3 for one in marked])
+    return ndimage.uniform_filter(_marked(probabilities).astype(np.float32), 2 * reach + 1) > 1e-3
+
+
+def _marked(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a structure is likelier than none, for (..., classes, rows, columns)."""
+    structures = probabilities[..., 1:, :, :].max(axis=-3)
+    return np.asarray(structures > probabilities[..., 0, :, :])
+
+
+def _spine(probabilities: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the largest connected group of structures lies, with a rim; shape (n, rows, columns)."""
     labels, n = ndimage.label(near, structure=np.ones((3, 3, 3)))
     if n <= 1:
         return near
-    sizes = ndimage.sum_labels(marked, labels, range(1, n + 1))
-    return labels == int(np.argmax(sizes)) + 1
+    sizes = np.bincount(labels[_marked(probabilities)], minlength=n + 1)
+    return np.asarray(labels == int(np.argmax(sizes[1:])) + 1)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.errors import BundleError
-from stenograde.workers import n_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -59,7 +58,10 @@ def check_said(network: WeightFile, *said: NDArray[np.float32]) -> None:
 
 
 def open_graph(path: Path) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on the CPU, to run on all cores that this process may use.
+    """Open an ONNX graph on the CPU, to run on the thread that asks.
+
+    What has several things to ask does so in several threads, :func:`stenograde.workers.in_threads`: that keeps all
+    cores at work between two graphs, too, and threads that wait for a core keep none from others.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def open_graph(path: Path) -> onnxruntime.InferenceSession:
     from onnxruntime.capi import onnxruntime_pybind11_state as refusals  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_cores()
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage.feature import peak_local_max
 from tests.spine_marks import DISC_HEIGHT_MM, DISC_LENGTH_MM, DISC_ROWS_MM, GRID_MM, Spine
 
-from stenograde.levels.discs import DiscChain, find_discs
+from stenograde.levels.discs import DiscChain, find_discs, peaks_of
 from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.terms import Structure
 
@@ -227,3 +229,24 @@ def test_discs_of_other_sizes_than_lumbar_ones_are_said(scale, doubt):
     )
 
     assert any(doubt in one for one in find_discs(mid_surface(marked)).doubts)
+
+
+@pytest.mark.parametrize("apart", [1, 3, 11])
+@pytest.mark.parametrize("seed", range(5))
+def test_peaks_are_those_that_scikit_image_finds(seed, apart):
+    noise = np.random.default_rng(seed).uniform(0, 1, (60, 45))
+    heat = ndimage.gaussian_filter(noise, 1.5).astype(np.float32)
+
+    found = peaks_of(heat, apart, above=0.5)
+
+    theirs = peak_local_max(heat, min_distance=apart, threshold_abs=0.5, exclude_border=False)
+    assert found == [tuple(place) for place in theirs.tolist()]
+    assert found
+
+
+def test_a_plateau_is_one_peak_and_a_picture_of_one_value_has_none():
+    heat = np.zeros((20, 20), np.float32)
+    heat[5:8, 5:8] = 1.0
+
+    assert peaks_of(heat, 4, above=0.25) == [(5, 5)]
+    assert peaks_of(np.ones((9, 9), np.float32), 2, above=0.25) == []

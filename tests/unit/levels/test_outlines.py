@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import KDTree
+from skimage.measure import approximate_polygon, find_contours
 from tests.spine_marks import CANAL_MM, DISC_HEIGHT_MM, DISC_LENGTH_MM, GRID_MM, Spine
 
 from stenograde import geometry
 from stenograde.grades import Outline
 from stenograde.levels.discs import DiscChain
 from stenograde.levels.marked import MarkedVolume
-from stenograde.levels.outlines import outlines_of, vertebra_names
+from stenograde.levels.outlines import outlines_of, simplified, vertebra_names
 from stenograde.levels.points import find_levels
 from stenograde.terms import Structure
 
@@ -109,3 +114,27 @@ def test_what_touches_the_edge_is_outlined_too():
 
     (canal,) = of_structure(outlines_of(points, MIDDLE), Structure.CANAL)
     assert geometry.to_index(spine.affine(), canal.points)[:, 1].min() == pytest.approx(-0.5, abs=0.1)
+
+
+@given(
+    st.lists(st.tuples(*2 * [st.integers(-40, 40)]), min_size=2, max_size=60).map(
+        lambda points: np.cumsum(np.array(points, float) / 10, axis=0)
+    ),
+    st.sampled_from([0.1, 0.4, 1.5]),
+)
+def test_a_simplified_line_keeps_its_ends_and_leaves_out_only_what_lies_near_it(line, tolerance):
+    kept = simplified(line, tolerance)
+
+    np.testing.assert_array_equal(kept[[0, -1]], line[[0, -1]])
+    share = np.linspace(0, 1, 401)[:, None]
+    drawn = np.concatenate([start + share * (end - start) for start, end in pairwise(kept)])
+    away, _ = KDTree(drawn).query(line)
+    assert away.max() <= tolerance + 0.02
+
+
+def test_borders_are_simplified_as_scikit_image_does_it():
+    rows, columns = np.indices((80, 60))
+    border = find_contours(np.hypot((rows - 38) / 1.6, columns - 30) + 2 * np.sin(rows / 5), 18.0)[0]
+
+    np.testing.assert_array_equal(simplified(border, 0.4), approximate_polygon(border, 0.4))
+    assert len(simplified(border, 0.4)) < len(border) / 2
