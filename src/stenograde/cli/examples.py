@@ -82,6 +82,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ingest": ("stenograde ingest --data cohort --out steps",),
     "crops": ("stenograde crops --data cohort --out steps --set crops.size_px=96 --set net.size_px=96",),
     "train locator": ("stenograde train locator --data spider --out bundle",),
+    "train quantize": ("stenograde train quantize --data spider --base trained --out bundle",),
     "train discs": (
         "stenograde train discs --data spider --out bundle",
         "stenograde train discs --data spider --base mine --out mine-with-discs",

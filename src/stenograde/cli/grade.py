@@ -99,6 +99,7 @@ def grade(
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     loaded = bundle_at(bundle)
+    loaded.open_ahead()
     grading = Grading(
         loaded,
         read_labels(reference) if reference else None,

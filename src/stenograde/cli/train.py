@@ -29,6 +29,7 @@ def build() -> typer.Typer:
     """Return the group of training commands."""
     app = typer.Typer(rich_markup_mode=None)
     app.command("locator", epilog=epilog("train locator"))(locator)
+    app.command("quantize", epilog=epilog("train quantize"))(quantize)
     app.command("grader", epilog=epilog("train grader"))(grader)
     app.command("heads", epilog=epilog("train heads"))(heads)
     app.command("rsna2024", epilog=epilog("train rsna2024"))(rsna2024)
@@ -74,6 +75,37 @@ def locator(
     with progress_on_stderr() as shown, tracked(shown, log, as_plain(chosen), folder) as progress:
         train_locator(slices, folder, chosen, processes=processes, progress=progress)
     say_changed(changed)
+    print(f"bundle: {out}")
+
+
+def quantize(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", help="Folder that holds spider_t2space_masks and, if at hand, spider_midsagittal."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")],
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Bundle to take over; the shipped one if not given.")
+    ] = None,
+) -> None:
+    """Take over a bundle and let its locator calculate in 8 bits: two to three times as fast.
+
+    Post-training static quantization, with scales from slices of SPIDER. What it finds on other slices is compared
+    with what it found in 32 bits, printed, and told in the card; where too much is lost nothing is written.
+    """
+    from stenograde.cli.output import needs_extra, out_folder, print_table
+    from stenograde.predict.bundle import bundle_at
+
+    with needs_extra("quantization needs"):
+        from stenograde.datasets.spider import read_spider
+        from stenograde.train.locator.eight_bits import quantize_locator
+    found = quantize_locator(read_spider(data), out_folder(out), base=bundle_at(base))
+    print_table(("structure", "Dice in 32 bits", "in 8 bits", "of both"), found.rows)
+    print(
+        f"discs: {found.discs} found by both, {found.discs_lost} by one; centres of 95 % within {found.apart_mm:.1f} mm"
+    )
     print(f"bundle: {out}")
 
 

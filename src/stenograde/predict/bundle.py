@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -154,6 +156,29 @@ class Bundle:
     def card(self) -> str:
         """Text of the card."""
         return (self.folder / "card.md").read_text(encoding="utf-8")
+
+    def open_ahead(self) -> None:
+        """Open what grading needs in a thread of its own, while a study is read.
+
+        What is wrong with a graph is said when it is asked for, as without this.
+        """
+        table = self.table
+        parts = {
+            "_locator": table.locator,
+            "grader": table.grader,
+            "middle_maps": table.middle_maps,
+            "foramina": table.foramina,
+            "recesses": table.recesses,
+            "disc_heads": table.discs,
+        }
+
+        def open_all() -> None:
+            for name, entry in parts.items():
+                with suppress(BundleError):
+                    if entry is not None:
+                        getattr(self, name)
+
+        Thread(target=open_all, daemon=True).start()
 
     @cached_property
     def _locator(self) -> onnxruntime.InferenceSession:

@@ -9,14 +9,16 @@ What rests on phantoms alone is a ``draft``, as long as the bundle does not show
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from stenograde import geometry
 from stenograde.dicom.read.pixels import check_pixels
 from stenograde.grades import (
     CellGrade,
+    DiscFindings,
     Evidence,
     Measurement,
     MidSagittal,
@@ -44,6 +46,7 @@ from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.predict.room_net import MeasuredCell
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Role, Weighting
+from stenograde.workers import in_threads
 
 NOT_GRADED = {
     Condition.NEURAL_FORAMINAL_NARROWING: "this bundle does not grade the neural foramina",
@@ -129,24 +132,19 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     start = time.perf_counter()
     points = located.points
     study, _ = keep_reachable(check_pixels(study), located.series, points)
-    fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
-    measurements = measure_canal(points, located.stack.intensities if fluid_bright else None)
-    axial = study.by_role(Role.AXIAL_T2)
-    if axial is not None:
-        measurements += measure_sac(axial, points, measurements)
     entry = bundle.table.grader
     where = cell_points(study, points.levels, bundle)
-    judged = None
-    if entry is not None:
-        judged = judge_levels(study, moved_levels(points.levels, where), entry, bundle.grader)
-    fixed = bundle.table.fixed
-    if judged is not None and fixed is not None:
-        judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
-    rooms = _measure_rooms(study, points, where, bundle)
+    looks: tuple[Callable[[], Any], ...] = (
+        partial(_judge, study, points, where, bundle),
+        partial(_measure_rooms, study, points, where, bundle),
+        partial(_judge_discs, study, points, bundle),
+        partial(_measure, study, located),
+        partial(_mid_sagittal, located),
+    )
+    judged, rooms, discs, measurements, mid_sagittal = in_threads(lambda look: look(), looks)
     where = settled_points(where, rooms, bundle)
     found = _Findings(study, points, where, measurements, judged, rooms)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
-    discs = bundle.table.discs
     return StudyGrades(
         study_uid=study.uid,
         scheme=bundle.scheme,
@@ -157,14 +155,40 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
         measurements=measurements,
         unused=study.unused,
         warnings=_warnings(study, located, entry),
-        mid_sagittal=_mid_sagittal(located),
+        mid_sagittal=mid_sagittal,
         seconds=located.seconds + time.perf_counter() - start,
         caution=entry.caution if entry else "",
         evidence=bundle.evidence,
-        discs=judge_discs(study, points, discs, bundle.disc_heads, bundle.middle_maps) if discs else (),
-        disc_scores=discs.scores if discs else (),
-        disc_source=discs.source if discs else "",
+        discs=discs,
+        disc_scores=bundle.table.discs.scores if bundle.table.discs else (),
+        disc_source=bundle.table.discs.source if bundle.table.discs else "",
     )
+
+
+def _measure(study: Study, located: LocatedStudy) -> tuple[Measurement, ...]:
+    """Measure the canal and, where there are axial slices, the dural sac."""
+    fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
+    measurements = measure_canal(located.points, located.stack.intensities if fluid_bright else None)
+    axial = study.by_role(Role.AXIAL_T2)
+    return measurements + (measure_sac(axial, located.points, measurements) if axial is not None else ())
+
+
+def _judge(
+    study: Study, points: LevelPoints, where: Mapping[Cell, Point], bundle: Bundle
+) -> dict[Cell, Judged] | None:
+    """Ask the bundle's grader, and its heads in the grader's place; None where it has none."""
+    entry, fixed = bundle.table.grader, bundle.table.fixed
+    if entry is None:
+        return None
+    judged = judge_levels(study, moved_levels(points.levels, where), entry, bundle.grader)
+    if fixed is not None:
+        judged |= judge_by_heads(study, points.levels, fixed, bundle.fixed_heads, bundle.middle_maps)
+    return judged
+
+
+def _judge_discs(study: Study, points: LevelPoints, bundle: Bundle) -> tuple[DiscFindings, ...]:
+    entry = bundle.table.discs
+    return judge_discs(study, points, entry, bundle.disc_heads, bundle.middle_maps) if entry else ()
 
 
 def _measure_rooms(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
 from stenograde.images.resample import grid_size, resample
 from stenograde.images.standardise import standardise
@@ -94,7 +95,7 @@ def mark(
     shown, near = np.empty((2, n, *size), bool)
 
     def prepare(place: int) -> None:
-        fine[place] = standardise(resample(pictures[place], spacing_mm, (grid_mm, grid_mm), size))
+        fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
         shown[place] = _shown(fine[place], grid_mm)
 
     in_threads(prepare, range(n))
@@ -106,7 +107,7 @@ def mark(
         logits = run(padded[None, None])[0, :, : size[0], : size[1]]
         probabilities[place] = _softmax(logits[:N_CLASSES])
         near[place] = _near_structures(probabilities[place], grid_mm)
-        return 1 / (1 + np.exp(-np.clip(logits[N_CLASSES:], -30, 30)))
+        return expit(logits[N_CLASSES:])
 
     heat = np.stack(in_threads(look, range(n)))
     inside = _spine(probabilities, near)
@@ -114,6 +115,13 @@ def mark(
     probabilities[:, 0] += ~inside
     heat *= inside[:, None]
     return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), shown)
+
+
+def on_grid(
+    picture: NDArray[np.float32], spacing_mm: tuple[float, float], grid_mm: float
+) -> NDArray[np.float32]:
+    """Return a picture (rows, columns) as a locator sees it: on its grid, which covers the picture, standardised."""
+    return standardise(resample(picture, spacing_mm, (grid_mm, grid_mm)))
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

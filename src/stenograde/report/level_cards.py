@@ -24,6 +24,7 @@ from stenograde.report.pictures import (
 from stenograde.report.words import drafted_conditions, mildness, value_of
 from stenograde.study import Study
 from stenograde.terms import Condition, Level, Plane, Role, Severity, Side, Unit
+from stenograde.workers import in_threads
 
 CROP_MM = 60.0
 """Width and height of a crop, mm."""
@@ -74,7 +75,11 @@ class LevelCard:
 def level_cards(grades: StudyGrades, study: Study) -> tuple[LevelCard, ...]:
     """Return a card for each level of the scheme: those with findings first, worst first; else from head to feet."""
     positions = {position.level: position for position in grades.levels}
-    cards = [_card(grades, study, level, positions.get(level)) for level in grades.scheme.levels]
+
+    def card_of(level: Level) -> LevelCard:
+        return _card(grades, study, level, positions.get(level))
+
+    cards = in_threads(card_of, grades.scheme.levels)
     return tuple(sorted(cards, key=lambda card: mildness(card.severities_found or (Severity.NORMAL_MILD,))))
 
 

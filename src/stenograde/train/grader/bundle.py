@@ -29,6 +29,7 @@ from stenograde.terms import Condition, Severity, Side
 from stenograde.train.grader.batches import CELLS_OF_CONDITIONS, LEFT_OUT
 from stenograde.train.grader.card import card
 from stenograde.train.grader.crops import CropSet, as_values
+from stenograde.train.locator.eight_bits import EIGHT_BITS
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.weights.bundle_toml import weight_file, write_texts
 from stenograde.train.weights.export import check_export, halve, load_locator, round_to_half, write_graph
@@ -230,6 +231,7 @@ def carried_section(base: Bundle) -> str:
         (base.table.foramina, foramina.HEADLINE),
         (base.table.recesses, recesses.HEADLINE),
         (base, YARDSTICKS),
+        (base, EIGHT_BITS),
         (base.table.discs, discs.HEADLINE),
     )
     return "".join(section_of(base.card, headline) for part, headline in parts if part is not None)

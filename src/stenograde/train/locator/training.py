@@ -132,11 +132,15 @@ def train_locator(
 
 def dice_of(net: Locator, config: LocatorConfig, one: MarkedSlice) -> dict[str, float]:
     """Dice overlap of each structure on the slice's own grid."""
-    mask = mark_slice(net, config, one)[0]
     assert one.mask is not None
+    return dice(mark_slice(net, config, one)[0], one.mask)
+
+
+def dice(mask: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
+    """Dice overlap of each structure of two masks of one shape; 1 where neither has any."""
     scores = {}
     for structure in Structure:
-        ours, theirs = mask == structure.code, one.mask == structure.code
+        ours, theirs = mask == structure.code, truth == structure.code
         total = int(ours.sum() + theirs.sum())
         scores[structure.value] = 2 * int((ours & theirs).sum()) / total if total else 1.0
     return scores
