@@ -55,6 +55,9 @@ _UsageError: type[Exception] = next(
 )
 """Words of a command that are wrong; the class is click's, or that of typer's own copy of it."""
 
+_FIT = (["train"], ["experiment"], ["pretrain"], ["evaluate"])
+"""Commands that fit something to large matrices."""
+
 _PIPE_CLOSED = -1
 """In place of an exit code: who reads our output reads no more."""
 
@@ -131,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped by Ctrl-C or SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] not in _FIT and "numpy" not in sys.modules:
+        # read when numpy is loaded; slices and studies go through several threads, so that matrices need not
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with escaped_streams(), quiet(debug="--debug" in words):
         try:
             with stopped_by_signals():

@@ -25,6 +25,7 @@ from stenograde.terms import Condition, Role
 if TYPE_CHECKING:
     from stenograde.grading.study import Graded, Outcome
     from stenograde.study import Study
+    from stenograde.terms import Cell, Severity
 
 
 ReferenceFile = Annotated[
@@ -86,7 +87,6 @@ def grade(
     its headers can be read.
     """
     from stenograde.cli.progress import progress_on_stderr, under_way
-    from stenograde.datasets.rsna2024 import read_labels
     from stenograde.dicom.read.given_roles import read_roles
     from stenograde.grading.dicom_results import kinds_of
     from stenograde.grading.studies import grade_studies
@@ -102,7 +102,7 @@ def grade(
     loaded.open_ahead()
     grading = Grading(
         loaded,
-        read_labels(reference) if reference else None,
+        _known(reference) if reference else None,
         tell=say_error,
         open_drafts=drafts,
         demographics=demographics,
@@ -123,6 +123,12 @@ def grade(
         outcomes = grade_studies(studies, read, grading, folder, progress=progress)
     _print_table(outcomes)
     raise typer.Exit(_exit_code(outcomes))
+
+
+def _known(reference: Path) -> Mapping[str, Mapping[Cell, Severity]]:
+    from stenograde.datasets.rsna2024 import read_labels
+
+    return read_labels(reference)
 
 
 def _reader(

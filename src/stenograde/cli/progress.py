@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
         Where standard error is not a terminal, print a line per epoch and per tenth of what is counted. If false,
         print nothing there, and leave no bar on a terminal.
     """
+    if not sys.stderr.isatty() and "FORCE_COLOR" not in os.environ:
+        yield _say if lines else lambda step: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

@@ -77,7 +77,33 @@ def resample(
     )
     down = interpolation_weights(rows, spacing_mm[0], to_rows, to_mm[0])
     across = interpolation_weights(columns, spacing_mm[1], to_columns, to_mm[1])
-    return np.matmul(np.matmul(down, np.asarray(pictures, np.float32)), across.T)
+    return _along_columns(_along_rows(np.asarray(pictures, np.float32), down), across)
+
+
+def _along_rows(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply the matrix of :func:`interpolation_weights` to rows: few of its values in a row are not 0."""
+    places, shares = _taps(weights)
+    out = pictures[..., places[:, 0], :] * shares[:, 0, None]
+    for tap in range(1, places.shape[1]):
+        out += pictures[..., places[:, tap], :] * shares[:, tap, None]
+    return out
+
+
+def _along_columns(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply the matrix of :func:`interpolation_weights` to columns."""
+    places, shares = _taps(weights)
+    out = np.take(pictures, places[:, 0], axis=-1) * shares[:, 0]
+    for tap in range(1, places.shape[1]):
+        out += np.take(pictures, places[:, tap], axis=-1) * shares[:, tap]
+    return out
+
+
+def _taps(weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the places and values of a banded matrix that are not 0, each of shape (rows, most in a row)."""
+    n = int((weights != 0).sum(axis=1).max())
+    first = np.minimum((weights != 0).argmax(axis=1), weights.shape[1] - n)
+    places = first[:, None] + np.arange(n)
+    return places, np.take_along_axis(weights, places, axis=1)
 
 
 def shares_of_parts(length: int, parts: int) -> NDArray[np.float32]:

@@ -27,12 +27,13 @@ from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
 from stenograde.predict.foramina import ForaminaEntry
 from stenograde.predict.grader import GraderEntry, open_grader
+from stenograde.predict.marks import N_MAPS
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.point_finder import open_point_finder
 from stenograde.predict.recesses import RecessesEntry
 from stenograde.predict.room_net import open_room_net
 from stenograde.predict.weight_files import WeightFile, check_file, check_said, open_graph
-from stenograde.terms import SCHEMES, Condition, Scheme, Structure
+from stenograde.terms import SCHEMES, Condition, Scheme
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -45,9 +46,6 @@ GRID_MM: Final = (0.3, 3.0)
 
 MAX_STRIDE: Final = 256
 """Largest stride of a locator; a picture grows by less than this at two edges."""
-
-N_MAPS = len(Structure) + 3
-"""Channels of a locator's output: background and structures, then two heat maps."""
 
 DEFAULT = "lumbar-mri-25"
 """Folder of the shipped bundle under ``stenograde/bundles``."""
@@ -353,7 +351,7 @@ def bundle_at(folder: Path | None) -> Bundle:
 
 def _locator_session(path: Path) -> onnxruntime.InferenceSession:
     """Open a locator, and check what it takes and gives before a study is run through it."""
-    session = open_graph(path)
+    session = open_graph(path, keeps_memory=True)
     names = [one.name for one in session.get_inputs()]
     channels = [one.shape[1] if len(one.shape) == 4 else None for one in session.get_outputs()]
     if names != ["slices"] or channels != [N_MAPS]:

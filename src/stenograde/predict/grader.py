@@ -141,7 +141,12 @@ def run_grader(
     if levels is not None:
         places = [LUMBAR_MRI.levels.index(level) for level in levels]
         fed[LEVEL] = np.eye(len(LUMBAR_MRI.levels), dtype=np.float32)[places]
-    logits, strangeness = session.run([LOGITS, STRANGENESS], fed)
+    # one level after the other: what a level's crops become on their way takes 60 MB
+    said = [
+        session.run([LOGITS, STRANGENESS], {name: values[i : i + 1] for name, values in fed.items()})
+        for i in range(len(crops))
+    ]
+    logits, strangeness = (np.concatenate(one) for one in zip(*said, strict=True))
     return logits, strangeness
 
 

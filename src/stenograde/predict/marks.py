@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,21 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 N_CLASSES = len(Structure) + 1
 
+N_MAPS = N_CLASSES + 2
+"""Channels of a locator's output: background and structures, then two heat maps."""
+
 PATCH_MM = 3.0
 """A patch this wide in which nothing changes is padding, mm."""
 
 LEAST_CHANGE = 1e-3
 """Change within a patch, as a share of the picture's own range, from which on it shows something."""
+
+LEAST_TO_CHOOSE = 6
+"""Of so many slices or more, three are looked at first: they tell in which columns the spine lies on the others."""
+
+BESIDE_MM = 30.0
+"""How far in front of and behind the spine the other slices are looked at, mm: what a locator needs to see around what
+it marks."""
 
 JOINED_MM = 5.0
 """Structures nearer than this belong together; what is joined to no spine is dropped, mm."""
@@ -90,31 +100,66 @@ def mark(
     """
     n, rows, columns = pictures.shape
     size = (grid_size(rows, spacing_mm[0], grid_mm), grid_size(columns, spacing_mm[1], grid_mm))
-    fine = np.empty((n, *size), np.float32)
-    probabilities = np.empty((n, N_CLASSES, *size), np.float32)
-    shown, near = np.empty((2, n, *size), bool)
+    fine, shown = np.empty((n, *size), np.float32), np.empty((n, *size), bool)
 
     def prepare(place: int) -> None:
         fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
         shown[place] = _shown(fine[place], grid_mm)
 
     in_threads(prepare, range(n))
-    beyond = float(fine.min())
-    padding = [(0, -length % stride) for length in size]
-
-    def look(place: int) -> NDArray[np.float32]:
-        padded = np.pad(fine[place], padding, mode="constant", constant_values=beyond)
-        logits = run(padded[None, None])[0, :, : size[0], : size[1]]
-        probabilities[place] = _softmax(logits[:N_CLASSES])
-        near[place] = _near_structures(probabilities[place], grid_mm)
-        return expit(logits[N_CLASSES:])
-
-    heat = np.stack(in_threads(look, range(n)))
-    inside = _spine(probabilities, near)
-    probabilities *= inside[:, None]
-    probabilities[:, 0] += ~inside
-    heat *= inside[:, None]
+    looks = _Looks(fine, run, grid_mm, stride)
+    first = sorted({n * share // 4 for share in (1, 2, 3)}) if n >= LEAST_TO_CHOOSE else range(n)
+    looks.look_at(first, range(size[1]))
+    looks.look_at([place for place in range(n) if place not in first], looks.columns_of_spine(first))
+    probabilities, heat = looks.of_the_spine()
     return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), shown)
+
+
+class _Looks:
+    """What a locator says of slices (n, rows, columns) on its grid, as far as they were looked at: else background."""
+
+    def __init__(self, fine: NDArray[np.float32], run: Run, grid_mm: float, stride: int) -> None:
+        self.fine, self.run, self.grid_mm, self.stride = fine, run, grid_mm, stride
+        n, *size = fine.shape
+        self.probabilities = np.zeros((n, N_CLASSES, *size), np.float32)
+        self.probabilities[:, 0] = 1
+        self.heat = np.zeros((n, N_MAPS - N_CLASSES, *size), np.float32)
+        self.near = np.zeros((n, *size), bool)
+        self.beyond = float(fine.min(initial=0))
+
+    def look_at(self, places: Sequence[int], columns: range) -> None:
+        """Run the locator over some columns of some slices."""
+        across = slice(columns.start, columns.stop)
+        padding = [(0, -length % self.stride) for length in (self.fine.shape[1], len(columns))]
+
+        def look(place: int) -> None:
+            given = np.pad(self.fine[place, :, across], padding, constant_values=self.beyond)
+            logits = self.run(given[None, None])[0, :, : self.fine.shape[1], : len(columns)]
+            said = _softmax(logits[:N_CLASSES])
+            self.probabilities[place, ..., across] = said
+            self.heat[place, ..., across] = expit(logits[N_CLASSES:])
+            self.near[place, :, across] = _near_structures(said, self.grid_mm)
+
+        in_threads(look, places)
+
+    def columns_of_spine(self, places: Sequence[int]) -> range:
+        """Return the columns that hold structures on some slices, and those beside them; all where there are none."""
+        n = self.fine.shape[2]
+        found = np.flatnonzero(self.near[list(places)].any(axis=(0, 1)))
+        if not found.size:
+            return range(n)
+        beside = round(BESIDE_MM / self.grid_mm)
+        start = max(int(found[0]) - beside, 0)
+        width = int(found[-1]) + beside + 1 - start
+        return range(start, min(start + width + -width % self.stride, n))
+
+    def of_the_spine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return probabilities and heat without what is joined to no spine."""
+        inside = _spine(self.probabilities, self.near)
+        self.probabilities *= inside[:, None]
+        self.probabilities[:, 0] += ~inside
+        self.heat *= inside[:, None]
+        return self.probabilities, self.heat
 
 
 def on_grid(

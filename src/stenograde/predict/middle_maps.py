@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 """Name of what the graph takes."""
 
-_AT_ONCE = 32
+_AT_ONCE = 8
 """Pictures that go through the graph at once."""
 
 

@@ -57,11 +57,12 @@ def check_said(network: WeightFile, *said: NDArray[np.float32]) -> None:
         raise BundleError(msg)
 
 
-def open_graph(path: Path) -> onnxruntime.InferenceSession:
+def open_graph(path: Path, *, keeps_memory: bool = False) -> onnxruntime.InferenceSession:
     """Open an ONNX graph on the CPU, to run on the thread that asks.
 
     What has several things to ask does so in several threads, :func:`stenograde.workers.in_threads`: that keeps all
-    cores at work between two graphs, too, and threads that wait for a core keep none from others.
+    cores at work between two graphs, too, and threads that wait for a core keep none from others. A graph that is asked
+    again and again ``keeps_memory`` of its largest run for the next.
 
     Raises
     ------
@@ -73,6 +74,7 @@ def open_graph(path: Path) -> onnxruntime.InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = keeps_memory
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -72,7 +72,9 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
     )
     monkeypatch.setattr("stenograde.grading.study.grade_study", grade_study)
     monkeypatch.setattr("stenograde.grading.study.as_html", as_html)
-    monkeypatch.setattr("stenograde.predict.bundle.default_bundle", SimpleNamespace)
+    monkeypatch.setattr(
+        "stenograde.predict.bundle.default_bundle", lambda: SimpleNamespace(open_ahead=lambda: None)
+    )
     return lambda *arguments: main(["grade", *arguments, "--out", str(tmp_path / "out")])
 
 

@@ -83,17 +83,18 @@ class Comparison:
             raise BundleError(msg)
 
 
-def quantize_locator(data: SpiderSlices, out: Path, *, base: Bundle) -> Comparison:
+def quantize_locator(data: SpiderSlices, out: Path, *, base: Bundle, step: int = STEP) -> Comparison:
     """Write a copy of a bundle whose locator calculates in 8 bits.
 
     Parameters
     ----------
     data : SpiderSlices
-        Every :data:`STEP`-th slice with masks of all structures, and every one of those without, sets the scales; the
-        other masked ones are compared.
+        Every ``step``-th slice with masks of all structures, and every one of those without, sets the scales; the other
+        masked ones are compared.
     out : Path
     base : Bundle
         Its locator's weights are taken, in whatever numbers its graph calculates.
+    step : int
 
     Raises
     ------
@@ -108,8 +109,8 @@ def quantize_locator(data: SpiderSlices, out: Path, *, base: Bundle) -> Comparis
     entry = base.table.locator
     graph = out / entry.onnx.file
     config = config_of(entry)
-    scale_by = [*data.space[::STEP], *data.midsagittal[::STEP]]
-    others = [one for place, one in enumerate(data.space) if place % STEP]
+    scale_by = [*data.space[::step], *data.midsagittal[::step]]
+    others = [one for place, one in enumerate(data.space) if place % step]
     with TemporaryDirectory() as scratch:
         exact = (
             Path(scratch) / export_locator(load_locator(entry, base.folder), config, Path(scratch)).onnx.file

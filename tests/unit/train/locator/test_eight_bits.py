@@ -32,15 +32,15 @@ def slices(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quantized(slices, tmp_path_factory):
     out = tmp_path_factory.mktemp("quantized")
-    return quantize_locator(slices, out, base=default_bundle()), load_bundle(out)
+    return quantize_locator(slices, out, base=default_bundle(), step=2), load_bundle(out)
 
 
 def test_masks_and_discs_are_those_of_32_bits(quantized):
     found, bundle = quantized
 
-    assert found.slices == 14
+    assert found.slices == 8
     assert min(found.alike) > 0.97
-    assert found.discs > 20
+    assert found.discs > 10
     assert found.discs_lost <= 1
     assert EIGHT_BITS in bundle.card
     kinds = {node.op_type for node in onnx.load(bundle.folder / "locator.onnx").graph.node}
