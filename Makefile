@@ -32,7 +32,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[train,tabular,weights,serve,postgresql,dev]'
+	$(PIP) -e '.[train,tabular,weights,serve,postgresql,batch,dev]'
 	@touch $@ $(VENV)/.core $(VENV)/.serve
 
 demo: $(VENV)/.core

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stenograde.cli.grade_cohort import (
+    CohortOptions,
+    EngineOption,
+    Manifest,
+    ReportsOption,
+    WorkersOption,
+    grade_cohort,
+    refuse,
+)
 from stenograde.cli.output import (
     BundleFolder,
     MemoryLimit,
@@ -23,8 +32,8 @@ from stenograde.errors import ConfigError
 from stenograde.terms import Condition, Role
 
 if TYPE_CHECKING:
-    from stenograde.grading.study import Graded, Outcome
-    from stenograde.study import Study
+    from stenograde.grading.studies import Read
+    from stenograde.grading.study import Graded, Grading, Outcome
     from stenograde.terms import Cell, Severity
 
 
@@ -64,8 +73,10 @@ Fhir = Annotated[
 
 
 def grade(
-    studies: Annotated[list[Path], typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")],
     out: OutFolder,
+    studies: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, zips or DICOMDIRs, one study each.")
+    ] = None,
     study: StudyUid = None,
     every: Annotated[
         bool, typer.Option("--all", help="Grade all studies found, each in OUT/<study>.")
@@ -78,6 +89,10 @@ def grade(
     demographics: Demographics = True,
     dicom: DicomKinds = None,
     fhir: Fhir = False,
+    cohort: Manifest = None,
+    engine: EngineOption = "local",
+    workers: WorkersOption = 0,
+    reports: ReportsOption = False,
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
@@ -85,22 +100,51 @@ def grade(
     least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
     leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report that says why, where
     its headers can be read.
-    """
-    from stenograde.cli.progress import progress_on_stderr, under_way
-    from stenograde.dicom.read.given_roles import read_roles
-    from stenograde.grading.dicom_results import kinds_of
-    from stenograde.grading.studies import grade_studies
-    from stenograde.grading.study import Grading, earlier_results_set_aside, grade_into, reason_told
-    from stenograde.predict.bundle import bundle_at
 
+    --cohort takes a manifest in place of studies, and writes OUT/studies and OUT/cells, Parquet tables in which each
+    study stands once; stopped at any moment, the same command goes on.
+    """
+    from stenograde.dicom.read.given_roles import read_roles
+
+    folder = out_folder(out)
+    role_of = read_roles(roles) if roles else None
+    limit = bytes_asked(memory_limit)
+    if cohort is not None:
+        one_by_one = {"STUDIES": studies, "--study": study, "--all": every, "--reference": reference}
+        shown = {"--drafts": drafts, "--no-demographics": not demographics, "--dicom": dicom, "--fhir": fhir}
+        refuse({**one_by_one, **shown})
+        how = CohortOptions(bundle, role_of, limit, engine, workers, reports=reports)
+        raise typer.Exit(grade_cohort(cohort, folder, how))
+    if not studies:
+        msg = "STUDIES must name what is to be graded, or --cohort a manifest, got neither"
+        raise ConfigError(msg)
     if every and study:
         msg = f"--study and --all must not be given together, got --study {study}; leave one out"
         raise ConfigError(msg)
-    folder = out_folder(out)
-    role_of = read_roles(roles) if roles else None
+    grading = _grading(bundle, reference, dicom, drafts=drafts, demographics=demographics, fhir=fhir)
+    read = _reader(study, role_of, limit, every=every)
+    if len(studies) == 1 and not every:
+        _grade_one(studies[0], read, grading, folder, uid=study)
+    else:
+        _grade_many(studies, read, grading, folder)
+
+
+def _grading(
+    bundle: Path | None,
+    reference: Path | None,
+    dicom: str | None,
+    *,
+    drafts: bool,
+    demographics: bool,
+    fhir: bool,
+) -> Grading:
+    from stenograde.grading.dicom_results import kinds_of
+    from stenograde.grading.study import Grading
+    from stenograde.predict.bundle import bundle_at
+
     loaded = bundle_at(bundle)
     loaded.open_ahead()
-    grading = Grading(
+    return Grading(
         loaded,
         _known(reference) if reference else None,
         tell=say_error,
@@ -109,16 +153,25 @@ def grade(
         dicom=kinds_of(dicom) if dicom is not None else (),
         fhir=fhir,
     )
-    read = _reader(study, role_of, bytes_asked(memory_limit), every=every)
-    if len(studies) == 1 and not every:
-        told = reason_told(lambda _: folder, studies[0], grading, uid=study)
-        with progress_on_stderr(lines=False) as progress, told, earlier_results_set_aside(folder):
-            with under_way(progress, "reading the study"):
-                (one,) = read(studies[0])
-            with under_way(progress, "grading it"):
-                graded = grade_into(folder, one, grading, source=studies[0])
-        _print_one(graded, drafts=drafts)
-        return
+
+
+def _grade_one(source: Path, read: Read, grading: Grading, folder: Path, *, uid: str | None) -> None:
+    from stenograde.cli.progress import progress_on_stderr, under_way
+    from stenograde.grading.study import earlier_results_set_aside, grade_into, reason_told
+
+    told = reason_told(lambda _: folder, source, grading, uid=uid)
+    with progress_on_stderr(lines=False) as progress, told, earlier_results_set_aside(folder):
+        with under_way(progress, "reading the study"):
+            (one,) = read(source)
+        with under_way(progress, "grading it"):
+            graded = grade_into(folder, one, grading, source=source)
+    _print_one(graded, drafts=grading.open_drafts)
+
+
+def _grade_many(studies: Sequence[Path], read: Read, grading: Grading, folder: Path) -> None:
+    from stenograde.cli.progress import progress_on_stderr
+    from stenograde.grading.studies import grade_studies
+
     with progress_on_stderr(lines=False) as progress:
         outcomes = grade_studies(studies, read, grading, folder, progress=progress)
     _print_table(outcomes)
@@ -133,7 +186,7 @@ def _known(reference: Path) -> Mapping[str, Mapping[Cell, Severity]]:
 
 def _reader(
     study_uid: str | None, roles: Mapping[str, Role] | None, memory_limit: int, *, every: bool
-) -> Callable[[Path], Sequence[Study]]:
+) -> Read:
     from stenograde.dicom.read.studies import read_studies, read_study
 
     if every:

@@ -1,0 +1,107 @@
+"""The Ray engine: Ray Data with stateful workers, on this machine or on a cluster (``RAY_ADDRESS``)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from stenograde.batch.manifest import Entry
+from stenograde.batch.records import TRIES, Record, set_aside
+from stenograde.batch.worker import Worker, WorkerSettings
+
+AT_ONCE = 4096
+"""Studies of a manifest that are given to Ray together: it holds them all."""
+
+
+def grade_on_ray(
+    entries: Iterable[Entry], settings: WorkerSettings, workers: int, make: type[Worker] = Worker
+) -> Iterator[Record]:
+    """Give the records of studies as they are made, by actors of one core each.
+
+    The cluster is that of ``RAY_ADDRESS``, or one on this machine that ends with the command. A worker that is ended
+    is started anew by Ray, and its study tried again.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        Taken :data:`AT_ONCE` at a time.
+    settings : WorkerSettings
+        Its folders must be there on every node.
+    workers : int
+        Actors.
+    make : type
+        Kind of worker.
+    """
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    was_there = ray.is_initialized()
+    if not was_there:
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    try:
+        tries = ray.remote(num_cpus=0)(_Tries).remote()
+        left = iter(entries)
+        while window := list(islice(left, AT_ONCE)):
+            yield from _window(window, (make, settings, tries), workers)
+    finally:
+        if not was_there:
+            ray.shutdown()
+
+
+def _window(window: list[Entry], made_of: tuple[Any, ...], workers: int) -> Iterator[Record]:
+    rows = [{"entry": json.dumps(asdict(entry))} for entry in window]
+    # one study to a block: what has to be done again when a worker is ended is one study
+    data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        _Actor,
+        fn_constructor_args=made_of,
+        batch_size=1,
+        num_cpus=1,
+        max_restarts=-1,
+        max_task_retries=-1,
+        compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
+    )
+    for row in data.iter_rows():
+        yield json.loads(row["record"])
+
+
+class _Tries:
+    """Counts how often each study was begun, beyond the end of a worker."""
+
+    def __init__(self) -> None:
+        self.begun = Counter[int]()
+
+    def begin(self, row: int) -> int:
+        """Count one more, and return how often it was begun before."""
+        self.begun[row] += 1
+        return self.begun[row] - 1
+
+    def done(self, row: int) -> None:
+        """Forget a study."""
+        del self.begun[row]
+
+
+class _Actor:
+    """A worker as Ray Data calls it."""
+
+    def __init__(self, make: type[Worker], settings: WorkerSettings, tries: Any) -> None:
+        self.worker, self.tries = make(settings), tries
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return the records of a batch of studies, as JSON."""
+        return {"record": [json.dumps(self._record(Entry(**json.loads(one)))) for one in batch["entry"]]}
+
+    def _record(self, entry: Entry) -> Record:
+        if ray.get(self.tries.begin.remote(entry.row)) >= TRIES:
+            return set_aside(entry)
+        record = self.worker.grade(entry)
+        ray.get(self.tries.done.remote(entry.row))
+        return record
