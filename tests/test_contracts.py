@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HOMES = {"pydicom": {"dicom", "phantom", "pacs"}, "torch": {"nets", "train", "experiments"}}
+HOMES = {
+    "pydicom": {"dicom", "phantom", "pacs"},
+    "torch": {"nets", "train", "experiments"},
+    "ray": {"batch"},
+}
 """Where an external package may be imported."""
 
 

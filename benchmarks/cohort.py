@@ -1,0 +1,207 @@
+"""``grade --cohort``: one worker against two, Ray against processes here, a worker that is killed, memory over a run.
+
+    python benchmarks/cohort.py workers STUDIES [--studies 40]     # 1 and 2 workers, both engines, rounds interleaved
+    python benchmarks/cohort.py killed STUDIES [--studies 200]     # Ray, one worker killed mid-way, against a local run
+    python benchmarks/cohort.py nodes STUDIES [--studies 20]       # two raylets on this machine, the same command
+    python benchmarks/cohort.py memory [--studies 2000]            # small phantoms, resident memory of a worker
+
+STUDIES is a folder of studies, such as ``train_images`` of what ``stenograde phantom`` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+WORKERS = re.compile(r"spawn_main|ray::MapWorker|ray::.*_Actor")
+"""Command lines of processes that grade."""
+
+
+def manifest_of(sources: list[Path], folder: Path) -> Path:
+    """Write a manifest of some studies."""
+    path = folder / "manifest.csv"
+    path.write_text("source\n" + "".join(f"{one}\n" for one in sources))
+    return path
+
+
+def started(manifest: Path, out: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a run."""
+    command = [
+        sys.executable,
+        "-m",
+        "stenograde",
+        "grade",
+        "--cohort",
+        str(manifest),
+        "--out",
+        str(out),
+        *words,
+    ]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def timed(manifest: Path, out: Path, *words: str) -> float:
+    """Seconds of a run."""
+    begin = time.perf_counter()
+    process = started(manifest, out, *words)
+    _, said = process.communicate()
+    if process.returncode not in {0, 2}:
+        sys.exit(f"a run must end with 0 or 2, got {process.returncode}: {said[-500:]}")
+    return time.perf_counter() - begin
+
+
+def table(out: Path, name: str) -> pa.Table:
+    """Read a table of a run, without the seconds that studies took."""
+    whole = pq.read_table(out / name)
+    return whole.drop(["seconds"]) if "seconds" in whole.column_names else whole
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two runs have the same tables."""
+    return all(table(one, name).equals(table(other, name)) for name in ("studies", "cells"))
+
+
+def quietly(*words: str | Path) -> None:
+    """Run a command that says nothing."""
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def workers(studies: list[Path], rounds: int) -> None:
+    """One worker against two, with both engines."""
+    ways = [("local", 1), ("local", 2), ("ray", 1), ("ray", 2)]
+    walls: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for engine, n in ways:
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = Path(scratch)
+                words = ("--engine", engine, "--workers", str(n))
+                walls[engine, n].append(timed(manifest_of(studies, folder), folder / "out", *words))
+    print(f"| engine | workers | s for {len(studies)} studies | s a study |\n|---|---:|---:|---:|")
+    for (engine, n), found in walls.items():
+        wall = statistics.median(found)
+        print(f"| {engine} | {n} | {wall:.1f} | {wall / len(studies):.2f} |")
+    for engine in ("local", "ray"):
+        ratio = statistics.median(walls[engine, 1]) / statistics.median(walls[engine, 2])
+        print(f"{engine}: two workers are {ratio:.2f} times as fast as one")
+
+
+def killed(studies: list[Path]) -> None:
+    """Kill a Ray worker when half is done, and compare the tables with those of a local run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        manifest = manifest_of(studies, folder)
+        print(f"local: {timed(manifest, folder / 'local', '--workers', '2'):.0f} s", flush=True)
+        begin = time.perf_counter()
+        process = started(manifest, folder / "ray", "--workers", "2", "--engine", "ray")
+        assert process.stderr is not None
+        n_killed = 0
+        for line in process.stderr:
+            if f"{len(studies) // 2} of {len(studies)}" in line:
+                victims = [
+                    p for p in psutil.process_iter(["cmdline"]) if WORKERS.search(" ".join(p.cmdline() or []))
+                ]
+                if victims:
+                    victims[0].send_signal(signal.SIGKILL)
+                    n_killed += 1
+        process.wait()
+        print(
+            f"ray: {time.perf_counter() - begin:.0f} s, {n_killed} worker killed, exit {process.returncode}"
+        )
+        print(f"same tables: {equal(folder / 'local', folder / 'ray')}")
+
+
+def nodes(studies: list[Path]) -> None:
+    """Run on a cluster of two nodes, both on this machine, and compare with a local run."""
+    ray = Path(sys.executable).with_name("ray")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        manifest = manifest_of(studies, folder)
+        timed(manifest, folder / "local", "--workers", "2")
+        try:
+            quietly(ray, "start", "--head", "--port=6399", "--num-cpus=1", "--include-dashboard=false")
+            quietly(ray, "start", "--address=127.0.0.1:6399", "--num-cpus=1")
+            process = started(
+                manifest, folder / "ray", "--workers", "2", "--engine", "ray", RAY_ADDRESS="127.0.0.1:6399"
+            )
+            places: set[int] = set()
+            while process.poll() is None:
+                grading = [
+                    p for p in psutil.process_iter(["cmdline"]) if WORKERS.search(" ".join(p.cmdline() or []))
+                ]
+                places |= {parent for p in grading if p.is_running() and (parent := p.ppid())}
+                time.sleep(0.5)
+            print(f"exit {process.returncode}; workers had {len(places)} raylets as parents")
+            print(f"same tables: {equal(folder / 'local', folder / 'ray')}")
+        finally:
+            quietly(ray, "stop", "--force")
+
+
+def memory(n: int) -> None:
+    """Resident memory of the command and of its worker over a run of small phantoms."""
+    from tests.small_phantoms import SMALL
+
+    from stenograde.phantom import write_cohort
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_cohort(folder / "phantoms", patients=4, seed=1, protocol=SMALL)
+        sources = sorted(path for path in (folder / "phantoms/train_images").iterdir() if path.is_dir())
+        manifest = manifest_of((sources * (n // len(sources) + 1))[:n], folder)
+        process = started(manifest, folder / "out", "--workers", "2")
+        assert process.stderr is not None
+        curve = []
+        for line in process.stderr:
+            found = re.search(r"(\d+) of (\d+)", line)
+            if found:
+                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+                held = sorted((round(one.memory_info().rss / 1e6) for one in family), reverse=True)[:3]
+                curve.append((int(found[1]), held))
+                print(f"{found[1]:>6} studies: {held} MB", flush=True)
+        process.wait()
+        print(json.dumps(curve))
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("workers", "killed", "nodes", "memory"))
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--studies", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    if asked.what == "memory":
+        memory(asked.studies or 2000)
+        return
+    usual = {"workers": 40, "killed": 200, "nodes": 20}[asked.what]
+    studies = sorted(path for path in asked.folder.iterdir() if path.is_dir())[: asked.studies or usual]
+    if asked.what == "workers":
+        workers(studies, asked.rounds)
+    elif asked.what == "killed":
+        killed(studies)
+    else:
+        nodes(studies)
+
+
+if __name__ == "__main__":
+    main()
