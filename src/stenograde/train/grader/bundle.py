@@ -186,7 +186,7 @@ def write_bundle(
 
 
 def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Copy what a bundle with a new grader takes over from another: locator, canal model, discs, foramina.
+    """Copy what a bundle with a new grader takes over from another: all parts but its grader and heads.
 
     Returns
     -------
@@ -196,7 +196,6 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
         Name, version and hash of the bundle that the locator was made in.
     """
     locator = base.table.locator
-    shutil.copyfile(base.folder / locator.onnx.file, out / locator.onnx.file)
     # written anew, as bundles from before the grader kept them in 32 bits
     weights = write_weights(load_locator(locator, base.folder), out / locator.weights.file, half=True)
     locator = replace(locator, weights=weight_file(weights))
@@ -205,24 +204,30 @@ def carry_base(out: Path, base: Bundle) -> tuple[dict[str, Any], dict[str, Any]]
     for name in ("card.md", "training.json"):
         shutil.copyfile(base.folder / (f"{BASE}{name}" if has_grader else name), out / f"{BASE}{name}")
     base_made_by = json.loads((base.folder / "training.json").read_text(encoding="utf-8"))
-    table = {
-        "name": f"{base.table.name.removesuffix('-25')}-25",
-        "version": version("stenograde"),
-        "scheme": base.table.scheme,
-        "locator": asdict(locator),
-        "canal": asdict(base.table.canal),
-    }
-    for name, part, files in (
-        ("middle_maps", base.table.middle_maps, base.table.middle_maps and (base.table.middle_maps.onnx,)),
-        ("discs", base.table.discs, base.table.discs and base.table.discs.files),
-        ("foramina", base.table.foramina, base.table.foramina and (base.table.foramina.onnx,)),
-        ("recesses", base.table.recesses, base.table.recesses and (base.table.recesses.onnx,)),
-    ):
-        if part is not None:
-            table[name] = asdict(part)
-            for file in files or ():
-                shutil.copyfile(base.folder / file.file, out / file.file)
-    return table, base_made_by["base"] if has_grader else asdict(base.stamp)
+    carried = replace(
+        base.table,
+        name=f"{base.table.name.removesuffix('-25')}-25",
+        version=version("stenograde"),
+        locator=locator,
+        grader=None,
+        fixed=None,
+        evidence={},
+    )
+    copied = [base.folder / one.file for one in carried.weight_files if one != locator.weights]
+    for path in (*copied, *records_of_parts(base)):
+        if not path.name.startswith(BASE):
+            shutil.copyfile(path, out / path.name)
+    return asdict(carried), base_made_by["base"] if has_grader else asdict(base.stamp)
+
+
+def records_of_parts(base: Bundle) -> list[Path]:
+    """Return the files that record how the parts of a bundle that another takes over were made."""
+    return [
+        path
+        for start in ("base", "discs", "foramina", "recesses", "eight-bits")
+        for path in sorted(base.folder.glob(f"{start}*"))
+        if path.suffix in {".md", ".json"}
+    ]
 
 
 def carried_section(base: Bundle) -> str:

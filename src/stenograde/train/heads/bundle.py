@@ -20,7 +20,7 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head
 from stenograde.predict.middle_maps import MiddleMapsEntry
 from stenograde.terms import Condition
-from stenograde.train.grader.bundle import carried_section, evidence_of
+from stenograde.train.grader.bundle import carried_section, evidence_of, records_of_parts
 from stenograde.train.grader.crops import CropSet
 from stenograde.train.heads.card import card
 from stenograde.train.heads.training import FittedHead, HeadsTraining, fit_condition, look_at
@@ -145,12 +145,7 @@ def _write(
     # a base that has heads passes on the texts of its grader
     before = OF_GRADER if base.table.fixed is not None else ""
     texts = [(f"{before}{name}", f"{OF_GRADER}{name}") for name in ("card.md", "training.json")]
-    kept = [
-        path
-        for start in ("base-*", "discs-*", "foramina-*", "recesses-*")
-        for path in base.folder.glob(f"{start}.*")
-    ]
-    texts += [(path.name, path.name) for path in kept if path.suffix in {".md", ".json"}]
+    texts += [(path.name, path.name) for path in records_of_parts(base)]
     for name, copy in texts:
         (out / copy).write_bytes((base.folder / name).read_bytes())
     evidence = evidence_of(base, tested)
