@@ -60,3 +60,16 @@ def test_unequal_lengths_and_wrong_numbers_are_refused() -> None:
         fit_vector_scaling(np.zeros((2, 3)), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="temperature above 0"):
         VectorScaling(0.0)
+
+
+def test_with_a_temperature_given_only_shifts_are_fitted_and_severities_keep_their_shares() -> None:
+    logits, severities = drawn(3000, 4)
+    found = fit_vector_scaling(logits, severities, temperature=2 * TRUE.temperature)
+    assert found.temperature == pytest.approx(2 * TRUE.temperature)
+    said = found.probabilities(logits)
+    np.testing.assert_allclose(said.mean(axis=0), np.bincount(severities, minlength=3) / 3000, atol=1e-3)
+    sharper = fit_vector_scaling(logits, severities).probabilities(logits)
+    assert said.max(axis=1).mean() < sharper.max(axis=1).mean()
+    for place in range(3):
+        other = VectorScaling(found.temperature, tuple(np.array(found.shifts) + 0.05 * np.eye(3)[place]))
+        assert metrics.log_loss(severities, other.probabilities(logits)) > metrics.log_loss(severities, said)

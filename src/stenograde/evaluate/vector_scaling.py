@@ -60,7 +60,9 @@ class VectorScaling:
         return odds / odds.sum(axis=-1, keepdims=True)
 
 
-def fit_vector_scaling(logits: Floats, severities: NDArray[np.int64]) -> VectorScaling:
+def fit_vector_scaling(
+    logits: Floats, severities: NDArray[np.int64], *, temperature: float | None = None
+) -> VectorScaling:
     """Return the scaling of least logarithmic loss; fit it on patients that were neither trained nor are tested on.
 
     Parameters
@@ -68,6 +70,8 @@ def fit_vector_scaling(logits: Floats, severities: NDArray[np.int64]) -> VectorS
     logits : ndarray of shape (n, severities)
     severities : ndarray of shape (n,), int64
         Rank of the true severity.
+    temperature : float, optional
+        Only shifts are fitted where it is given.
 
     Raises
     ------
@@ -94,7 +98,10 @@ def fit_vector_scaling(logits: Floats, severities: NDArray[np.int64]) -> VectorS
         return float(np.mean(log_sum - scaled[rows, severities]) + steady @ shifts), slope
 
     low, high = -np.log(_TEMPERATURES[1]), -np.log(_TEMPERATURES[0])
+    start = np.zeros(1 + logits.shape[1])
+    if temperature is not None:
+        low = high = start[0] = -np.log(temperature)
     bounds: Sequence[tuple[float | None, float | None]] = [(low, high), *[(-10.0, 10.0)] * logits.shape[1]]
-    found = minimize(loss, np.zeros(1 + logits.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     shifts = found[1:] - found[1:].mean()
     return VectorScaling(float(np.exp(-found[0])), tuple(float(shift) for shift in shifts))

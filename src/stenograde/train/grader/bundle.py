@@ -68,6 +68,7 @@ def calibrate(
     *,
     usual_share: float,
     added_noise: float,
+    tempered: Mapping[str, float] | None = None,
     most: int = 2000,
 ) -> Calibrated:
     """Fit probabilities and limits, and set in the net what features are usual.
@@ -85,6 +86,8 @@ def calibrate(
         Share of the calibration crops of a kind that count as usual.
     added_noise : float
         Most noise that training added to crops: the net tolerates that much more than the calibration crops have.
+    tempered : mapping, optional
+        How many times the temperature that fits the calibration crops each condition gets; 1 where it is not named.
     most : int
         Most training levels that are looked at.
     """
@@ -108,6 +111,9 @@ def calibrate(
     for condition, cells in zip(Condition, CELLS_OF_CONDITIONS, strict=True):
         logits, truth = _evidenced(net, features, present, severities, condition, cells)
         fitted = fit_vector_scaling(logits, truth)
+        times = (tempered or {}).get(condition.value, 1.0)
+        if times != 1:
+            fitted = fit_vector_scaling(logits, truth, temperature=fitted.temperature * times)
         scaling[condition.value] = fitted
         scores[condition.value] = _scores(fitted.probabilities(logits), truth)
     return Calibrated(scaling, limits, noise_limits, scores)

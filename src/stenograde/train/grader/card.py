@@ -36,7 +36,11 @@ def card(
         "Not tested yet: `stenograde score COHORT --bundle BUNDLE` says how good it is on a cohort."
     )
     shown = evidence_table(evidence)
-    return _CARD.format(scores=_score_table(scores), tested=told, evidence=shown, **training)
+    tempered = ", ".join(
+        f"{times:g} times for {Condition(name).shown.lower()}" for name, times in training["tempered"].items()
+    )
+    told_of = {**training, "tempered": tempered or "no condition's is"}
+    return _CARD.format(scores=_score_table(scores), tested=told, evidence=shown, **told_of)
 
 
 def evidence_table(evidence: Mapping[Condition, ConditionEvidence]) -> str:
@@ -135,7 +139,9 @@ until it beats the level's share on at least 10 patients and 100 cells.
 One temperature and one shift per severity for each condition, so that probabilities mean what they say at the shares
 of severities below. Where the shares differ, so does what a probability means. Each level counts four times: with all
 series and with each series left out, as far as its cells are still shown. The scores are on the very patients that the
-calibration was fitted on, three numbers per condition; they are no test.
+calibration was fitted on, three numbers per condition; they are no test. Temperatures are higher than those that fit
+phantoms best: {tempered}. So many times its own is what a grader needed that was
+trained on phantoms of another anatomy, and patients are no nearer.
 
 {scores}
 

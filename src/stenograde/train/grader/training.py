@@ -13,6 +13,7 @@ from stenograde.config import as_plain
 from stenograde.levels.crop import CropKind
 from stenograde.nets.level_grader import LevelGrader, LevelGraderConfig
 from stenograde.predict.bundle import Bundle
+from stenograde.terms import Condition
 from stenograde.train.grader.batches import CropAugment, EveryPattern, every_pattern_loss, grader_batches
 from stenograde.train.grader.bundle import calibrate, export_grader, write_bundle
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, make_crops
@@ -42,6 +43,18 @@ class GraderTraining:
     calibration_patients: int = 150
     usual_share: float = 0.995
     """Share of the calibration crops of a kind that count as usual; no grade rests on stranger ones."""
+    tempered: Mapping[str, float] = field(
+        default_factory=lambda: {
+            Condition.SPINAL_CANAL_STENOSIS.value: 1.16,
+            Condition.NEURAL_FORAMINAL_NARROWING.value: 1.92,
+            Condition.SUBARTICULAR_STENOSIS.value: 1.32,
+        }
+    )
+    """How many times the temperature that fits phantoms each condition gets: what phantoms of another anatomy cost.
+
+    A grader that was trained on phantoms whose arches were boxes needed so many times its temperature on those whose
+    arches were measured (docs/experiments/fixed-heads.md); from phantoms to patients the step is no smaller.
+    """
 
     def __post_init__(self) -> None:
         if min(self.validation_patients, self.calibration_patients) < 1 or not 0 < self.usual_share <= 1:
@@ -49,6 +62,9 @@ class GraderTraining:
                 f"grader training needs validation and calibration patients and a usual_share up to 1, got "
                 f"{self.validation_patients}, {self.calibration_patients}, {self.usual_share}"
             )
+            raise ValueError(msg)
+        if set(self.tempered) - set(Condition) or min(self.tempered.values(), default=1) < 1:
+            msg = f"tempered must give conditions factors of 1 or more, got {dict(self.tempered)}"
             raise ValueError(msg)
         cut = (len(CropKind), self.data.crops.slices, self.data.crops.size_px)
         taken = (self.net.kinds, self.net.slices, self.net.size_px)
@@ -134,7 +150,12 @@ def train_grader(
     net = _fit(out, config, crops, seed=seed, progress=progress)
     train, calibration = crops[Part.TRAIN], crops[Part.CALIBRATION]
     calibrated = calibrate(
-        net, train, calibration, usual_share=config.usual_share, added_noise=config.augment.noise
+        net,
+        train,
+        calibration,
+        usual_share=config.usual_share,
+        added_noise=config.augment.noise,
+        tempered=config.tempered,
     )
     entry = export_grader(net, out, calibrated=calibrated, crops=config.data.crops)
     training = {"patients": len(train.present), "seed": seed, **as_plain(config)}

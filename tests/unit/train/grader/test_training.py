@@ -29,7 +29,7 @@ from stenograde.train.grader.batches import (  # noqa: E402
     grader_batches,
     grader_loss,
 )
-from stenograde.train.grader.bundle import evidence_of  # noqa: E402
+from stenograde.train.grader.bundle import calibrate, evidence_of  # noqa: E402
 from stenograde.train.grader.crops import CropsConfig, CropSet, Part, as_values, make_crops  # noqa: E402
 from stenograde.train.grader.training import GraderTraining, make_training_crops, train_grader  # noqa: E402
 from stenograde.train.loop.fit_config import FitConfig  # noqa: E402
@@ -252,3 +252,26 @@ def test_a_bundle_is_shown_by_the_largest_cohort_of_patients_and_by_none_of_phan
     known = evidence_of(default_bundle(), tested)[Condition.SUBARTICULAR_STENOSIS]
     assert (known.patients, known.cells, known.is_draft) == (patients, 10 * patients, is_draft)
     assert known.command == ("stenograde score COHORT" if patients else "")
+
+
+def test_temperatures_are_those_that_fit_times_what_another_anatomy_costs(trained: Path) -> None:
+    plain = replace(TINY, tempered={})
+    train, calibration = crop_set(trained), crop_set(trained, Part.CALIBRATION, patients=1)
+    grader = LevelGrader(TINY.net)
+    grader.load_state_dict(load_file(trained / "grader.safetensors"))
+    found = [
+        calibrate(
+            grader, train, calibration, usual_share=0.99, added_noise=0.1, tempered=one.tempered
+        ).scaling
+        for one in (plain, TINY)
+    ]
+    for name, times in TINY.tempered.items():
+        assert found[1][name].temperature == pytest.approx(times * found[0][name].temperature)
+    assert "1.92 times for neural foraminal narrowing" in load_bundle(trained).card
+
+
+def test_a_temperature_is_not_lowered() -> None:
+    with pytest.raises(ValueError, match="tempered must give conditions factors of 1 or more"):
+        GraderTraining(tempered={Condition.SPINAL_CANAL_STENOSIS.value: 0.5})
+    with pytest.raises(ValueError, match="tempered must give conditions factors"):
+        GraderTraining(tempered={"scoliosis": 2.0})
