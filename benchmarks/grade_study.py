@@ -1,6 +1,8 @@
 """Wall time and peak memory of a whole ``stenograde grade``, and where the time goes.
 
-    python benchmarks/grade_study.py STUDY [--rounds 5]
+    python benchmarks/grade_study.py STUDY [--rounds 5] [--beside CHECKOUT]
+
+With ``--beside``, another version (``git worktree add CHECKOUT REVISION``) is timed in turn with this one.
 
 The whole process is timed from outside, start of Python included; its peak memory is the largest resident set
 that the kernel saw. The breakdown comes from a second kind of run that times each step within one process.
@@ -63,12 +65,13 @@ print(json.dumps(laps))
 """
 
 
-def whole(study: Path) -> tuple[float, float]:
-    """Wall seconds and peak megabytes of one ``stenograde grade``."""
+def whole(study: Path, checkout: Path | None = None) -> tuple[float, float]:
+    """Wall seconds and peak megabytes of one ``stenograde grade``, of another checkout if one is given."""
+    environment = dict(os.environ, **({"PYTHONPATH": str(checkout / "src")} if checkout else {}))
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         command = [sys.executable, "-m", "stenograde", "grade", str(study), "--out", out]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -92,9 +95,12 @@ def main() -> None:
     )
     parser.add_argument("study", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--beside", type=Path, help="checkout of another version")
     arguments = parser.parse_args()
-    walls, peaks, laps = [], [], []
+    walls, peaks, laps, others = [], [], [], []
     for _ in range(arguments.rounds):
+        if arguments.beside:
+            others.append(whole(arguments.study, arguments.beside))
         wall, peak = whole(arguments.study)
         walls.append(wall)
         peaks.append(peak)
@@ -105,6 +111,12 @@ def main() -> None:
     print(f"\n| whole process, {arguments.rounds} rounds | median | range |\n|---|---|---|")
     print(f"| wall, s | {statistics.median(walls):.2f} | {min(walls):.2f} to {max(walls):.2f} |")
     print(f"| peak memory, MB | {statistics.median(peaks):.0f} | {min(peaks):.0f} to {max(peaks):.0f} |")
+    if others:
+        wall, peak = (statistics.median(one) for one in zip(*others, strict=True))
+        share = statistics.median(walls) / wall
+        print(
+            f"| {arguments.beside.name}: wall, s; peak memory, MB | {wall:.2f}; {peak:.0f} | {share:.2f} of it |"
+        )
     print("\n| step | median s |\n|---|---|")
     for name in laps[0]:
         print(f"| {name} | {statistics.median(lap[name] for lap in laps):.2f} |")
