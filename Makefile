@@ -2,6 +2,7 @@
 # make test   all tests but the slow     make test-slow   those that need over 20 CPU seconds each
 # make serve-demo   Orthanc and the service on this machine: a study goes in, SR, PDF, pictures and SEG come back
 #                   make serve-demo DEMO=--ohif   and OHIF's viewer shows them
+# make bench  tables of speed and memory beside the peers, into build/bench (STUDY=folder of a real study, BESIDE=checkout)
 # make check  style, types, layers       make clean       remove what the above made
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=... the environment's folder.
@@ -12,7 +13,7 @@ BUILD ?= build
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: help demo serve-demo test test-slow check clean
+.PHONY: help demo serve-demo test test-slow bench check clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -56,6 +57,14 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m slow
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.dev
+	$(PIP) -e '.[benchmarks]'
+	@touch $@
+
+bench: $(VENV)/.bench
+	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --out $(BUILD)/bench $(if $(STUDY),--study $(STUDY)) \
+		$(if $(BESIDE),--beside $(BESIDE))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

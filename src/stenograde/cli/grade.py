@@ -106,6 +106,13 @@ def grade(
     """
     from stenograde.dicom.read.given_roles import read_roles
 
+    if not (studies or cohort):
+        told = "got neither; see 'stenograde grade --help'"
+        msg = f"STUDIES must name what is to be graded, or --cohort a manifest, {told}"
+        raise ConfigError(msg)
+    if every and study:
+        msg = f"--study and --all must not be given together, got --study {study}; leave one out"
+        raise ConfigError(msg)
     folder = out_folder(out)
     role_of = read_roles(roles) if roles else None
     limit = bytes_asked(memory_limit)
@@ -115,12 +122,7 @@ def grade(
         refuse({**one_by_one, **shown})
         how = CohortOptions(bundle, role_of, limit, engine, workers, reports=reports)
         raise typer.Exit(grade_cohort(cohort, folder, how))
-    if not studies:
-        msg = "STUDIES must name what is to be graded, or --cohort a manifest, got neither"
-        raise ConfigError(msg)
-    if every and study:
-        msg = f"--study and --all must not be given together, got --study {study}; leave one out"
-        raise ConfigError(msg)
+    assert studies
     grading = _grading(bundle, reference, dicom, drafts=drafts, demographics=demographics, fhir=fhir)
     read = _reader(study, role_of, limit, every=every)
     if len(studies) == 1 and not every:

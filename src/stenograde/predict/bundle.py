@@ -158,7 +158,8 @@ class Bundle:
     def open_ahead(self) -> None:
         """Open what grading needs in a thread of its own, while a study is read.
 
-        What is wrong with a graph is said when it is asked for, as without this.
+        What is wrong with a graph is said when it is asked for, as without this. A process that ends meanwhile waits
+        for the thread, some tenths of a second: ONNX Runtime aborts where it is left alone.
         """
         table = self.table
         parts = {
@@ -176,7 +177,7 @@ class Bundle:
                     if entry is not None:
                         getattr(self, name)
 
-        Thread(target=open_all, daemon=True).start()
+        Thread(target=open_all).start()
 
     @cached_property
     def _locator(self) -> onnxruntime.InferenceSession:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import stenograde.datasets.study_files  # noqa: F401  (imported here, or it would keep a reader that a test puts in place)
 from stenograde.cli import main
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
 from stenograde.grades import BundleStamp, CellGrade, LevelPosition, Probabilities, Status, StudyGrades

@@ -48,7 +48,8 @@ def test_a_stream_when_it_lacks_a_letter_then_the_letter_is_written_out() -> Non
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["grade"], "Missing argument 'studies'; see 'stenograde grade --help'"),
+        (["grade"], "Missing option '--out'; see 'stenograde grade --help'"),
+        (["grade", "--out", "b"], "or --cohort a manifest, got neither; see 'stenograde grade --help'"),
         (["grade", "a"], "Missing option '--out'; see 'stenograde grade --help'"),
         (["grade", "a", "--out", "b", "--wrong"], "No such option: --wrong; see 'stenograde grade --help'"),
         (["no\x1bsuch"], r"No such command 'no\x1bsuch'; see 'stenograde --help'"),
