@@ -37,7 +37,8 @@ def card(
     )
     shown = evidence_table(evidence)
     tempered = ", ".join(
-        f"{times:g} times for {Condition(name).shown.lower()}" for name, times in training.get("tempered", {}).items()
+        f"{times:g} times for {Condition(name).shown.lower()}"
+        for name, times in training.get("tempered", {}).items()
     )
     told_of = {**training, "tempered": tempered or "no condition's is"}
     return _CARD.format(scores=_score_table(scores), tested=told, evidence=shown, **told_of)
