@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,35 +77,46 @@ def resample(
         grid_size(rows, spacing_mm[0], to_mm[0]),
         grid_size(columns, spacing_mm[1], to_mm[1]),
     )
-    down = interpolation_weights(rows, spacing_mm[0], to_rows, to_mm[0])
-    across = interpolation_weights(columns, spacing_mm[1], to_columns, to_mm[1])
-    return _along_columns(_along_rows(np.asarray(pictures, np.float32), down), across)
+    down = _taps(rows, spacing_mm[0], to_rows, to_mm[0])
+    across = _taps(columns, spacing_mm[1], to_columns, to_mm[1])
+    return _along_columns(_along_rows(np.asarray(pictures, np.float32), *down), *across)
 
 
-def _along_rows(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply the matrix of :func:`interpolation_weights` to rows: few of its values in a row are not 0."""
-    places, shares = _taps(weights)
+def _along_rows(
+    pictures: NDArray[np.float32], places: NDArray[np.int64], shares: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Apply the matrix of :func:`interpolation_weights` to rows."""
     out = pictures[..., places[:, 0], :] * shares[:, 0, None]
     for tap in range(1, places.shape[1]):
         out += pictures[..., places[:, tap], :] * shares[:, tap, None]
     return out
 
 
-def _along_columns(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def _along_columns(
+    pictures: NDArray[np.float32], places: NDArray[np.int64], shares: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Apply the matrix of :func:`interpolation_weights` to columns."""
-    places, shares = _taps(weights)
     out = np.take(pictures, places[:, 0], axis=-1) * shares[:, 0]
     for tap in range(1, places.shape[1]):
         out += np.take(pictures, places[:, tap], axis=-1) * shares[:, tap]
     return out
 
 
-def _taps(weights: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the places and values of a banded matrix that are not 0, each of shape (rows, most in a row)."""
+@lru_cache(maxsize=64)
+def _taps(
+    n_from: int, from_mm: float, n_to: int, to_mm: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return where the matrix of :func:`interpolation_weights` is not 0, and its values, shape (n_to, most in a row).
+
+    They are kept, and read only: all slices of a stack share them.
+    """
+    weights = interpolation_weights(n_from, from_mm, n_to, to_mm)
     n = int((weights != 0).sum(axis=1).max())
     first = np.minimum((weights != 0).argmax(axis=1), weights.shape[1] - n)
     places = first[:, None] + np.arange(n)
-    return places, np.take_along_axis(weights, places, axis=1)
+    shares = np.take_along_axis(weights, places, axis=1)
+    places.flags.writeable = shares.flags.writeable = False
+    return places, shares
 
 
 def shares_of_parts(length: int, parts: int) -> NDArray[np.float32]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stenograde.images.resample import grid_size, interpolation_weights, resample
 
@@ -83,3 +85,19 @@ def test_there_and_back_keeps_a_smooth_picture():
     back = resample(resample(smooth, (0.6, 0.6), (0.45, 0.45)), (0.45, 0.45), (0.6, 0.6), smooth.shape)
 
     np.testing.assert_allclose(back[2:-2, 2:-2], smooth[2:-2, 2:-2], atol=0.01)
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.floats(0.3, 2.0), st.floats(0.3, 2.0)),
+    st.tuples(st.floats(0.3, 4.0), st.floats(0.3, 4.0)),
+)
+def test_it_is_the_product_with_the_matrices_of_both_axes(size, spacing_mm, to_mm):
+    picture = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    to_size = [grid_size(n, mm, new) for n, mm, new in zip(size, spacing_mm, to_mm, strict=True)]
+    down, across = (
+        interpolation_weights(n, mm, to, new)
+        for n, mm, to, new in zip(size, spacing_mm, to_size, to_mm, strict=True)
+    )
+
+    np.testing.assert_allclose(resample(picture, spacing_mm, to_mm), down @ picture @ across.T, atol=2e-6)
