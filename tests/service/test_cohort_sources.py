@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import httpx
 import pyarrow.parquet as pq
@@ -28,7 +29,7 @@ def web(phantom_study: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(phantom_study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """URL of the phantom's study in an S3-compatible storage on this machine."""
     moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     import boto3
@@ -45,6 +46,8 @@ def bucket(phantom_study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
         client.create_bucket(Bucket="studies")
         for file in sorted(phantom_study.rglob("*.dcm")):
             client.upload_file(str(file), "studies", f"one/{file.relative_to(phantom_study)}")
+        packed = shutil.make_archive(str(tmp_path / "packed"), "zip", phantom_study)
+        client.upload_file(packed, "studies", "packed.zip")
         yield "s3://studies/one"
     finally:
         server.stop()
@@ -54,8 +57,8 @@ def bucket(phantom_study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 def test_a_study_has_the_same_cells_wherever_it_is_read_from(
     phantom_study: Path, web: str, bucket: str, tmp_path: Path
 ) -> None:
-    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", phantom_study)
-    sources = [str(phantom_study), packed, web, bucket, "s3://studies/none", web[:-1] + "99"]
+    sources = [str(phantom_study), "packed.zip", web, bucket, "s3://studies/packed.zip"]
+    sources += ["s3://studies/none", web[:-1] + "99"]
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("source\n" + "".join(f"{one}\n" for one in sources))
     out = tmp_path / "out"
@@ -64,13 +67,15 @@ def test_a_study_has_the_same_cells_wherever_it_is_read_from(
 
     assert code == 2
     studies = pq.read_table(out / "studies").to_pylist()
-    assert [study["outcome"] for study in studies] == ["graded"] * 4 + ["not graded"] * 2
-    assert all("a source must be there and open to us" in study["reason"] for study in studies[4:])
+    assert [study["outcome"] for study in studies] == ["graded"] * 5 + ["not fetched"] * 2
+    assert all("a source must be there and open to us" in study["reason"] for study in studies[5:])
     cells = pq.read_table(out / "cells").drop(["row"]).to_pylist()
-    assert len(cells) == 4 * 25
-    assert cells[:25] == cells[25:50] == cells[50:75] == cells[75:]
-    assert {path.name for path in (out / "reports").iterdir()} == {f"{row:09d}" for row in range(4)}
-    assert not list(Path("/tmp").glob("stenograde-*/000000.dcm")), "what was fetched is deleted"
+    assert len(cells) == 5 * 25
+    assert all(cells[25 * k : 25 * k + 25] == cells[:25] for k in range(5))
+    assert {path.name for path in (out / "reports").iterdir()} == {f"{row:09d}" for row in range(5)}
+    assert not list(Path(gettempdir()).glob(f"stenograde-{socket.gethostname()}-*")), (
+        "what was fetched is deleted"
+    )
 
 
 def test_a_server_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
@@ -83,6 +88,6 @@ def test_a_server_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     assert main(["grade", "--cohort", str(manifest), "--out", str(tmp_path / "out")]) == 2
 
     (study,) = pq.read_table(tmp_path / "out" / "studies").to_pylist()
-    assert study["outcome"] == "not graded"
+    assert study["outcome"] == "not fetched"
     assert "a source must be there and open to us, got ConnectionError" in study["reason"]
     assert str(port) not in study["reason"]

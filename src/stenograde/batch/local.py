@@ -13,6 +13,7 @@ from typing import Any
 
 from stenograde.batch.manifest import Entry
 from stenograde.batch.records import TRIES, Record, set_aside
+from stenograde.batch.sources import sweep
 from stenograde.batch.worker import Worker, WorkerSettings
 from stenograde.errors import StenogradeError
 from stenograde.workers import end_with
@@ -65,6 +66,7 @@ def grade_here(
     finally:
         for hand in hands:
             hand.end()
+        sweep()
 
 
 class _Hand:
@@ -120,7 +122,7 @@ class _Hand:
         if isinstance(said, BaseException):
             raise said
         if said == _READY:
-            self.is_ready = True
+            self.is_ready, self.failed_starts = True, 0
             return None
         self.entry = None
         record: Record = said
@@ -128,8 +130,9 @@ class _Hand:
 
     def end(self) -> None:
         """End the process, whatever it is at."""
-        self.process.kill()
-        self.process.join()
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
         self.line.close()
 
 

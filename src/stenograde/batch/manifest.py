@@ -38,6 +38,7 @@ def read_manifest(path: Path) -> Iterator[Entry]:
     ConfigError
         If it cannot be read, has no column ``source`` or one that is unknown, or a row names no source.
     """
+    folder = path.parent.resolve()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -47,7 +48,7 @@ def read_manifest(path: Path) -> Iterator[Entry]:
                 msg = f"a manifest must have the column 'source', and may have 'name' and 'study_uid', got {found}"
                 raise ConfigError(msg)
             for number, row in enumerate(rows):
-                yield _entry(number, row, path.parent)
+                yield _entry(number, row, folder)
     except (OSError, UnicodeDecodeError, csv.Error) as exc:
         msg = f"--cohort must be a CSV in UTF-8, got {path.name} ({type(exc).__name__}); write one row for each study"
         raise ConfigError(msg) from exc

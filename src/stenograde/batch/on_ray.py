@@ -12,10 +12,16 @@ from typing import Any
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from stenograde import errors
 from stenograde.batch.manifest import Entry
 from stenograde.batch.records import TRIES, Record, set_aside
 from stenograde.batch.worker import Worker, WorkerSettings
+from stenograde.errors import StenogradeError, line_of
+
+_FAILED = "failed"
+"""In place of a record: kind and message of what no study is at fault for."""
 
 AT_ONCE = 4096
 """Studies of a manifest that are given to Ray together: it holds them all."""
@@ -36,9 +42,14 @@ def grade_on_ray(
     settings : WorkerSettings
         Its folders must be there on every node.
     workers : int
-        Actors.
+        Actors; 0 for as many as the cluster has cores.
     make : type
         Kind of worker.
+
+    Raises
+    ------
+    StenogradeError
+        What no study is at fault for: a bundle or a disk that does not work.
     """
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -47,8 +58,12 @@ def grade_on_ray(
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    if hasattr(context, "max_consecutive_actor_init_deaths"):  # (Ray 2.5x and later)
+        context.max_consecutive_actor_init_deaths = TRIES
     try:
-        tries = ray.remote(num_cpus=0)(_Tries).remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        tries = _counter().options(num_cpus=0, scheduling_strategy=here).remote()
+        workers = workers or int(ray.cluster_resources().get("CPU", 1))
         left = iter(entries)
         while window := list(islice(left, AT_ONCE)):
             yield from _window(window, (make, settings, tries), workers)
@@ -70,7 +85,15 @@ def _window(window: list[Entry], made_of: tuple[Any, ...], workers: int) -> Iter
         compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
     )
     for row in data.iter_rows():
-        yield json.loads(row["record"])
+        said = json.loads(row["record"])
+        if _FAILED in said:
+            kind, message = said[_FAILED]
+            raise getattr(errors, kind, StenogradeError)(message)
+        yield said
+
+
+def _counter() -> Any:
+    return ray.remote(_Tries)
 
 
 class _Tries:
@@ -90,14 +113,27 @@ class _Tries:
 
 
 class _Actor:
-    """A worker as Ray Data calls it."""
+    """A worker as Ray Data calls it; what no study is at fault for comes back as a value, as Ray would wrap it."""
 
     def __init__(self, make: type[Worker], settings: WorkerSettings, tries: Any) -> None:
-        self.worker, self.tries = make(settings), tries
+        self.tries = tries
+        self.failed: StenogradeError | None = None
+        try:
+            self.worker = make(settings)
+        except StenogradeError as exc:
+            self.failed = exc
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return the records of a batch of studies, as JSON."""
-        return {"record": [json.dumps(self._record(Entry(**json.loads(one)))) for one in batch["entry"]]}
+        return {"record": [json.dumps(self._said(Entry(**json.loads(one)))) for one in batch["entry"]]}
+
+    def _said(self, entry: Entry) -> Record:
+        try:
+            if self.failed is not None:
+                raise self.failed
+            return self._record(entry)
+        except StenogradeError as exc:
+            return {_FAILED: [type(exc).__name__, line_of(exc)[0]]}
 
     def _record(self, entry: Entry) -> Record:
         if ray.get(self.tries.begin.remote(entry.row)) >= TRIES:

@@ -15,6 +15,9 @@ Record = dict[str, Any]
 GRADED, NOT_GRADED, FAULT, SET_ASIDE = "graded", "not graded", "fault", "set aside"
 """Outcomes of a study: graded; not as it was given; a fault of ours; it ended its worker again and again."""
 
+NOT_FETCHED = "not fetched"
+"""Outcome of a study that was not there, or a server that was not: the next run tries again."""
+
 TRIES: Final = 3
 """A study that ended its worker so often is set aside."""
 
@@ -39,6 +42,11 @@ def not_graded(entry: Entry, why: NotGraded) -> Record:
     """Return the record of a study that could not be graded."""
     outcome = FAULT if why.is_our_fault else NOT_GRADED
     return {"row": entry.row, "study": _study(entry, outcome, reason=why.line), "cells": []}
+
+
+def not_fetched(entry: Entry, why: str) -> Record:
+    """Return the record of a study that could not be fetched."""
+    return {"row": entry.row, "study": _study(entry, NOT_FETCHED, reason=why), "cells": []}
 
 
 def set_aside(entry: Entry) -> Record:

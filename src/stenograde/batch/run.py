@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stenograde.batch.local import grade_here
 from stenograde.batch.manifest import Entry, hash_of, read_manifest
-from stenograde.batch.records import Record
-from stenograde.batch.tables import is_written, outcomes_in, write_part
+from stenograde.batch.records import NOT_FETCHED, Record
+from stenograde.batch.tables import has_unfetched, is_written, outcomes_in, read_part, write_part
 from stenograde.batch.worker import WorkerSettings
 from stenograde.errors import ConfigError
 from stenograde.files import whole_file
@@ -74,7 +74,7 @@ def grade_manifest(
     Raises
     ------
     ConfigError
-        If the manifest is none, or ``out`` holds another run: of another manifest, bundle or size of parts.
+        If the manifest is none, or ``out`` holds another run: of another manifest, bundle, size of parts or setting.
     StenogradeError
         What no study is at fault for.
     """
@@ -101,7 +101,14 @@ def engine_named(name: EngineName) -> Engine:
 def _keep_run(out: Path, manifest: Path, settings: WorkerSettings, part: int) -> None:
     """Say in a file what this run is, or check that the folder holds the same."""
     bundle = bundle_at(settings.bundle)
-    asked = {"manifest": hash_of(manifest), "bundle": bundle.hash, "part": part}
+    asked = {
+        "manifest": hash_of(manifest),
+        "bundle": bundle.hash,
+        "part": part,
+        "roles": sorted(f"{key} {role}" for key, role in (settings.roles or {}).items()),
+        "memory limit": settings.memory_limit,
+        "reports": settings.reports is not None,
+    }
     file = out / _RUN
     if file.is_file():
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -122,9 +129,16 @@ class _Ledger:
         n_parts = -(-total // part)
         self.written = {number for number in range(n_parts) if is_written(out, number)}
         self.open: dict[int, dict[int, Record]] = {}
+        for number in sorted(self.written):
+            if has_unfetched(out, number):
+                self.written.remove(number)
+                self.open[number] = {one["row"]: one for one in read_part(out, number)}
         for record in self._earlier():
             if record["row"] // part not in self.written:
                 self.open.setdefault(record["row"] // part, {})[record["row"]] = record
+        for records in self.open.values():  # what was not fetched is tried again
+            for row in [row for row, one in records.items() if one["study"]["outcome"] == NOT_FETCHED]:
+                del records[row]
         self._rewrite()
         for number in list(self.open):
             self._close_if_whole(number)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stenograde.batch.records import Record
+from stenograde.batch.records import NOT_FETCHED, Record
 from stenograde.files import write_together
 from stenograde.terms import Severity
 
@@ -81,6 +81,25 @@ def write_part(out: Path, number: int, records: Sequence[Record]) -> None:
             ),
         }
     )
+
+
+def has_unfetched(out: Path, number: int) -> bool:
+    """Whether a study of a part could not be fetched."""
+    return (
+        NOT_FETCHED
+        in pq.read_table(part_of(out, "studies", number), columns=["outcome"])["outcome"].to_pylist()
+    )
+
+
+def read_part(out: Path, number: int) -> list[Record]:
+    """Return the records that a part was written from."""
+    studies, cells = (
+        pq.read_table(part_of(out, table, number)).to_pylist() for table in ("studies", "cells")
+    )
+    of_row: dict[int, list[dict[str, Any]]] = {}
+    for cell in cells:
+        of_row.setdefault(cell["row"], []).append(cell)
+    return [{"row": one["row"], "study": one, "cells": of_row.get(one["row"], [])} for one in studies]
 
 
 def outcomes_in(out: Path) -> dict[str, int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stenograde.batch.manifest import Entry
-from stenograde.batch.records import Record, graded, not_graded
-from stenograde.batch.sources import fetched
+from stenograde.batch.records import Record, graded, not_fetched, not_graded
+from stenograde.batch.sources import NotFetchedError, fetched, sweep
 from stenograde.dicom.read.studies import read_study
+from stenograde.errors import ConfigError, StudyError
 from stenograde.files import MEMORY_LIMIT_BYTES
 from stenograde.grades import StudyGrades
 from stenograde.grading.study import Grading, NotGraded, attempt, earlier_results_set_aside, grade_into
@@ -34,10 +37,16 @@ class WorkerSettings:
 
 
 class Worker:
-    """Grades studies one after the other, on one core: others like it have the other cores."""
+    """Grades studies one after the other, on one core: others like it have the other cores.
+
+    Its process says nothing on its own: logs and warnings of libraries may quote a header.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        warnings.simplefilter("ignore")
+        logging.getLogger().addHandler(logging.NullHandler())
         share_cores(os.cpu_count() or 1)
+        sweep()
         self.settings = settings
         self.bundle = bundle_at(settings.bundle)
         self.bundle.open_ahead()
@@ -50,23 +59,29 @@ class Worker:
         StenogradeError
             If it is no ``StudyError``: a bundle or a disk that does not work will not work for the next study either.
         """
-        places: list[Path] = []
-        outcome = attempt(entry.name, lambda: self._graded(entry, places))
+        try:
+            with fetched(entry.source) as place:
+                outcome = attempt(entry.name, lambda: self._graded(entry, place))
+        except NotFetchedError as exc:
+            return not_fetched(entry, str(exc))
         if not isinstance(outcome, NotGraded):
             return graded(entry, outcome)
-        for place in places:
-            outcome = replace(outcome, line=outcome.line.replace(str(place), entry.name))
-        return not_graded(entry, outcome)
+        return not_graded(entry, replace(outcome, line=outcome.line.replace(str(place), entry.name)))
 
-    def _graded(self, entry: Entry, places: list[Path]) -> StudyGrades:
+    def _graded(self, entry: Entry, place: Path) -> StudyGrades:
         how = self.settings
-        with fetched(entry.source) as place:
-            places.append(place)
+        try:
             study = read_study(
-                place, study_uid=entry.study_uid, roles=how.roles, memory_limit=how.memory_limit
+                place,
+                study_uid=entry.study_uid,
+                roles=how.roles,
+                roles_of_others=True,
+                memory_limit=how.memory_limit,
             )
-            if how.reports is None:
-                return grade_study(study, self.bundle)
-            folder = how.reports / f"{entry.row:09d}"
-            with earlier_results_set_aside(folder):
-                return grade_into(folder, study, Grading(self.bundle), source=place).grades
+        except ConfigError as exc:  # roles that do not fit this study
+            raise StudyError(str(exc)) from exc
+        if how.reports is None:
+            return grade_study(study, self.bundle)
+        folder = how.reports / f"{entry.row:09d}"
+        with earlier_results_set_aside(folder):
+            return grade_into(folder, study, Grading(self.bundle), source=place).grades

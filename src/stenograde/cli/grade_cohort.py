@@ -75,9 +75,9 @@ def grade_cohort(manifest: Path, out: Path, asked: CohortOptions) -> int:
         found = grade_manifest(
             manifest,
             out,
-            WorkerSettings(asked.bundle, asked.roles, asked.memory_limit, reports),
+            WorkerSettings(asked.bundle and asked.bundle.resolve(), asked.roles, asked.memory_limit, reports),
             engine=engine_named(EngineName(asked.engine)),
-            workers=asked.workers or n_cores(),
+            workers=asked.workers or (n_cores() if asked.engine == EngineName.LOCAL else 0),
             progress=progress,
         )
     print_table(("outcome", "studies"), _rows(found))
@@ -111,4 +111,4 @@ def _exit_code(found: CohortOutcome) -> int:
 
     if found.outcomes.get(FAULT):
         return 1
-    return 0 if set(found.outcomes) <= {GRADED} else 2
+    return 0 if found.outcomes and set(found.outcomes) <= {GRADED} else 2

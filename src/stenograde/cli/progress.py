@@ -25,7 +25,7 @@ def progress_on_stderr(*, lines: bool = True) -> Iterator[Progress]:
         Where standard error is not a terminal, print a line per epoch and per tenth of what is counted. If false,
         print nothing there, and leave no bar on a terminal.
     """
-    if not sys.stderr.isatty() and "FORCE_COLOR" not in os.environ:
+    if sys.stderr is None or not (sys.stderr.isatty() or "FORCE_COLOR" in os.environ):
         yield _say if lines else lambda step: None
         return
     from rich.console import Console

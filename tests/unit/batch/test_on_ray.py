@@ -23,11 +23,15 @@ import tests.dying_workers
 from stenograde.batch.manifest import Entry
 from stenograde.batch.on_ray import grade_on_ray
 from stenograde.batch.worker import WorkerSettings
+from stenograde.errors import StenogradeError
 ray.cloudpickle.register_pickle_by_value(tests.dying_workers)
 names = sys.argv[1:]
 entries = [Entry(row, f"{name}.mark", name) for row, name in enumerate(names)]
 records = grade_on_ray(entries, WorkerSettings(), 2, make=tests.dying_workers.DyingWorker)
-print(json.dumps({record["row"]: record["study"]["outcome"] for record in records}))
+try:
+    print(json.dumps({record["row"]: record["study"]["outcome"] for record in records}))
+except StenogradeError as exc:
+    print(json.dumps([type(exc).__name__, str(exc)]))
 """
 
 
@@ -45,6 +49,15 @@ def test_a_study_that_ends_its_worker_is_set_aside_and_one_that_did_once_is_not(
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {"0": "not graded", "1": "set aside", "2": "not graded", "3": "not graded"}
+
+
+def test_what_no_study_is_at_fault_for_is_raised_as_what_it_is(tmp_path):
+    done = run([sys.executable, "-c", DYING, "a", "stops"], tmp_path)
+
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        "BundleError",
+        "a bundle must work, got one that does not",
+    ], done.stderr
 
 
 def test_the_tables_are_those_of_the_local_engine(phantom_study: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stenograde.batch.manifest import Entry
-from stenograde.batch.records import Record, not_graded
+from stenograde.batch.records import Record, not_fetched, not_graded
 from stenograde.batch.run import CohortOutcome, grade_manifest
 from stenograde.batch.worker import WorkerSettings
 from stenograde.errors import ConfigError
@@ -115,6 +115,36 @@ def test_a_part_of_which_one_table_is_missing_is_made_again(tmp_path):
     run(tmp_path, 4, engine)
 
     assert sorted(engine.given) == [0, 1, 2, 3]
+
+
+def test_what_could_not_be_fetched_is_tried_again_and_the_rest_of_its_part_is_not(tmp_path):
+    class Away(FakeEngine):
+        def __call__(self, entries, settings, workers):
+            for record in super().__call__(entries, settings, workers):
+                away = record["row"] in {1, 5}
+                yield not_fetched(Entry(record["row"], "s3://x", "x"), "away") if away else record
+
+    assert run(tmp_path, 6, Away(0)).outcomes["not fetched"] == 2
+    engine = FakeEngine(1)
+    found = run(tmp_path, 6, engine)
+
+    assert sorted(engine.given) == [1, 5]
+    assert found.outcomes == {"fault": 1, "not graded": 5}
+    assert found.earlier == 4
+    assert rows_in(tmp_path / "out") == list(range(6))
+
+
+def test_other_settings_are_refused(tmp_path):
+    run(tmp_path, 4, FakeEngine(0))
+    with pytest.raises(ConfigError, match="one of another memory limit;"):
+        grade_manifest(
+            manifest_of(tmp_path, 4),
+            tmp_path / "out",
+            WorkerSettings(memory_limit=1 << 30),
+            engine=FakeEngine(0),
+            workers=1,
+            part=4,
+        )
 
 
 def test_another_manifest_is_refused(tmp_path):

@@ -61,6 +61,7 @@ def read_study(
     *,
     study_uid: str | None = None,
     roles: Mapping[str, Role] | None = None,
+    roles_of_others: bool = False,
     memory_limit: int = MEMORY_LIMIT_BYTES,
 ) -> Study:
     """Read the one study that lies at a path.
@@ -76,6 +77,8 @@ def read_study(
         StudyInstanceUID of the study to read, where there are several.
     roles : mapping, optional
         Role by series key (see :func:`stenograde.dicom.read.given_roles.read_roles`); always wins.
+    roles_of_others : bool
+        Whether roles may all be those of other studies: of a cohort, say.
     memory_limit : int
         Most bytes that an archive may unpack to, and that a study may take while it is graded.
 
@@ -113,7 +116,8 @@ def read_study(
         for unused in (*pile.unused, *(Unused(one.file.name, "not chosen") for one in pile.instances))
     ]
     study, matched = _study(chosen, piles, roles or {})
-    check_matched(roles or {}, [chosen], matched)
+    if not roles_of_others:
+        check_matched(roles or {}, [chosen], matched)
     return _within(replace(study, unused=(*piles.strays, *others, *study.unused)), memory_limit)
 
 

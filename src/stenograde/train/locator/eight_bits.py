@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -115,9 +116,11 @@ def quantize_locator(data: SpiderSlices, out: Path, *, base: Bundle, step: int =
         exact = (
             Path(scratch) / export_locator(load_locator(entry, base.folder), config, Path(scratch)).onnx.file
         )
-        quantize(exact, graph, ({"slices": _given(one, entry)} for one in scale_by))
-        found = _compare(run_of(exact), run_of(graph), others, entry)
-    found.check()
+        quantized = Path(scratch) / "quantized.onnx"
+        quantize(exact, quantized, ({"slices": _given(one, entry)} for one in scale_by))
+        found = _compare(run_of(exact), run_of(quantized), others, entry)
+        found.check()
+        shutil.copyfile(quantized, graph)
     table = replace(base.table, locator=replace(entry, onnx=weight_file(graph)))
     written = {
         BUNDLE_FILE: as_toml(as_plain(asdict(table))),
