@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import signal
 import statistics
 import subprocess
@@ -25,6 +26,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ray.util import get_node_ip_address
 
 WORKERS = re.compile(r"spawn_main|ray::MapWorker|ray::.*_Actor")
 """Command lines of processes that grade."""
@@ -137,10 +139,13 @@ def nodes(studies: list[Path]) -> None:
         manifest = manifest_of(studies, folder)
         timed(manifest, folder / "local", "--workers", "2")
         try:
+            address = f"{get_node_ip_address()}:6399"
+            # nodes let nobody in without a token
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             quietly(ray, "start", "--head", "--port=6399", "--num-cpus=1", "--include-dashboard=false")
-            quietly(ray, "start", "--address=127.0.0.1:6399", "--num-cpus=1")
+            quietly(ray, "start", f"--address={address}", "--num-cpus=1")
             process = started(
-                manifest, folder / "ray", "--workers", "2", "--engine", "ray", RAY_ADDRESS="127.0.0.1:6399"
+                manifest, folder / "ray", "--workers", "2", "--engine", "ray", RAY_ADDRESS=address
             )
             places: set[int] = set()
             while process.poll() is None:
