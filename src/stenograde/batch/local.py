@@ -47,11 +47,11 @@ def grade_here(
     try:
         while True:
             for hand in hands:
-                if hand.is_ready and hand.entry is None:
+                if hand.is_idle:
                     entry = waiting.popleft() if waiting else next(left, None)
                     if entry is not None:
                         hand.take(entry)
-            if not any(hand.is_needed for hand in hands) and all(hand.is_ready for hand in hands):
+            if all(hand.is_idle for hand in hands):
                 return
             for hand in _heard(hands):
                 said = hand.hear()
@@ -86,13 +86,13 @@ class _Hand:
         )
         self.process.start()
         theirs.close()
-        self.is_ready, self.entry = False, None
-
-    entry: Entry | None
+        self.is_ready = False
+        self.entry: Entry | None = None
 
     @property
-    def is_needed(self) -> bool:
-        return self.entry is not None
+    def is_idle(self) -> bool:
+        """Whether the process has begun and is at nothing."""
+        return self.is_ready and self.entry is None
 
     def take(self, entry: Entry) -> None:
         """Give the process a study."""

@@ -13,8 +13,6 @@ from stenograde.errors import ConfigError
 COLUMNS = ("source", "name", "study_uid")
 """Columns of a manifest; only the first must be there."""
 
-_SCHEMES = "://"
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -28,6 +26,11 @@ class Entry:
     """What the study is called in the tables: the source where the manifest gives no name."""
     study_uid: str | None = None
     """StudyInstanceUID of the study to take where there are several."""
+
+
+def is_url(source: str) -> bool:
+    """Whether a source has to be fetched."""
+    return "://" in source
 
 
 def read_manifest(path: Path) -> Iterator[Entry]:
@@ -66,5 +69,5 @@ def _entry(number: int, row: dict[str, str | None], folder: Path) -> Entry:
         msg = f"row {number + 2} of a manifest must name one source, got {'more' if source else 'none'}; mend the row"
         raise ConfigError(msg)
     name, uid = ((row.get(column) or "").strip() for column in COLUMNS[1:])
-    place = source if _SCHEMES in source else str(folder / source)
+    place = source if is_url(source) else str(folder / source)
     return Entry(number, place, name or source, uid or None)

@@ -14,7 +14,7 @@ from stenograde.batch.records import NOT_FETCHED, Record
 from stenograde.batch.tables import has_unfetched, is_written, outcomes_in, read_part, write_part
 from stenograde.batch.worker import WorkerSettings
 from stenograde.errors import ConfigError
-from stenograde.files import whole_file
+from stenograde.files import write_whole
 from stenograde.predict.bundle import bundle_at
 from stenograde.workers import Progress, Step
 
@@ -117,8 +117,7 @@ def _keep_run(out: Path, manifest: Path, settings: WorkerSettings, part: int) ->
             msg = f"--out must be new or hold the same run, got one of another {', '.join(other)}; name another folder"
             raise ConfigError(msg)
         return
-    with whole_file(file) as written:
-        written.write(json.dumps(asked, indent=1).encode())
+    write_whole(file, json.dumps(asked, indent=1))
 
 
 class _Ledger:
@@ -146,7 +145,10 @@ class _Ledger:
     @property
     def n_done(self) -> int:
         """Studies that are done."""
-        return sum(map(self._size, self.written)) + sum(map(len, self.open.values()))
+        # (asked after each study, so not summed over the parts that are written: there may be thousands)
+        last = -(-self.total // self.part) - 1
+        shortage = self.part - self._size(last) if last in self.written else 0
+        return len(self.written) * self.part - shortage + sum(map(len, self.open.values()))
 
     def left(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Give the entries that are still to be done."""
@@ -186,7 +188,5 @@ class _Ledger:
 
     def _rewrite(self) -> None:
         """Keep in the file only what waits."""
-        with whole_file(self.out / _UNFINISHED) as file:
-            for records in self.open.values():
-                for record in records.values():
-                    file.write(json.dumps(record).encode() + b"\n")
+        waiting = (record for records in self.open.values() for record in records.values())
+        write_whole(self.out / _UNFINISHED, "".join(json.dumps(record) + "\n" for record in waiting))

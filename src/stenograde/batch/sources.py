@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
+from stenograde.batch.manifest import is_url
 from stenograde.errors import ConfigError, MissingDependencyError, StudyError, installing
 
 DICOMWEB = re.compile(r"dicomweb\+(?P<server>https?://.+)/studies/(?P<uid>[0-9.]+)/?")
@@ -35,7 +36,7 @@ def fetched(source: str) -> Iterator[Path]:
     NotFetchedError
         If it cannot be fetched.
     """
-    if "://" not in source:
+    if not is_url(source):
         yield Path(source)
         return
     with _scratch() as folder:

@@ -79,26 +79,20 @@ def resample(
     )
     down = _taps(rows, spacing_mm[0], to_rows, to_mm[0])
     across = _taps(columns, spacing_mm[1], to_columns, to_mm[1])
-    return _along_columns(_along_rows(np.asarray(pictures, np.float32), *down), *across)
+    return _along(_along(np.asarray(pictures, np.float32), -2, *down), -1, *across)
 
 
-def _along_rows(
-    pictures: NDArray[np.float32], places: NDArray[np.int64], shares: NDArray[np.float32]
+def _along(
+    pictures: NDArray[np.float32],
+    axis: int,
+    places: NDArray[np.int64],
+    shares: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Apply the matrix of :func:`interpolation_weights` to rows."""
-    out = pictures[..., places[:, 0], :] * shares[:, 0, None]
+    """Apply the matrix of :func:`interpolation_weights` to rows (axis -2) or columns (-1), by its :func:`_taps`."""
+    shape = (len(places), *(1,) * (-1 - axis))
+    out = np.take(pictures, places[:, 0], axis) * shares[:, 0].reshape(shape)
     for tap in range(1, places.shape[1]):
-        out += pictures[..., places[:, tap], :] * shares[:, tap, None]
-    return out
-
-
-def _along_columns(
-    pictures: NDArray[np.float32], places: NDArray[np.int64], shares: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Apply the matrix of :func:`interpolation_weights` to columns."""
-    out = np.take(pictures, places[:, 0], axis=-1) * shares[:, 0]
-    for tap in range(1, places.shape[1]):
-        out += np.take(pictures, places[:, tap], axis=-1) * shares[:, tap]
+        out += np.take(pictures, places[:, tap], axis) * shares[:, tap].reshape(shape)
     return out
 
 
