@@ -12,36 +12,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
 from stenograde import __version__
-from stenograde.cli import (
-    audit,
-    classify,
-    cohort,
-    compare,
-    deidentify,
-    ensemble,
-    env,
-    evaluate,
-    experiment,
-    explain,
-    grade,
-    inspect,
-    jobs,
-    locate,
-    phantom,
-    prepare,
-    pretrain,
-    score,
-    serve,
-    sign,
-    submit,
-    train,
-)
 from stenograde.cli.examples import epilog
 from stenograde.cli.output import quiet, say_error
 from stenograde.cli.stopping import Stopped, stopped_by_signals
@@ -62,7 +39,42 @@ _PIPE_CLOSED = -1
 """In place of an exit code: who reads our output reads no more."""
 
 
-def _build() -> typer.Typer:
+_HOMES = {"ingest": "cohort", "crops": "cohort"}
+"""Modules of commands that are not named like theirs."""
+
+_GROUPS = {"audit", "jobs", "prepare", "train", "experiment"}
+"""Commands that have commands of their own."""
+
+_COMMANDS = (
+    "grade",
+    "sign",
+    "explain",
+    "locate",
+    "score",
+    "evaluate",
+    "submit",
+    "audit",
+    "serve",
+    "jobs",
+    "inspect",
+    "phantom",
+    "prepare",
+    "ingest",
+    "crops",
+    "pretrain",
+    "train",
+    "experiment",
+    "classify",
+    "compare",
+    "ensemble",
+    "deidentify",
+    "env",
+)
+"""All commands, in the order of the help."""
+
+
+def _build(words: Sequence[str] = ()) -> typer.Typer:
+    """Return the program with the command that some words name; with all where they name none."""
     app = typer.Typer(
         name="stenograde",
         no_args_is_help=True,
@@ -71,29 +83,13 @@ def _build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(no_args_is_help=True, epilog=epilog(""))(_options)
-    app.command("grade", epilog=epilog("grade"))(grade.grade)
-    app.command("sign", epilog=epilog("sign"))(sign.sign)
-    app.command("explain", epilog=epilog("explain"))(explain.explain)
-    app.command("locate", epilog=epilog("locate"))(locate.locate)
-    app.command("score", epilog=epilog("score"))(score.score)
-    app.command("evaluate", epilog=epilog("evaluate"))(evaluate.evaluate)
-    app.command("submit", epilog=epilog("submit"))(submit.submit)
-    app.add_typer(audit.build(), name="audit")
-    app.command("serve", epilog=epilog("serve"))(serve.serve)
-    app.add_typer(jobs.build(), name="jobs")
-    app.command("inspect", epilog=epilog("inspect"))(inspect.inspect)
-    app.command("phantom", epilog=epilog("phantom"))(phantom.phantom)
-    app.add_typer(prepare.build(), name="prepare")
-    app.command("ingest", epilog=epilog("ingest"))(cohort.ingest)
-    app.command("crops", epilog=epilog("crops"))(cohort.crops)
-    app.command("pretrain", epilog=epilog("pretrain"))(pretrain.pretrain)
-    app.add_typer(train.build(), name="train")
-    app.add_typer(experiment.build(), name="experiment")
-    app.command("classify", epilog=epilog("classify"))(classify.classify)
-    app.command("compare", epilog=epilog("compare"))(compare.compare)
-    app.command("ensemble", epilog=epilog("ensemble"))(ensemble.ensemble)
-    app.command("deidentify", epilog=epilog("deidentify"))(deidentify.deidentify)
-    app.command("env", epilog=epilog("env"))(env.env)
+    named = next((word for word in words if not word.startswith("-")), None)
+    for name in (named,) if named in _COMMANDS else _COMMANDS:
+        module = import_module(f"{__name__}.{_HOMES.get(name, name)}")
+        if name in _GROUPS:
+            app.add_typer(module.build(), name=name)
+        else:
+            app.command(name, epilog=epilog(name))(getattr(module, name))
     return app
 
 
@@ -170,7 +166,7 @@ def _run(words: list[str]) -> int:
         say_error(f"no word of a command must be empty, got an empty one as number {empty}; leave it out")
         return 2
     try:
-        code = get_command(_build()).main(args=words, prog_name="stenograde", standalone_mode=False)
+        code = get_command(_build(words)).main(args=words, prog_name="stenograde", standalone_mode=False)
     except _UsageError as exc:
         _say_usage(exc)
         return 2

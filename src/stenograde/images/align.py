@@ -14,8 +14,8 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.feature import match_template
 from skimage.transform import resize
 
@@ -241,8 +241,8 @@ def _on_grid(picture: Picture) -> Picture:
     scale = FIELD_PX / max(picture.shape)
     shape = [max(1, round(scale * n)) for n in picture.shape]
     small = resize(np.asarray(picture, np.float32), shape, anti_aliasing=True, preserve_range=True)
-    apart = small - ndimage.gaussian_filter(small, _SHADING_PX)
-    spread = np.sqrt(ndimage.gaussian_filter(apart**2, _SHADING_PX))
+    apart = small - scipy.ndimage.gaussian_filter(small, _SHADING_PX)
+    spread = np.sqrt(scipy.ndimage.gaussian_filter(apart**2, _SHADING_PX))
     return (apart / (spread + 1e-3 * (float(np.ptp(small)) or 1.0))).astype(np.float32)
 
 

@@ -19,8 +19,8 @@ from importlib import resources
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde.images.resample import resample
 
@@ -84,8 +84,8 @@ def local_contrast(picture: Picture, pixel_mm: float) -> Picture:
     highest = max(float(np.percentile(picture, 99.5)), 1e-6)
     scaled = np.clip(picture, 0, highest) / np.float32(highest)
     sigma = NEIGHBOURHOOD_MM / pixel_mm
-    mean = ndimage.gaussian_filter(scaled, sigma)
-    variance = ndimage.gaussian_filter(scaled * scaled, sigma) - mean * mean
+    mean = scipy.ndimage.gaussian_filter(scaled, sigma)
+    variance = scipy.ndimage.gaussian_filter(scaled * scaled, sigma) - mean * mean
     return ((scaled - mean) / np.sqrt(np.maximum(variance, 0) + _FLOOR**2)).astype(np.float32)
 
 

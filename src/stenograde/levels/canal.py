@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde.levels.marked import MidSurface
 from stenograde.terms import Structure
@@ -90,10 +90,10 @@ def _cut_by_border(centre: NDArray[np.float64], size: tuple[int, ...], grid: flo
 
 def _first_guess(canal: NDArray[np.float32], grid: float) -> NDArray[np.float64] | None:
     """Middle of the largest run of canal, row by row; shape (rows, 2)."""
-    labels, n = ndimage.label(canal > _FIELD)
+    labels, n = scipy.ndimage.label(canal > _FIELD)
     if n == 0:
         return None
-    sizes = ndimage.sum_labels(canal, labels, range(1, n + 1))
+    sizes = scipy.ndimage.sum_labels(canal, labels, range(1, n + 1))
     keep = np.isin(labels, np.flatnonzero(sizes > 0.04 * sizes.max()) + 1)
     mass = np.where(keep, canal, 0).sum(axis=1)
     rows = np.flatnonzero(mass > MIN_DEPTH_MM / grid)
@@ -114,7 +114,7 @@ def _stations(line: NDArray[np.float64], grid: float) -> tuple[NDArray[np.float6
     ends = np.arange(len(even))
     trend = np.column_stack([np.interp(ends, [0, len(even) - 1], even[[0, -1], k]) for k in (0, 1)])
     # smoothing the departure from the chord keeps the ends where they are
-    smooth = trend + ndimage.gaussian_filter1d(even - trend, sigma, axis=0, mode="reflect")
+    smooth = trend + scipy.ndimage.gaussian_filter1d(even - trend, sigma, axis=0, mode="reflect")
     tangent = np.gradient(smooth, axis=0)
     return smooth, tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
 
@@ -130,7 +130,7 @@ def _walls(
     """Signed distances of front and back wall from the centre along the normal, mm; NaN where there is none."""
     way = np.arange(-REACH_MM, REACH_MM + _RAY_MM / 2, _RAY_MM)
     at = centre[:, None] + _normal(tangent)[:, None] * way[None, :, None] / grid
-    p = ndimage.map_coordinates(canal, at.transpose(2, 0, 1), order=1, mode="constant", cval=0.0)
+    p = scipy.ndimage.map_coordinates(canal, at.transpose(2, 0, 1), order=1, mode="constant", cval=0.0)
     inside = p > _FIELD
     front, back = np.full(len(centre), np.nan), np.full(len(centre), np.nan)
     for station in np.flatnonzero(inside.any(axis=1)):

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Point
@@ -313,7 +313,7 @@ def _sampled(volume: Volume, grid: CropGrid) -> NDArray[np.float32]:
     first, last = int(np.floor(needed.min())), int(np.ceil(needed.max()))
     slices = volume.slices(range(first, last + 1))
     index[0] -= first
-    values = ndimage.map_coordinates(slices, index, order=1, mode="nearest", prefilter=False)
+    values = scipy.ndimage.map_coordinates(slices, index, order=1, mode="nearest", prefilter=False)
     return np.where(shown, values, np.nan).astype(np.float32)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Evidence, Point
@@ -111,7 +111,9 @@ def on_sources(crops: Sequence[tuple[CropSource, NDArray[np.float32]]]) -> tuple
         for source, values in of_volume:
             to_crop = np.linalg.inv(source.grid.affine) @ source.volume.affine
             index = np.tensordot(to_crop[:3, :3], places, axes=1) + to_crop[:3, 3].reshape(3, 1, 1, 1)
-            total += ndimage.map_coordinates(values, index, order=1, mode="grid-constant", prefilter=False)
+            total += scipy.ndimage.map_coordinates(
+                values, index, order=1, mode="grid-constant", prefilter=False
+            )
         k, row, column = (int(n) for n in start)
         maps.append(SourceMap(first.series, first.volume, (k, row, column), total))
     return tuple(maps)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde.images.standardise import standardise
 
@@ -75,7 +75,7 @@ def cut_discs(
         back = np.array([-down[1], down[0]])
         grid = centre + rows[:, None, None] * down + columns[None, :, None] * back
         at = np.moveaxis(grid / spacing, -1, 0)
-        ndimage.map_coordinates(scaled, at, output=crops[k], order=1, mode="nearest", prefilter=False)
+        scipy.ndimage.map_coordinates(scaled, at, output=crops[k], order=1, mode="nearest", prefilter=False)
     return crops
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde.levels.disc import Disc
 from stenograde.levels.marked import MidSurface
@@ -79,7 +79,7 @@ class DiscChain:
 def find_discs(surface: MidSurface) -> DiscChain:
     """Find, order and name the discs on the mid-sagittal surface."""
     grid = surface.marked.grid_mm
-    heat = ndimage.gaussian_filter(surface.heat[0], 1.0 / grid)
+    heat = scipy.ndimage.gaussian_filter(surface.heat[0], 1.0 / grid)
     found = [
         _disc_at(surface, (float(row), float(column)), float(heat[row, column]))
         for row, column in peaks_of(heat, max(1, round(MIN_APART_MM / grid / 2)), above=MIN_HEAT)
@@ -105,7 +105,7 @@ def peaks_of(heat: NDArray[np.float32], apart_px: int, *, above: float) -> list[
     As scikit-image's ``peak_local_max`` does, which costs a tenth of a second to import; of equals near each other one
     is taken, and a picture of one value has none.
     """
-    highest = ndimage.maximum_filter(heat, 2 * apart_px + 1, mode="nearest")
+    highest = scipy.ndimage.maximum_filter(heat, 2 * apart_px + 1, mode="nearest")
     at = np.argwhere((heat == highest) & (heat > above))
     if len(at) == heat.size:
         return []
@@ -123,7 +123,7 @@ def _disc_at(surface: MidSurface, peak: tuple[float, float], heat: float, *, gue
     reach = round(28 / grid)
     top, left = max(0, round(peak[0]) - reach), max(0, round(peak[1]) - reach)
     window = p[top : top + 2 * reach + 1, left : left + 2 * reach + 1]
-    labels, n = ndimage.label(window > 0.4)
+    labels, n = scipy.ndimage.label(window > 0.4)
     at = (round(peak[0]) - top, round(peak[1]) - left)
     number = _piece_near(labels, at, reach=round(4 / grid)) if n else 0
     rows, columns = np.nonzero(labels == number)
@@ -272,7 +272,7 @@ def _weak_disc(
     surface: MidSurface, heat: NDArray[np.float32], place: tuple[float, float], reach_mm: float
 ) -> Disc:
     grid = surface.marked.grid_mm
-    evidence = heat + 0.3 * ndimage.gaussian_filter(surface.structures[Structure.DISC.code], 2.0 / grid)
+    evidence = heat + 0.3 * scipy.ndimage.gaussian_filter(surface.structures[Structure.DISC.code], 2.0 / grid)
     row, column = round(place[0]), round(place[1])
     reach = round(reach_mm / grid)
     top, left = max(0, row - reach), max(0, column - reach)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Point
@@ -166,7 +166,7 @@ def _wall_mm(
         return None
     near = marked.probabilities[box[0], :, box[1], box[2]]
     solid = np.maximum(near[:, Structure.VERTEBRA.code], near[:, Structure.DISC.code])
-    values = ndimage.map_coordinates(solid, at - first[:, None], order=1, cval=0.0)
+    values = scipy.ndimage.map_coordinates(solid, at - first[:, None], order=1, cval=0.0)
     is_solid = (values > 0.5).reshape(-1, len(_BEHIND_MM))
     walls = [wall for line in is_solid if (wall := _end_of_body(line)) is not None]
     return float(np.median(walls)) if len(walls) >= LEAST_SEEN * len(is_solid) else None

@@ -10,8 +10,8 @@ alone in any other.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde.levels.canal import CanalLine
 from stenograde.levels.disc import Disc
@@ -96,8 +96,8 @@ def dark_below_s1(
     if (at < 0).any() or (at > np.subtract(picture.shape, 1)).any():
         return nothing
     above_zero = picture - float(np.percentile(picture, DARK_PERCENTILE))
-    blurred = ndimage.gaussian_filter(above_zero.astype(np.float64), _BLUR_MM / grid_mm)
-    signal = ndimage.map_coordinates(blurred, at.transpose(2, 0, 1), order=1)
+    blurred = scipy.ndimage.gaussian_filter(above_zero.astype(np.float64), _BLUR_MM / grid_mm)
+    signal = scipy.ndimage.map_coordinates(blurred, at.transpose(2, 0, 1), order=1)
     marrow = np.median(signal[(along_mm > MARROW_MM[0]) & (along_mm < MARROW_MM[1])], axis=0)
     inside = (along_mm > BELOW_MM[0]) & (along_mm < BELOW_MM[1])
     found = [_dark(line[inside], DARK * usual) for line, usual in zip(signal.T, marrow, strict=True)]
@@ -121,7 +121,7 @@ def _front_wall(canal: CanalLine, lowest: Disc, grid_mm: float) -> NDArray[np.fl
     below = np.flatnonzero(np.isfinite(canal.front).all(axis=1) & (down >= 0) & (down < BELOW_MM[1]))
     if len(below) < 2:
         return None
-    wall = ndimage.gaussian_filter1d(canal.front[below], _SMOOTH_MM / _STEP_MM, axis=0, mode="nearest")
+    wall = scipy.ndimage.gaussian_filter1d(canal.front[below], _SMOOTH_MM / _STEP_MM, axis=0, mode="nearest")
     way_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(wall, axis=0), axis=1))]) * grid_mm
     if way_mm[-1] < LEAST_SEEN_MM:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.terms import Structure
@@ -116,8 +116,8 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     near = np.abs(slices - middle) * marked.slice_mm <= MID_REACH_MM
     by_row = (width * near[:, None]) ** 2
     sigma = MID_SMOOTH_MM / marked.grid_mm
-    total = ndimage.gaussian_filter1d(by_row.sum(axis=0), sigma, mode="constant")
-    moment = ndimage.gaussian_filter1d((by_row * slices[:, None]).sum(axis=0), sigma, mode="constant")
+    total = scipy.ndimage.gaussian_filter1d(by_row.sum(axis=0), sigma, mode="constant")
+    moment = scipy.ndimage.gaussian_filter1d((by_row * slices[:, None]).sum(axis=0), sigma, mode="constant")
     known = total > 1e-3 * total.max()
     rows = np.arange(marked.size[1])
     slice_of_row = np.interp(rows, rows[known], moment[known] / total[known])
@@ -142,7 +142,7 @@ def _unseen(width: NDArray[np.float32], sigma: float, lost: tuple[int, ...]) -> 
     n = len(width)
     if n < 3:
         return np.zeros(width.shape[1], bool)
-    depth = ndimage.gaussian_filter1d(width, sigma, axis=1, mode="nearest")
+    depth = scipy.ndimage.gaussian_filter1d(width, sigma, axis=1, mode="nearest")
     depth[list(lost)] = -1.0
     deepest = depth.argmax(axis=0)
     first, last = depth[0] > depth[1], depth[-1] > depth[-2]

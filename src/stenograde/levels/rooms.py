@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.measure import find_contours
 
 from stenograde.grades import Probabilities
@@ -66,7 +66,7 @@ class RoomView:
         """Cut the view out of a slice about a place in it; what lies beyond the slice repeats its edge."""
         places = self.places(row, column, spacing_mm)
         return np.asarray(
-            ndimage.map_coordinates(picture, places, order=1, mode="nearest", output=np.float32)
+            scipy.ndimage.map_coordinates(picture, places, order=1, mode="nearest", output=np.float32)
         )
 
 
@@ -151,10 +151,10 @@ def middle_of(maps: NDArray[np.float32], grid_mm: float) -> tuple[float, float]:
 def outline_of(maps: NDArray[np.float32], grid_mm: float) -> NDArray[np.float64] | None:
     """Return the border of fat and root about the middle, shape (n, 2), px; None where there is too little of them."""
     room = (maps[RoomTissue.FAT] + maps[RoomTissue.NERVE]) * _inside(maps.shape[1:], grid_mm)
-    parts, n = ndimage.label(room > 0.5)
+    parts, n = scipy.ndimage.label(room > 0.5)
     if not n:
         return None
-    sizes = ndimage.sum_labels(room > 0.5, parts, range(1, n + 1)) * grid_mm**2
+    sizes = scipy.ndimage.sum_labels(room > 0.5, parts, range(1, n + 1)) * grid_mm**2
     if sizes.max() < SMALLEST_MM2:
         return None
     return _border(parts == 1 + int(np.argmax(sizes)))
@@ -162,7 +162,7 @@ def outline_of(maps: NDArray[np.float32], grid_mm: float) -> NDArray[np.float64]
 
 def _border(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the longest border of a mask, shape (n, 2), px."""
-    soft = ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
+    soft = scipy.ndimage.gaussian_filter(mask.astype(np.float32), 0.7)
     lines = find_contours(np.pad(soft, 1), min(0.5, 0.6 * float(soft.max())))
     return np.asarray(max(lines, key=len) - 1)
 
@@ -229,7 +229,7 @@ def sac_of(nerve: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_] | No
     """Return where the dural sac is on an axial slice, from the map of nerves; None where none is seen."""
     row_mm, column_mm = _off_mm(nerve.shape, grid_mm)
     inside = (np.abs(row_mm) < SAC_REACH_MM[0])[:, None] & (np.abs(column_mm) < SAC_REACH_MM[1])
-    parts, n = ndimage.label(ndimage.binary_opening((nerve > 0.5) & inside, iterations=_OPENED))
+    parts, n = scipy.ndimage.label(scipy.ndimage.binary_opening((nerve > 0.5) & inside, iterations=_OPENED))
     if not n:
         return None
     away = [

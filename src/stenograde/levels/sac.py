@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stenograde import geometry
 from stenograde.grades import Measurement, Point
@@ -164,7 +164,7 @@ def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint) -> _Patch
     grid = on_plane + steps[:, None, None] * back + steps[None, :, None] * left
     index = geometry.to_index(affine, grid.reshape(-1, 3))
     pixels = seen.volume.slices([seen.slice])[0]
-    values = ndimage.map_coordinates(pixels, index[:, 1:].T, order=1, mode="nearest")
+    values = scipy.ndimage.map_coordinates(pixels, index[:, 1:].T, order=1, mode="nearest")
     return _Patch(values.reshape(grid.shape[:2]).astype(np.float64), grid[0, 0], back, left)
 
 
@@ -172,7 +172,7 @@ def _outline(
     picture: NDArray[np.float64], front_mm: float, back_mm: float
 ) -> tuple[NDArray[np.float64], float] | None:
     """Border (n, 2) and area in mm² of the bright region around the patch's middle; None when unclear."""
-    smooth = ndimage.gaussian_filter(picture, SMOOTH_MM / GRID_MM)
+    smooth = scipy.ndimage.gaussian_filter(picture, SMOOTH_MM / GRID_MM)
     middle = picture.shape[0] // 2
     down, across = (np.indices(picture.shape) - middle) * GRID_MM
     depth = max(1.5, (back_mm - front_mm) / 3)
@@ -191,7 +191,7 @@ def _outline(
     if closed < MIN_CLOSED:
         return None
     radius_mm = np.minimum(radius_mm, LEAK * _median_around(radius_mm, LEAK_RAYS))
-    fine = ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
+    fine = scipy.ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
     radius_mm = _where_fallen(fine, start, radius_mm, least_mm)
     radius_mm = np.minimum(radius_mm, _dura_mm(fine, start, radius_mm, (back_mm - front_mm) / 2))
     radius_mm = _median_around(radius_mm, NEIGHBOUR_RAYS)
@@ -267,7 +267,7 @@ def _along_rays(
 ) -> NDArray[np.float64]:
     """Sample a picture along the rays; ways and values of shape (rays, n)."""
     at = start + _directions()[:, None] * way_mm[:, :, None] / GRID_MM
-    return np.asarray(ndimage.map_coordinates(picture, at.transpose(2, 0, 1), order=1, mode="nearest"))
+    return np.asarray(scipy.ndimage.map_coordinates(picture, at.transpose(2, 0, 1), order=1, mode="nearest"))
 
 
 def _directions() -> NDArray[np.float64]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from stenograde.errors import BundleError
 from stenograde.grades import Probabilities
@@ -113,7 +113,7 @@ def answered(
 
     By Bayes' rule: shares of another population can be put in place of those of the one that was fitted to.
     """
-    return np.asarray(softmax(np.log(shares) + shifts + scores[:, None] * STEPS, axis=1))
+    return np.asarray(scipy.special.softmax(np.log(shares) + shifts + scores[:, None] * STEPS, axis=1))
 
 
 def crop_features(

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.special import expit
 
 from stenograde.images.resample import grid_size, resample
 from stenograde.images.standardise import standardise
@@ -124,6 +123,7 @@ class _Looks:
         self.probabilities = np.zeros((n, N_CLASSES, *size), np.float32)
         self.probabilities[:, 0] = 1
         self.heat = np.zeros((n, N_MAPS - N_CLASSES, *size), np.float32)
+        self.marked = np.zeros((n, *size), bool)
         self.near = np.zeros((n, *size), bool)
         self.beyond = float(fine.min(initial=0))
 
@@ -137,8 +137,10 @@ class _Looks:
             logits = self.run(given[None, None])[0, :, : self.fine.shape[1], : len(columns)]
             said = _softmax(logits[:N_CLASSES])
             self.probabilities[place, ..., across] = said
-            self.heat[place, ..., across] = expit(logits[N_CLASSES:])
-            self.near[place, :, across] = _near_structures(said, self.grid_mm)
+            self.heat[place, ..., across] = scipy.special.expit(logits[N_CLASSES:])
+            marked = _marked(said)
+            self.marked[place, :, across] = marked
+            self.near[place, :, across] = _near(marked, self.grid_mm)
 
         in_threads(look, places)
 
@@ -155,10 +157,14 @@ class _Looks:
 
     def of_the_spine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities and heat without what is joined to no spine."""
-        inside = _spine(self.probabilities, self.near)
-        self.probabilities *= inside[:, None]
-        self.probabilities[:, 0] += ~inside
-        self.heat *= inside[:, None]
+        inside = _spine(self.marked, self.near)
+
+        def keep(place: int) -> None:
+            self.probabilities[place] *= inside[place]
+            self.probabilities[place, 0] += ~inside[place]
+            self.heat[place] *= inside[place]
+
+        in_threads(keep, range(len(inside)))
         return self.probabilities, self.heat
 
 
@@ -195,22 +201,27 @@ def _over_patch(values: NDArray[np.float32], reach: int, most: np.ufunc) -> NDAr
     return values
 
 
-def _near_structures(probabilities: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
+def _marked(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a slice shows a structure likelier than none, for (classes, rows, columns)."""
+    return np.asarray(probabilities[1:].max(axis=0) > probabilities[0])
+
+
+def _near(marked: NDArray[np.bool_], grid_mm: float) -> NDArray[np.bool_]:
     """Where a slice shows a structure, with a rim; shape (rows, columns)."""
     reach = max(1, round(JOINED_MM / 2 / grid_mm))
-    return ndimage.uniform_filter(_marked(probabilities).astype(np.float32), 2 * reach + 1) > 1e-3
+    return scipy.ndimage.uniform_filter(marked.astype(np.float32), 2 * reach + 1) > 1e-3
 
 
-def _marked(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where a structure is likelier than none, for (..., classes, rows, columns)."""
-    structures = probabilities[..., 1:, :, :].max(axis=-3)
-    return np.asarray(structures > probabilities[..., 0, :, :])
-
-
-def _spine(probabilities: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _spine(marked: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where the largest connected group of structures lies, with a rim; shape (n, rows, columns)."""
-    labels, n = ndimage.label(near, structure=np.ones((3, 3, 3)))
-    if n <= 1:
+    columns = np.flatnonzero(near.any(axis=(0, 1)))
+    if not columns.size:
         return near
-    sizes = np.bincount(labels[_marked(probabilities)], minlength=n + 1)
-    return np.asarray(labels == int(np.argmax(sizes[1:])) + 1)
+    held = np.s_[..., columns[0] : columns[-1] + 1]
+    labels, n = scipy.ndimage.label(near[held], structure=np.ones((3, 3, 3)))
+    if n == 1:
+        return near
+    sizes = np.bincount(labels[marked[held]], minlength=n + 1)
+    spine = np.zeros_like(near)
+    spine[held] = labels == int(np.argmax(sizes[1:])) + 1
+    return spine

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from stenograde import geometry
 from stenograde.errors import BundleError
@@ -60,7 +60,7 @@ def maps_of(
     """
     maps = np.concatenate([session.run(None, {PICTURES: one[None, None]})[0] for one in normalised(crops)])
     check_said(file, maps)
-    return np.asarray(softmax(maps, axis=1), np.float32)
+    return np.asarray(scipy.special.softmax(maps, axis=1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from stenograde.report.pictures import windowed
 from stenograde.terms import Structure
@@ -88,7 +88,7 @@ def _coloured(grey: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.
     canvas = np.repeat(grey[..., None], 3, axis=-1).astype(np.float32)
     for structure, colour in COLOURS.items():
         inside = labels == structure.code
-        border = inside & ~ndimage.binary_erosion(inside, iterations=2, border_value=1)
+        border = inside & ~scipy.ndimage.binary_erosion(inside, iterations=2, border_value=1)
         for where, weight in ((inside & ~border, _FILL), (border, _LINE)):
             canvas[where] = (1 - weight) * canvas[where] + weight * np.asarray(colour, np.float32)
     return (canvas + 0.5).astype(np.uint8)

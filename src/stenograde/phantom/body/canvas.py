@@ -32,7 +32,7 @@ class Points:
     behind: Grid
     xyz: Grid
     """Body frame, shape (3, n)."""
-    entry: NDArray[np.int32]
+    entry: NDArray[np.intp]
     """Table entry nearest to each point."""
     tables: Grid
     """Dimensions along the curve: :attr:`Anatomy.tables`."""
@@ -45,12 +45,12 @@ class Points:
 
     def take(self, where: NDArray[np.intp]) -> Points:
         """Return the points at given indices."""
-        s, left, behind = (part[where] for part in (self.s, self.left, self.behind))
-        return Points(s, left, behind, self.xyz[:, where], self.entry[where], self.tables)
+        s, left, behind = (part.take(where) for part in (self.s, self.left, self.behind))
+        return Points(s, left, behind, self.xyz.take(where, axis=1), self.entry.take(where), self.tables)
 
     def row(self, row: Row) -> Grid:
         """Return one dimension at each point."""
-        return self.tables[row][self.entry]
+        return self.tables[row].take(self.entry)
 
     def sided(self, left: Row, right: Row) -> Grid:
         """Return one dimension at each point, for the side on which the point lies."""
@@ -102,7 +102,7 @@ class Canvas:
     def part(self, where: NDArray[np.intp]) -> Canvas:
         """Return a copy of some points, to be painted separately and put back by :meth:`put`."""
         part = Canvas(0, self.signals, float(self.strength))
-        part.signal, part.label = self.signal[..., where], self.label[where]
+        part.signal, part.label = self.signal.take(where, axis=-1), self.label.take(where)
         return part
 
     def put(self, where: NDArray[np.intp], part: Canvas) -> None:
@@ -185,13 +185,13 @@ class Noise:
         values, size = self._values, self._size
         x0, y0, z0 = (cell & (size - 1) for cell in low)
         if not self._linear:
-            return values[(x0 * size + y0) * size + z0]
+            return values.take((x0 * size + y0) * size + z0)
         x1, y1, z1 = ((cell + 1) & (size - 1) for cell in low)
         u, v, w = (place - cell for place, cell in zip(places, low, strict=True))
         total = np.zeros_like(u)
         for i, across in ((x0, 1 - u), (x1, u)):
             for j, along in ((y0, 1 - v), (y1, v)):
                 row = (i * size + j) * size
-                below = values[row + z0]
-                total += across * along * (below + w * (values[row + z1] - below))
+                below = values.take(row + z0)
+                total += across * along * (below + w * (values.take(row + z1) - below))
         return total

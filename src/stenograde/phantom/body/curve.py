@@ -153,13 +153,13 @@ class SpineCurve:
         at = np.stack([(y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM])
         s = map_coordinates(self._ways, at, order=1, mode="nearest", output=np.float32)
         at_entry = self.entry(s)
-        line_y, line_z, cosine, sine, sway = (table[at_entry] for table in self._tables)
+        line_y, line_z, cosine, sine, sway = (table.take(at_entry) for table in self._tables)
         return s, xyz[0] - sway, (y - line_y) * cosine - (z - line_z) * sine
 
-    def entry(self, way_mm: Grid) -> NDArray[np.int32]:
+    def entry(self, way_mm: Grid) -> NDArray[np.intp]:
         """Return the table entry nearest to each way, shape (n,)."""
         place = (way_mm - np.float32(self.table_way_mm[0])) * np.float32(1 / STEP_MM)
-        return np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1).astype(np.int32)
+        return np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1).astype(np.intp)
 
     @cached_property
     def _tables(self) -> tuple[Grid, ...]:

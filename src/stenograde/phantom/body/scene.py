@@ -72,7 +72,7 @@ class Scene:
 
     def per_vertebra(self, values: Array, owner: NDArray[np.int8]) -> Grid:
         """Look up a value per vertebra at points, float32."""
-        return values.astype(np.float32)[owner]
+        return values.astype(np.float32).take(owner)
 
     @cached_property
     def skeleton(self) -> Skeleton:
