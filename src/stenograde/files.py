@@ -261,6 +261,27 @@ def keep_record(path: Path, record: Mapping[str, Any]) -> None:
         raise ConfigError(msg) from exc
 
 
+def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
+    """Write the settings of what a folder holds to a JSON file, or check that they are those stored there.
+
+    Raises
+    ------
+    ConfigError
+        If it was made by others; the message names ``what`` lies there and which settings differ.
+    """
+    if not path.is_file():
+        write_whole(path, json.dumps(asked, indent=1))
+        return
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(name for name in {*asked, *stored} if asked.get(name) != stored.get(name))
+    if differing:
+        msg = (
+            f"{what} in {path.parent} must be of the same settings, got another {', '.join(differing)}; choose another "
+            "folder or delete it"
+        )
+        raise ConfigError(msg)
+
+
 def set_aside(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Rename files of an earlier result, so that they do not pass for those of a newer one; gives their new names.
 

@@ -13,8 +13,7 @@ from stenograde.batch.manifest import Entry, hash_of, read_manifest
 from stenograde.batch.records import NOT_FETCHED, Record
 from stenograde.batch.tables import has_unfetched, is_written, outcomes_in, read_part, write_part
 from stenograde.batch.worker import WorkerSettings
-from stenograde.errors import ConfigError
-from stenograde.files import write_whole
+from stenograde.files import keep_settings, write_whole
 from stenograde.predict.bundle import bundle_at
 from stenograde.workers import Progress, Step
 
@@ -109,15 +108,7 @@ def _keep_run(out: Path, manifest: Path, settings: WorkerSettings, part: int) ->
         "memory limit": settings.memory_limit,
         "reports": settings.reports is not None,
     }
-    file = out / _RUN
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        other = [name for name, value in asked.items() if found.get(name) != value]
-        if other:
-            msg = f"--out must be new or hold the same run, got one of another {', '.join(other)}; name another folder"
-            raise ConfigError(msg)
-        return
-    write_whole(file, json.dumps(asked, indent=1))
+    keep_settings(out / _RUN, asked, what="a run")
 
 
 class _Ledger:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from stenograde.config import as_plain
-from stenograde.errors import ConfigError
-from stenograde.files import whole_file, write_whole
+from stenograde.files import keep_settings, whole_file
 from stenograde.phantom import ContrastMode, Protocol, ProtocolMix, body, draw_protocol, scanner
 from stenograde.predict.bundle import Bundle
 from stenograde.workers import Progress, counted, in_processes
@@ -74,24 +72,3 @@ def keep_cut_settings(folder: Path, config: object, data: Path, bundle: Bundle, 
     """Write the settings that a folder's crops of real studies are cut by, or check them; see :func:`keep_settings`."""
     settings = {"crops": as_plain(config), "data": str(data.resolve()), "bundle": bundle.hash}
     keep_settings(folder / SETTINGS, settings, what=what)
-
-
-def keep_settings(path: Path, asked: Mapping[str, Any], *, what: str) -> None:
-    """Write the settings of what a folder holds to a JSON file, or check that they are those stored there.
-
-    Raises
-    ------
-    ConfigError
-        If it was made by others; the message names ``what`` lies there and which settings differ.
-    """
-    if not path.is_file():
-        write_whole(path, json.dumps(asked, indent=1))
-        return
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    differing = sorted(name for name in {*asked, *stored} if asked.get(name) != stored.get(name))
-    if differing:
-        msg = (
-            f"{what} in {path.parent} must be of the same settings, got another {', '.join(differing)}; choose another "
-            "folder or delete it"
-        )
-        raise ConfigError(msg)

@@ -136,7 +136,7 @@ def test_what_could_not_be_fetched_is_tried_again_and_the_rest_of_its_part_is_no
 
 def test_other_settings_are_refused(tmp_path):
     run(tmp_path, 4, FakeEngine(0))
-    with pytest.raises(ConfigError, match="one of another memory limit;"):
+    with pytest.raises(ConfigError, match="another memory limit;"):
         grade_manifest(
             manifest_of(tmp_path, 4),
             tmp_path / "out",
@@ -149,13 +149,13 @@ def test_other_settings_are_refused(tmp_path):
 
 def test_another_manifest_is_refused(tmp_path):
     run(tmp_path, 4, FakeEngine(0))
-    with pytest.raises(ConfigError, match="one of another manifest; name another folder"):
+    with pytest.raises(ConfigError, match="another manifest; choose another folder"):
         run(tmp_path, 5, FakeEngine(0))
 
 
 def test_other_parts_are_refused(tmp_path):
     run(tmp_path, 4, FakeEngine(0))
-    with pytest.raises(ConfigError, match="one of another part;"):
+    with pytest.raises(ConfigError, match="another part;"):
         run(tmp_path, 4, FakeEngine(0), part=2)
 
 

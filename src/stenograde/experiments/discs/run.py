@@ -22,13 +22,12 @@ from stenograde.evaluate.predictions import Predictions, as_csv
 from stenograde.experiments.discs.crops import QUESTIONS, DiscSet
 from stenograde.experiments.discs.recipe import DiscRecipe
 from stenograde.experiments.discs.store import DIGEST, RECIPE, WEIGHTS
-from stenograde.files import write_whole
+from stenograde.files import keep_settings, write_whole
 from stenograde.nets.disc_fusion import DiscFusion, EverySubset
 from stenograde.nets.weights import Start
 from stenograde.terms import Level
 from stenograde.train.discs.net import as_input, disc_batches, yes_or_no_loss
 from stenograde.train.loop.fit import fit
-from stenograde.train.made_once import keep_settings
 from stenograde.workers import Progress
 
 T2: Final = ("t2", "t2_space")

@@ -26,11 +26,10 @@ from stenograde.experiments.fusion.level_arms import GIVEN_ONE, OURS, answers_of
 from stenograde.experiments.fusion.recipe import FusionRecipe
 from stenograde.experiments.grid.run import folds_of
 from stenograde.experiments.vectors.embed import embed_cohort
-from stenograde.files import whole_file, write_whole
+from stenograde.files import keep_settings, whole_file, write_whole
 from stenograde.predict.bundle import Bundle
 from stenograde.terms import Role
 from stenograde.train.grader.cohort_crops import crop_cohort
-from stenograde.train.made_once import keep_settings
 from stenograde.workers import Progress, within
 
 if TYPE_CHECKING:

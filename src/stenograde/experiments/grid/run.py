@@ -25,12 +25,11 @@ from stenograde.experiments.grid.figures import ATTENTION
 from stenograde.experiments.grid.network import network_scores
 from stenograde.experiments.grid.recipe import NETWORK, GridRecipe, GridRow
 from stenograde.experiments.vectors.embed import CohortVectors, embed_cohort
-from stenograde.files import whole_file, write_whole
+from stenograde.files import keep_settings, whole_file, write_whole
 from stenograde.nets.series_fusion import Pooling
 from stenograde.tabular.balance import Balance
 from stenograde.tabular.heads import CellHeads
 from stenograde.terms import LUMBAR_MRI, Severity
-from stenograde.train.made_once import keep_settings
 from stenograde.workers import Progress, Step, within
 
 if TYPE_CHECKING:

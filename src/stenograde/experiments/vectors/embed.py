@@ -22,13 +22,13 @@ from sklearn.random_projection import GaussianRandomProjection
 from stenograde.datasets.rsna2024 import AnsweredStudy, read_answered_studies
 from stenograde.datasets.study_files import patient_folders
 from stenograde.errors import ConfigError, DatasetError, StudyError
-from stenograde.files import whole_file, write_whole
+from stenograde.files import keep_settings, whole_file, write_whole
 from stenograde.images.pictures import Intensity, PictureConfig, prepare_picture
 from stenograde.nets.volume_encoder import StackEncoder
 from stenograde.nets.weights import NOT_PRETRAINED, Start, load_weights
 from stenograde.study import Study, Volume
 from stenograde.terms import Role
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress
 
 Vectors = NDArray[np.float32]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stenograde.config import as_plain
 from stenograde.errors import StudyError
 from stenograde.evaluate.rsna_metric import UNKNOWN
+from stenograde.files import keep_settings
 from stenograde.grades import Point
 from stenograde.levels.cell_points import moved_levels
 from stenograde.levels.crop import CropConfig, CropKind, crop_levels
@@ -25,7 +26,7 @@ from stenograde.train.cohort.kept_arrays import CutJob, cut_each, kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.grader.crops import CropSet, as_stored
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress
 
 _PLACE = re.compile(r" at L\d/[LS]\d|(?<=the )(left|right) ")

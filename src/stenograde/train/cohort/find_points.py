@@ -20,7 +20,7 @@ from torch import Tensor
 from stenograde import geometry
 from stenograde.config import as_plain
 from stenograde.datasets.split import Fold, folds_by_patient
-from stenograde.files import whole_file
+from stenograde.files import keep_settings, whole_file
 from stenograde.grades import Point
 from stenograde.levels.point_offsets import PointOffsets
 from stenograde.levels.point_views import PointView
@@ -34,7 +34,7 @@ from stenograde.train.cohort.point_batches import ViewSource, point_loss, view_b
 from stenograde.train.grader.crops import as_values
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.processes import is_first, n_processes, one_by_one
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress, named
 
 _USUAL_SHARE, _FAR_TIMES = 95.0, 2.0

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stenograde.config import as_plain
 from stenograde.datasets.split import folds_by_patient
-from stenograde.files import whole_file
+from stenograde.files import keep_settings, whole_file
 from stenograde.nets.level_grader import usual_of
 from stenograde.nets.level_transfer import FromMaps, LevelTransfer, Mixed, looked_at
 from stenograde.nets.weights import NOT_PRETRAINED, Start
@@ -38,7 +38,7 @@ from stenograde.train.grader.batches import changed
 from stenograde.train.grader.crops import as_values
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.processes import is_first, one_by_one
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress, named
 
 _AT_ONCE = {True: 8, False: 1}

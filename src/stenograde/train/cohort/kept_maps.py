@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from stenograde.config import as_plain
+from stenograde.files import keep_settings
 from stenograde.nets.level_transfer import LevelTransfer, looked_at
 from stenograde.train.cohort.config import CohortTraining
 from stenograde.train.cohort.cut import CohortCrops
@@ -18,7 +19,7 @@ from stenograde.train.cohort.kept_arrays import kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.grader.batches import changed
 from stenograde.train.grader.crops import as_values
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress, counted
 
 

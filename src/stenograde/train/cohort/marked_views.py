@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stenograde.config import as_plain
 from stenograde.errors import StudyError
+from stenograde.files import keep_settings
 from stenograde.levels.crop import CropConfig, CropGrid
 from stenograde.levels.point_views import point_views
 from stenograde.terms import LUMBAR_MRI
@@ -20,7 +21,7 @@ from stenograde.train.cohort.kept_arrays import CutJob, cut_each, kept_array
 from stenograde.train.cohort.kept_lines import KeptLines
 from stenograde.train.cohort.places import FoundPlaces
 from stenograde.train.grader.crops import as_stored
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress
 
 

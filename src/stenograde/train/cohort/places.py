@@ -15,6 +15,7 @@ from stenograde import geometry
 from stenograde.datasets.rsna2024_marks import level_points, marks_of, placed
 from stenograde.dicom.read.pixels import check_pixels
 from stenograde.errors import DatasetError, StudyError
+from stenograde.files import keep_settings
 from stenograde.grades import Point
 from stenograde.levels.cell_points import PointedLevel, axes_of, point_of
 from stenograde.levels.frames_of_reference import keep_reachable
@@ -24,7 +25,7 @@ from stenograde.predict.locate import locate_study
 from stenograde.terms import LUMBAR_MRI, Cell, Condition, Level, Side
 from stenograde.train.cohort.ingest import Ingested, StudyFiles, the_study
 from stenograde.train.cohort.kept_lines import KeptLines
-from stenograde.train.made_once import SETTINGS, keep_settings
+from stenograde.train.made_once import SETTINGS
 from stenograde.workers import Progress, counted, in_processes
 
 RENAMED_NEARER_MM: Final = 12.0

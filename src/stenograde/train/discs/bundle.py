@@ -14,6 +14,7 @@ import numpy as np
 
 from stenograde.config import as_plain
 from stenograde.errors import ConfigError
+from stenograde.files import keep_settings
 from stenograde.grades import PFIRRMANN
 from stenograde.levels.disc_crop import DiscCropConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle, load_bundle
@@ -25,7 +26,6 @@ from stenograde.train.discs.features import QUESTIONS, DiscTable, read_disc_tabl
 from stenograde.train.discs.fitting import HeadFit, fit_heads, out_of_fold
 from stenograde.train.discs.net import DiscNetFit, fit_disc_net, write_disc_net
 from stenograde.train.discs.scoring import Scored, as_rows, as_scores, scored
-from stenograde.train.made_once import keep_settings
 from stenograde.train.weights.bundle_toml import as_toml, copy_with, versions, weight_file
 from stenograde.workers import Progress, within
 

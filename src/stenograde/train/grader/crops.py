@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stenograde.files import whole_file
+from stenograde.files import keep_settings, whole_file
 from stenograde.levels.crop import LIMIT, CropConfig, CropKind, crop_levels
 from stenograde.phantom import (
     ContrastMode,
@@ -26,7 +26,7 @@ from stenograde.phantom import (
 )
 from stenograde.terms import LUMBAR_MRI, Role, Side
 from stenograde.train.grader.level_views import LocatorError, render_levels, true_levels
-from stenograde.train.made_once import SETTINGS, keep_settings, protocol_in, settings_of
+from stenograde.train.made_once import SETTINGS, protocol_in, settings_of
 from stenograde.workers import Progress, counted, in_processes
 
 STORED_PER_UNIT = 127 / LIMIT

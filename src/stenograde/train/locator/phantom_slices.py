@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.datasets.marked_slice import MarkedSlice
+from stenograde.files import keep_settings
 from stenograde.phantom import (
     ContrastMode,
     Phantom,
@@ -27,7 +28,7 @@ from stenograde.phantom import (
 from stenograde.phantom.scanner.acquisition import SeriesPlan
 from stenograde.predict.locate import LOCATED_IN
 from stenograde.terms import Level
-from stenograde.train.made_once import SETTINGS, keep_settings, make_files, protocol_in, settings_of
+from stenograde.train.made_once import SETTINGS, make_files, protocol_in, settings_of
 from stenograde.workers import Progress
 
 NEAR_MIDLINE_MM = 12.0

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.files import keep_settings
 from stenograde.levels.rooms import RoomView
 from stenograde.phantom import (
     ContrastMode,
@@ -28,7 +29,7 @@ from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
 from stenograde.phantom.scanner.receiver import sample_points
 from stenograde.phantom.scanner.render import slice_profile
 from stenograde.terms import LUMBAR_MRI, Condition, Role, Side
-from stenograde.train.made_once import SETTINGS, keep_settings, make_files, protocol_in, settings_of
+from stenograde.train.made_once import SETTINGS, make_files, protocol_in, settings_of
 from stenograde.workers import Progress
 
 
