@@ -65,6 +65,17 @@ def test_import_when_help_is_asked_for_then_only_the_parser_is_loaded() -> None:
     assert loaded_after(code) & set(HEAVY) == {"typer"}
 
 
+def test_import_when_one_command_is_asked_for_then_no_other_is_loaded() -> None:
+    code = (
+        "import sys\n"
+        "from stenograde.cli import main\n"
+        "assert main(['inspect', '--help']) == 0\n"
+        "others = {'grade', 'train', 'phantom', 'serve'} & {name.rpartition('.')[2] for name in sys.modules}\n"
+        "assert not others, others"
+    )
+    loaded_after(code)
+
+
 def test_import_when_everything_at_the_front_door_is_loaded_then_torch_is_not() -> None:
     code = "import stenograde\nfor name in stenograde.__all__: getattr(stenograde, name)"
     assert "torch" not in loaded_after(code)
