@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 
 import numpy as np
 import scipy
@@ -14,7 +16,7 @@ from stenograde.grades import Measurement, Point
 from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.slices import Seen, slice_through
 from stenograde.study import Series
-from stenograde.terms import LUMBAR_MRI, Quantity
+from stenograde.terms import LUMBAR_MRI, Level, Quantity
 
 GRID_MM = 0.4
 """Pixel spacing of the patch that the sac is looked for in, mm."""
@@ -65,6 +67,9 @@ DURA_MM = (-0.5, 2.5)
 DURA_DIP = 0.1
 """The dura shows as a line that is darker by this share than what lies on both its sides."""
 
+FAT_RUN_MM = 0.6
+"""A ray has left the sac where fat is surer than nerve for this long, mm."""
+
 LEAST_SHARE = 0.6
 """No border is looked for nearer to the middle than this share of half the canal's depth: cord and clumps of roots are
 dark there."""
@@ -89,11 +94,17 @@ MAX_AWAY_MM = 3.0
 """The slice must lie so near the level's middle, mm."""
 
 
+FatOverNerve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""How much surer it is that there is fat than nerve at points of a slice, shape (n, 3), LPS mm; shape (n,), -1 to 1."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Patch:
     """Axial picture around the canal, rows to the back, columns to the left, with the way back to patient space."""
 
     picture: NDArray[np.float64]
+    fat: NDArray[np.float64] | None
+    """How much surer fat is than nerve, at each pixel."""
     corner: NDArray[np.float64]
     back: NDArray[np.float64]
     left: NDArray[np.float64]
@@ -104,7 +115,10 @@ class _Patch:
 
 
 def measure_sac(
-    axial: Series, points: LevelPoints, measurements: tuple[Measurement, ...]
+    axial: Series,
+    points: LevelPoints,
+    measurements: tuple[Measurement, ...],
+    fat: Mapping[Level, FatOverNerve] = MappingProxyType({}),
 ) -> tuple[Measurement, ...]:
     """Measure the dural sac's area at each level where an axial slice lies across it.
 
@@ -115,6 +129,9 @@ def measure_sac(
     points : LevelPoints
     measurements : tuple of Measurement
         The canal's anteroposterior diameter at each level, whose walls bound the sac.
+    fat : mapping, optional
+        What tells fat from nerve on the slice that shows a level. Epidural fat is nearly as bright as the sac on T2,
+        and the dura between them often too thin to be seen: signal alone takes some of it for the sac.
 
     Returns
     -------
@@ -133,8 +150,8 @@ def measure_sac(
         if seen is None or seen.away_mm > MAX_AWAY_MM or _tilt_deg(seen, point) > MAX_TILT_DEG:
             continue
         front, back = (float((np.asarray(w) - centre) @ point.back) for w in walls[level])
-        patch = _patch(seen, centre, point)
-        outline = _outline(patch.picture, front, back)
+        patch = _patch(seen, centre, point, fat.get(level))
+        outline = _outline(patch, front, back)
         if outline is not None:
             line, area_mm2 = outline
             found.append(Measurement(Quantity.DURAL_SAC_AREA, level, area_mm2, patch.to_patient(line)))
@@ -148,7 +165,7 @@ def _tilt_deg(seen: Seen, point: LevelPoint) -> float:
     )
 
 
-def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint) -> _Patch:
+def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint, fat: FatOverNerve | None) -> _Patch:
     """Sample the slice around where the canal passes it, on a grid along the level's own axes."""
     affine = seen.volume.affine
     normal = np.cross(affine[:3, 1], affine[:3, 2])
@@ -165,13 +182,13 @@ def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint) -> _Patch
     index = geometry.to_index(affine, grid.reshape(-1, 3))
     pixels = seen.volume.slices([seen.slice])[0]
     values = scipy.ndimage.map_coordinates(pixels, index[:, 1:].T, order=1, mode="nearest")
-    return _Patch(values.reshape(grid.shape[:2]).astype(np.float64), grid[0, 0], back, left)
+    is_fat = None if fat is None else fat(grid.reshape(-1, 3)).reshape(grid.shape[:2])
+    return _Patch(values.reshape(grid.shape[:2]).astype(np.float64), is_fat, grid[0, 0], back, left)
 
 
-def _outline(
-    picture: NDArray[np.float64], front_mm: float, back_mm: float
-) -> tuple[NDArray[np.float64], float] | None:
+def _outline(patch: _Patch, front_mm: float, back_mm: float) -> tuple[NDArray[np.float64], float] | None:
     """Border (n, 2) and area in mm² of the bright region around the patch's middle; None when unclear."""
+    picture = patch.picture
     smooth = scipy.ndimage.gaussian_filter(picture, SMOOTH_MM / GRID_MM)
     middle = picture.shape[0] // 2
     down, across = (np.indices(picture.shape) - middle) * GRID_MM
@@ -185,15 +202,17 @@ def _outline(
     believed = min(signal - dark, FLUID_CAP * (high - dark))
     level = THRESHOLD * believed / (signal - dark)
     least_mm = LEAST_SHARE * (back_mm - front_mm) / 2
-    radius_mm, closed = _radii(smooth, start, dark + level * (signal - dark), least_mm)
+    radius_mm, ends = _radii(smooth, start, dark + level * (signal - dark), least_mm)
+    fat_mm = np.full(N_RAYS, np.inf) if patch.fat is None else _fat_mm(patch.fat, start, least_mm)
     # smoothing carries an edge's lower levels outwards: back to where its middle was
     radius_mm = np.maximum(radius_mm - SMOOTH_MM * NormalDist().inv_cdf(1 - level), 0.0)
-    if closed < MIN_CLOSED:
+    if (ends | np.isfinite(fat_mm)).mean() < MIN_CLOSED:
         return None
     radius_mm = np.minimum(radius_mm, LEAK * _median_around(radius_mm, LEAK_RAYS))
     fine = scipy.ndimage.gaussian_filter(picture, FINE_MM / GRID_MM)
     radius_mm = _where_fallen(fine, start, radius_mm, least_mm)
     radius_mm = np.minimum(radius_mm, _dura_mm(fine, start, radius_mm, (back_mm - front_mm) / 2))
+    radius_mm = np.minimum(radius_mm, fat_mm)
     radius_mm = _median_around(radius_mm, NEIGHBOUR_RAYS)
     area_mm2 = float(0.5 * np.sin(2 * np.pi / N_RAYS) * (radius_mm @ np.roll(radius_mm, 1)))
     if not AREA_MM2[0] <= area_mm2 <= AREA_MM2[1]:
@@ -244,6 +263,14 @@ def _dura_mm(
     return found
 
 
+def _fat_mm(fat: NDArray[np.float64], start: NDArray[np.float64], least_mm: float) -> NDArray[np.float64]:
+    """Way along each ray to where fat begins, mm; infinite where it meets none."""
+    way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 4)
+    is_fat = (_along_rays(fat, start, np.tile(way, (N_RAYS, 1))) > 0) & (way >= least_mm)
+    stays = _lasting(is_fat, round(FAT_RUN_MM / (GRID_MM / 4)))
+    return np.where(stays.any(axis=1), way[np.argmax(stays, axis=1)], np.inf)
+
+
 def _off_back_deg() -> NDArray[np.float64]:
     """Return how far each ray is from straight back, shape (rays,)."""
     return np.abs((np.arange(N_RAYS) * 360 / N_RAYS - 90 + 180) % 360 - 180)
@@ -277,12 +304,16 @@ def _directions() -> NDArray[np.float64]:
 
 def _radii(
     smooth: NDArray[np.float64], start: NDArray[np.float64], threshold: float, least_mm: float
-) -> tuple[NDArray[np.float64], float]:
-    """Way along each ray to where it stays dark, mm, shape (rays,), and the share of rays that get there."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Way along each ray to where it stays dark, mm, and whether it gets there, each of shape (rays,)."""
     way = np.arange(0.0, HALF_WIDTH_MM, GRID_MM / 2)
     dark = _along_rays(smooth, start, np.tile(way, (N_RAYS, 1))) < threshold
     dark &= way >= least_mm
-    run = max(1, round(DARK_RUN_MM / (GRID_MM / 2)))
-    stays = np.asarray(np.stack([dark[:, k : dark.shape[1] - run + k + 1] for k in range(run)]).all(axis=0))
+    stays = _lasting(dark, round(DARK_RUN_MM / (GRID_MM / 2)))
     found = stays.any(axis=1)
-    return np.where(found, way[np.argmax(stays, axis=1)], HALF_WIDTH_MM), float(found.mean())
+    return np.where(found, way[np.argmax(stays, axis=1)], HALF_WIDTH_MM), np.asarray(found)
+
+
+def _lasting(there: NDArray[np.bool_], run: int) -> NDArray[np.bool_]:
+    """Where along each ray something begins that lasts for so many steps, shape (rays, n - run + 1)."""
+    return np.asarray(np.stack([there[:, k : there.shape[1] - run + k + 1] for k in range(run)]).all(axis=0))

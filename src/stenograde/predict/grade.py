@@ -36,13 +36,16 @@ from stenograde.levels.outlines import outlines_of
 from stenograde.levels.points import LevelPoint, LevelPoints
 from stenograde.levels.sac import measure_sac
 from stenograde.levels.slices import slice_through
-from stenograde.predict import foramina, recesses
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.cell_points import cell_points, settled_points
 from stenograde.predict.discs import GUESSED, judge_discs
 from stenograde.predict.fixed_heads import judge_by_heads
+from stenograde.predict.foramina import SOURCE as FORAMINA_SOURCE
+from stenograde.predict.foramina import measure_foramina
 from stenograde.predict.grader import GraderEntry, Judged, judge_levels
 from stenograde.predict.locate import LocatedStudy, locate_study
+from stenograde.predict.recesses import SOURCE as RECESSES_SOURCE
+from stenograde.predict.recesses import look_at_levels, measure_recesses
 from stenograde.predict.room_net import MeasuredCell
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Role, Weighting
@@ -85,8 +88,8 @@ class _Findings:
 
 
 ROOMS = {
-    Condition.NEURAL_FORAMINAL_NARROWING: foramina.SOURCE,
-    Condition.SUBARTICULAR_STENOSIS: recesses.SOURCE,
+    Condition.NEURAL_FORAMINAL_NARROWING: FORAMINA_SOURCE,
+    Condition.SUBARTICULAR_STENOSIS: RECESSES_SOURCE,
 }
 """What measures the cells of a condition beside the grader, as a phrase."""
 
@@ -136,12 +139,14 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     where = cell_points(study, points.levels, bundle)
     looks: tuple[Callable[[], Any], ...] = (
         partial(_judge, study, points, where, bundle),
-        partial(_measure_rooms, study, points, where, bundle),
+        partial(_measure_foramina, study, where, bundle),
+        partial(_measure, study, located, bundle),
         partial(_judge_discs, study, points, bundle),
-        partial(_measure, study, located),
         partial(_mid_sagittal, located),
     )
-    judged, rooms, discs, measurements, mid_sagittal = in_threads(lambda look: look(), looks)
+    judged, foramina, measured, discs, mid_sagittal = in_threads(lambda look: look(), looks)
+    measurements, recesses = measured
+    rooms = foramina | recesses
     where = settled_points(where, rooms, bundle)
     found = _Findings(study, points, where, measurements, judged, rooms)
     cells = tuple(_grade_cell(cell, found, bundle) for cell in bundle.scheme.cells)
@@ -165,12 +170,20 @@ def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyG
     )
 
 
-def _measure(study: Study, located: LocatedStudy) -> tuple[Measurement, ...]:
-    """Measure the canal and, where there are axial slices, the dural sac."""
+def _measure(
+    study: Study, located: LocatedStudy, bundle: Bundle
+) -> tuple[tuple[Measurement, ...], dict[Cell, MeasuredCell]]:
+    """Measure the canal and, where there are axial slices, the dural sac and with a net for them the recesses."""
     fluid_bright = located.series.weighting in {Weighting.T2, Weighting.STIR}
-    measurements = measure_canal(located.points, located.stack.intensities if fluid_bright else None)
+    points, entry = located.points, bundle.table.recesses
+    measurements = measure_canal(points, located.stack.intensities if fluid_bright else None)
     axial = study.by_role(Role.AXIAL_T2)
-    return measurements + (measure_sac(axial, located.points, measurements) if axial is not None else ())
+    if axial is None:
+        return measurements, {}
+    tissues = look_at_levels(study, points.levels, entry, bundle.recesses) if entry is not None else {}
+    fat = {level: seen.fat_over_nerve for level, seen in tissues.items()}
+    areas = measure_sac(axial, points, measurements, fat)
+    return measurements + areas, measure_recesses(tissues, entry) if entry is not None else {}
 
 
 def _judge(
@@ -191,17 +204,9 @@ def _judge_discs(study: Study, points: LevelPoints, bundle: Bundle) -> tuple[Dis
     return judge_discs(study, points, entry, bundle.disc_heads, bundle.middle_maps) if entry else ()
 
 
-def _measure_rooms(
-    study: Study, points: LevelPoints, where: Mapping[Cell, Point], bundle: Bundle
-) -> dict[Cell, MeasuredCell]:
-    """Measure foramina and recesses with what nets the bundle has."""
-    found: dict[Cell, MeasuredCell] = {}
-    table = bundle.table
-    if table.foramina is not None:
-        found |= foramina.measure_foramina(study, where, table.foramina, bundle.foramina)
-    if table.recesses is not None:
-        found |= recesses.measure_recesses(study, points.levels, table.recesses, bundle.recesses)
-    return found
+def _measure_foramina(study: Study, where: Mapping[Cell, Point], bundle: Bundle) -> dict[Cell, MeasuredCell]:
+    entry = bundle.table.foramina
+    return measure_foramina(study, where, entry, bundle.foramina) if entry is not None else {}
 
 
 def _warnings(study: Study, located: LocatedStudy, entry: GraderEntry | None) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import scipy
+from numpy.typing import NDArray
 
 from stenograde.grades import Measurement
 from stenograde.levels.crop import PlacedLevel
-from stenograde.levels.rooms import RecessModel, RoomView, recesses_of
+from stenograde.levels.rooms import RecessModel, RoomTissue, RoomView, recesses_of
 from stenograde.levels.slices import slice_through
-from stenograde.predict.room_net import MeasuredCell, maps_of, views_in
+from stenograde.predict.room_net import MeasuredCell, Place, maps_of, views_in
 from stenograde.predict.weight_files import WeightFile
 from stenograde.study import Study
 from stenograde.terms import Cell, Condition, Level, Plane, Quantity, Role
@@ -39,13 +41,29 @@ class RecessesEntry:
     model: RecessModel = field(default_factory=RecessModel)
 
 
-def measure_recesses(
+@dataclass(frozen=True, eq=False)
+class AxialTissues:
+    """What the net tells apart on the slice that shows a level's canal best."""
+
+    maps: NDArray[np.float32]
+    """Probability of each :class:`~stenograde.levels.rooms.RoomTissue`, shape (tissues, rows, columns)."""
+    place: Place
+    view: RoomView
+
+    def fat_over_nerve(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how much surer fat is than nerve at points, (n, 3), LPS mm; -1 beyond the view."""
+        more = self.maps[RoomTissue.FAT] - self.maps[RoomTissue.NERVE]
+        at = self.place.to_view(points, self.view)
+        return np.asarray(scipy.ndimage.map_coordinates(more, at.T, order=1, mode="constant", cval=-1.0))
+
+
+def look_at_levels(
     study: Study,
     levels: Mapping[Level, PlacedLevel],
     entry: RecessesEntry,
     session: onnxruntime.InferenceSession,
-) -> dict[Cell, MeasuredCell]:
-    """Measure the recesses that axial T2 shows.
+) -> dict[Level, AxialTissues]:
+    """Tell tissues apart on the slice of axial T2 that shows each level's canal best.
 
     Parameters
     ----------
@@ -57,8 +75,8 @@ def measure_recesses(
 
     Returns
     -------
-    measured : dict
-        What could be measured, by cell, on the slice that shows the level's canal best.
+    tissues : dict
+        By level; those that no slice shows are left out.
 
     Raises
     ------
@@ -68,7 +86,7 @@ def measure_recesses(
         If the net says what is no number.
     """
     series = study.by_role(Role.AXIAL_T2)
-    found: dict[Cell, MeasuredCell] = {}
+    found: dict[Level, AxialTissues] = {}
     if series is None:
         return found
     for level, point in levels.items():
@@ -79,9 +97,16 @@ def measure_recesses(
         (crop,), (place,) = views_in(seen.volume, Plane.AXIAL, wanted, entry.view)
         # seen from both sides, so that mirroring the patient swaps the recesses and changes nothing else
         straight, turned = maps_of(session, entry.onnx, np.stack([crop, crop[:, ::-1]]))
-        maps = (straight + turned[:, :, ::-1]) / 2
-        for side, recess in recesses_of(maps, entry.view.grid_mm).items():
-            outline = () if recess.outline is None else place.to_patient(recess.outline, entry.view)
+        found[level] = AxialTissues((straight + turned[:, :, ::-1]) / 2, place, entry.view)
+    return found
+
+
+def measure_recesses(tissues: Mapping[Level, AxialTissues], entry: RecessesEntry) -> dict[Cell, MeasuredCell]:
+    """Measure the recesses at each level, where a sac is seen."""
+    found: dict[Cell, MeasuredCell] = {}
+    for level, seen in tissues.items():
+        for side, recess in recesses_of(seen.maps, entry.view.grid_mm).items():
+            outline = () if recess.outline is None else seen.place.to_patient(recess.outline, entry.view)
             height = Measurement(Quantity.RECESS_HEIGHT, level, recess.height_mm, outline)
             said = entry.model.probabilities(recess.height_mm)
             found[Cell(Condition.SUBARTICULAR_STENOSIS, level, side)] = MeasuredCell((height,), said)

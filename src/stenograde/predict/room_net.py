@@ -92,6 +92,11 @@ class Place:
         index = np.column_stack([np.full(len(line), self.slice), off + np.array(self.middle)])
         return tuple(geometry.as_point(one) for one in geometry.to_patient(self.affine, index))
 
+    def to_view(self, points: NDArray[np.float64], view: RoomView) -> NDArray[np.float64]:
+        """Map points (n, 3), LPS mm, to places (row, column) of a view; how far they lie off the slice is left out."""
+        off = geometry.to_index(self.affine, points)[:, 1:] - np.array(self.middle)
+        return np.asarray(off * np.asarray(self.spacing_mm) / view.grid_mm + (view.size_px - 1) / 2)
+
 
 def views_in(
     volume: Volume, plane: Plane, wanted: Sequence[tuple[int, Point]], view: RoomView

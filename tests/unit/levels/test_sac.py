@@ -31,11 +31,12 @@ def painted(
     up_mm: float = 0.0,
     bright: float = 400.0,
     fat_mm: float = 0.0,
+    dura: float = 0.5,
     clump_mm: float = 0.0,
 ) -> Volume:
     """One slice across the canal with a bright elliptic sac on dark ground.
 
-    Behind it there may be a triangle of fat of that height, nearly as bright, with a dura of half its signal between;
+    Behind it there may be a triangle of fat of that height, nearly as bright, the dura between them half as bright;
     in it a dark clump of roots that begins so far in front of its back and is half as wide as the sac.
     """
     n = 160
@@ -51,7 +52,7 @@ def painted(
     inside = np.clip(edge_mm / PIXEL_MM + 0.5, 0, 1)
     height = depth_mm / 2 + fat_mm - down
     triangle = (height > 0) & (np.abs(across) < height) & (down > 0)
-    behind = np.where(triangle, np.where(edge_mm > -1.0, 0.5, 0.8), 0.0) if fat_mm else 0.0
+    behind = np.where(triangle, np.where(edge_mm > -1.0, dura, 0.8), 0.0) if fat_mm else 0.0
     share = inside + (1 - inside) * behind
     clump = (np.abs(down - depth_mm / 2 + clump_mm / 2 + 1) < clump_mm / 2) & (np.abs(across) < width_mm / 4)
     share = np.where(clump, 0.1, share) if clump_mm else share
@@ -98,6 +99,24 @@ def test_fat_behind_the_sac_is_not_taken_for_a_part_of_it(narrow_points, walls, 
     (found,) = areas(painted(point, fat_mm=fat_mm), narrow_points, walls)
 
     assert found.value == pytest.approx(bare, rel=0.1)
+
+
+@pytest.mark.parametrize("fat_mm", [5.0, 6.0])
+def test_fat_whose_dura_cannot_be_seen_ends_the_sac_where_a_net_tells_them_apart(
+    narrow_points, walls, point, fat_mm
+):
+    def fat_behind(points: np.ndarray) -> np.ndarray:
+        back, left = ((points - point.canal_centre) @ axis for axis in (point.back, point.left))
+        beyond = np.hypot(back / (CANAL_MM / 2), left / 8.5) > 1
+        return np.where(beyond & (back > 0) & (np.abs(left) < CANAL_MM / 2 + fat_mm - back), 0.9, -0.9)
+
+    bare = areas(painted(point), narrow_points, walls)[0].value
+    axial = series_of(painted(point, fat_mm=fat_mm, dura=0.8), role=Role.AXIAL_T2)
+    (blind,) = measure_sac(axial, narrow_points, walls)
+    (told,) = measure_sac(axial, narrow_points, walls, {LEVEL: fat_behind})
+
+    assert blind.value > 1.1 * bare
+    assert told.value == pytest.approx(bare, rel=0.05)
 
 
 @pytest.mark.parametrize("clump_mm", [2.0, 3.0, 4.0])

@@ -10,7 +10,7 @@ import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
 
 from stenograde.levels.rooms import RoomTissue
-from stenograde.predict.recesses import RecessesEntry, measure_recesses
+from stenograde.predict.recesses import RecessesEntry, look_at_levels, measure_recesses
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Cell, Condition, Level, Quantity, Role, Side
 
@@ -61,7 +61,8 @@ def level_at(z_mm: float) -> Any:
 @pytest.mark.parametrize("turned", [False, True])
 def test_heights_belong_to_the_patients_sides_however_slices_are_stored(turned: bool) -> None:
     levels = {Level.L4_L5: level_at(1.0)}
-    measured = measure_recesses(study(5.0, 1.5, turned), levels, ENTRY, GreyIsTissue())
+    tissues = look_at_levels(study(5.0, 1.5, turned), levels, ENTRY, GreyIsTissue())
+    measured = measure_recesses(tissues, ENTRY)
     assert set(measured) == {Cell(Condition.SUBARTICULAR_STENOSIS, Level.L4_L5, side) for side in Side}
     by_side = {cell.side: one for cell, one in measured.items()}
     for side, wanted, sense in ((Side.LEFT, 5.0, 1), (Side.RIGHT, 1.5, -1)):
@@ -75,6 +76,6 @@ def test_heights_belong_to_the_patients_sides_however_slices_are_stored(turned: 
 
 
 def test_without_a_slice_near_the_level_nothing_is_measured() -> None:
-    assert measure_recesses(study_of(), {Level.L4_L5: level_at(0.0)}, ENTRY, GreyIsTissue()) == {}
+    assert look_at_levels(study_of(), {Level.L4_L5: level_at(0.0)}, ENTRY, GreyIsTissue()) == {}
     far = {Level.L4_L5: level_at(60.0)}
-    assert measure_recesses(study(4.0, 4.0, False), far, ENTRY, GreyIsTissue()) == {}
+    assert look_at_levels(study(4.0, 4.0, False), far, ENTRY, GreyIsTissue()) == {}
