@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
-from stenograde.images.resample import resample
+from stenograde.images.resample import grid_size, resample
 from stenograde.levels.canal import canal_line
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
@@ -22,9 +23,9 @@ from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.levels.sacrum import BELOW_MM
-from stenograde.predict.bundle import Bundle
+from stenograde.predict.bundle import Bundle, LocatorEntry
 from stenograde.predict.gate import pass_gate
-from stenograde.predict.marks import Marks, mark
+from stenograde.predict.marks import Marks, about, mark
 from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
 
@@ -109,7 +110,9 @@ def locating_series(study: Study) -> Series:
     raise MissingSeriesError(msg)
 
 
-def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> MarkedStack:
+def mark_volume(
+    volume: Volume, bundle: Bundle, part: range | None = None, found: MarkedVolume | None = None
+) -> MarkedStack:
     """Run the locator over a sagittal volume, or over a run of its slices.
 
     Parameters
@@ -118,6 +121,8 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     bundle : Bundle
     part : range, optional
         Slices to mark, step 1; only these are decoded. All when absent.
+    found : MarkedVolume, optional
+        Another volume of the same patient, in which the spine was found: it is looked for about the same place.
 
     Raises
     ------
@@ -131,11 +136,36 @@ def mark_volume(volume: Volume, bundle: Bundle, part: range | None = None) -> Ma
     affine[:3, 3] += affine[:3, 0] * part.start
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
-    marks = mark(pictures, (rows_mm, columns_mm), bundle.locate, grid_mm=entry.grid_mm, stride=entry.stride)
-    lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
     grid = _grid_affine(affine, entry.grid_mm)
+    size = tuple(
+        grid_size(n, mm, entry.grid_mm)
+        for n, mm in zip(pictures.shape[1:], (rows_mm, columns_mm), strict=True)
+    )
+    within = None if found is None else _about_spine(found, grid, size, entry)
+    marks = mark(
+        pictures,
+        (rows_mm, columns_mm),
+        bundle.locate,
+        grid_mm=entry.grid_mm,
+        stride=entry.stride,
+        within=within,
+    )
+    lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
     marked = MarkedVolume(grid, marks.probabilities, marks.heat, marks.shown, lost)
     return MarkedStack(marks, turn, marked, pictures)
+
+
+def _about_spine(
+    found: MarkedVolume, grid: NDArray[np.float64], size: tuple[int, ...], entry: LocatorEntry
+) -> tuple[range, range] | None:
+    """Return rows and columns of another volume about where the spine was found; None where it has none there."""
+    likeliest = found.probabilities[:, 1:].max(axis=1) > found.probabilities[:, 0]
+    held = [np.flatnonzero(likeliest.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    corners = geometry.to_patient(found.affine, list(product(*((one[0], one[-1]) for one in held))))
+    places = geometry.to_index(grid, corners)[:, 1:]
+    ends = zip(places.min(axis=0), places.max(axis=0), size, strict=True)
+    rows, columns = (about(first, last, n, entry.grid_mm, entry.stride) for first, last, n in ends)
+    return (rows, columns) if rows and columns else None
 
 
 def levels_in(stack: MarkedStack) -> LevelPoints | None:
@@ -239,7 +269,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     second = study.by_role(Role.SAGITTAL_T1)
     if second is not None and second is not series:
         beside = _largest(second)
-        marked = mark_volume(beside, bundle, _around(points, beside)).marked
+        marked = mark_volume(beside, bundle, _around(points, beside), stack.marked).marked
         doubts += _other_sacrum(points, second, beside, marked)
         surface = mid_surface(marked)
         if surface is not None:
@@ -250,7 +280,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
                 )
     for further, one in _further(study, series, volume):
         try:
-            marked = mark_volume(one, bundle, _around(points, one, N_LOOKS)).marked
+            marked = mark_volume(one, bundle, _around(points, one, N_LOOKS), stack.marked).marked
         except UnreadableInstanceError:
             continue  # it has no role, so nothing rests on it
         doubts += _other_sacrum(points, further, one, marked)

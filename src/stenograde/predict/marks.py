@@ -32,8 +32,7 @@ LEAST_TO_CHOOSE = 6
 """Of so many slices or more, three are looked at first: they tell in which columns the spine lies on the others."""
 
 BESIDE_MM = 30.0
-"""How far in front of and behind the spine the other slices are looked at, mm: what a locator needs to see around what
-it marks."""
+"""How far about the spine other slices are looked at, mm: what a locator needs to see around what it marks."""
 
 JOINED_MM = 5.0
 """Structures nearer than this belong together; what is joined to no spine is dropped, mm."""
@@ -77,6 +76,7 @@ def mark(
     *,
     grid_mm: float,
     stride: int,
+    within: tuple[range, range] | None = None,
 ) -> Marks:
     """Run a locator over pictures.
 
@@ -92,6 +92,8 @@ def mark(
         Pixel spacing the locator works on, mm.
     stride : int
         Rows and columns given to the locator are multiples of this.
+    within : tuple of range, optional
+        Rows and columns of the grid to look at, where it is known where the spine lies; nothing is found in others.
 
     Returns
     -------
@@ -107,9 +109,15 @@ def mark(
 
     in_threads(prepare, range(n))
     looks = _Looks(fine, run, grid_mm, stride)
-    first = sorted({n * share // 4 for share in (1, 2, 3)}) if n >= LEAST_TO_CHOOSE else range(n)
-    looks.look_at(first, range(size[1]))
-    looks.look_at([place for place in range(n) if place not in first], looks.columns_of_spine(first))
+    first = (
+        sorted({n * share // 4 for share in (1, 2, 3)}) if n >= LEAST_TO_CHOOSE and not within else range(n)
+    )
+    rows_within, columns_within = within or (range(size[0]), range(size[1]))
+    looks.look_at([[place] for place in first], rows_within, columns_within)
+    if len(first) < n:
+        between = [[place] for place in range(first[0], first[-1]) if place not in first]
+        outwards = [range(first[0] - 1, -1, -1), range(first[-1] + 1, n)]
+        looks.look_at([*outwards, *between], rows_within, looks.columns_of_spine(first))
     probabilities, heat = looks.of_the_spine()
     return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), shown)
 
@@ -127,33 +135,34 @@ class _Looks:
         self.near = np.zeros((n, *size), bool)
         self.beyond = float(fine.min(initial=0))
 
-    def look_at(self, places: Sequence[int], columns: range) -> None:
-        """Run the locator over some columns of some slices."""
-        across = slice(columns.start, columns.stop)
-        padding = [(0, -length % self.stride) for length in (self.fine.shape[1], len(columns))]
+    def look_at(self, runs: Sequence[Sequence[int]], rows: range, columns: range) -> None:
+        """Run the locator over some rows and columns of runs of slices, each run until a slice shows no structure.
 
-        def look(place: int) -> None:
-            given = np.pad(self.fine[place, :, across], padding, constant_values=self.beyond)
-            logits = self.run(given[None, None])[0, :, : self.fine.shape[1], : len(columns)]
-            said = _softmax(logits[:N_CLASSES])
-            self.probabilities[place, ..., across] = said
-            self.heat[place, ..., across] = scipy.special.expit(logits[N_CLASSES:])
-            marked = _marked(said)
-            self.marked[place, :, across] = marked
-            self.near[place, :, across] = _near(marked, self.grid_mm)
+        What lies beyond such a slice is not joined to the spine, and would be dropped.
+        """
+        part = np.s_[..., rows.start : rows.stop, columns.start : columns.stop]
+        padding = [(0, -len(lines) % self.stride) for lines in (rows, columns)]
 
-        in_threads(look, places)
+        def look(places: Sequence[int]) -> None:
+            for place in places:
+                given = np.pad(self.fine[place][part], padding, constant_values=self.beyond)
+                logits = self.run(given[None, None])[0, :, : len(rows), : len(columns)]
+                said = _softmax(logits[:N_CLASSES])
+                self.probabilities[place][part] = said
+                self.heat[place][part] = scipy.special.expit(logits[N_CLASSES:])
+                marked = _marked(said)
+                self.marked[place][part] = marked
+                self.near[place][part] = _near(marked, self.grid_mm)
+                if not marked.any():
+                    return
+
+        in_threads(look, runs)
 
     def columns_of_spine(self, places: Sequence[int]) -> range:
         """Return the columns that hold structures on some slices, and those beside them; all where there are none."""
         n = self.fine.shape[2]
         found = np.flatnonzero(self.near[list(places)].any(axis=(0, 1)))
-        if not found.size:
-            return range(n)
-        beside = round(BESIDE_MM / self.grid_mm)
-        start = max(int(found[0]) - beside, 0)
-        width = int(found[-1]) + beside + 1 - start
-        return range(start, min(start + width + -width % self.stride, n))
+        return about(found[0], found[-1], n, self.grid_mm, self.stride) if found.size else range(n)
 
     def of_the_spine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return probabilities and heat without what is joined to no spine."""
@@ -166,6 +175,17 @@ class _Looks:
 
         in_threads(keep, range(len(inside)))
         return self.probabilities, self.heat
+
+
+def about(first: float, last: float, n: int, grid_mm: float, stride: int) -> range:
+    """Return the lines from :data:`BESIDE_MM` before ``first`` to as much behind ``last``, of ``n`` that there are.
+
+    Their number is a multiple of the stride where there are enough.
+    """
+    beside = round(BESIDE_MM / grid_mm)
+    start = max(int(first) - beside, 0)
+    width = max(int(last) + beside + 1 - start, 0)
+    return range(start, min(start + width + -width % stride, n))
 
 
 def on_grid(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stenograde.images.resample import grid_size
-from stenograde.predict.marks import N_CLASSES, Marks, mark
+from stenograde.predict.marks import BESIDE_MM, N_CLASSES, Marks, about, mark
 from stenograde.terms import Structure
 
 
@@ -120,3 +122,54 @@ def test_grid_points_are_mapped_by_the_outer_edge():
     found = marks.to_picture(np.array([[-0.5, -0.5], [0.0, 0.0], [3.5, 3.5]]))
 
     np.testing.assert_allclose(found, [[-0.5, -0.5], [0.5, -0.25], [7.5, 1.5]])
+
+
+def test_slices_beyond_one_without_structure_are_not_looked_at():
+    pictures = np.full((12, 96, 96), 10.0, np.float32)
+    pictures[3:8] = square((96, 96), (0.6, 0.6), n=5)
+    pictures[11] = pictures[5]
+    looked = []
+
+    def run(slices: np.ndarray) -> np.ndarray:
+        looked.append(slices)
+        return bright_is_canal(slices)
+
+    masks = mark(pictures, (0.6, 0.6), run, grid_mm=0.6, stride=16).masks()
+
+    # three are looked at first, two between them, two more before and one behind; what lies apart belongs to no spine
+    np.testing.assert_array_equal(masks[:11] > 0, pictures[:11] > 100)
+    assert not masks[11].any()
+    assert len(looked) < len(pictures)
+
+
+def test_where_the_spine_is_known_to_lie_only_that_part_is_looked_at():
+    pictures = np.repeat(square((160, 192), (0.6, 0.6), n=1), 8, axis=0)
+    shapes = []
+
+    def run(slices: np.ndarray) -> np.ndarray:
+        shapes.append(slices.shape[2:])
+        return bright_is_canal(slices)
+
+    whole = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+    part = mark(pictures, (0.6, 0.6), run, grid_mm=0.6, stride=16, within=(range(16, 64), range(16, 64)))
+
+    assert set(shapes) == {(48, 48)}
+    np.testing.assert_array_equal(part.masks(), whole.masks())
+    assert (part.probabilities[:, 0, 64:] == 1).all()
+
+
+@given(
+    st.floats(0, 300),
+    st.floats(0, 300),
+    st.integers(1, 300),
+    st.sampled_from([1, 16, 32]),
+    st.floats(0.3, 1.2),
+)
+def test_lines_about_a_place_hold_it_and_what_lies_beside_it(one, other, n, stride, grid_mm):
+    first, last = sorted((one, other))
+    found = about(first, last, n, grid_mm, stride)
+    beside = round(BESIDE_MM / grid_mm)
+
+    assert set(found) <= set(range(n))
+    assert set(range(max(int(first) - beside, 0), min(int(last) + beside + 1, n))) <= set(found)
+    assert found.stop == n or len(found) % stride == 0
