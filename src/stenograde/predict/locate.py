@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
-from stenograde.images.resample import grid_size, resample
+from stenograde.images.resample import resample
 from stenograde.levels.canal import canal_line
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
@@ -23,9 +23,9 @@ from stenograde.levels.marked import MarkedVolume, mid_surface
 from stenograde.levels.midline import with_second_midline
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.levels.sacrum import BELOW_MM
-from stenograde.predict.bundle import Bundle, LocatorEntry
+from stenograde.predict.bundle import Bundle
 from stenograde.predict.gate import pass_gate
-from stenograde.predict.marks import Marks, about, mark
+from stenograde.predict.marks import Marks, mark
 from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
 
@@ -137,35 +137,26 @@ def mark_volume(
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
     grid = _grid_affine(affine, entry.grid_mm)
-    size = tuple(
-        grid_size(n, mm, entry.grid_mm)
-        for n, mm in zip(pictures.shape[1:], (rows_mm, columns_mm), strict=True)
-    )
-    within = None if found is None else _about_spine(found, grid, size, entry)
     marks = mark(
         pictures,
         (rows_mm, columns_mm),
         bundle.locate,
         grid_mm=entry.grid_mm,
         stride=entry.stride,
-        within=within,
+        spine=None if found is None else _ends_of_spine(found, grid),
     )
     lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
     marked = MarkedVolume(grid, marks.probabilities, marks.heat, marks.shown, lost)
     return MarkedStack(marks, turn, marked, pictures)
 
 
-def _about_spine(
-    found: MarkedVolume, grid: NDArray[np.float64], size: tuple[int, ...], entry: LocatorEntry
-) -> tuple[range, range] | None:
-    """Return rows and columns of another volume about where the spine was found; None where it has none there."""
+def _ends_of_spine(found: MarkedVolume, grid: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return the first and last row and column of another grid between which the spine lies that was found."""
     likeliest = found.probabilities[:, 1:].max(axis=1) > found.probabilities[:, 0]
     held = [np.flatnonzero(likeliest.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     corners = geometry.to_patient(found.affine, list(product(*((one[0], one[-1]) for one in held))))
     places = geometry.to_index(grid, corners)[:, 1:]
-    ends = zip(places.min(axis=0), places.max(axis=0), size, strict=True)
-    rows, columns = (about(first, last, n, entry.grid_mm, entry.stride) for first, last, n in ends)
-    return (rows, columns) if rows and columns else None
+    return list(zip(places.min(axis=0), places.max(axis=0), strict=True))
 
 
 def levels_in(stack: MarkedStack) -> LevelPoints | None:

@@ -76,7 +76,7 @@ def mark(
     *,
     grid_mm: float,
     stride: int,
-    within: tuple[range, range] | None = None,
+    spine: Sequence[tuple[float, float]] | None = None,
 ) -> Marks:
     """Run a locator over pictures.
 
@@ -92,8 +92,9 @@ def mark(
         Pixel spacing the locator works on, mm.
     stride : int
         Rows and columns given to the locator are multiples of this.
-    within : tuple of range, optional
-        Rows and columns of the grid to look at, where it is known where the spine lies; nothing is found in others.
+    spine : sequence of tuple, optional
+        First and last row, first and last column of the grid between which the spine is known to lie: nothing is
+        looked for but about there. Where that is beside the pictures all is looked at.
 
     Returns
     -------
@@ -109,10 +110,14 @@ def mark(
 
     in_threads(prepare, range(n))
     looks = _Looks(fine, run, grid_mm, stride)
-    first = (
-        sorted({n * share // 4 for share in (1, 2, 3)}) if n >= LEAST_TO_CHOOSE and not within else range(n)
+    near = (
+        [about(*ends, n_lines, grid_mm, stride) for ends, n_lines in zip(spine, size, strict=True)]
+        if spine
+        else []
     )
-    rows_within, columns_within = within or (range(size[0]), range(size[1]))
+    known = bool(near) and all(near)
+    rows_within, columns_within = near if known else map(range, size)
+    first = range(n) if n < LEAST_TO_CHOOSE or known else sorted({n * share // 4 for share in (1, 2, 3)})
     looks.look_at([[place] for place in first], rows_within, columns_within)
     if len(first) < n:
         between = [[place] for place in range(first[0], first[-1]) if place not in first]

@@ -151,11 +151,22 @@ def test_where_the_spine_is_known_to_lie_only_that_part_is_looked_at():
         return bright_is_canal(slices)
 
     whole = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
-    part = mark(pictures, (0.6, 0.6), run, grid_mm=0.6, stride=16, within=(range(16, 64), range(16, 64)))
+    rows, columns = (np.flatnonzero((whole.masks() > 0).any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    ends = [(rows[0], rows[-1]), (columns[0], columns[-1])]
+    part = mark(pictures, (0.6, 0.6), run, grid_mm=0.6, stride=16, spine=ends)
 
-    assert set(shapes) == {(48, 48)}
+    lines = [about(*one, n, 0.6, 16) for one, n in zip(ends, (160, 192), strict=True)]
+    assert set(shapes) == {tuple(len(one) for one in lines)}
+    assert len(lines[0]) < 160
     np.testing.assert_array_equal(part.masks(), whole.masks())
-    assert (part.probabilities[:, 0, 64:] == 1).all()
+    assert (part.probabilities[:, 0, lines[0].stop :] == 1).all()
+
+
+def test_where_the_spine_lies_beside_the_pictures_all_is_looked_at():
+    pictures = np.repeat(square((160, 192), (0.6, 0.6), n=1), 8, axis=0)
+    whole = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+    beside = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16, spine=[(20, 60), (900, 950)])
+    np.testing.assert_array_equal(beside.masks(), whole.masks())
 
 
 @given(
