@@ -97,7 +97,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "stenograde train foramina --patients 300 --seed 1 --base mine --out mine-with-foramina",
     ),
     "train recesses": (
-        "stenograde train recesses --patients 300 --seed 1 --base mine --out mine-with-recesses",
+        "stenograde train recesses --patients 600 --seed 1 --base mine --out mine-with-recesses",
     ),
     "train heads": ("stenograde train heads --patients 400 --seed 1 --out bundle",),
     "experiment": ("stenograde experiment s1 --data cohort --protocol patient --out results/s1",),

@@ -42,7 +42,7 @@ def recesses(
     config: SettingsFile = None,
     processes: Processes = 0,
 ) -> None:
-    """Train a small net that outlines what lies beside the dural sac on axial slices, and add it to a bundle.
+    """Train a small net that outlines the recesses beside the dural sac on axial slices, and add it to a bundle.
 
     The heights of the recesses are a second opinion on subarticular stenosis, by published thresholds. Renders phantoms
     once into OUT/training, then fits for some minutes on a CPU; a run that was cut short resumes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import scipy
@@ -172,14 +173,11 @@ def _inside(shape: tuple[int, ...], grid_mm: float) -> NDArray[np.bool_]:
     return np.asarray(np.hypot((row_mm / REACH_MM[0])[:, None], column_mm / REACH_MM[1]) < 1)
 
 
-BESIDE_MM = (0.2, 4.0)
-"""Where a recess is measured, from the side of the sac outwards, mm.
+BESIDE_MM = (0.3, 3.3)
+"""Where a recess begins and ends beside the widest place of the sac, mm; its height is its area over this width."""
 
-That, :data:`BEFORE_MM` and that it ends at the height of the sac's middle were chosen on phantoms, whose recesses are
-known (correlation 0.90 on their true tissues)."""
-
-BEFORE_MM = 2.0
-"""How far before the front of the sac a recess may begin, mm."""
+RECESS_MAP: Final = len(RoomTissue)
+"""Place of the map of the recesses themselves, whatever fills them, behind those of tissues; foramina have none."""
 
 SAC_REACH_MM = (12.0, 14.0)
 """The sac lies within this distance before or behind, and beside, the canal's middle, mm."""
@@ -190,7 +188,7 @@ _OPENED = 2
 
 @dataclass(frozen=True, eq=False)
 class Recess:
-    """One lateral recess: its mean height, and the border of what it was taken from, shape (n, 2), px; maybe none."""
+    """One lateral recess: its mean height, and its border, shape (n, 2), px; maybe none."""
 
     height_mm: float
     outline: NDArray[np.float64] | None
@@ -201,27 +199,24 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
 
     Parameters
     ----------
-    maps : ndarray of shape (tissues, rows, columns), float32
-        Probability of each :class:`RoomTissue`; the canal in the middle, columns to the patient's left.
+    maps : ndarray of shape (tissues + 1, rows, columns), float32
+        Probability of each :class:`RoomTissue` and, at :data:`RECESS_MAP`, of a recess; the canal in the middle,
+        columns to the patient's left.
     grid_mm : float
     """
     sac = sac_of(maps[RoomTissue.NERVE], grid_mm)
     if sac is None:
         return {}
-    row_mm, column_mm = _off_mm(maps.shape[1:], grid_mm)
-    back_mm = np.broadcast_to(row_mm[:, None], sac.shape)
-    from_mm, to_mm = float(back_mm[sac].min()) - BEFORE_MM, float(back_mm[sac].mean())
-    between = (row_mm > from_mm) & (row_mm < to_mm)
-    room = maps[RoomTissue.FAT] + maps[RoomTissue.NERVE]
+    _, column_mm = _off_mm(maps.shape[1:], grid_mm)
+    left_mm = column_mm - float(column_mm[np.nonzero(sac)[1]].mean())
+    wide_mm = BESIDE_MM[1] - BESIDE_MM[0]
     found = {}
     for side, sense in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
-        beside = sense * column_mm - float((sense * column_mm)[sac.any(axis=0)].max())
-        columns = (beside > BESIDE_MM[0]) & (beside < BESIDE_MM[1])
-        band = between[:, None] & columns
-        height_mm = float(room[band].sum()) * grid_mm / max(int(columns.sum()), 1)
-        filled = band & (room > 0.5)
-        outline = _border(filled) if filled.sum() * grid_mm**2 >= SMALLEST_MM2 / 2 else None
-        found[side] = Recess(height_mm, outline)
+        room = maps[RECESS_MAP] * (sense * left_mm > 0)
+        area_mm2 = float(room.sum()) * grid_mm**2
+        # a low recess is nowhere sure
+        outline = _border(room > 0.5 * room.max()) if area_mm2 >= SMALLEST_MM2 / 4 else None
+        found[side] = Recess(area_mm2 / wide_mm, outline)
     return found
 
 

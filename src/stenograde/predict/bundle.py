@@ -23,6 +23,7 @@ from stenograde.errors import BundleError
 from stenograde.evidence import ConditionEvidence, RestsOn
 from stenograde.grades import BundleStamp
 from stenograde.levels.canal_model import CanalModel
+from stenograde.levels.rooms import RECESS_MAP
 from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
 from stenograde.predict.foramina import ForaminaEntry
@@ -289,7 +290,8 @@ class Bundle:
             told = "got none; make one with 'stenograde train recesses'"
             msg = f"bundle {self.table.name!r} must have a net for recesses, {told}"
             raise BundleError(msg)
-        return open_room_net(self.folder, self.table.recesses.onnx, self.table.recesses.view)
+        entry = self.table.recesses
+        return open_room_net(self.folder, entry.onnx, entry.view, RECESS_MAP + 1)
 
     @cached_property
     def disc_heads(self) -> DiscHeads:

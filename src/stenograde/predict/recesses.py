@@ -46,7 +46,7 @@ class AxialTissues:
     """What the net tells apart on the slice that shows a level's canal best."""
 
     maps: NDArray[np.float32]
-    """Probability of each :class:`~stenograde.levels.rooms.RoomTissue`, shape (tissues, rows, columns)."""
+    """Probability of each :class:`~stenograde.levels.rooms.RoomTissue` and of a recess, shape (maps, rows, columns)."""
     place: Place
     view: RoomView
 

@@ -27,8 +27,10 @@ PICTURES, MAPS = "pictures", "maps"
 """Names of what a graph takes and gives."""
 
 
-def open_room_net(folder: Path, file: WeightFile, view: RoomView) -> onnxruntime.InferenceSession:
-    """Open a graph and check what it takes and gives.
+def open_room_net(
+    folder: Path, file: WeightFile, view: RoomView, n_maps: int = len(RoomTissue)
+) -> onnxruntime.InferenceSession:
+    """Open a graph and check what it takes and gives: so many maps, tissues first.
 
     Raises
     ------
@@ -39,9 +41,9 @@ def open_room_net(folder: Path, file: WeightFile, view: RoomView) -> onnxruntime
     taken = {one.name: one.shape[1:] for one in session.get_inputs()}
     given = [one.shape[1] for one in session.get_outputs()]
     size = view.size_px
-    if taken != {PICTURES: [1, size, size]} or given != [len(RoomTissue)]:
+    if taken != {PICTURES: [1, size, size]} or given != [n_maps]:
         msg = (
-            f"{file.file} must take '{PICTURES}' of {size} x {size} px and give {len(RoomTissue)} maps, got "
+            f"{file.file} must take '{PICTURES}' of {size} x {size} px and give {n_maps} maps, got "
             f"{taken} and {given}; use a bundle made for this version"
         )
         raise BundleError(msg)
@@ -51,7 +53,9 @@ def open_room_net(folder: Path, file: WeightFile, view: RoomView) -> onnxruntime
 def maps_of(
     session: onnxruntime.InferenceSession, file: WeightFile, crops: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the probability of each tissue, (n, tissues, rows, columns), for one or more crops, (n, rows, columns).
+    """Return what a net says of one or more crops, (n, rows, columns): probabilities, shape (n, maps, rows, columns).
+
+    Those of tissues add up to one; what a net tells beside them has a probability of its own.
 
     Raises
     ------
@@ -60,7 +64,9 @@ def maps_of(
     """
     maps = np.concatenate([session.run(None, {PICTURES: one[None, None]})[0] for one in normalised(crops)])
     check_said(file, maps)
-    return np.asarray(scipy.special.softmax(maps, axis=1), np.float32)
+    tissues, beside = np.split(maps, [len(RoomTissue)], axis=1)
+    said = [scipy.special.softmax(tissues, axis=1), scipy.special.expit(beside)]
+    return np.concatenate(said, axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

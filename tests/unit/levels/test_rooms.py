@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograde.levels.rooms import (
+    BESIDE_MM,
     REACH_MM,
+    RECESS_MAP,
     ForamenModel,
     ForamenRoom,
     RecessModel,
@@ -130,17 +132,20 @@ def axial_maps(left_mm: float, right_mm: float) -> np.ndarray:
     height = np.where(left > 0, left_mm, right_mm)
     fat = (np.abs(left) >= 8) & (np.abs(left) < 16) & (back > wall) & (back < wall + height)
     disc = back <= wall
-    maps = np.zeros((len(RoomTissue), *sac.shape), np.float32)
+    maps = np.zeros((RECESS_MAP + 1, *sac.shape), np.float32)
     maps[RoomTissue.NERVE], maps[RoomTissue.FAT], maps[RoomTissue.DISC] = sac, fat, disc
     maps[RoomTissue.BONE] = ~(sac | fat | disc)
+    beside, behind = np.abs(left) - 8, back - wall
+    off = np.max([BESIDE_MM[0] - beside, beside - BESIDE_MM[1], -behind, behind - height], axis=0)
+    maps[RECESS_MAP] = np.clip(0.5 - off / view.grid_mm, 0, 1)
     return maps
 
 
 @pytest.mark.parametrize(("left_mm", "right_mm"), [(5.0, 2.0), (1.0, 4.0), (3.0, 3.0)])
 def test_heights_of_recesses_are_those_that_were_drawn(left_mm: float, right_mm: float) -> None:
     found = recesses_of(axial_maps(left_mm, right_mm), 0.4)
-    assert found[Side.LEFT].height_mm == pytest.approx(left_mm, abs=0.45)  # a row is 0.4 mm
-    assert found[Side.RIGHT].height_mm == pytest.approx(right_mm, abs=0.45)
+    assert found[Side.LEFT].height_mm == pytest.approx(left_mm, abs=0.1)
+    assert found[Side.RIGHT].height_mm == pytest.approx(right_mm, abs=0.1)
     for side, sense in ((Side.LEFT, 1), (Side.RIGHT, -1)):
         line = found[side].outline
         assert line is not None

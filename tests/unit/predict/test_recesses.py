@@ -9,27 +9,33 @@ import numpy as np
 import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
 
-from stenograde.levels.rooms import RoomTissue
+from stenograde.levels.rooms import BESIDE_MM, RECESS_MAP, RoomTissue
 from stenograde.predict.recesses import RecessesEntry, look_at_levels, measure_recesses
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Cell, Condition, Level, Quantity, Role, Side
 
 ENTRY = RecessesEntry(WeightFile("net.onnx", ""))
 PIXEL_MM, STEP_MM, SIZE = 0.5, 4.0, 160
+SAC_MM = 8.0
 GREY = {RoomTissue.OTHER: 100.0, RoomTissue.NERVE: 500.0, RoomTissue.FAT: 900.0}
 
 
 class GreyIsTissue:
-    """Says fat where a picture is white, nerves where it is grey, and other tissue where it is black."""
+    """Says fat where a picture is white, nerves where it is grey, and other tissue where it is black; a recess is the
+    fat before the canal's middle that lies as far beside the sac as recesses do."""
 
     def run(self, _: None, given: dict[str, np.ndarray]) -> list[np.ndarray]:
         picture = given["pictures"][:, 0]
-        maps = np.full((len(picture), len(RoomTissue), *picture.shape[1:]), -20.0, np.float32)
+        maps = np.full((len(picture), RECESS_MAP + 1, *picture.shape[1:]), -20.0, np.float32)
         said = np.select(
             [picture > 0.5, picture > -0.5], [RoomTissue.FAT, RoomTissue.NERVE], RoomTissue.OTHER
         )
         for tissue in RoomTissue:
             maps[:, tissue][said == tissue] = 20
+        off = (np.arange(picture.shape[-1]) - (picture.shape[-1] - 1) / 2) * ENTRY.view.grid_mm
+        beside = np.abs(off) - SAC_MM
+        within = (off < 0)[:, None] & (beside >= BESIDE_MM[0]) & (beside < BESIDE_MM[1])
+        maps[:, RECESS_MAP][(said == RoomTissue.FAT) & within] = 20
         return [maps]
 
 
@@ -40,9 +46,9 @@ def study(left_mm: float, right_mm: float, turned: bool):
     picture = np.full(back.shape, GREY[RoomTissue.OTHER])
     picture[back > 18] = GREY[RoomTissue.FAT]
     high = np.where(left > 0, left_mm, right_mm)
-    beside = (np.abs(left) >= 8) & (np.abs(left) < 16) & (back > -9) & (back < -9 + high)
+    beside = (np.abs(left) >= SAC_MM) & (np.abs(left) < 16) & (back > -9) & (back < -9 + high)
     picture[beside] = GREY[RoomTissue.FAT]
-    picture[np.hypot(left, back) < 8] = GREY[RoomTissue.NERVE]
+    picture[np.hypot(left, back) < SAC_MM] = GREY[RoomTissue.NERVE]
     affine = np.zeros((4, 4))
     affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = STEP_MM, PIXEL_MM, PIXEL_MM, 1
     affine[:3, 3] = [off[0], off[0], -2 * STEP_MM]

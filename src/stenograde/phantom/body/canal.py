@@ -90,6 +90,27 @@ def canal_room(points: Points, *, aside_mm: float = np.inf) -> Grid:
     return np.minimum(np.minimum(sac - points.row(Row.SIDE_FAT), 0.7 * triangle), aside)
 
 
+def recess_share(scene: Scene, xyz: Grid, beside_mm: tuple[float, float]) -> Grid:
+    """Return how much of each point, shape (3, n), lies in a lateral recess, whatever fills it.
+
+    Parameters
+    ----------
+    scene : Scene
+    xyz : ndarray of shape (3, n), float32
+        Body frame, mm.
+    beside_mm : tuple of float
+        Where recesses begin and end beside the widest place of the sac, mm. Before and behind they end at the disc, or
+        the ligament covering it, and at the ligament before the joint.
+    """
+    points = Points.of(scene.anatomy, xyz)
+    behind = points.behind - _recess_front(points)
+    beside = np.abs(points.left) - points.row(Row.SAC_WIDTH)
+    deep = np.maximum(-behind, behind - points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT))
+    return cover(
+        np.maximum(deep, np.maximum(np.float32(beside_mm[0]) - beside, beside - np.float32(beside_mm[1])))
+    )
+
+
 def _recess_front(points: Points) -> Grid:
     """How far behind the curve a recess begins: behind the disc, or the ligament covering it."""
     return wall_behind(points) + np.maximum(bulge_behind(points), _LIGAMENT_MM)

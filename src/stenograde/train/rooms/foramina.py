@@ -85,9 +85,9 @@ def scores_of(net: UNet, slices: RoomSlices, config: ForaminaTraining) -> Forami
     )
 
 
-def dice_of(look: Tested, **tissues: RoomTissue) -> dict[str, float]:
-    """Return the overlap of some tissues by name."""
-    return {name: look.dice(tissue) for name, tissue in tissues.items()}
+def dice_of(look: Tested, **maps: int) -> dict[str, float]:
+    """Return the overlap of some maps by name."""
+    return {name: look.dice(at) for name, at in maps.items()}
 
 
 def _usual(rooms: list[ForamenRoom], level: str) -> ForamenRoom:

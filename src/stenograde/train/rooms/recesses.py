@@ -8,11 +8,12 @@ import numpy as np
 
 from stenograde.errors import ConfigError
 from stenograde.evaluate.metrics import weighted_auc
-from stenograde.levels.rooms import RecessModel, RoomTissue, RoomView, recesses_of
+from stenograde.levels.rooms import BESIDE_MM, RECESS_MAP, RecessModel, RoomTissue, RoomView, recesses_of
 from stenograde.nets.u_net import UNet
 from stenograde.predict.recesses import RecessesEntry
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Side
+from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.rooms.foramina import dice_of
 from stenograde.train.rooms.slices import RoomSlices, RoomSlicesConfig
 from stenograde.train.rooms.training import RoomAugment, RoomTraining, tested
@@ -25,6 +26,9 @@ class RecessesTraining(RoomTraining):
     data: RoomSlicesConfig = field(default_factory=lambda: RoomSlicesConfig(view=RoomView(size_px=144)))
     view: RoomView = field(default_factory=lambda: RoomView(size_px=112))
     augment: RoomAugment = field(default_factory=lambda: RoomAugment(mirrored=True))
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(epochs=32, batch=32, average=0.995, precision="32")
+    )
     model: RecessModel = field(default_factory=RecessModel)
 
 
@@ -79,7 +83,12 @@ def scores_of(net: UNet, slices: RoomSlices, config: RecessesTraining) -> Recess
         float(np.abs(heights - true_mm).mean()),
         float(np.corrcoef(heights, true_mm)[0, 1]),
         dice_of(
-            look, fat=RoomTissue.FAT, nerves=RoomTissue.NERVE, bone=RoomTissue.BONE, disc=RoomTissue.DISC
+            look,
+            fat=RoomTissue.FAT,
+            nerves=RoomTissue.NERVE,
+            bone=RoomTissue.BONE,
+            disc=RoomTissue.DISC,
+            recesses=RECESS_MAP,
         ),
         float(weighted_auc(-heights, true_mm < scale.moderate, one)[0]),
         float(weighted_auc(-heights, true_mm < scale.severe, one)[0]),
@@ -108,15 +117,18 @@ def section(config: RecessesTraining, found: RecessesScores, patients: int, seed
         moderate=f"{scale.moderate:g}",
         severe=f"{scale.severe:g}",
         source=scale.source,
+        first=f"{BESIDE_MM[0]:g}",
+        last=f"{BESIDE_MM[1]:g}",
     )
 
 
 _SECTION = """
-A small U-Net looks at the axial T2 slice through each disc and tells fat, nerves (the sac with all that is in it, and
-roots), bone and disc apart. A recess's height is the mean height of fat and nerves in the 4 mm beside the sac, from
-2 mm before its front to its middle, and is drawn in the report. The net learnt from {patients} phantoms (seed {seed})
-whose tissues are known at every point, under strongly changed contrast and in part with T1 timing; it has seen no
-picture of a patient, so what it says is a draft like what it is pooled with.
+A small U-Net looks at the axial T2 slice through each disc, outlines the recesses and tells fat, nerves (the sac with
+all that is in it, and roots), bone and disc apart. A recess reaches from the disc to the ligament before the joint,
+from {first} to {last} mm beside the sac; its height is its area over that width, and it is drawn in the report. The
+net learnt from {patients} phantoms (seed {seed}) whose tissues are known at every point, under strongly changed
+contrast and in part with T1 timing; it has seen no picture of a patient, so what it says is a draft like what it is
+pooled with.
 
 On {recesses} recesses of {tested} phantoms that it was not fitted to ({unseen} more showed no sac), the middle 2 mm
 off: height within {error} mm (correlation {correlation}); Dice {dice}; AUC of any stenosis {auc_any}, of severe

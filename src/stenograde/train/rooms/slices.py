@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.files import keep_settings
-from stenograde.levels.rooms import RoomView
+from stenograde.levels.rooms import BESIDE_MM, RoomView
 from stenograde.phantom import (
     ContrastMode,
     Phantom,
@@ -23,6 +23,7 @@ from stenograde.phantom import (
     plan_study,
     render_series,
 )
+from stenograde.phantom.body.canal import recess_share
 from stenograde.phantom.body.paint import paint
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
@@ -88,8 +89,8 @@ class RoomSlices:
     Parameters
     ----------
     pictures : ndarray of shape (n, rows, columns), float16
-    tissues : ndarray of shape (n, tissues but the last, rows, columns), uint8
-        Share of each pixel, times 255.
+    tissues : ndarray of shape (n, tissues, rows, columns), uint8
+        Share of each pixel, times 255: tissues but the last, and beside the canal those of the recesses themselves.
     facts : ndarray of shape (n, 3), float64
         See :class:`RoomKind`.
     patients : ndarray of shape (n,), int64
@@ -182,16 +183,23 @@ def patient_views(number: int, kind: RoomKind, config: RoomSlicesConfig, *, seed
 def tissue_shares(
     phantom: Phantom, plan: SeriesPlan, kind: RoomKind, layers: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Give the share of each of :data:`TISSUES` in the pixels of each slice, shape (tissues, rows, columns)."""
+    """Give the share of each of :data:`TISSUES` in the pixels of each slice, shape (tissues, rows, columns).
+
+    Beside the canal the share of the recesses themselves, whatever fills them, comes last.
+    """
     marks = np.zeros((len(TISSUES[kind]), len(Tissue)), np.float32)
     for place, parts in enumerate(TISSUES[kind]):
         marks[place, list(parts)] = 1
+    n_maps = len(marks) + (kind is RoomKind.RECESSES)
     for plane in plan.planes:
-        total = np.zeros((len(marks), plane.matrix**2), np.float32)
+        total = np.zeros((n_maps, plane.matrix**2), np.float32)
         for depth, weight in zip(*slice_profile(layers), strict=True):
             points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
-            total += np.float32(weight) * paint(phantom.scene, points, marks, texture=0.0).signal
-        yield total.reshape(len(marks), plane.matrix, plane.matrix)
+            shares = paint(phantom.scene, points, marks, texture=0.0).signal
+            if kind is RoomKind.RECESSES:
+                shares = np.vstack([shares, recess_share(phantom.scene, points, BESIDE_MM)])
+            total += np.float32(weight) * shares
+        yield total.reshape(n_maps, plane.matrix, plane.matrix)
 
 
 @dataclass(frozen=True, eq=False)

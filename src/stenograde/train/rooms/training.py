@@ -22,6 +22,9 @@ from stenograde.workers import Progress
 _RARE = (1.5, 3.0, 1.0, 1.0, 1.0)
 """Weight of each tissue in the loss: roots cover few pixels."""
 
+_RECESSES = 10.0
+"""Weight of the recesses themselves in the loss: they cover few pixels."""
+
 _SMALL_PX = 5.0
 """Keeps the overlap of a tissue that is hardly there from counting, px."""
 
@@ -73,7 +76,7 @@ def fit_net(slices: RoomSlices, config: RoomTraining, folder: Path, progress: Pr
     """Fit the net on the patients to train on; a fit that was cut short resumes."""
     torch.manual_seed(config.fit.seed)
     places = np.flatnonzero(~is_tested(slices, config))
-    net = UNet(config.widths, len(RoomTissue))
+    net = UNet(config.widths, slices.tissues.shape[1] + 1)
     batches = _batches(slices, places, config)
     fitted = fit(net, batches, config.fit, loss_of=loss_of, folder=folder, progress=progress).net
     assert isinstance(fitted, UNet)
@@ -112,7 +115,8 @@ def changed(
     Parameters
     ----------
     pictures : tensor of shape (n, 1, rows, columns)
-    shares : tensor of shape (n, tissues but the last, rows, columns)
+    shares : tensor of shape (n, tissues, rows, columns)
+        As in :class:`~.slices.RoomSlices`.
     how : RoomAugment
     view : RoomView
         Size of what comes out, on the grid of what is given.
@@ -137,8 +141,10 @@ def changed(
     both = functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
     if how.mirrored and rng.random() < _HALF:
         both = both.flip(-1)
-    target = torch.cat([both[:, 1:], (1 - both[:, 1:].sum(1, keepdim=True)).clamp(min=0)], 1)
-    return {"input": _recoloured(both[:, :1], how, rng), "target": target / target.sum(1, keepdim=True)}
+    picture, told, recesses = both.tensor_split([1, 1 + RoomTissue.OTHER], 1)
+    tissues = torch.cat([told, (1 - told.sum(1, keepdim=True)).clamp(min=0)], 1)
+    target = torch.cat([tissues / tissues.sum(1, keepdim=True), recesses], 1)
+    return {"input": _recoloured(picture, how, rng), "target": target}
 
 
 def _recoloured(views: Tensor, how: RoomAugment, rng: np.random.Generator) -> Tensor:
@@ -165,14 +171,21 @@ def _recoloured(views: Tensor, how: RoomAugment, rng: np.random.Generator) -> Te
 def loss_of(output: Tensor, batch: Batch) -> Tensor:
     """Return cross-entropy with shares of tissues, roots weighing more, and the overlap of fat and root.
 
-    The output has shape (n, tissues, rows, columns).
+    The output has shape (n, maps, rows, columns). Of recesses only the cross-entropy counts, so that areas, which are
+    sums of probabilities, are neither too large nor too small.
     """
-    target, weight = batch["target"], torch.tensor(_RARE, device=output.device)[None, :, None, None]
-    cross = -(weight * target * functional.log_softmax(output, 1)).sum(1).mean()
-    said = output.softmax(1)
+    (logits, recesses), (target, own) = (
+        one.tensor_split([len(RoomTissue)], 1) for one in (output, batch["target"])
+    )
+    weight = torch.tensor(_RARE, device=output.device)[None, :, None, None]
+    cross = -(weight * target * functional.log_softmax(logits, 1)).sum(1).mean()
+    said = logits.softmax(1)
     overlap = 2 * (said * target).sum((2, 3)) + _SMALL_PX
     apart = 1 - overlap / ((said + target).sum((2, 3)) + _SMALL_PX)
-    return cross + apart[:, [RoomTissue.FAT, RoomTissue.NERVE]].mean()
+    loss = cross + apart[:, [RoomTissue.FAT, RoomTissue.NERVE]].mean()
+    if not own.shape[1]:
+        return loss
+    return loss + _RECESSES * functional.binary_cross_entropy_with_logits(recesses, own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,17 +196,17 @@ class Tested:
     ----------
     at : ndarray of shape (n,), int64
         Places of the views.
-    said, own : ndarray of shape (n, tissues, rows, columns), float32
-        By the net, and as they are.
+    said, own : ndarray of shape (n, maps, rows, columns), float32
+        By the net, and as they are: tissues, and the recesses themselves.
     """
 
     at: NDArray[np.int64]
     said: NDArray[np.float32]
     own: NDArray[np.float32]
 
-    def dice(self, tissue: RoomTissue) -> float:
-        """Return the overlap of a tissue over all views."""
-        said, own = self.said[:, tissue], self.own[:, tissue]
+    def dice(self, at: int) -> float:
+        """Return the overlap of one map over all views."""
+        said, own = self.said[:, at], self.own[:, at]
         return float(2 * np.minimum(said, own).sum() / max(float(said.sum() + own.sum()), 1e-9))
 
 
@@ -208,7 +221,12 @@ def tested(net: UNet, slices: RoomSlices, config: RoomTraining, among: NDArray[n
     for k, (row, column) in zip(at, np.clip(reach + shift, 0, 2 * reach), strict=True):
         window = np.s_[..., row : row + size, column : column + size]
         picture = slices.pictures[k][window].astype(np.float32)
-        said.append(net(torch.from_numpy(normalised(picture[None]))[None]).softmax(1)[0].numpy())
-        shares = slices.tissues[k][window].astype(np.float32) / 255
-        own.append(np.concatenate([shares, np.maximum(1 - shares.sum(axis=0, keepdims=True), 0)]))
+        logits = net(torch.from_numpy(normalised(picture[None]))[None])[0]
+        logits, recesses = logits.tensor_split([len(RoomTissue)])
+        said.append(torch.cat([logits.softmax(0), recesses.sigmoid()]).numpy())
+        shares, own_recesses = np.split(
+            slices.tissues[k][window].astype(np.float32) / 255, [RoomTissue.OTHER]
+        )
+        other = np.maximum(1 - shares.sum(axis=0, keepdims=True), 0)
+        own.append(np.concatenate([shares, other, own_recesses]))
     return Tested(at, np.stack(said), np.stack(own))

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 import torch
 
 from stenograde.errors import ConfigError
-from stenograde.levels.rooms import RoomTissue, RoomView, room_of
+from stenograde.levels.rooms import BESIDE_MM, RECESS_MAP, RoomTissue, RoomView, room_of
 from stenograde.phantom import Population
 from stenograde.predict import foramina as predicted
 from stenograde.predict import recesses as predicted_recesses
@@ -122,6 +122,17 @@ def test_axial_views_are_about_the_canal_and_their_heights_are_the_phantoms() ->
     assert ((facts[:, 1:] > 0) & (facts[:, 1:] < 7)).all()
     middle = tissues[:, RoomTissue.NERVE, 37:43, 37:43].mean(axis=(1, 2)) / 255
     assert (middle > 0.8).all()  # the sac is in the middle
+
+
+def test_the_area_of_a_recess_is_its_height_times_its_width() -> None:
+    for number in range(3):
+        _, tissues, facts = patient_views(number, RoomKind.RECESSES, DATA, seed=1)
+        area_mm2 = tissues[:, RECESS_MAP - 1].astype(float) / 255 * DATA.view.grid_mm**2
+        sides = np.stack([area_mm2[..., 40:].sum((1, 2)), area_mm2[..., :40].sum((1, 2))], axis=1)
+        heights = sides / (BESIDE_MM[1] - BESIDE_MM[0])
+        # slices miss the disc by some mm, and recesses rise away from it
+        assert np.abs(heights - facts[:, 1:]).max() < 1.0
+        assert np.median(np.abs(heights - facts[:, 1:])) < 0.3
 
 
 def test_a_bundle_gets_a_second_opinion_on_recesses(tmp_path: Path) -> None:
