@@ -56,7 +56,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(msg) from exc
 
 
-def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> Config:
+def build(
+    kind: type[Config], table: Mapping[str, Any], *, where: str = "", base: Config | None = None
+) -> Config:
     """Make a dataclass from a table.
 
     Parameters
@@ -68,11 +70,14 @@ def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> C
         Settings by field name, as :func:`read_toml` gives them.
     where : str
         Dotted name of the table within its file, for messages.
+    base : dataclass, optional
+        Of this kind; what the table does not name is as it is there.
 
     Returns
     -------
     config : dataclass
-        Fields that the table does not name have their defaults.
+        Fields that the table does not name have their defaults; those of a table within it the defaults that the field
+        has which holds it.
 
     Raises
     ------
@@ -96,17 +101,20 @@ def build(kind: type[Config], table: Mapping[str, Any], *, where: str = "") -> C
         if name not in fields:
             msg = f"{shown} has no setting {name!r}; it has: {', '.join(fields) or 'none'}"
             raise ConfigError(msg)
-    missing = [name for name, field in fields.items() if name not in table and _is_required(field)]
+    held = {
+        name: _default_of(field) if base is None else getattr(base, name) for name, field in fields.items()
+    }
+    missing = [name for name in fields if name not in table and held[name] is dataclasses.MISSING]
     if missing:
         msg = f"{shown} must set {', '.join(missing)}, got {', '.join(table) or 'nothing'}"
         raise ConfigError(msg)
     hints = get_type_hints(kind)
     values = {
-        name: _converted(hints[name], value, f"{where}.{name}" if where else name)
+        name: _converted(hints[name], value, f"{where}.{name}" if where else name, held[name])
         for name, value in table.items()
     }
     try:
-        return kind(**values)
+        return kind(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
     except ValueError as exc:
         msg = f"{shown}: {exc}"
         raise ConfigError(msg) from exc
@@ -302,12 +310,14 @@ def as_plain(value: Any) -> Any:
     return str(value) if isinstance(value, str | Path | Enum) else value
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    """Return what a field is when nothing is said; ``MISSING`` where something must be."""
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
 
 
-def _converted(hint: Any, value: Any, where: str) -> Any:
-    """Return a value as its field wants it; ``where`` is the setting's dotted name."""
+def _converted(hint: Any, value: Any, where: str, held: Any = None) -> Any:
+    """Return a value as its field wants it; ``where`` is the setting's dotted name, ``held`` what it is without."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return _one_of(hint, value, where)
@@ -320,7 +330,7 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
             raise _wrong(where, "a table", value)
-        return build(hint, value, where=where)
+        return build(hint, value, where=where, base=held if type(held) is hint else None)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(_chosen(tuple(member.value for member in hint), value, where))
     return _plain(hint, value, where)

@@ -178,6 +178,15 @@ class Training:
     folds: int = 5
 
 
+def test_build_when_a_table_names_some_settings_then_the_others_are_those_of_the_field_that_holds_it() -> (
+    None
+):
+    assert build(Training, {"fit": {"epochs": 2}}) == Training(fit=Fit(epochs=2, rate=0.5))
+    assert build(Training, {"head": {"epochs": 2}}) == Training(head=Fit(epochs=2))
+    with pytest.raises(ConfigError, match=r"fit has no setting 'epoch'"):
+        build(Training, {"fit": {"epoch": 2}})
+
+
 def test_changes_when_one_of_a_table_is_changed_then_the_others_stay_as_they_are() -> None:
     made, told = build_changed(Training, {}, Changes(("fit.epochs=2", "folds=5")))
     assert made == Training(fit=Fit(epochs=2, rate=0.5))
