@@ -214,10 +214,15 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
     for side, sense in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
         room = maps[RECESS_MAP] * (sense * left_mm > 0)
         area_mm2 = float(room.sum()) * grid_mm**2
-        # a low recess is nowhere sure
-        outline = _border(room > 0.5 * room.max()) if area_mm2 >= SMALLEST_MM2 / 4 else None
+        outline = _border(_surest(room)) if area_mm2 >= SMALLEST_MM2 / 4 else None
         found[side] = Recess(area_mm2 / wide_mm, outline)
     return found
+
+
+def _surest(room: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the surest places, as many as the probabilities add up to: a low recess is nowhere sure."""
+    n = max(1, round(float(room.sum())))
+    return room >= np.partition(room, -n, axis=None)[-n]
 
 
 def sac_of(nerve: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_] | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from stenograde.levels.rooms import (
     BESIDE_MM,
@@ -150,6 +151,19 @@ def test_heights_of_recesses_are_those_that_were_drawn(left_mm: float, right_mm:
         line = found[side].outline
         assert line is not None
         assert (sense * (line[:, 1] - 55.5) * 0.4 > 7).all()
+
+
+def test_the_outline_of_a_recess_encloses_its_area_however_unsure_it_is() -> None:
+    maps = axial_maps(4.0, 4.0)
+    maps[RECESS_MAP] = 0.45 * gaussian_filter(maps[RECESS_MAP], 2.0)
+    found = recesses_of(maps, 0.4)
+    for side in Side:
+        line = found[side].outline
+        assert line is not None
+        row, column = line.T
+        area_mm2 = 0.5 * abs(np.sum(row * np.roll(column, -1) - column * np.roll(row, -1))) * 0.4**2
+        assert found[side].height_mm == pytest.approx(0.45 * 4.0, abs=0.15)
+        assert area_mm2 == pytest.approx(found[side].height_mm * (BESIDE_MM[1] - BESIDE_MM[0]), rel=0.25)
 
 
 def test_where_no_sac_is_seen_nothing_is_measured() -> None:
