@@ -71,7 +71,7 @@ def build(
     where : str
         Dotted name of the table within its file, for messages.
     base : dataclass, optional
-        Of this kind; what the table does not name is as it is there.
+        Of this kind; what the table does not name and need not name is as it is there.
 
     Returns
     -------
@@ -101,13 +101,13 @@ def build(
         if name not in fields:
             msg = f"{shown} has no setting {name!r}; it has: {', '.join(fields) or 'none'}"
             raise ConfigError(msg)
-    held = {
-        name: _default_of(field) if base is None else getattr(base, name) for name, field in fields.items()
-    }
+    held = {name: _default_of(field) for name, field in fields.items()}
     missing = [name for name in fields if name not in table and held[name] is dataclasses.MISSING]
     if missing:
         msg = f"{shown} must set {', '.join(missing)}, got {', '.join(table) or 'nothing'}"
         raise ConfigError(msg)
+    if base is not None:
+        held = {name: getattr(base, name) for name in fields}
     hints = get_type_hints(kind)
     values = {
         name: _converted(hints[name], value, f"{where}.{name}" if where else name, held[name])

@@ -187,6 +187,19 @@ def test_build_when_a_table_names_some_settings_then_the_others_are_those_of_the
         build(Training, {"fit": {"epoch": 2}})
 
 
+@dataclass(frozen=True)
+class Held:
+    crop: Crop = field(default_factory=lambda: Crop(80.0, margin_px=5))
+
+
+def test_build_when_a_table_must_name_a_setting_then_the_field_that_holds_it_does_not_name_it_instead() -> (
+    None
+):
+    assert build(Held, {"crop": {"size_mm": 60}}).crop == Crop(60.0, margin_px=5)
+    with pytest.raises(ConfigError, match="crop must set size_mm, got margin_px"):
+        build(Held, {"crop": {"margin_px": 3}})
+
+
 def test_changes_when_one_of_a_table_is_changed_then_the_others_stay_as_they_are() -> None:
     made, told = build_changed(Training, {}, Changes(("fit.epochs=2", "folds=5")))
     assert made == Training(fit=Fit(epochs=2, rate=0.5))

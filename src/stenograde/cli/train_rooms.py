@@ -45,7 +45,7 @@ def recesses(
     """Train a small net that outlines the recesses beside the dural sac on axial slices, and add it to a bundle.
 
     The heights of the recesses are a second opinion on subarticular stenosis, by published thresholds. Renders phantoms
-    once into OUT/training, then fits for some minutes on a CPU; a run that was cut short resumes.
+    once into OUT/training, then fits for half an hour on two cores; a run that was cut short resumes.
     """
     _train("recesses", patients, out, seed, base, config, processes)
 

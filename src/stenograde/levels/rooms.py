@@ -21,7 +21,7 @@ REACH_MM = (10.0, 6.5)
 mm high and 12 mm deep (Stephens et al., Spine 1991;16:S525)."""
 
 SMALLEST_MM2 = 4.0
-"""Patches smaller than this are not outlined, mm²."""
+"""Foramina and sacs smaller than this are not outlined, mm²."""
 
 
 class RoomTissue(IntEnum):
@@ -174,7 +174,10 @@ def _inside(shape: tuple[int, ...], grid_mm: float) -> NDArray[np.bool_]:
 
 
 BESIDE_MM = (0.3, 3.3)
-"""Where a recess begins and ends beside the widest place of the sac, mm; its height is its area over this width."""
+"""Where a recess begins and ends beside the sac, mm; its height is its area over this width."""
+
+SMALLEST_RECESS_MM2 = 1.0
+"""Recesses smaller than this are not outlined, mm²."""
 
 RECESS_MAP: Final = len(RoomTissue)
 """Place of the map of the recesses themselves, whatever fills them, behind those of tissues; foramina have none."""
@@ -214,7 +217,7 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
     for side, sense in ((Side.LEFT, 1.0), (Side.RIGHT, -1.0)):
         room = maps[RECESS_MAP] * (sense * left_mm > 0)
         area_mm2 = float(room.sum()) * grid_mm**2
-        outline = _border(_surest(room)) if area_mm2 >= SMALLEST_MM2 / 4 else None
+        outline = _border(_surest(room)) if area_mm2 >= SMALLEST_RECESS_MM2 else None
         found[side] = Recess(area_mm2 / wide_mm, outline)
     return found
 
@@ -222,7 +225,9 @@ def recesses_of(maps: NDArray[np.float32], grid_mm: float) -> dict[Side, Recess]
 def _surest(room: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return the surest places, as many as the probabilities add up to: a low recess is nowhere sure."""
     n = max(1, round(float(room.sum())))
-    return room >= np.partition(room, -n, axis=None)[-n]
+    surest = np.zeros(room.shape, bool)
+    surest.flat[np.argpartition(room, -n, axis=None)[-n:]] = True
+    return surest
 
 
 def sac_of(nerve: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_] | None:

@@ -279,7 +279,7 @@ class Bundle:
 
     @cached_property
     def recesses(self) -> onnxruntime.InferenceSession:
-        """The graph that tells tissues of axial slices apart, checked.
+        """The graph that outlines recesses and tells tissues of axial slices apart, checked.
 
         Raises
         ------
@@ -291,7 +291,7 @@ class Bundle:
             msg = f"bundle {self.table.name!r} must have a net for recesses, {told}"
             raise BundleError(msg)
         entry = self.table.recesses
-        return open_room_net(self.folder, entry.onnx, entry.view, RECESS_MAP + 1)
+        return open_room_net(self.folder, entry.onnx, entry.view, n_maps=RECESS_MAP + 1)
 
     @cached_property
     def disc_heads(self) -> DiscHeads:

@@ -1,4 +1,4 @@
-"""Heights of the lateral recesses on axial slices, from tissues that a small net tells apart; no torch."""
+"""Heights of the lateral recesses on axial slices, as a small net outlines them beside tissues; no torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_AWAY_MM = 4.0
 
 @dataclass(frozen=True)
 class RecessesEntry:
-    """The net of a bundle that tells tissues of axial slices apart, and what heights mean."""
+    """The net of a bundle that outlines recesses and tells tissues of axial slices apart, and what heights mean."""
 
     onnx: WeightFile
     view: RoomView = field(default_factory=lambda: RoomView(size_px=112))

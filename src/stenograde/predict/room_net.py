@@ -1,4 +1,4 @@
-"""The small nets that tell tissues apart on slices through foramina or the canal, and what they look at; no torch."""
+"""The small nets that tell tissues and recesses on slices through foramina or the canal, and what they see."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PICTURES, MAPS = "pictures", "maps"
 
 
 def open_room_net(
-    folder: Path, file: WeightFile, view: RoomView, n_maps: int = len(RoomTissue)
+    folder: Path, file: WeightFile, view: RoomView, *, n_maps: int = len(RoomTissue)
 ) -> onnxruntime.InferenceSession:
     """Open a graph and check what it takes and gives: so many maps, tissues first.
 

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from tests.plain_volumes import series_of, study_of, volume_of
 
+from stenograde.errors import BundleError
 from stenograde.levels.rooms import BESIDE_MM, RECESS_MAP, RoomTissue
+from stenograde.predict.bundle import default_bundle
 from stenograde.predict.recesses import RecessesEntry, look_at_levels, measure_recesses
+from stenograde.predict.room_net import open_room_net
 from stenograde.predict.weight_files import WeightFile
 from stenograde.terms import Cell, Condition, Level, Quantity, Role, Side
 
@@ -85,3 +88,11 @@ def test_without_a_slice_near_the_level_nothing_is_measured() -> None:
     assert look_at_levels(study_of(), {Level.L4_L5: level_at(0.0)}, ENTRY, GreyIsTissue()) == {}
     far = {Level.L4_L5: level_at(60.0)}
     assert look_at_levels(study(4.0, 4.0, False), far, ENTRY, GreyIsTissue()) == {}
+
+
+def test_a_net_that_does_not_outline_recesses_is_refused() -> None:
+    bundle = default_bundle()
+    entry = bundle.table.foramina
+    assert entry is not None
+    with pytest.raises(BundleError, match=r"give 6 maps, got .*\[5\]; use a bundle made for this version"):
+        open_room_net(bundle.folder, entry.onnx, entry.view, n_maps=RECESS_MAP + 1)

@@ -99,8 +99,8 @@ def recess_share(scene: Scene, xyz: Grid, beside_mm: tuple[float, float]) -> Gri
     xyz : ndarray of shape (3, n), float32
         Body frame, mm.
     beside_mm : tuple of float
-        Where recesses begin and end beside the widest place of the sac, mm. Before and behind they end at the disc, or
-        the ligament covering it, and at the ligament before the joint.
+        Where recesses begin and end beside the sac, from its half width at its middle, mm. Before and behind they end
+        at the disc, or the ligament covering it, and at the ligament before the joint.
     """
     points = Points.of(scene.anatomy, xyz)
     behind = points.behind - _recess_front(points)

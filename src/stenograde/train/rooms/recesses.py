@@ -1,4 +1,4 @@
-"""The net that tells tissues of axial slices apart: how well it measures recesses, and its card."""
+"""The net that outlines recesses on axial slices: how well it measures them, and its card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stenograde.train.rooms.training import RoomAugment, RoomTraining, tested
 
 @dataclass(frozen=True)
 class RecessesTraining(RoomTraining):
-    """How the net that tells tissues of axial slices apart is trained."""
+    """How the net that outlines recesses and tells tissues of axial slices apart is trained."""
 
     data: RoomSlicesConfig = field(default_factory=lambda: RoomSlicesConfig(view=RoomView(size_px=144)))
     view: RoomView = field(default_factory=lambda: RoomView(size_px=112))

@@ -126,7 +126,8 @@ def make_room_slices(
         If the folder holds views made by other settings.
     """
     # more patients may be asked for later
-    keep_settings(folder / SETTINGS, settings_of(config, kind=kind.value, seed=seed), what="views")
+    more = {"beside_mm": BESIDE_MM} if kind is RoomKind.RECESSES else {}
+    keep_settings(folder / SETTINGS, settings_of(config, kind=kind.value, seed=seed, **more), what="views")
     make = partial(_arrays, kind=kind, config=config, seed=seed)
     files = make_files(folder, patients, make, workers=workers, progress=progress)
     parts = [_stored(file) for file in files]

@@ -24,7 +24,7 @@ from stenograde.train.rooms.bundle import train_rooms
 from stenograde.train.rooms.foramina import ForaminaTraining
 from stenograde.train.rooms.recesses import RecessesTraining
 from stenograde.train.rooms.slices import RoomKind, RoomSlicesConfig, make_room_slices, patient_views
-from stenograde.train.rooms.training import RoomAugment, changed
+from stenograde.train.rooms.training import RoomAugment, changed, loss_of
 
 pytestmark = [
     pytest.mark.filterwarnings("default::DeprecationWarning"),
@@ -86,6 +86,26 @@ def test_changes_move_picture_and_tissues_alike() -> None:
     bright, fat = batch["input"][:, 0] > 0, batch["target"][:, RoomTissue.FAT] > 0.5
     assert (bright == fat).float().mean() > 0.98
     assert not torch.equal(batch["input"][0], batch["input"][1])
+
+
+def test_recesses_are_moved_with_the_picture_and_are_told_apart_from_tissues() -> None:
+    size = 60
+    picture = torch.zeros(2, 1, size, size)
+    picture[..., 25:35, 10:25] = 100.0
+    shares = torch.zeros(2, RECESS_MAP, size, size)
+    shares[:, -1] = picture[:, 0] / 100  # a recess that no tissue that is told fills
+    mild = RoomAugment(gamma_log=0, bias=0, blur=0, noise=0, mirrored=True)
+    for seed in range(4):  # mirrored and not
+        batch = changed(picture, shares, mild, TINY.view, np.random.default_rng(seed))
+        assert batch["target"].shape == (2, RECESS_MAP + 1, 48, 48)
+        torch.testing.assert_close(batch["target"][:, :RECESS_MAP].sum(1), torch.ones(2, 48, 48))
+        bright, recess = batch["input"][:, 0] > 0, batch["target"][:, RECESS_MAP] > 0.5
+        assert (bright == recess).float().mean() > 0.98
+    right = torch.where(batch["target"] > 0.5, 9.0, -9.0)
+    wrong = right.clone()
+    wrong[:, RECESS_MAP] *= -1
+    assert loss_of(right, batch) + 5 < loss_of(wrong, batch)
+    assert loss_of(right[:, :RECESS_MAP], {"target": batch["target"][:, :RECESS_MAP]}) < loss_of(right, batch)
 
 
 def test_a_bundle_gets_a_second_opinion_and_training_resumes(tmp_path: Path) -> None:
