@@ -101,16 +101,13 @@ def build(
         if name not in fields:
             msg = f"{shown} has no setting {name!r}; it has: {', '.join(fields) or 'none'}"
             raise ConfigError(msg)
-    held = {name: _default_of(field) for name, field in fields.items()}
-    missing = [name for name in fields if name not in table and held[name] is dataclasses.MISSING]
+    missing = [name for name, field in fields.items() if name not in table and _is_required(field)]
     if missing:
         msg = f"{shown} must set {', '.join(missing)}, got {', '.join(table) or 'nothing'}"
         raise ConfigError(msg)
-    if base is not None:
-        held = {name: getattr(base, name) for name in fields}
     hints = get_type_hints(kind)
     values = {
-        name: _converted(hints[name], value, f"{where}.{name}" if where else name, held[name])
+        name: _converted(hints[name], value, f"{where}.{name}" if where else name, _held(fields[name], base))
         for name, value in table.items()
     }
     try:
@@ -310,10 +307,15 @@ def as_plain(value: Any) -> Any:
     return str(value) if isinstance(value, str | Path | Enum) else value
 
 
-def _default_of(field: dataclasses.Field[Any]) -> Any:
-    """Return what a field is when nothing is said; ``MISSING`` where something must be."""
-    made = field.default_factory
-    return field.default if made is dataclasses.MISSING else made()
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _held(field: dataclasses.Field[Any], base: Any) -> Any:
+    """Return what a field is when nothing is said: that of ``base``, or its default, if it has one."""
+    if base is not None:
+        return getattr(base, field.name)
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _converted(hint: Any, value: Any, where: str, held: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from stenograde.terms import Side
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.rooms.foramina import dice_of
 from stenograde.train.rooms.slices import RoomSlices, RoomSlicesConfig
-from stenograde.train.rooms.training import RoomAugment, RoomTraining, tested
+from stenograde.train.rooms.training import FIT, RoomAugment, RoomTraining, tested
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class RecessesTraining(RoomTraining):
     data: RoomSlicesConfig = field(default_factory=lambda: RoomSlicesConfig(view=RoomView(size_px=144)))
     view: RoomView = field(default_factory=lambda: RoomView(size_px=112))
     augment: RoomAugment = field(default_factory=lambda: RoomAugment(mirrored=True))
-    fit: FitConfig = field(
-        default_factory=lambda: FitConfig(epochs=32, batch=32, average=0.995, precision="32")
-    )
+    fit: FitConfig = field(default_factory=lambda: replace(FIT, epochs=32))
     model: RecessModel = field(default_factory=RecessModel)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -32,6 +33,10 @@ POINT_ERROR_MM = 2.0
 """Standard deviation of a locator's points along each axis, by which views are shifted in tests, mm."""
 
 
+FIT: Final = FitConfig(epochs=16, batch=32, average=0.995, precision="32")
+"""How such a net is fitted where nothing else is said."""
+
+
 @dataclass(frozen=True)
 class RoomAugment:
     """How strongly views are changed; each number is the end of a range around no change."""
@@ -57,9 +62,7 @@ class RoomTraining:
     """What the net is shown."""
     widths: tuple[int, ...] = (24, 40, 64, 80)
     augment: RoomAugment = field(default_factory=RoomAugment)
-    fit: FitConfig = field(
-        default_factory=lambda: FitConfig(epochs=16, batch=32, average=0.995, precision="32")
-    )
+    fit: FitConfig = FIT
     tested_share: float = 0.15
     """Share of the patients that are not trained on; the scores of the card are theirs."""
 
