@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy
@@ -102,6 +103,23 @@ class MidSurface:
         return _on_surface(slices[:, None], self.slice_of_row)[0]
 
 
+def lines_about(
+    centre: tuple[float, float] | NDArray[np.float64], reach_px: float, size: tuple[int, ...]
+) -> tuple[slice, slice]:
+    """Return the rows and the columns of a grid that lie within a reach of a place on it, px.
+
+    Examples
+    --------
+    >>> lines_about((10.0, 2.5), 4.0, (12, 40))
+    (slice(6, 12, None), slice(0, 8, None))
+    """
+    rows, columns = (
+        slice(min(max(int(at - reach_px), 0), n), max(min(int(at + reach_px) + 2, n), 0))
+        for at, n in zip(centre, size, strict=True)
+    )
+    return rows, columns
+
+
 def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     """Find the mid-sagittal surface from where the canal lies; None when there is no canal to follow."""
     canal = marked.probabilities[:, Structure.CANAL.code]
@@ -123,18 +141,27 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     slice_of_row = np.interp(rows, rows[known], moment[known] / total[known])
     step = min(1.0, 5.0 / marked.slice_mm)
     around = [np.clip(slice_of_row + offset, 0, marked.size[0] - 1) for offset in (-step, 0.0, step)]
-    shares = (0.25, 0.5, 0.25)
-    cuts = [_on_surface(marked.probabilities, at) for at in around]
-    structures = np.sum([share * cut for share, cut in zip(shares, cuts, strict=True)], axis=0)
-    structures[Structure.CANAL.code] = cuts[1][Structure.CANAL.code]
-    heat = np.max([_on_surface(marked.heat, at) for at in around], axis=0)
+    held = _columns_held(marked)
+    right, middle_cut, left = (_on_surface(marked.probabilities[..., held], at) for at in around)
+    structures = np.zeros((marked.probabilities.shape[1], *marked.size[1:]), np.float32)
+    structures[0] = 1
+    structures[..., held] = 0.25 * right + 0.5 * middle_cut + 0.25 * left
+    structures[Structure.CANAL.code][:, held] = middle_cut[Structure.CANAL.code]
+    heat = np.zeros((marked.heat.shape[1], *marked.size[1:]), np.float32)
+    heat[..., held] = reduce(np.maximum, (_on_surface(marked.heat[..., held], at) for at in around))
     return MidSurface(
         marked,
         slice_of_row,
-        structures.astype(np.float32),
-        heat.astype(np.float32),
+        structures,
+        heat,
         _unseen(width * near[:, None], sigma, marked.lost),
     )
+
+
+def _columns_held(marked: MarkedVolume) -> slice:
+    """Columns of the grid between which all lies that is not background for certain."""
+    held = np.flatnonzero((marked.probabilities[:, 0].min(axis=(0, 1)) < 1) | marked.heat.any(axis=(0, 1, 2)))
+    return slice(int(held[0]), int(held[-1]) + 1)
 
 
 def _unseen(width: NDArray[np.float32], sigma: float, lost: tuple[int, ...]) -> NDArray[np.bool_]:

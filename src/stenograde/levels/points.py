@@ -15,7 +15,7 @@ from stenograde.levels.canal import CanalLine, canal_line
 from stenograde.levels.disc import Disc
 from stenograde.levels.discs import DiscChain, find_discs
 from stenograde.levels.foramina import SENSES, foramina_at, middles_behind_walls
-from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
+from stenograde.levels.marked import MarkedVolume, MidSurface, lines_about, mid_surface
 from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
 
 RECESS_ASIDE_MM = {
@@ -147,18 +147,20 @@ def disc_centre(disc: Disc, surface: MidSurface) -> Point:
     """
     marked, grid = surface.marked, surface.marked.grid_mm
     middle, axis = np.asarray(disc.centre), np.asarray(disc.axis)
-    rows, columns = np.indices(marked.size[1:])
+    height = disc.height_mm if np.isfinite(disc.height_mm) else 8.0
+    half_length, half_height = 30.0, height / 2 + 5
+    box = lines_about(middle, float(np.hypot(half_length, half_height)) / grid, marked.size[1:])
+    rows, columns = np.mgrid[box]
     along = ((rows - middle[0]) * axis[0] + (columns - middle[1]) * axis[1]) * grid
     across = ((columns - middle[1]) * axis[0] - (rows - middle[0]) * axis[1]) * grid
-    height = disc.height_mm if np.isfinite(disc.height_mm) else 8.0
-    window = (np.abs(along) < 30) & (np.abs(across) < height / 2 + 5)
+    window = (np.abs(along) < half_length) & (np.abs(across) < half_height)
     mid_slice = np.interp(middle[0], np.arange(len(surface.slice_of_row)), surface.slice_of_row)
     away = np.abs(np.arange(marked.size[0]) - mid_slice)
     # as far to one side as to the other, the outermost slice in part: or the centre would jump by half a slice
     reach = min(DISC_REACH_MM / marked.slice_mm, mid_slice, marked.size[0] - 1 - mid_slice)
     share = np.clip(0.5 + reach - away, 0, 1)
     near = share > 0
-    p = marked.probabilities[near][:, Structure.DISC.code][:, window]
+    p = marked.probabilities[near, Structure.DISC.code][:, *box][:, window]
     weight = np.where(p > 0.4, p, 0) * share[near, None]
     on_surface = geometry.as_point(surface.to_patient(middle)[0])
     if weight.sum() * grid**2 < MIN_DISC_MM2:

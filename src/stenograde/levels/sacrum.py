@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.levels.disc import Disc
-from stenograde.levels.marked import MidSurface
+from stenograde.levels.marked import MidSurface, lines_about
 from stenograde.terms import Structure
 
 BELOW_MM = 30.0
@@ -78,7 +78,10 @@ def _is_shown_below(shown: NDArray[np.bool_], disc: Disc, grid: float) -> bool:
 
 def _is_sacrum_below(bone: NDArray[np.float32], disc: Disc, grid: float) -> bool:
     """Whether no body of a vertebra lies below a disc; ``bone`` has shape (rows, columns)."""
-    rows, columns = np.indices(bone.shape)
+    reach = float(np.hypot(ACROSS_MM, max(far for (_, far), _ in BOXES_MM))) / grid
+    around = lines_about(disc.centre, reach, bone.shape)
+    rows, columns = np.mgrid[around]
+    bone = bone[around]
     off = np.stack([rows - disc.centre[0], columns - disc.centre[1]], axis=-1) * grid
     down, across = off @ disc.down, np.abs(off @ np.asarray(disc.axis))
     for (near, far), limit in BOXES_MM:

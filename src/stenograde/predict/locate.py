@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError, UnreadableInstanceError
 from stenograde.images.orient import Turn, display_turn
-from stenograde.images.resample import resample
 from stenograde.levels.canal import canal_line
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
@@ -55,14 +53,11 @@ class MarkedStack:
     marks: Marks
     turn: Turn
     marked: MarkedVolume
-    pictures: NDArray[np.float32]
-    """The turned slices, shape (slices, rows, columns)."""
 
-    @cached_property
+    @property
     def intensities(self) -> NDArray[np.float32]:
         """Slices on the locator's grid, as :func:`stenograde.levels.measure.measure_canal` takes them."""
-        grid = (self.marks.grid_mm, self.marks.grid_mm)
-        return resample(self.pictures, self.marks.spacing_mm, grid, self.marked.size[1:])
+        return self.marks.intensities
 
     def masks(self) -> NDArray[np.uint8]:
         """Masks on the volume's own grid and in its own orientation, shape (slices, rows, columns)."""
@@ -147,7 +142,7 @@ def mark_volume(
     )
     lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
     marked = MarkedVolume(grid, marks.probabilities, marks.heat, marks.shown, lost)
-    return MarkedStack(marks, turn, marked, pictures)
+    return MarkedStack(marks, turn, marked)
 
 
 def _ends_of_spine(found: MarkedVolume, grid: NDArray[np.float64]) -> list[tuple[float, float]]:
@@ -197,8 +192,7 @@ def mark_picture(
     doubts = [*chain.doubts]
     canal = canal_line(surface) if chain.certain else None
     if canal is not None:
-        fine = resample(picture[None], spacing_mm, (entry.grid_mm, entry.grid_mm), surface.marked.size[1:])[0]
-        doubts += lumbarised_doubts(canal, chain.discs[0], fine, entry.grid_mm)
+        doubts += lumbarised_doubts(canal, chain.discs[0], marks.intensities[0], entry.grid_mm)
     centres = marks.to_picture(np.array([disc.centre for disc in chain.discs]).reshape(-1, 2))
     points = tuple(
         (disc.name, float(row), float(column))

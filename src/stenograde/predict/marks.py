@@ -28,8 +28,15 @@ PATCH_MM = 3.0
 LEAST_CHANGE = 1e-3
 """Change within a patch, as a share of the picture's own range, from which on it shows something."""
 
+_SAMPLE = 4
+"""Step between the rows and columns by which a picture's range is told."""
+
 LEAST_TO_CHOOSE = 6
 """Of so many slices or more, three are looked at first: they tell in which columns the spine lies on the others."""
+
+LEAST_SHARE = 0.05
+"""Where a slice shows less than this share of what the fullest of the three shows, those farther out are not looked
+at: its structures are the ends of transverse processes, which lie beside pedicles, bodies and canal."""
 
 BESIDE_MM = 30.0
 """How far about the spine other slices are looked at, mm: what a locator needs to see around what it marks."""
@@ -49,6 +56,8 @@ class Marks:
 
     probabilities: NDArray[np.float32]
     heat: NDArray[np.float32]
+    intensities: NDArray[np.float32]
+    """The pictures on the grid, shape (n, grid rows, grid columns)."""
     grid_mm: float
     spacing_mm: tuple[float, float]
     size_px: tuple[int, int]
@@ -102,10 +111,12 @@ def mark(
     """
     n, rows, columns = pictures.shape
     size = (grid_size(rows, spacing_mm[0], grid_mm), grid_size(columns, spacing_mm[1], grid_mm))
-    fine, shown = np.empty((n, *size), np.float32), np.empty((n, *size), bool)
+    on_grid, fine = np.empty((n, *size), np.float32), np.empty((n, *size), np.float32)
+    shown = np.empty((n, *size), bool)
 
     def prepare(place: int) -> None:
-        fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
+        on_grid[place] = resample(pictures[place], spacing_mm, (grid_mm, grid_mm))
+        fine[place] = standardise(on_grid[place])
         shown[place] = _shown(fine[place], grid_mm)
 
     in_threads(prepare, range(n))
@@ -122,9 +133,10 @@ def mark(
     if len(first) < n:
         between = [[place] for place in range(first[0], first[-1]) if place not in first]
         outwards = [range(first[0] - 1, -1, -1), range(first[-1] + 1, n)]
-        looks.look_at([*outwards, *between], rows_within, looks.columns_of_spine(first))
+        few = LEAST_SHARE * max(int(looks.marked[place].sum()) for place in first)
+        looks.look_at([*outwards, *between], rows_within, looks.columns_of_spine(first), few)
     probabilities, heat = looks.of_the_spine()
-    return Marks(probabilities, heat, grid_mm, spacing_mm, (rows, columns), shown)
+    return Marks(probabilities, heat, on_grid, grid_mm, spacing_mm, (rows, columns), shown)
 
 
 class _Looks:
@@ -132,19 +144,13 @@ class _Looks:
 
     def __init__(self, fine: NDArray[np.float32], run: Run, grid_mm: float, stride: int) -> None:
         self.fine, self.run, self.grid_mm, self.stride = fine, run, grid_mm, stride
-        n, *size = fine.shape
-        self.probabilities = np.zeros((n, N_CLASSES, *size), np.float32)
-        self.probabilities[:, 0] = 1
-        self.heat = np.zeros((n, N_MAPS - N_CLASSES, *size), np.float32)
-        self.marked = np.zeros((n, *size), bool)
-        self.near = np.zeros((n, *size), bool)
+        self.marked, self.near = np.zeros(fine.shape, bool), np.zeros(fine.shape, bool)
+        self.said: dict[int, NDArray[np.float32]] = {}
+        """Probabilities and heat of a slice where it is near a structure, shape (maps, pixels)."""
         self.beyond = float(fine.min(initial=0))
 
-    def look_at(self, runs: Sequence[Sequence[int]], rows: range, columns: range) -> None:
-        """Run the locator over some rows and columns of runs of slices, each run until a slice shows no structure.
-
-        What lies beyond such a slice is not joined to the spine, and would be dropped.
-        """
+    def look_at(self, runs: Sequence[Sequence[int]], rows: range, columns: range, few: float = 0.0) -> None:
+        """Run the locator over some rows and columns of runs of slices, each run until one shows few structures, px."""
         part = np.s_[..., rows.start : rows.stop, columns.start : columns.stop]
         padding = [(0, -len(lines) % self.stride) for lines in (rows, columns)]
 
@@ -152,13 +158,14 @@ class _Looks:
             for place in places:
                 given = np.pad(self.fine[place][part], padding, constant_values=self.beyond)
                 logits = self.run(given[None, None])[0, :, : len(rows), : len(columns)]
-                said = _softmax(logits[:N_CLASSES])
-                self.probabilities[place][part] = said
-                self.heat[place][part] = scipy.special.expit(logits[N_CLASSES:])
-                marked = _marked(said)
-                self.marked[place][part] = marked
-                self.near[place][part] = _near(marked, self.grid_mm)
-                if not marked.any():
+                marked = _marked(logits[:N_CLASSES])
+                near = _near(marked, self.grid_mm)
+                self.marked[place][part], self.near[place][part] = marked, near
+                there = np.stack([one[near] for one in logits])
+                self.said[place] = np.concatenate(
+                    [_softmax(there[:N_CLASSES]), scipy.special.expit(there[N_CLASSES:])]
+                )
+                if marked.sum() <= few:
                     return
 
         in_threads(look, runs)
@@ -170,16 +177,21 @@ class _Looks:
         return about(found[0], found[-1], n, self.grid_mm, self.stride) if found.size else range(n)
 
     def of_the_spine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return probabilities and heat without what is joined to no spine."""
+        """Return probabilities and heat without what is joined to no spine: background, and no heat, there."""
+        n, *size = self.fine.shape
+        probabilities = np.zeros((n, N_CLASSES, *size), np.float32)
+        probabilities[:, 0] = 1
+        heat = np.zeros((n, N_MAPS - N_CLASSES, *size), np.float32)
         inside = _spine(self.marked, self.near)
 
-        def keep(place: int) -> None:
-            self.probabilities[place] *= inside[place]
-            self.probabilities[place, 0] += ~inside[place]
-            self.heat[place] *= inside[place]
+        def put(place: int) -> None:
+            here = inside[place]
+            kept = here[self.near[place]]
+            for out, said in zip((*probabilities[place], *heat[place]), self.said[place], strict=True):
+                out[here] = said[kept]
 
-        in_threads(keep, range(len(inside)))
-        return self.probabilities, self.heat
+        in_threads(put, self.said)
+        return probabilities, heat
 
 
 def about(first: float, last: float, n: int, grid_mm: float, stride: int) -> range:
@@ -193,13 +205,6 @@ def about(first: float, last: float, n: int, grid_mm: float, stride: int) -> ran
     return range(start, min(start + width + -width % stride, n))
 
 
-def on_grid(
-    picture: NDArray[np.float32], spacing_mm: tuple[float, float], grid_mm: float
-) -> NDArray[np.float32]:
-    """Return a picture (rows, columns) as a locator sees it: on its grid, which covers the picture, standardised."""
-    return standardise(resample(picture, spacing_mm, (grid_mm, grid_mm)))
-
-
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     exponents = np.exp(logits - logits.max(axis=0))
     exponents /= exponents.sum(axis=0)
@@ -210,7 +215,7 @@ def _shown(fine: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
     """Where a picture shows anything but padding; shape (rows, columns)."""
     reach = round(PATCH_MM / 2 / grid_mm)
     highest, lowest = _over_patch(fine, reach, np.maximum), _over_patch(fine, reach, np.minimum)
-    low, high = np.percentile(fine, (1, 99))
+    low, high = np.percentile(fine[::_SAMPLE, ::_SAMPLE], (1, 99))
     return np.asarray(highest - lowest > LEAST_CHANGE * max(high - low, 1e-9))
 
 
@@ -226,9 +231,9 @@ def _over_patch(values: NDArray[np.float32], reach: int, most: np.ufunc) -> NDAr
     return values
 
 
-def _marked(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _marked(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where a slice shows a structure likelier than none, for (classes, rows, columns)."""
-    return np.asarray(probabilities[1:].max(axis=0) > probabilities[0])
+    return np.asarray(logits[1:].max(axis=0) > logits[0])
 
 
 def _near(marked: NDArray[np.bool_], grid_mm: float) -> NDArray[np.bool_]:

@@ -117,7 +117,7 @@ def test_each_picture_is_marked_for_itself():
 
 def test_grid_points_are_mapped_by_the_outer_edge():
     nothing = np.zeros((1, N_CLASSES, 4, 4), np.float32)
-    marks = Marks(nothing, nothing[:, :2], 0.6, (0.3, 1.2), (8, 2))
+    marks = Marks(nothing, nothing[:, :2], nothing[:, 0], 0.6, (0.3, 1.2), (8, 2))
 
     found = marks.to_picture(np.array([[-0.5, -0.5], [0.0, 0.0], [3.5, 3.5]]))
 
@@ -184,3 +184,19 @@ def test_lines_about_a_place_hold_it_and_what_lies_beside_it(one, other, n, stri
     assert set(found) <= set(range(n))
     assert set(range(max(int(first) - beside, 0), min(int(last) + beside + 1, n))) <= set(found)
     assert found.stop == n or len(found) % stride == 0
+
+
+def test_slices_beyond_one_with_few_structures_are_not_looked_at():
+    pictures = np.full((12, 96, 96), 10.0, np.float32)
+    pictures[3:8, 10:80, 25:70] = 200.0
+    pictures[2, 20:30, 30:40] = pictures[1, 20:60, 30:60] = 200.0  # joined to it, and much behind few
+    masks = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16).masks()
+
+    np.testing.assert_array_equal(masks[2:11] > 0, pictures[2:11] > 100)
+    assert not masks[:2].any()
+
+
+def test_intensities_are_the_pictures_on_the_grid():
+    pictures = square((96, 96), (0.6, 0.6))
+    marks = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
+    np.testing.assert_array_equal(marks.intensities, pictures)
