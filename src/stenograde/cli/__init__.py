@@ -8,6 +8,7 @@ loads torch.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -111,6 +112,10 @@ def _options(
     del version, debug
 
 
+_OBJECTS_UNTIL_SEARCH = 50_000
+"""So many new objects, and Python looks for cycles among them: modules make hundreds of thousands that stay, and to
+look after every 700 is a thirtieth of the time that grading takes."""
+
 COMPLETION = "_STENOGRADE_COMPLETE"
 """Variable in which a shell asks how a command line could go on (click, shell completion)."""
 
@@ -133,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] not in _FIT and "numpy" not in sys.modules:
         # read when numpy is loaded; slices and studies go through several threads, so that matrices need not
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(_OBJECTS_UNTIL_SEARCH)
     with escaped_streams(), quiet(debug="--debug" in words):
         try:
             with stopped_by_signals():

@@ -140,12 +140,13 @@ def _grading(
     demographics: bool,
     fhir: bool,
 ) -> Grading:
-    from stenograde.grading.dicom_results import kinds_of
-    from stenograde.grading.study import Grading
     from stenograde.predict.bundle import bundle_at
 
     loaded = bundle_at(bundle)
-    loaded.open_ahead()
+    loaded.open_ahead()  # (in a thread, while the rest is imported)
+    from stenograde.grading.dicom_results import kinds_of
+    from stenograde.grading.study import Grading
+
     return Grading(
         loaded,
         _known(reference) if reference else None,

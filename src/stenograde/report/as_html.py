@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import sys
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
 
 from stenograde.grades import Status, StudyGrades
 from stenograde.report import disc_words, notes, words
@@ -102,10 +104,19 @@ def _discs(grades: StudyGrades) -> dict[str, object]:
     return {"asked": tuple(asked), "discs_unanswered": tuple(disc_words.unanswered(grades))}
 
 
+def _kept_bytecode() -> FileSystemBytecodeCache | None:
+    """Keep compiled templates where Python keeps compiled modules; nowhere if nothing may be written there."""
+    folder = Path(__file__).parent / "__pycache__"
+    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
+        return None
+    return FileSystemBytecodeCache(str(folder), f"jinja2-{metadata.version('jinja2')}-%s.cache")
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
+        bytecode_cache=_kept_bytecode(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
