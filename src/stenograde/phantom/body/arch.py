@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canal import ROOF_SLOPE, canal_room, foramen_room
-from stenograde.phantom.body.canvas import Canvas, Points, box, cover
+from stenograde.phantom.body.canvas import Canvas, Points, box, cover, length
 from stenograde.phantom.body.column import marrow_grain
-from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.population import Transition
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.skeleton import Field
@@ -47,7 +47,7 @@ def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
     _paint_sacrum(scene, points.take(low), part)
     canvas.put(low, part)
     rear = np.flatnonzero(points.behind > points.row(Row.BODY_DEPTH) - 6)
-    field = scene.skeleton.at(points.s[rear], points.left[rear], points.behind[rear])
+    field = scene.skeleton.at(points.s.take(rear), points.left.take(rear), points.behind.take(rear))
     near = np.flatnonzero(field.bone < _REACH_MM)
     part = canvas.part(rear[near])
     _paint_arches(scene, points.take(rear[near]), part, field.take(near))
@@ -61,7 +61,7 @@ def _paint_arches(scene: Scene, points: Points, canvas: Canvas, field: Field) ->
     capsule = np.maximum(np.maximum(joint - 5.0, bone - 3.0) / 2, -np.minimum(canal, foramen))
     canvas.paint(cover(capsule) * (bone > 0), Tissue.LIGAMENT)
     canvas.paint(0.6 * cover(np.maximum(joint - 3.2, capsule), 1.6) * (bone > 0), Tissue.VEIN)
-    bone = bone + 0.35 * scene.coarse.at(*points.xyz)
+    bone = bone + 0.35 * points.grain(scene.coarse)
     bone = np.maximum(bone, np.maximum(_ABOUT_MM - canal, _CAPSULE_MM - foramen))
     code = np.where(field.owner >= scene.anatomy.n_sacral, Structure.VERTEBRA.code, 0).astype(np.uint8)
     hard = 0.5 + scene.hard_mm * np.clip(1 - (joint - field.bone - 2.0) / 5.0, 0, 1)
@@ -75,19 +75,19 @@ def _paint_sacrum(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.paint(cover(distance - 0.3), Tissue.CORTEX)
     canvas.paint(cover(distance + 0.8), Tissue.MARROW, texture=marrow_grain(scene, points))
     owner, way, half = _place(scene, points, scene.of_pedicle)
-    hole = _sacral_hole(np.abs(points.left), way, half)
+    hole = _sacral_hole(points.aside, way, half)
     depth = np.abs(points.behind - points.row(Row.BODY_DEPTH)) - 9
     canvas.paint(cover(np.maximum(hole + 1.2, depth)) * (owner < scene.anatomy.n_sacral), Tissue.ROOT)
 
 
 def _sacral_hole(left: Grid, way: Grid, half: Grid) -> Grid:
     """Signed distance to the hole through which a sacral root leaves, mm."""
-    return np.hypot(left - 17, (way + half) * 1.1) - 3.4
+    return length(left - 17, (way + half) * 1.1) - 3.4
 
 
 def _place(scene: Scene, points: Points, table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Grid, Grid]:
     """Vertebra to which each point belongs, way above its centre, and half its height."""
-    owner = table[points.entry]
+    owner = table.take(points.entry)
     way = points.s - scene.per_vertebra(scene.anatomy.centre_mm, owner)
     return owner, way, scene.per_vertebra(scene.anatomy.half_height_mm, owner)
 
@@ -97,15 +97,15 @@ def _sacrum(scene: Scene, points: Points) -> Grid:
     anatomy = scene.anatomy
     n_sacral = anatomy.n_sacral
     owner, way, half = _place(scene, points, scene.of_arch)
-    left, roof = np.abs(points.left), points.behind - points.row(Row.ROOF)
+    left, roof = points.aside, points.behind - points.row(Row.ROOF)
     length = scene.per_vertebra(anatomy.spinous_mm, owner)
     tip = np.clip(roof / length, 0, 1)
     stretch = np.sqrt(np.clip(1 - points.row(Row.BEND) * points.behind, 0.3, 1.2))
     drop = (way + 0.75 * half) * stretch + 0.2 * roof
-    ripple = 0.7 * scene.coarse.at(*points.xyz)
+    ripple = 0.7 * points.grain(scene.coarse)
     crest = box(
         (
-            left - 2.4 - 2.6 * tip**3,
+            left - 2.4 - 2.6 * tip * tip * tip,
             np.abs(roof - 1 - length / 2) - length / 2 - 1,
             np.abs(drop) - 1.1 * half - ripple,
         ),

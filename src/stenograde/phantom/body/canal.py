@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, cover
+from stenograde.phantom.body.canvas import Canvas, Points, cover, length
 from stenograde.phantom.body.column import bulge_behind, flat_top, wall_behind
-from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
@@ -38,29 +38,41 @@ def paint_canal(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas : Canvas
         Painted in place.
     """
-    left, behind = np.abs(points.left), points.behind
-    under_roof = behind - (points.row(Row.ROOF) - ROOF_SLOPE * left)
-    aside = 0.5 * (left - 21) - scene.coarse.at(*points.xyz)
-    room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), aside)
-    canvas.paint(cover(room, 1.5), Tissue.FAT, texture=_strands(scene, points))
-    length = scene.per_vertebra(scene.anatomy.spinous_mm, scene.of_body[points.entry])
-    between = np.maximum(left - 3.2, np.abs(under_roof - length / 2) - length / 2)
-    strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
-    canvas.paint(np.clip(strands, 0, 1) * cover(between, 2.0), Tissue.LIGAMENT)
-    sac = sac_distance(points)
-    yellow = np.maximum(np.maximum(-canal_room(points), left - 18), under_roof - 0.5)
-    canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * scene.medium.at(*points.xyz))
+    under_roof = points.behind - (points.row(Row.ROOF) - ROOF_SLOPE * points.aside)
+    within = np.flatnonzero((under_roof < 2) & (points.aside < _ROOM_MM) | (points.aside < _BETWEEN_MM))
+    part = canvas.part(within)
+    _paint_room(scene, points.take(within), part, under_roof.take(within))
+    canvas.put(within, part)
     beside = np.flatnonzero(
-        (left < _ASIDE_MM) & (np.abs(behind - points.row(Row.BODY_DEPTH) - 6) < _ABOUT_MM)
+        (points.aside < _ASIDE_MM) & (np.abs(points.behind - points.row(Row.BODY_DEPTH) - 6) < _ABOUT_MM)
     )
     part = canvas.part(beside)
     _paint_exits(scene, points.take(beside), part)
     canvas.put(beside, part)
+    sac = sac_distance(points)
     inside = np.flatnonzero(sac < 2.5)
     if inside.size:
         part = canvas.part(inside)
-        _paint_sac(scene, points.take(inside), part, sac[inside])
+        _paint_sac(scene, points.take(inside), part, sac.take(inside))
         canvas.put(inside, part)
+
+
+_ROOM_MM, _BETWEEN_MM = 35.0, 5.0
+"""Reach of the canal's fat to either side, and of the ligaments between spinous processes, mm."""
+
+
+def _paint_room(scene: Scene, points: Points, canvas: Canvas, under_roof: Grid) -> None:
+    """Paint epidural fat and the ligaments behind it."""
+    left, behind = points.aside, points.behind
+    aside = 0.5 * (left - 21) - points.grain(scene.coarse)
+    room = np.maximum(np.maximum(points.row(Row.BODY_DEPTH) - 1 - behind, under_roof), aside)
+    canvas.paint(cover(room, 1.5), Tissue.FAT, texture=_strands(scene, points))
+    length = scene.per_vertebra(scene.anatomy.spinous_mm, scene.of_body.take(points.entry))
+    between = np.maximum(left - 3.2, np.abs(under_roof - length / 2) - length / 2)
+    strands = 0.55 + 0.25 * scene.medium.at(points.left, behind * 0.4, points.s)
+    canvas.paint(np.clip(strands, 0, 1) * cover(between, 2.0), Tissue.LIGAMENT)
+    yellow = np.maximum(np.maximum(-canal_room(points), left - 18), under_roof - 0.5)
+    canvas.paint(cover(yellow), Tissue.LIGAMENT, texture=2.2 + 0.5 * points.grain(scene.medium))
 
 
 def _strands(scene: Scene, points: Points) -> Grid:
@@ -79,7 +91,7 @@ def canal_room(points: Points, *, aside_mm: float = np.inf) -> Grid:
         How far beyond the sac the recesses are taken to reach, mm.
     """
     sac = sac_distance(points)
-    left, behind = np.abs(points.left), points.behind
+    left, behind = points.aside, points.behind
     back = points.row(Row.SAC_CENTRE) + points.row(Row.SAC_DEPTH) + points.row(Row.BACK_FAT)
     triangle = np.maximum(behind + _BACK_FAT_SLOPE * left - back, points.row(Row.SAC_CENTRE) - behind)
     height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
@@ -104,7 +116,7 @@ def recess_share(scene: Scene, xyz: Grid, beside_mm: tuple[float, float]) -> Gri
     """
     points = Points.of(scene.anatomy, xyz)
     behind = points.behind - _recess_front(points)
-    beside = np.abs(points.left) - points.row(Row.SAC_WIDTH)
+    beside = points.aside - points.row(Row.SAC_WIDTH)
     deep = np.maximum(-behind, behind - points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT))
     return cover(
         np.maximum(deep, np.maximum(np.float32(beside_mm[0]) - beside, beside - np.float32(beside_mm[1])))
@@ -143,12 +155,12 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
         high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
         side = root.across + sway + crowd * (root.tight_across - root.across)
         behind, left = centre + high * depth, side * width * (1 - wedge * high)
-        strand = np.hypot(points.left - left, points.behind - behind) - root.radius_mm
+        strand = length(points.left - left, points.behind - behind) - root.radius_mm
         alive = np.clip(np.minimum(points.s - root.end_mm, root.begin_mm - points.s) / 8, 0, 1)
         np.maximum(strands, cover(strand) * alive, out=strands)
     canvas.paint(strands * edge, Tissue.ROOT, code=code)
     cord = points.row(Row.CORD)
-    tube = np.hypot(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
+    tube = length(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
     canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
 
 
@@ -190,8 +202,8 @@ class _Exits:
     def of(cls, scene: Scene, points: Points) -> _Exits:
         """Find the root next to each point."""
         anatomy = scene.anatomy
-        owner = scene.of_foramen[points.entry]
-        left = np.abs(points.left)
+        owner = scene.of_foramen.take(points.entry)
+        left = points.aside
         middle = scene.per_vertebra(anatomy.foramen_mm, owner)
         inner = middle - 4
         way = (
@@ -201,7 +213,8 @@ class _Exits:
         )
         deep = points.row(Row.BODY_DEPTH) + points.row(Row.FORAMEN) + 0.3 * np.clip(middle - left, -12, 6)
         side = (points.left < 0).astype(np.int8)
-        across, along, share = scene.foramina.astype(np.float32)[:, side, owner]
+        place = side * np.intp(scene.foramina.shape[2]) + owner
+        across, along, share = (one.astype(np.float32).ravel().take(place) for one in scene.foramina)
         near = flat_top((left - middle) / (0.5 * (middle - _MEDIAL_MM)))
         share = 1 - (1 - share) * near
         half_depth, half_height = root_shape(left - middle)
@@ -219,15 +232,13 @@ class _Exits:
     @property
     def root(self) -> Grid:
         """Signed distance to the root, mm."""
-        return (np.hypot(self.up / self.half_height, self.back / self.half_depth) - 1) * self.half_depth
+        return (length(self.up / self.half_height, self.back / self.half_depth) - 1) * self.half_depth
 
     @property
     def room(self) -> Grid:
         """Signed distance to the root with the fat around it, mm."""
         deep = self.half_depth + self.across
-        return (np.hypot(self.up / (self.half_height + self.along), self.back / deep) - 1) * np.minimum(
-            deep, 5
-        )
+        return (length(self.up / (self.half_height + self.along), self.back / deep) - 1) * np.minimum(deep, 5)
 
 
 def foramen_room(scene: Scene, points: Points) -> Grid:
@@ -235,21 +246,21 @@ def foramen_room(scene: Scene, points: Points) -> Grid:
     exits = _Exits.of(scene, points)
     deep = exits.half_depth + np.minimum(exits.across, 1)
     tall = exits.half_height + np.minimum(exits.along, 1)
-    inside = (np.hypot(exits.up / tall, exits.back / deep) - 1) * deep
+    inside = (length(exits.up / tall, exits.back / deep) - 1) * deep
     return np.where(exits.is_lumbar & (exits.near > 0.1), inside, np.float32(99))
 
 
 def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the root that leaves below each pedicle, with its ganglion, a vein, and what encroaches on it."""
-    exits, left = _Exits.of(scene, points), np.abs(points.left)
-    rough = scene.medium.at(*points.xyz)
+    exits, left = _Exits.of(scene, points), points.aside
+    rough = points.grain(scene.medium)
     encroached = cover(-exits.room - 0.5 * rough, 1.0) * exits.near * exits.is_lumbar
     encroached *= np.clip((7.0 - exits.along) / 3, 0, 1) * cover(np.abs(exits.back - 1) - 10, 3.0)
     canvas.paint(encroached, Tissue.LIGAMENT, texture=1.3 + 0.4 * rough)
     _paint_passing(scene, points, canvas)
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
     canvas.paint(cover(np.maximum(exits.root + 0.15 * rough, outside)) * exits.is_lumbar, Tissue.ROOT)
-    vein = np.hypot(exits.up - 1, exits.back + 4.5) - 1.1
+    vein = length(exits.up - 1, exits.back + 4.5) - 1.1
     free = np.clip(exits.across - 1, 0, 1)
     canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * exits.is_lumbar * free, Tissue.VEIN)
 
@@ -257,16 +268,16 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
 def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the root that passes through the recess to the foramen below, flattened where the recess is low."""
     anatomy = scene.anatomy
-    owner = scene.of_pedicle[points.entry]
+    owner = scene.of_pedicle.take(points.entry)
     below = scene.per_vertebra(anatomy.notch_mm - 1.0, owner)
     above = scene.per_vertebra(anatomy.disc_mm, owner)
     height = points.sided(Row.RECESS_LEFT, Row.RECESS_RIGHT)
     half = np.minimum(_PASSING_MM, 0.5 * height - 0.1)
-    left = np.abs(points.left) - points.row(Row.SAC_WIDTH) - 1.3
+    left = points.aside - points.row(Row.SAC_WIDTH) - 1.3
     near = flat_top((points.s - above) / 7)
     far = points.row(Row.FORAMEN) + 1.5
     front = _recess_front(points)
     deep = near * (front + 0.5 * height) + (1 - near) * (wall_behind(points) + far)
-    strand = (np.hypot(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
+    strand = (length(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
     alive = np.clip(np.minimum(points.s - below, above + 7 - points.s) / 2, 0, 1)
     canvas.paint(cover(strand) * alive * (owner >= anatomy.n_sacral - 1), Tissue.ROOT)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfftn, rfftn
 
 from stenograde.phantom.body.anatomy import Anatomy, Row
-from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.lattice import Grid, pairs_of
 from stenograde.phantom.body.tissues import Tissue
 
 EDGE_MM = 1.2
@@ -30,31 +31,68 @@ class Points:
     s: Grid
     left: Grid
     behind: Grid
-    xyz: Grid
-    """Body frame, shape (3, n)."""
     entry: NDArray[np.intp]
     """Table entry nearest to each point."""
     tables: Grid
     """Dimensions along the curve: :attr:`Anatomy.tables`."""
+    place: Grid | None = None
+    """Body frame, shape (3, n); None where it is that of the points which these are some of."""
+    within: tuple[Points, NDArray[np.intp]] | None = None
+    """The points that these are some of, and which."""
+    _known: dict[object, Grid] = field(default_factory=dict, repr=False)
+    """What was asked for; read only."""
 
     @classmethod
     def of(cls, anatomy: Anatomy, xyz: Grid) -> Points:
         """Find the spine coordinates of points in the body frame, shape (3, n)."""
         s, left, behind = anatomy.curve.to_spine(xyz)
-        return cls(s, left, behind, xyz, anatomy.curve.entry(s), anatomy.tables)
+        return cls(s, left, behind, anatomy.curve.entry(s), anatomy.tables, xyz)
 
     def take(self, where: NDArray[np.intp]) -> Points:
         """Return the points at given indices."""
         s, left, behind = (part.take(where) for part in (self.s, self.left, self.behind))
-        return Points(s, left, behind, self.xyz.take(where, axis=1), self.entry.take(where), self.tables)
+        return Points(s, left, behind, self.entry.take(where), self.tables, within=(self, where))
+
+    def once(self, what: object, work: Callable[[], Grid]) -> Grid:
+        """Return what is the same whoever asks: it is worked out for the first who does."""
+        if what not in self._known:
+            found = work()
+            found.flags.writeable = False
+            self._known[what] = found
+        return self._known[what]
 
     def row(self, row: Row) -> Grid:
         """Return one dimension at each point."""
-        return self.tables[row].take(self.entry)
+        return self.once(row, lambda: self.tables[row].take(self.entry))
 
     def sided(self, left: Row, right: Row) -> Grid:
         """Return one dimension at each point, for the side on which the point lies."""
-        return np.where(self.left > 0, self.row(left), self.row(right))
+        return self.once((left, right), lambda: np.where(self.left > 0, self.row(left), self.row(right)))
+
+    @property
+    def xyz(self) -> Grid:
+        """Body frame, shape (3, n)."""
+        if self.place is not None:
+            return self.place
+        assert self.within is not None  # (points have a place, or are some of others)
+        whole, where = self.within
+        return self.once("xyz", lambda: np.stack([part.take(where) for part in whole.xyz]))
+
+    @property
+    def aside(self) -> Grid:
+        """Distance from the curve to either side, mm."""
+        return self.once("aside", lambda: np.abs(self.left))
+
+    def grain(self, noise: Noise) -> Grid:
+        """Return a texture where the points lie in the body."""
+
+        def worked_out() -> Grid:
+            if self.within is None:
+                return noise.at(*self.xyz)
+            whole, where = self.within
+            return whole.grain(noise).take(where)
+
+        return self.once(noise, worked_out)
 
 
 class Canvas:
@@ -67,14 +105,18 @@ class Canvas:
         Signal of each tissue, in one contrast or in several at once.
     texture : float
         Factor on the deviation of textures from 1.
+    labelled : bool
+        Whether points are labelled, too.
     """
 
-    def __init__(self, n_points: int, signals: Grid, texture: float = 1.0) -> None:
+    def __init__(self, n_points: int, signals: Grid, texture: float = 1.0, *, labelled: bool = False) -> None:
         self.signals = signals
         self.strength = np.float32(texture)
         self.signal = np.zeros((*signals.shape[:-1], n_points), np.float32)
         """Shape (n_points,) or (n_channels, n_points)."""
-        self.label = np.zeros(n_points, np.uint8)
+        self.labelled = labelled
+        self.label = np.zeros(n_points if labelled else 0, np.uint8)
+        """Shape (n_points,), or empty."""
 
     def paint(
         self, cover: Grid, tissue: Tissue, *, texture: Grid | None = None, code: int | NDArray[np.uint8] = 0
@@ -91,23 +133,40 @@ class Canvas:
         code : int or ndarray of shape (n_points,)
             Label of the points that the tissue covers by more than half.
         """
-        value: Grid = self.signals[..., tissue, None]
-        if texture is not None:
-            if self.strength != 1:
-                texture = np.maximum(1 + self.strength * (texture - 1), 0)
-            value = value * texture
-        self.signal += cover * (value - self.signal)
-        np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
+        if texture is not None and self.strength != 1:
+            texture = np.maximum(1 + self.strength * (texture - 1), 0)
+        for signal, value in zip(
+            np.atleast_2d(self.signal), np.atleast_2d(self.signals)[:, tissue], strict=True
+        ):
+            more = np.subtract(value if texture is None else value * texture, signal)
+            more *= cover
+            np.add(signal, more, out=signal)
+        if self.labelled:
+            np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
 
     def part(self, where: NDArray[np.intp]) -> Canvas:
         """Return a copy of some points, to be painted separately and put back by :meth:`put`."""
-        part = Canvas(0, self.signals, float(self.strength))
-        part.signal, part.label = self.signal.take(where, axis=-1), self.label.take(where)
+        part = Canvas(0, self.signals, float(self.strength), labelled=self.labelled)
+        part.signal = np.empty((*self.signal.shape[:-1], len(where)), np.float32)
+        for values, whole in zip(np.atleast_2d(part.signal), np.atleast_2d(self.signal), strict=True):
+            whole.take(where, out=values, mode="clip")  # (indices are known to lie within)
+        if self.labelled:
+            part.label = self.label.take(where)
         return part
 
     def put(self, where: NDArray[np.intp], part: Canvas) -> None:
         """Put painted points back."""
-        self.signal[..., where], self.label[where] = part.signal, part.label
+        for whole, values in zip(np.atleast_2d(self.signal), np.atleast_2d(part.signal), strict=True):
+            whole[where] = values
+        if self.labelled:
+            self.label[where] = part.label
+
+
+def length(x: Grid, y: Grid) -> Grid:
+    """Return the length of vectors, as ``np.hypot`` does at five times the cost where nothing is extreme."""
+    total = x * x
+    total += y * y
+    return np.sqrt(total, out=total)
 
 
 def cover(distance_mm: Grid, edge_mm: float = EDGE_MM) -> Grid:
@@ -172,26 +231,54 @@ class Noise:
         size: int = 64,
         linear: bool = False,
     ) -> None:
-        self._values, self._size = _grains(seed, smooth, size), size
+        self._values, self._size, self._bits = _grains(seed, smooth, size), size, size.bit_length() - 1
         self._step = np.float32(smooth / grain_mm)
         self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
         self._linear = linear
 
+    @cached_property
+    def _pairs(self) -> NDArray[np.complex64]:
+        """Values with those after them along z; the last is followed by the first."""
+        grid = self._values.reshape((self._size,) * 3)
+        return pairs_of(grid, np.roll(grid, -1, axis=2))
+
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
-        step = self._step
-        places = [c * step + np.float32(start) for c, start in zip((x, y, z), self._start, strict=True)]
-        low = [place.astype(np.int32) for place in places]
-        values, size = self._values, self._size
-        x0, y0, z0 = (cell & (size - 1) for cell in low)
+        places = []
+        for c, start in zip((x, y, z), self._start, strict=True):
+            place = np.multiply(c, self._step, dtype=np.float32)
+            place += np.float32(start)
+            places.append(place)
+        cells = [place.astype(np.int32) for place in places]
         if not self._linear:
-            return values.take((x0 * size + y0) * size + z0)
-        x1, y1, z1 = ((cell + 1) & (size - 1) for cell in low)
-        u, v, w = (place - cell for place, cell in zip(places, low, strict=True))
+            return self._values.take(self._index(*cells))
+        u, v, w = (
+            np.subtract(place, cell, out=place, dtype=np.float32, casting="unsafe")
+            for place, cell in zip(places, cells, strict=True)
+        )
+        x0, y0, z0 = cells
         total = np.zeros_like(u)
-        for i, across in ((x0, 1 - u), (x1, u)):
-            for j, along in ((y0, 1 - v), (y1, v)):
-                row = (i * size + j) * size
-                below = values.take(row + z0)
-                total += across * along * (below + w * (values.take(row + z1) - below))
+        nothing = np.int32(0)
+        for i, across in ((x0, 1 - u), (x0 + 1, u)):
+            plane = self._index(i, nothing, z0)
+            for j, along in ((y0, 1 - v), (y0 + 1, v)):
+                line = j & (self._size - 1)
+                line <<= self._bits
+                line |= plane
+                pair = self._pairs.take(line)
+                value = pair.imag * w
+                value += pair.real
+                value *= along
+                value *= across
+                total += value
         return total
+
+    def _index(
+        self, x: NDArray[np.int32], y: NDArray[np.int32] | np.int32, z: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """Return where cells are kept; they repeat."""
+        index = x & (self._size - 1)
+        for cell in (y, z):
+            index <<= self._bits
+            index |= cell & (self._size - 1)
+        return index

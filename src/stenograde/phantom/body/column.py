@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, cover
-from stenograde.phantom.body.curve import Grid
+from stenograde.phantom.body.canvas import Canvas, Points, cover, length
+from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
@@ -54,18 +54,26 @@ def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 def wall_behind(points: Points) -> Grid:
     """How far behind the curve the back of the column lies, at each point's height and lateral position, mm."""
-    left = np.abs(points.left)
-    across = np.minimum(left / points.row(Row.BODY_WIDTH), 1)
-    power = points.row(Row.WALL_POWER)
-    beside = points.row(Row.WALL_HOLLOW) * (1 - np.exp(-((left / 7) ** 2)))
-    return (points.row(Row.BODY_DEPTH) + beside) * (1 - across**power) ** (1 / power)
+
+    def worked_out() -> Grid:
+        left = points.aside
+        across = np.minimum(left / points.row(Row.BODY_WIDTH), 1)
+        power = points.row(Row.WALL_POWER)
+        beside = points.row(Row.WALL_HOLLOW) * (1 - np.exp(-((left / 7) ** 2)))
+        return (points.row(Row.BODY_DEPTH) + beside) * (1 - across**power) ** (1 / power)
+
+    return points.once(wall_behind, worked_out)
 
 
 def bulge_behind(points: Points) -> Grid:
     """How far a disc bulges backwards, at each point's height and lateral position, mm."""
-    left = np.abs(points.left)
-    aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
-    return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
+
+    def worked_out() -> Grid:
+        left = points.aside
+        aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
+        return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
+
+    return points.once(bulge_behind, worked_out)
 
 
 def flat_top(place: Grid) -> Grid:
@@ -76,16 +84,17 @@ def flat_top(place: Grid) -> Grid:
 
 def marrow_grain(scene: Scene, points: Points) -> Grid:
     """Factor on the signal of marrow."""
-    return 1 + 0.10 * scene.fine.at(*points.xyz) + 0.06 * scene.coarse.at(*points.xyz)
+    return 1 + 0.10 * points.grain(scene.fine) + 0.06 * points.grain(scene.coarse)
 
 
 def _locate(scene: Scene, points: Points) -> _Where:
     anatomy = scene.anatomy
-    owner = scene.of_body[points.entry]
-    across = np.abs(points.left) / points.row(Row.BODY_WIDTH)
+    owner = scene.of_body.take(points.entry)
+    across = points.aside / points.row(Row.BODY_WIDTH)
     along = np.abs(points.behind) / points.row(Row.BODY_DEPTH)
     along = np.where(points.behind > 0, along * _flattened(points, across), along)
-    radius = np.sqrt(np.sqrt(across**4 + along**4 + across**2 * along**2)) + np.float32(1e-4)
+    wide, deep = across * across, along * along
+    radius = np.sqrt(np.sqrt(wide * wide + deep * deep + wide * deep)) + np.float32(1e-4)
     way = points.s - scene.per_vertebra(anatomy.centre_mm, owner)
     square = np.where(owner == anatomy.n_sacral, _SQUARE_L5, _SQUARE)
     rise = np.abs(way * (1 - square * points.row(Row.BEND) * np.clip(points.behind, -25, 25)))
@@ -98,7 +107,7 @@ def _locate(scene: Scene, points: Points) -> _Where:
         owner=owner,
         way=way,
         radius=radius,
-        rim=np.hypot(points.left, points.behind) * (1 - 1 / radius),
+        rim=length(points.left, points.behind) * (1 - 1 / radius),
         plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven - bridge,
     )
 
@@ -121,7 +130,7 @@ def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -
     marrow = cover(body + shell)
     canvas.paint(marrow, Tissue.MARROW, texture=marrow_grain(scene, points), code=code)
     _open_pedicles(scene, points, canvas, np.maximum(np.abs(where.rim) - _WALL_MM, where.plate + 2))
-    tunnel = np.hypot(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
+    tunnel = length(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
     canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)
 
 
@@ -131,12 +140,12 @@ _WALL_MM = 1.4
 
 def _open_pedicles(scene: Scene, points: Points, canvas: Canvas, wall: Grid) -> None:
     """Paint the marrow that passes from the bodies into the pedicles, through the wall, whose distance is given."""
-    through = np.flatnonzero((wall < 1) & (points.behind > 0) & (np.abs(points.left) > _INNER_MM))
+    through = np.flatnonzero((wall < 1) & (points.behind > 0) & (points.aside > _INNER_MM))
     close, part = points.take(through), canvas.part(through)
     arch = scene.skeleton.at(close.s, close.left, close.behind)
     is_free = arch.owner >= scene.anatomy.n_sacral
     code = np.where(is_free, Structure.VERTEBRA.code, 0).astype(np.uint8)
-    shown = cover(np.maximum(arch.bone + 1.0, wall[through]))
+    shown = cover(np.maximum(arch.bone + 1.0, wall.take(through)))
     part.paint(shown * is_free, Tissue.MARROW, texture=marrow_grain(scene, close), code=code)
     canvas.put(through, part)
 
@@ -154,16 +163,16 @@ def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) ->
     bulge = bulge_behind(points) * np.clip(points.behind / 6, 0, 1)
     bulge += 0.8 * np.clip(-points.behind / 6, 0, 1)
     bulge = np.maximum(bulge, 0.1)
-    lip = (np.hypot(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
+    lip = (length(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
     disc = np.where(where.rim < 0, np.maximum(where.rim - bulge, -where.plate), lip)
     real = below >= anatomy.n_fused - 1
     code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
-    bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, np.abs(points.left) - 15)
+    bands = np.maximum(np.abs(where.rim - 0.8) - 0.8, points.aside - 15)
     canvas.paint(0.8 * cover(bands), Tissue.LIGAMENT)
-    grain = 1 + 0.12 * scene.fine.at(*points.xyz)
+    grain = 1 + 0.12 * points.grain(scene.fine)
     canvas.paint(cover(disc), Tissue.ANNULUS, texture=grain, code=code)
     high = off * (1 - points.row(Row.BEND) * points.behind) / (0.8 * half)
-    lens = (np.hypot(where.radius / 0.74, high) - 1) * half
+    lens = (length(where.radius / 0.74, high) - 1) * half
     core = cover(lens, 2.5) * real * (where.plate > 0)
     canvas.paint(core, Tissue.DRY_NUCLEUS, texture=grain, code=code)
     cleft = 1 - 0.35 * np.exp(-((off / 1.2) ** 2))

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
+from stenograde.phantom.body.lattice import Grid, Lattice
+
 Array = NDArray[np.float64]
-Grid = NDArray[np.floating[Any]]
-"""Values at sample points; float32 in practice, for speed."""
 
 STEP_MM = 0.25
 """Distance between the entries of tables along the curve, mm."""
@@ -95,7 +94,7 @@ class SpineCurve:
         return line - [np.interp(self.origin_way_mm, self.table_way_mm, line[:, k]) for k in (0, 1)]
 
     @cached_property
-    def _ways(self) -> Grid:
+    def _ways(self) -> Lattice:
         y = np.arange(*_GRID_Y_MM, _GRID_MM)
         z = np.arange(*_GRID_Z_MM, _GRID_MM)
         points = np.stack(np.meshgrid(y, z, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -110,7 +109,7 @@ class SpineCurve:
             behind = off[:, 0] * np.cos(tilt) - off[:, 1] * np.sin(tilt)
             along = off[:, 0] * np.sin(tilt) + off[:, 1] * np.cos(tilt)
             ways = ways + np.clip(along / np.maximum(1 - bend * behind, 0.2), -stride, stride)
-        return ways.reshape(len(y), len(z)).astype(np.float32)
+        return Lattice(ways.reshape(len(y), len(z)).astype(np.float32))
 
     def sway(self, way_mm: Array) -> Array:
         """Return x of the curve at given ways, mm."""
@@ -150,21 +149,24 @@ class SpineCurve:
             Way along the curve, distance to the left and behind, mm; beyond the ends, the way of that end.
         """
         y, z = xyz[1], xyz[2]
-        at = np.stack([(y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM])
-        s = map_coordinates(self._ways, at, order=1, mode="nearest", output=np.float32)
+        (s,) = self._ways.at((y - _GRID_Y_MM[0]) / _GRID_MM, (z - _GRID_Z_MM[0]) / _GRID_MM)
         at_entry = self.entry(s)
-        line_y, line_z, cosine, sine, sway = (table.take(at_entry) for table in self._tables)
-        return s, xyz[0] - sway, (y - line_y) * cosine - (z - line_z) * sine
+        turned, moved = (table.take(at_entry) for table in self._tables)
+        return s, xyz[0] - moved.imag, y * turned.real - z * turned.imag - moved.real
 
     def entry(self, way_mm: Grid) -> NDArray[np.intp]:
         """Return the table entry nearest to each way, shape (n,)."""
         place = (way_mm - np.float32(self.table_way_mm[0])) * np.float32(1 / STEP_MM)
-        return np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1).astype(np.intp)
+        nearest = np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1)
+        return nearest.astype(np.int32).astype(np.intp)
 
     @cached_property
-    def _tables(self) -> tuple[Grid, ...]:
-        tables = self._line[:, 0], self._line[:, 1], np.cos(self._tilt), np.sin(self._tilt)
-        return tuple(table.astype(np.float32) for table in (*tables, self.sway(self.table_way_mm)))
+    def _tables(self) -> tuple[NDArray[np.complex64], ...]:
+        """Cosine and sine of the tilt; how far behind the origin the curve lies in a plane, and its sway: as pairs."""
+        cosine, sine = np.cos(self._tilt), np.sin(self._tilt)
+        behind = self._line[:, 0] * cosine - self._line[:, 1] * sine
+        pairs = cosine + 1j * sine, behind + 1j * self.sway(self.table_way_mm)
+        return tuple(pair.astype(np.complex64) for pair in pairs)
 
     def tilt_at(self, way_mm: float) -> float:
         """Return the tilt at a way, rad."""

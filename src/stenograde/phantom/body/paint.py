@@ -9,8 +9,8 @@ from stenograde.phantom.body.arch import paint_arch
 from stenograde.phantom.body.canal import paint_canal
 from stenograde.phantom.body.canvas import Canvas, Points
 from stenograde.phantom.body.column import paint_column
-from stenograde.phantom.body.curve import Grid
 from stenograde.phantom.body.flow import paint_flow
+from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.soft_tissue import paint_soft_tissue
 
@@ -24,7 +24,15 @@ _SKIN_MM = 2.0
 """How far behind the skin points are painted, mm; beyond is air."""
 
 
-def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_void: float = 0.0) -> Canvas:
+def paint(
+    scene: Scene,
+    xyz: Grid,
+    signals: Grid,
+    *,
+    texture: float = 1.0,
+    flow_void: float = 0.0,
+    labelled: bool = False,
+) -> Canvas:
     """Paint the whole phantom at points.
 
     Parameters
@@ -38,21 +46,25 @@ def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_
         Factor on how strongly tissues are textured.
     flow_void : float
         Fraction of its signal that fluid loses where it flows fastest.
+    labelled : bool
+        Whether points are labelled, too.
 
     Returns
     -------
     canvas : Canvas
-        Signal and label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
+        Signal and, if asked for, label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
     """
-    canvas = Canvas(xyz.shape[1], signals, texture)
+    canvas = Canvas(xyz.shape[1], signals, texture, labelled=labelled)
     skin = scene.skin(xyz)
     inside = np.flatnonzero(skin < _SKIN_MM)
     if inside.size:
-        points, part = Points.of(scene.anatomy, xyz[:, inside]), canvas.part(inside)
-        paint_soft_tissue(scene, points, part, skin[inside])
+        points, part = (
+            Points.of(scene.anatomy, np.stack([part.take(inside) for part in xyz])),
+            canvas.part(inside),
+        )
+        paint_soft_tissue(scene, points, part, skin.take(inside))
         _paint_spine(scene, points, part, flow_void)
-        xyz = points.xyz
-        grain = np.float32(0.9) * scene.medium.at(*xyz) + np.float32(0.4) * scene.fine.at(*xyz)
+        grain = np.float32(0.9) * points.grain(scene.medium) + np.float32(0.4) * points.grain(scene.fine)
         part.signal *= np.maximum(1 + np.float32(texture * scene.habitus.uneven) * grain, 0)
         canvas.put(inside, part)
     return canvas
@@ -60,7 +72,7 @@ def paint(scene: Scene, xyz: Grid, signals: Grid, *, texture: float = 1.0, flow_
 
 def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float) -> None:
     near = np.flatnonzero(
-        (np.abs(points.left) < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
+        (points.aside < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
     )
     if near.size:
         close, part = points.take(near), canvas.part(near)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from stenograde.phantom.body.anatomy import Anatomy, Row
 from stenograde.phantom.body.bones import (
@@ -20,7 +20,8 @@ from stenograde.phantom.body.bones import (
     measured_arch,
     turned,
 )
-from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.curve import Array
+from stenograde.phantom.body.lattice import Grid, Lattice
 from stenograde.phantom.body.surfaces import Surface
 
 _STEP_MM = 1.0
@@ -50,7 +51,7 @@ class Field:
 
     def take(self, where: NDArray[np.intp]) -> Field:
         """Return the field at the points of given indices."""
-        return Field(self.bone[where], self.joint[where], self.owner[where])
+        return Field(self.bone.take(where), self.joint.take(where), self.owner.take(where))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +112,17 @@ class Skeleton:
     def at(self, s: Grid, left: Grid, behind: Grid) -> Field:
         """Return the field at points in spine coordinates, each array of shape (n,), mm."""
         coordinates = zip((s, left, behind), self.start, strict=True)
-        places = np.stack([(one - np.float32(start)) / np.float32(_STEP_MM) for one, start in coordinates])
-        bone, joint = (
-            map_coordinates(values, places, order=1, mode="nearest", output=np.float32)
-            for values in (self.bone, self.joint)
-        )
-        n = np.array(self.owner.shape)[:, None]
-        cell = np.clip((places + np.float32(0.5)).astype(np.int32), 0, n - 1)
-        return Field(bone, joint, self.owner[tuple(cell)])
+        places = [(one - np.float32(start)) / np.float32(_STEP_MM) for one, start in coordinates]
+        bone, joint = self._distances.at(*places)
+        cell = np.zeros(s.shape, np.int32)
+        for place, n in zip(places, self.owner.shape, strict=True):
+            cell *= n
+            cell += np.clip(place + np.float32(0.5), 0, n - 1).astype(np.int32)
+        return Field(bone, joint, self.owner.ravel().take(cell))
+
+    @cached_property
+    def _distances(self) -> Lattice:
+        return Lattice(self.bone, self.joint)
 
 
 _GAP_MM = (1.2, 2.2)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from stenograde.phantom.body.curve import Array, Grid
+from stenograde.phantom.body.curve import Array
+from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.paint import paint
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat
@@ -116,7 +117,7 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
     signals = plan.echo.signals()
     return np.stack(
         [
-            paint(phantom.scene, sample_points(phantom, plane), signals).label.reshape(
+            paint(phantom.scene, sample_points(phantom, plane), signals, labelled=True).label.reshape(
                 plane.matrix, plane.matrix
             )
             for plane in plan.planes

@@ -225,7 +225,7 @@ def _label(patient: Phantom, point: tuple[float, float, float]) -> int:
     """Label of the tissue at a point, LPS mm."""
     body = ((np.array([point]) - patient.offset_mm) @ patient.turn).astype(np.float32)
     signals = np.ones(len(Tissue), np.float32)
-    return int(paint(patient.scene, np.ascontiguousarray(body.T), signals).label[0])
+    return int(paint(patient.scene, np.ascontiguousarray(body.T), signals, labelled=True).label[0])
 
 
 def test_shares_out_of_range_are_refused() -> None:
