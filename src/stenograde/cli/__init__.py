@@ -12,7 +12,8 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated
 
@@ -138,8 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] not in _FIT and "numpy" not in sys.modules:
         # read when numpy is loaded; slices and studies go through several threads, so that matrices need not
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.set_threshold(_OBJECTS_UNTIL_SEARCH)
-    with escaped_streams(), quiet(debug="--debug" in words):
+    with _fewer_searches(), escaped_streams(), quiet(debug="--debug" in words):
         try:
             with stopped_by_signals():
                 code = _run(words)
@@ -147,6 +147,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say_error(exc.line)
             code = exc.exit_code
         return _with_all_printed(code)
+
+
+@contextmanager
+def _fewer_searches() -> Iterator[None]:
+    """Let Python look for cycles less often while a command runs."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_UNTIL_SEARCH, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _empty_word(words: Sequence[str]) -> int:

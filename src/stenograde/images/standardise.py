@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 CLIP_PERCENTILES = (0.5, 99.5)
 """Percentiles beyond which intensities are clipped, %."""
 
-_SAMPLE = 4
+SAMPLE = 4
 """Step between the rows and columns used for percentiles."""
 
 
@@ -32,7 +32,7 @@ def standardise(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     pictures = np.asarray(pictures, np.float32)
     low, high = np.percentile(
-        pictures[..., ::_SAMPLE, ::_SAMPLE], CLIP_PERCENTILES, axis=(-2, -1), keepdims=True
+        pictures[..., ::SAMPLE, ::SAMPLE], CLIP_PERCENTILES, axis=(-2, -1), keepdims=True
     )
     clipped = np.clip(pictures, low, high, dtype=np.float32)
     centred = clipped - clipped.mean(axis=(-2, -1), keepdims=True)

@@ -142,11 +142,11 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     step = min(1.0, 5.0 / marked.slice_mm)
     around = [np.clip(slice_of_row + offset, 0, marked.size[0] - 1) for offset in (-step, 0.0, step)]
     held = _columns_held(marked)
-    right, middle_cut, left = (_on_surface(marked.probabilities[..., held], at) for at in around)
+    before, there, after = (_on_surface(marked.probabilities[..., held], at) for at in around)
     structures = np.zeros((marked.probabilities.shape[1], *marked.size[1:]), np.float32)
     structures[0] = 1
-    structures[..., held] = 0.25 * right + 0.5 * middle_cut + 0.25 * left
-    structures[Structure.CANAL.code][:, held] = middle_cut[Structure.CANAL.code]
+    structures[..., held] = 0.25 * before + 0.5 * there + 0.25 * after
+    structures[Structure.CANAL.code][:, held] = there[Structure.CANAL.code]
     heat = np.zeros((marked.heat.shape[1], *marked.size[1:]), np.float32)
     heat[..., held] = reduce(np.maximum, (_on_surface(marked.heat[..., held], at) for at in around))
     return MidSurface(
@@ -160,8 +160,9 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
 
 def _columns_held(marked: MarkedVolume) -> slice:
     """Columns of the grid between which all lies that is not background for certain."""
-    held = np.flatnonzero((marked.probabilities[:, 0].min(axis=(0, 1)) < 1) | marked.heat.any(axis=(0, 1, 2)))
-    return slice(int(held[0]), int(held[-1]) + 1)
+    background = marked.probabilities[:, 0].min(axis=(0, 1)) >= 1
+    held = np.flatnonzero(~background | marked.heat.any(axis=(0, 1, 2)))
+    return slice(int(held[0]), int(held[-1]) + 1) if held.size else slice(None)
 
 
 def _unseen(width: NDArray[np.float32], sigma: float, lost: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -160,7 +160,7 @@ def disc_centre(disc: Disc, surface: MidSurface) -> Point:
     reach = min(DISC_REACH_MM / marked.slice_mm, mid_slice, marked.size[0] - 1 - mid_slice)
     share = np.clip(0.5 + reach - away, 0, 1)
     near = share > 0
-    p = marked.probabilities[near, Structure.DISC.code][:, *box][:, window]
+    p = marked.probabilities[near, Structure.DISC.code, *box][:, window]
     weight = np.where(p > 0.4, p, 0) * share[near, None]
     on_surface = geometry.as_point(surface.to_patient(middle)[0])
     if weight.sum() * grid**2 < MIN_DISC_MM2:

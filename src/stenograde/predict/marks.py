@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from stenograde.images.resample import grid_size, resample
-from stenograde.images.standardise import standardise
+from stenograde.images.standardise import SAMPLE, standardise
 from stenograde.terms import Structure
 from stenograde.workers import in_threads
 
@@ -28,15 +28,12 @@ PATCH_MM = 3.0
 LEAST_CHANGE = 1e-3
 """Change within a patch, as a share of the picture's own range, from which on it shows something."""
 
-_SAMPLE = 4
-"""Step between the rows and columns by which a picture's range is told."""
-
 LEAST_TO_CHOOSE = 6
 """Of so many slices or more, three are looked at first: they tell in which columns the spine lies on the others."""
 
 LEAST_SHARE = 0.05
-"""Where a slice shows less than this share of what the fullest of the three shows, those farther out are not looked
-at: its structures are the ends of transverse processes, which lie beside pedicles, bodies and canal."""
+"""Where a slice shows no more than this share of what the fullest of the three shows, those farther out are not looked
+at: it shows the ends of transverse processes, or is spoilt, and what is joined to the spine beyond it is less still."""
 
 BESIDE_MM = 30.0
 """How far about the spine other slices are looked at, mm: what a locator needs to see around what it marks."""
@@ -116,7 +113,7 @@ def mark(
 
     def prepare(place: int) -> None:
         on_grid[place] = resample(pictures[place], spacing_mm, (grid_mm, grid_mm))
-        fine[place] = standardise(on_grid[place])
+        fine[place] = standardise(on_grid[place])  # (as train.locator.eight_bits does)
         shown[place] = _shown(fine[place], grid_mm)
 
     in_threads(prepare, range(n))
@@ -215,7 +212,7 @@ def _shown(fine: NDArray[np.float32], grid_mm: float) -> NDArray[np.bool_]:
     """Where a picture shows anything but padding; shape (rows, columns)."""
     reach = round(PATCH_MM / 2 / grid_mm)
     highest, lowest = _over_patch(fine, reach, np.maximum), _over_patch(fine, reach, np.minimum)
-    low, high = np.percentile(fine[::_SAMPLE, ::_SAMPLE], (1, 99))
+    low, high = np.percentile(fine[::SAMPLE, ::SAMPLE], (1, 99))
     return np.asarray(highest - lowest > LEAST_CHANGE * max(high - low, 1e-9))
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import sys
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stenograde.grades import Status, StudyGrades
 from stenograde.report import disc_words, notes, words
 from stenograde.report.as_json import SCHEMA_ID
 from stenograde.report.as_text import as_text
+from stenograde.report.kept_templates import KeptTemplates
 from stenograde.report.level_cards import CROP_MM, FORAMEN_CROP_MM, level_cards
 from stenograde.report.ranges import SOURCES, is_outside, normal_range
 from stenograde.report.spine import REFERENCE_MM, spine_of
@@ -104,19 +103,11 @@ def _discs(grades: StudyGrades) -> dict[str, object]:
     return {"asked": tuple(asked), "discs_unanswered": tuple(disc_words.unanswered(grades))}
 
 
-def _kept_bytecode() -> FileSystemBytecodeCache | None:
-    """Keep compiled templates where Python keeps compiled modules; nowhere if nothing may be written there."""
-    folder = Path(__file__).parent / "__pycache__"
-    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
-        return None
-    return FileSystemBytecodeCache(str(folder), f"jinja2-{metadata.version('jinja2')}-%s.cache")
-
-
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        bytecode_cache=_kept_bytecode(),
+        bytecode_cache=KeptTemplates(Path(__file__).parent, Path(__file__).read_text("utf-8")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -107,3 +107,28 @@ def test_sizes_and_spacings_are_those_of_the_grid():
     assert marked.grid_mm == pytest.approx(GRID_MM)
     assert marked.slice_mm == pytest.approx(5.0)
     assert geometry.spacing_mm(marked.affine) == pytest.approx((5.0, GRID_MM, GRID_MM))
+
+
+def test_columns_that_are_background_for_certain_change_nothing():
+    marked = Spine(aside_mm=2.0).marked()
+    columns = np.s_[..., 40:-40]
+    narrow = np.zeros_like(marked.probabilities)
+    narrow[:, 0] = 1
+    narrow[columns] = marked.probabilities[columns]
+    heat = np.zeros_like(marked.heat)
+    heat[columns] = marked.heat[columns]
+    nearly = narrow * np.float32(1 - 1e-6)  # nowhere for certain, so that no column is left out
+    few, all_ = (mid_surface(MarkedVolume(marked.affine, one, heat)) for one in (narrow, nearly))
+    assert few is not None
+    assert all_ is not None
+    np.testing.assert_allclose(few.structures, all_.structures, atol=1e-5)
+    np.testing.assert_allclose(few.heat, all_.heat, atol=1e-5)
+
+
+def test_a_canal_beside_which_background_is_certain_is_followed():
+    marked = Spine(aside_mm=2.0).marked()
+    probabilities = marked.probabilities.copy()
+    probabilities[:, 0] = 1
+    surface = mid_surface(MarkedVolume(marked.affine, probabilities, np.zeros_like(marked.heat)))
+    assert surface is not None
+    assert surface.structures[Structure.CANAL.code].max() > 0.5

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stenograde.images.resample import grid_size
+from stenograde.images.resample import grid_size, resample
 from stenograde.predict.marks import BESIDE_MM, N_CLASSES, Marks, about, mark
 from stenograde.terms import Structure
 
@@ -197,6 +197,6 @@ def test_slices_beyond_one_with_few_structures_are_not_looked_at():
 
 
 def test_intensities_are_the_pictures_on_the_grid():
-    pictures = square((96, 96), (0.6, 0.6))
-    marks = mark(pictures, (0.6, 0.6), bright_is_canal, grid_mm=0.6, stride=16)
-    np.testing.assert_array_equal(marks.intensities, pictures)
+    pictures = square((96, 80), (0.5, 0.8))
+    marks = mark(pictures, (0.5, 0.8), bright_is_canal, grid_mm=0.6, stride=16)
+    np.testing.assert_array_equal(marks.intensities, resample(pictures, (0.5, 0.8), (0.6, 0.6)))

@@ -41,7 +41,9 @@ def look_at_sagittal(volumes: Sequence[Volume]) -> FluidSignal:
     turn = display_turn(volume.affine, Plane.SAGITTAL)
     _, rows_mm, columns_mm = volume.spacing_mm
     spacing = (columns_mm, rows_mm) if turn.transpose else (rows_mm, columns_mm)
-    return fluid_signal(list(turn.apply(volume.slices(_middle(volume)[::2]))), spacing)
+    middle = _middle(volume)
+    looked_at = middle[::2] if len(middle) == SAGITTAL_SLICES else middle
+    return fluid_signal(list(turn.apply(volume.slices(looked_at))), spacing)
 
 
 def look_at_axial(volumes: Sequence[Volume], bright: Volume, dark: Volume) -> FluidSignal:

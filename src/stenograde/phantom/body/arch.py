@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canal import ROOF_SLOPE, canal_room, foramen_room
-from stenograde.phantom.body.canvas import Canvas, Points, box, cover, length
+from stenograde.phantom.body.canvas import Canvas, Points, box, cover, norm
 from stenograde.phantom.body.column import marrow_grain
 from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.population import Transition
@@ -82,7 +82,7 @@ def _paint_sacrum(scene: Scene, points: Points, canvas: Canvas) -> None:
 
 def _sacral_hole(left: Grid, way: Grid, half: Grid) -> Grid:
     """Signed distance to the hole through which a sacral root leaves, mm."""
-    return length(left - 17, (way + half) * 1.1) - 3.4
+    return norm(left - 17, (way + half) * 1.1) - 3.4
 
 
 def _place(scene: Scene, points: Points, table: NDArray[np.int8]) -> tuple[NDArray[np.int8], Grid, Grid]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, cover, length
+from stenograde.phantom.body.canvas import Canvas, Points, cover, norm
 from stenograde.phantom.body.column import bulge_behind, flat_top, wall_behind
 from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
@@ -155,12 +155,12 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
         high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
         side = root.across + sway + crowd * (root.tight_across - root.across)
         behind, left = centre + high * depth, side * width * (1 - wedge * high)
-        strand = length(points.left - left, points.behind - behind) - root.radius_mm
+        strand = norm(points.left - left, points.behind - behind) - root.radius_mm
         alive = np.clip(np.minimum(points.s - root.end_mm, root.begin_mm - points.s) / 8, 0, 1)
         np.maximum(strands, cover(strand) * alive, out=strands)
     canvas.paint(strands * edge, Tissue.ROOT, code=code)
     cord = points.row(Row.CORD)
-    tube = length(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
+    tube = norm(points.left, (points.behind - centre - 0.12 * depth) * 1.25) - cord
     canvas.paint(cover(tube) * (cord > 0.3), Tissue.CORD, code=code)
 
 
@@ -232,13 +232,13 @@ class _Exits:
     @property
     def root(self) -> Grid:
         """Signed distance to the root, mm."""
-        return (length(self.up / self.half_height, self.back / self.half_depth) - 1) * self.half_depth
+        return (norm(self.up / self.half_height, self.back / self.half_depth) - 1) * self.half_depth
 
     @property
     def room(self) -> Grid:
         """Signed distance to the root with the fat around it, mm."""
         deep = self.half_depth + self.across
-        return (length(self.up / (self.half_height + self.along), self.back / deep) - 1) * np.minimum(deep, 5)
+        return (norm(self.up / (self.half_height + self.along), self.back / deep) - 1) * np.minimum(deep, 5)
 
 
 def foramen_room(scene: Scene, points: Points) -> Grid:
@@ -246,7 +246,7 @@ def foramen_room(scene: Scene, points: Points) -> Grid:
     exits = _Exits.of(scene, points)
     deep = exits.half_depth + np.minimum(exits.across, 1)
     tall = exits.half_height + np.minimum(exits.along, 1)
-    inside = (length(exits.up / tall, exits.back / deep) - 1) * deep
+    inside = (norm(exits.up / tall, exits.back / deep) - 1) * deep
     return np.where(exits.is_lumbar & (exits.near > 0.1), inside, np.float32(99))
 
 
@@ -260,7 +260,7 @@ def _paint_exits(scene: Scene, points: Points, canvas: Canvas) -> None:
     _paint_passing(scene, points, canvas)
     outside = np.maximum(points.row(Row.SAC_WIDTH) - left, left - _ASIDE_MM)
     canvas.paint(cover(np.maximum(exits.root + 0.15 * rough, outside)) * exits.is_lumbar, Tissue.ROOT)
-    vein = length(exits.up - 1, exits.back + 4.5) - 1.1
+    vein = norm(exits.up - 1, exits.back + 4.5) - 1.1
     free = np.clip(exits.across - 1, 0, 1)
     canvas.paint(cover(np.maximum(vein, np.abs(left - 18) - 7)) * exits.is_lumbar * free, Tissue.VEIN)
 
@@ -278,6 +278,6 @@ def _paint_passing(scene: Scene, points: Points, canvas: Canvas) -> None:
     far = points.row(Row.FORAMEN) + 1.5
     front = _recess_front(points)
     deep = near * (front + 0.5 * height) + (1 - near) * (wall_behind(points) + far)
-    strand = (length(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
+    strand = (norm(left / _PASSING_MM, (points.behind - deep) / half) - 1) * half
     alive = np.clip(np.minimum(points.s - below, above + 7 - points.s) / 2, 0, 1)
     canvas.paint(cover(strand) * alive * (owner >= anatomy.n_sacral - 1), Tissue.ROOT)

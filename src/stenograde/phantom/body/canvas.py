@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class Points:
         return self.once("aside", lambda: np.abs(self.left))
 
     def grain(self, noise: Noise) -> Grid:
-        """Return a texture where the points lie in the body."""
+        """Return a texture where the points lie in the body; it is worked out for all that these are some of."""
 
         def worked_out() -> Grid:
             if self.within is None:
@@ -105,18 +105,18 @@ class Canvas:
         Signal of each tissue, in one contrast or in several at once.
     texture : float
         Factor on the deviation of textures from 1.
-    labelled : bool
-        Whether points are labelled, too.
+    label : ndarray of shape (n_points,), uint8, optional
+        Labels of the points, painted as well where they are given.
     """
 
-    def __init__(self, n_points: int, signals: Grid, texture: float = 1.0, *, labelled: bool = False) -> None:
+    def __init__(
+        self, n_points: int, signals: Grid, texture: float = 1.0, label: NDArray[np.uint8] | None = None
+    ) -> None:
         self.signals = signals
         self.strength = np.float32(texture)
         self.signal = np.zeros((*signals.shape[:-1], n_points), np.float32)
         """Shape (n_points,) or (n_channels, n_points)."""
-        self.labelled = labelled
-        self.label = np.zeros(n_points if labelled else 0, np.uint8)
-        """Shape (n_points,), or empty."""
+        self.label = label
 
     def paint(
         self, cover: Grid, tissue: Tissue, *, texture: Grid | None = None, code: int | NDArray[np.uint8] = 0
@@ -141,28 +141,27 @@ class Canvas:
             more = np.subtract(value if texture is None else value * texture, signal)
             more *= cover
             np.add(signal, more, out=signal)
-        if self.labelled:
+        if self.label is not None:
             np.copyto(self.label, np.asarray(code, dtype=np.uint8), where=cover > 0.5)
 
     def part(self, where: NDArray[np.intp]) -> Canvas:
         """Return a copy of some points, to be painted separately and put back by :meth:`put`."""
-        part = Canvas(0, self.signals, float(self.strength), labelled=self.labelled)
+        label = None if self.label is None else self.label.take(where)
+        part = Canvas(0, self.signals, float(self.strength), label)
         part.signal = np.empty((*self.signal.shape[:-1], len(where)), np.float32)
         for values, whole in zip(np.atleast_2d(part.signal), np.atleast_2d(self.signal), strict=True):
             whole.take(where, out=values, mode="clip")  # (indices are known to lie within)
-        if self.labelled:
-            part.label = self.label.take(where)
         return part
 
     def put(self, where: NDArray[np.intp], part: Canvas) -> None:
         """Put painted points back."""
         for whole, values in zip(np.atleast_2d(self.signal), np.atleast_2d(part.signal), strict=True):
             whole[where] = values
-        if self.labelled:
+        if self.label is not None and part.label is not None:
             self.label[where] = part.label
 
 
-def length(x: Grid, y: Grid) -> Grid:
+def norm(x: Grid, y: Grid) -> Grid:
     """Return the length of vectors, as ``np.hypot`` does at five times the cost where nothing is extreme."""
     total = x * x
     total += y * y
@@ -202,6 +201,13 @@ def _grains(seed: int, smooth: float, size: int) -> Grid:
     return (grains / grains.std()).astype(np.float32).ravel()
 
 
+@lru_cache(maxsize=4)
+def _pairs_of_grains(seed: int, smooth: float, size: int) -> NDArray[np.complex64]:
+    """Grains with those after them along z; the last is followed by the first."""
+    grid = _grains(seed, smooth, size).reshape((size,) * 3)
+    return pairs_of(grid, np.roll(grid, -1, axis=2))
+
+
 class Noise:
     """Smooth random texture as a fixed function of position; mean 0, standard deviation 1.
 
@@ -235,12 +241,7 @@ class Noise:
         self._step = np.float32(smooth / grain_mm)
         self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
         self._linear = linear
-
-    @cached_property
-    def _pairs(self) -> NDArray[np.complex64]:
-        """Values with those after them along z; the last is followed by the first."""
-        grid = self._values.reshape((self._size,) * 3)
-        return pairs_of(grid, np.roll(grid, -1, axis=2))
+        self._grains = seed, smooth, size
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
@@ -258,14 +259,14 @@ class Noise:
         )
         x0, y0, z0 = cells
         total = np.zeros_like(u)
-        nothing = np.int32(0)
+        nothing, pairs = np.int32(0), _pairs_of_grains(*self._grains)
         for i, across in ((x0, 1 - u), (x0 + 1, u)):
             plane = self._index(i, nothing, z0)
             for j, along in ((y0, 1 - v), (y0 + 1, v)):
                 line = j & (self._size - 1)
                 line <<= self._bits
                 line |= plane
-                pair = self._pairs.take(line)
+                pair = pairs.take(line)
                 value = pair.imag * w
                 value += pair.real
                 value *= along

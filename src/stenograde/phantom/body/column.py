@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, cover, length
+from stenograde.phantom.body.canvas import Canvas, Points, cover, norm
 from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
@@ -107,7 +107,7 @@ def _locate(scene: Scene, points: Points) -> _Where:
         owner=owner,
         way=way,
         radius=radius,
-        rim=length(points.left, points.behind) * (1 - 1 / radius),
+        rim=norm(points.left, points.behind) * (1 - 1 / radius),
         plate=rise - scene.per_vertebra(anatomy.half_height_mm, owner) + hollow + uneven - bridge,
     )
 
@@ -130,7 +130,7 @@ def _paint_bodies(scene: Scene, points: Points, canvas: Canvas, where: _Where) -
     marrow = cover(body + shell)
     canvas.paint(marrow, Tissue.MARROW, texture=marrow_grain(scene, points), code=code)
     _open_pedicles(scene, points, canvas, np.maximum(np.abs(where.rim) - _WALL_MM, where.plate + 2))
-    tunnel = length(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
+    tunnel = norm(points.left / 2.5, where.way) - 0.22 * np.clip(points.behind - 3, 0, 9)
     canvas.paint(0.8 * cover(tunnel, 1.6) * marrow * lumbar, Tissue.VEIN, code=code)
 
 
@@ -163,7 +163,7 @@ def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) ->
     bulge = bulge_behind(points) * np.clip(points.behind / 6, 0, 1)
     bulge += 0.8 * np.clip(-points.behind / 6, 0, 1)
     bulge = np.maximum(bulge, 0.1)
-    lip = (length(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
+    lip = (norm(np.maximum(where.rim, 0) / bulge, off / (half + 2)) - 1) * np.minimum(bulge, half + 2)
     disc = np.where(where.rim < 0, np.maximum(where.rim - bulge, -where.plate), lip)
     real = below >= anatomy.n_fused - 1
     code = np.where(real, Structure.DISC.code, 0).astype(np.uint8)
@@ -172,7 +172,7 @@ def _paint_discs(scene: Scene, points: Points, canvas: Canvas, where: _Where) ->
     grain = 1 + 0.12 * points.grain(scene.fine)
     canvas.paint(cover(disc), Tissue.ANNULUS, texture=grain, code=code)
     high = off * (1 - points.row(Row.BEND) * points.behind) / (0.8 * half)
-    lens = (length(where.radius / 0.74, high) - 1) * half
+    lens = (norm(where.radius / 0.74, high) - 1) * half
     core = cover(lens, 2.5) * real * (where.plate > 0)
     canvas.paint(core, Tissue.DRY_NUCLEUS, texture=grain, code=code)
     cleft = 1 - 0.35 * np.exp(-((off / 1.2) ** 2))

@@ -158,6 +158,7 @@ class SpineCurve:
         """Return the table entry nearest to each way, shape (n,)."""
         place = (way_mm - np.float32(self.table_way_mm[0])) * np.float32(1 / STEP_MM)
         nearest = np.clip(place + np.float32(0.5), 0, len(self.table_way_mm) - 1)
+        # by way of 32 bits, to which a processor converts four or eight at once
         return nearest.astype(np.int32).astype(np.intp)
 
     @cached_property

@@ -38,6 +38,11 @@ class Lattice:
     values : ndarray of shape (n_1, …, n_d), float32
         All of one shape, with two points or more along each axis.
 
+    Raises
+    ------
+    ValueError
+        If they are not.
+
     Examples
     --------
     >>> lattice = Lattice(np.array([[0, 1], [2, 3]], np.float32))
@@ -47,9 +52,18 @@ class Lattice:
 
     def __init__(self, *values: Grid) -> None:
         self.shape = values[0].shape
+        if any(one.shape != self.shape for one in values) or min(self.shape) < 2:
+            msg = (
+                f"values of a lattice must be of one shape of 2 or more, got {[one.shape for one in values]}"
+            )
+            raise ValueError(msg)
         self._pairs = [
             pairs_of(one, np.concatenate([one[..., 1:], one[..., -1:]], axis=-1)) for one in values
         ]
+
+    def values(self, number: int) -> Grid:
+        """Return one of the values on the lattice's own points."""
+        return self._pairs[number].real.reshape(self.shape)
 
     def at(self, *places: Grid) -> tuple[Grid, ...]:
         """Return the values at places.

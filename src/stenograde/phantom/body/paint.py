@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.arch import paint_arch
@@ -13,6 +14,7 @@ from stenograde.phantom.body.flow import paint_flow
 from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.soft_tissue import paint_soft_tissue
+from stenograde.phantom.body.tissues import Tissue
 
 _LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -32.0, 78.0
 """How far the spine extends from the curve, mm; beyond is soft tissue only."""
@@ -31,9 +33,8 @@ def paint(
     *,
     texture: float = 1.0,
     flow_void: float = 0.0,
-    labelled: bool = False,
-) -> Canvas:
-    """Paint the whole phantom at points.
+) -> Grid:
+    """Return the signal of the whole phantom at points.
 
     Parameters
     ----------
@@ -46,28 +47,42 @@ def paint(
         Factor on how strongly tissues are textured.
     flow_void : float
         Fraction of its signal that fluid loses where it flows fastest.
-    labelled : bool
-        Whether points are labelled, too.
 
     Returns
     -------
-    canvas : Canvas
-        Signal and, if asked for, label (0, or the code of a :class:`~stenograde.terms.Structure`) of each point.
+    signal : ndarray of shape (n,) or (n_channels, n), float32
     """
-    canvas = Canvas(xyz.shape[1], signals, texture, labelled=labelled)
+    canvas = Canvas(xyz.shape[1], signals, texture)
+    _paint_all(scene, xyz, canvas, flow_void)
+    return canvas.signal
+
+
+def label(scene: Scene, xyz: Grid) -> NDArray[np.uint8]:
+    """Return the label of each point, shape (n,): 0, or the code of a :class:`~stenograde.terms.Structure`.
+
+    Parameters
+    ----------
+    scene : Scene
+    xyz : ndarray of shape (3, n), float32
+        Body frame, mm.
+    """
+    labels = np.zeros(xyz.shape[1], np.uint8)
+    _paint_all(scene, xyz, Canvas(xyz.shape[1], np.zeros(len(Tissue), np.float32), 1.0, labels), 0.0)
+    return labels
+
+
+def _paint_all(scene: Scene, xyz: Grid, canvas: Canvas, flow_void: float) -> None:
+    """Paint every point of a canvas, in place."""
     skin = scene.skin(xyz)
     inside = np.flatnonzero(skin < _SKIN_MM)
     if inside.size:
-        points, part = (
-            Points.of(scene.anatomy, np.stack([part.take(inside) for part in xyz])),
-            canvas.part(inside),
-        )
+        points = Points.of(scene.anatomy, np.stack([line.take(inside) for line in xyz]))
+        part = canvas.part(inside)
         paint_soft_tissue(scene, points, part, skin.take(inside))
         _paint_spine(scene, points, part, flow_void)
         grain = np.float32(0.9) * points.grain(scene.medium) + np.float32(0.4) * points.grain(scene.fine)
-        part.signal *= np.maximum(1 + np.float32(texture * scene.habitus.uneven) * grain, 0)
+        part.signal *= np.maximum(1 + canvas.strength * np.float32(scene.habitus.uneven) * grain, 0)
         canvas.put(inside, part)
-    return canvas
 
 
 def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,14 +61,20 @@ class Skeleton:
     ----------
     start : tuple of float
         Way, left and behind of the first grid point, mm; neighbours are 1 mm apart.
-    bone, joint, owner : ndarray of shape (n_way, n_left, n_behind)
-        The :class:`Field` there.
+    distances : Lattice
+        The bone and the joint of the :class:`Field` there, shape (n_way, n_left, n_behind).
+    owner : ndarray of shape (n_way, n_left, n_behind)
+        Its owner.
     """
 
     start: tuple[float, float, float]
-    bone: Grid
-    joint: Grid
+    distances: Lattice
     owner: NDArray[np.int8]
+
+    @property
+    def bone(self) -> Grid:
+        """Signed distance to the nearest arch, shape (n_way, n_left, n_behind), mm."""
+        return self.distances.values(0)
 
     @classmethod
     def of(cls, anatomy: Anatomy, surfaces: Mapping[str, Surface] | None = None) -> Skeleton:
@@ -107,22 +112,18 @@ class Skeleton:
         gap = np.float32(rng.uniform(*_GAP_MM))
         apart = np.maximum(nearest, (gap - (second - nearest)) / 2)  # (so that no two arches touch)
         start = (float(way[0]), float(left[0]), float(behind[0]))
-        return cls(start, apart, nearest + second, owner)
+        return cls(start, Lattice(apart, nearest + second), owner)
 
     def at(self, s: Grid, left: Grid, behind: Grid) -> Field:
         """Return the field at points in spine coordinates, each array of shape (n,), mm."""
         coordinates = zip((s, left, behind), self.start, strict=True)
         places = [(one - np.float32(start)) / np.float32(_STEP_MM) for one, start in coordinates]
-        bone, joint = self._distances.at(*places)
+        bone, joint = self.distances.at(*places)
         cell = np.zeros(s.shape, np.int32)
         for place, n in zip(places, self.owner.shape, strict=True):
             cell *= n
             cell += np.clip(place + np.float32(0.5), 0, n - 1).astype(np.int32)
         return Field(bone, joint, self.owner.ravel().take(cell))
-
-    @cached_property
-    def _distances(self) -> Lattice:
-        return Lattice(self.bone, self.joint)
 
 
 _GAP_MM = (1.2, 2.2)

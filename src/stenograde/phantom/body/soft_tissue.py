@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, box, cover, length
+from stenograde.phantom.body.canvas import Canvas, Points, box, cover, norm
 from stenograde.phantom.body.column import flat_top
 from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
@@ -35,9 +35,10 @@ def paint_soft_tissue(scene: Scene, points: Points, canvas: Canvas, skin: Grid) 
     ahead = -points.behind - points.row(Row.BODY_DEPTH)
     about = (points.aside < _RECTUM_MM) & (ahead > 0) & (ahead < 2 * _RECTUM_MM)
     low = np.flatnonzero((points.s < _above_rectum(scene)) & about)
-    part = canvas.part(low)
-    _paint_rectum(scene, points.take(low), part)
-    canvas.put(low, part)
+    if low.size:
+        part = canvas.part(low)
+        _paint_rectum(scene, points.take(low), part)
+        canvas.put(low, part)
     front = np.flatnonzero((points.behind < 30) & (points.behind > -60) & (points.aside < 90))
     part = canvas.part(front)
     _paint_front(scene, points.take(front), part)
@@ -91,7 +92,7 @@ def _paint_back(scene: Scene, points: Points, canvas: Canvas, skin: Grid) -> Non
 def _feathered(points: Points, depth: Grid) -> tuple[Grid, Grid, Grid]:
     """Return coordinates in which streaks of fat run from the joints outwards, as fibres do, mm."""
     aside, back = points.aside - 12, points.behind - depth - 12
-    far = length(aside, back)
+    far = norm(aside, back)
     turn = np.arctan2(back, aside) * 26
     return turn + np.where(points.left > 0, np.float32(0), np.float32(90)), far * 0.35, points.xyz[2] * 0.3
 
@@ -134,10 +135,10 @@ _RECTUM_MM = 30.0
 def _paint_rectum(scene: Scene, points: Points, canvas: Canvas) -> None:
     """Paint the rectum, which follows the sacrum behind a layer of fat."""
     at = dict(zip(scene.anatomy.names, scene.anatomy.centre_mm.tolist(), strict=True))
-    grain = points.grain(scene.loops)
+    grain = scene.loops.at(*points.xyz)  # (nobody else asks for it)
     wide = 10 + 2 * np.sin(points.s / 9) + 1.5 * grain
     deep = points.behind + points.row(Row.BODY_DEPTH) + 8 + wide
-    tube = length(length(points.left * 0.8, deep), np.maximum(points.s - at["S2"], 0)) - wide
+    tube = norm(norm(points.left * 0.8, deep), np.maximum(points.s - at["S2"], 0)) - wide
     canvas.paint(cover(tube, 1.5), Tissue.MUSCLE, texture=1.3 + 0.2 * points.grain(scene.medium))
     content = 0.5 + 0.2 * points.grain(scene.medium)
     canvas.paint(cover(tube + 3, 1.5) * np.clip(0.6 + grain, 0, 1), Tissue.BOWEL, texture=content)
@@ -153,13 +154,13 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     low = np.clip((at["T12"] - s) / (at["T12"] - at["S1"]), 0, 1)
     radius = 21 * scene.habitus.psoas * np.sqrt(low)
     centre = np.maximum(points.row(Row.BODY_WIDTH), 22) + 0.66 * radius + 0.45 * np.clip(-s, 0, 90)
-    psoas = length(left - centre, (behind - 0.18 * depth) / 1.25) - radius + 0.8 * grain
+    psoas = norm(left - centre, (behind - 0.18 * depth) / 1.25) - radius + 0.8 * grain
     canvas.paint(cover(psoas) * (low > 0.03), Tissue.MUSCLE, texture=1 + 0.06 * small)
-    quadratus = length((left - 48 - 0.08 * np.clip(-s, 0, 90)) / 14, (behind - depth + 0.5) / 5) - 1
+    quadratus = norm((left - 48 - 0.08 * np.clip(-s, 0, 90)) / 14, (behind - depth + 0.5) / 5) - 1
     above = np.clip((s - at["L5"]) / 15, 0, 1)
     canvas.paint(cover(4 * quadratus + 0.8 * grain) * above, Tissue.MUSCLE, texture=1 + 0.06 * small)
     thick = scene.habitus.crus_mm * np.clip((s - at["L3"]) / 25, 0, 1)
-    crus = length((left - 8) / 2, behind + depth + 2.5 + thick) - thick
+    crus = norm((left - 8) / 2, behind + depth + 2.5 + thick) - thick
     canvas.paint(cover(crus) * (thick > 0.2), Tissue.MUSCLE, texture=1 + 0.1 * small)
     split = np.clip(at["L4"] - 6 - s, 0, 60)
     aorta, cava, aorta_radius, cava_radius = scene.habitus.vessels_mm
@@ -167,7 +168,7 @@ def _paint_front(scene: Scene, points: Points, canvas: Canvas) -> None:
     for side, home, size in ((1.0, aorta, aorta_radius), (-1.0, cava, cava_radius)):
         turn = wind * (side > 0)
         deep = -depth - size - 4 - 0.05 * split - np.abs(turn)
-        tube = length(points.left - home - turn - side * 0.38 * split, behind - deep)
+        tube = norm(points.left - home - turn - side * 0.38 * split, behind - deep)
         tube = tube - (size - 0.05 * split)
         canvas.paint(0.7 * cover(tube - 1.0), Tissue.MUSCLE)
         canvas.paint(cover(tube, 1.5), Tissue.FLOWING_BLOOD, texture=1 + small)

@@ -10,7 +10,7 @@ from scipy.special import erf
 
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.lattice import Grid
-from stenograde.phantom.body.paint import paint
+from stenograde.phantom.body.paint import label, paint
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
@@ -114,12 +114,9 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
         0, or the code of a :class:`~stenograde.terms.Structure`: vertebra (with its arch), disc, canal (the
         contents of the dural sac). In and below the sacrum, only the sac is labelled.
     """
-    signals = plan.echo.signals()
     return np.stack(
         [
-            paint(phantom.scene, sample_points(phantom, plane), signals, labelled=True).label.reshape(
-                plane.matrix, plane.matrix
-            )
+            label(phantom.scene, sample_points(phantom, plane)).reshape(plane.matrix, plane.matrix)
             for plane in plan.planes
         ]
     )
@@ -151,6 +148,6 @@ def _signal(
     total = np.zeros((len(channels), plane.matrix**2), np.float32)
     for depth, weight in zip(*slice_profile(layers), strict=True):
         points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
-        canvas = paint(phantom.scene, points, channels, texture=texture, flow_void=flow_void)
-        total += np.float32(weight) * canvas.signal
+        signal = paint(phantom.scene, points, channels, texture=texture, flow_void=flow_void)
+        total += np.float32(weight) * signal
     return total.reshape(len(channels), plane.matrix, plane.matrix)

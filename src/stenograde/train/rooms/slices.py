@@ -196,7 +196,7 @@ def tissue_shares(
         total = np.zeros((n_maps, plane.matrix**2), np.float32)
         for depth, weight in zip(*slice_profile(layers), strict=True):
             points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
-            shares = paint(phantom.scene, points, marks, texture=0.0).signal
+            shares = paint(phantom.scene, points, marks, texture=0.0)
             if kind is RoomKind.RECESSES:
                 shares = np.vstack([shares, recess_share(phantom.scene, points, BESIDE_MM)])
             total += np.float32(weight) * shares

@@ -14,7 +14,7 @@ from stenograde.phantom.body.canvas import Points
 from stenograde.phantom.body.column import bulge_behind, wall_behind
 from stenograde.phantom.body.cooccurrence import RSNA_SHARES
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.paint import paint
+from stenograde.phantom.body.paint import label, paint
 from stenograde.phantom.body.stenosis import severity_of_area
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.acquisition import plan_study
@@ -74,7 +74,7 @@ def _share(patient: Phantom, sla: Array, tissues: tuple[Tissue, ...]) -> Array:
     signals = np.zeros(len(Tissue), np.float32)
     signals[list(tissues)] = 1.0
     xyz = patient.anatomy.curve.to_body(sla).T.astype(np.float32)
-    return np.minimum(paint(patient.scene, xyz, signals).signal, 1)
+    return np.minimum(paint(patient.scene, xyz, signals), 1)
 
 
 @pytest.mark.parametrize("severity", list(Severity))
@@ -224,8 +224,7 @@ def test_transitional_vertebra_when_lumbarised_then_s1_has_a_disc_below_it() -> 
 def _label(patient: Phantom, point: tuple[float, float, float]) -> int:
     """Label of the tissue at a point, LPS mm."""
     body = ((np.array([point]) - patient.offset_mm) @ patient.turn).astype(np.float32)
-    signals = np.ones(len(Tissue), np.float32)
-    return int(paint(patient.scene, np.ascontiguousarray(body.T), signals, labelled=True).label[0])
+    return int(label(patient.scene, np.ascontiguousarray(body.T))[0])
 
 
 def test_shares_out_of_range_are_refused() -> None:

@@ -100,7 +100,7 @@ def test_bone_leaves_the_canal_and_its_recesses_free() -> None:
         xyz = anatomy.curve.to_body(sla).T.astype(np.float32)
         free = canal_room(Points.of(anatomy, xyz), aside_mm=2.5) < -0.5
         assert free.sum() > 300
-        assert paint(patient.scene, xyz, signals, texture=0.0).signal[free].max() < 0.5
+        assert paint(patient.scene, xyz, signals, texture=0.0)[free].max() < 0.5
 
 
 def _disc(anatomy: object, level: Level) -> float:
