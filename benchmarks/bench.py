@@ -72,7 +72,7 @@ def main() -> None:
                 "--rounds",
                 "1",
             ),
-            "Simulating studies (`phantom.py`)": ("phantom.py", "--patients", "2"),
+            "Simulating studies (`phantom.py`)": ("phantom.py", *rounds, *beside),
             "Augmenting (`augment.py`)": ("augment.py", *rounds),
             "Training (`training.py`)": ("training.py", *rounds),
         }

@@ -14,12 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from stenograde.images.resample import resample
@@ -83,10 +82,26 @@ def local_contrast(picture: Picture, pixel_mm: float) -> Picture:
     """
     highest = max(float(np.percentile(picture, 99.5)), 1e-6)
     scaled = np.clip(picture, 0, highest) / np.float32(highest)
-    sigma = NEIGHBOURHOOD_MM / pixel_mm
-    mean = scipy.ndimage.gaussian_filter(scaled, sigma)
-    variance = scipy.ndimage.gaussian_filter(scaled * scaled, sigma) - mean * mean
+    down, across = (_blur(n, NEIGHBOURHOOD_MM / pixel_mm) for n in picture.shape)
+    mean = down @ scaled @ across.T
+    variance = down @ (scaled * scaled) @ across.T - mean * mean
     return ((scaled - mean) / np.sqrt(np.maximum(variance, 0) + _FLOOR**2)).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _blur(n: int, sigma: float) -> NDArray[np.float32]:
+    """Return the matrix by which a Gaussian blurs n pixels, which are mirrored at both ends, shape (n, n).
+
+    That of ``scipy.ndimage.gaussian_filter1d``, which takes a fifth of a second to load before anything is known of a
+    study; for pictures as small as these the matrix is the faster one, too.
+    """
+    reach = int(4 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    mirrored = np.pad(np.arange(n), reach, mode="symmetric")
+    matrix = np.zeros((n, n))
+    for place, weight in enumerate(weights / weights.sum()):
+        np.add.at(matrix, (np.arange(n), mirrored[place : place + n]), weight)
+    return matrix.astype(np.float32)
 
 
 def thumbnail(picture: Picture, spacing_mm: tuple[float, float]) -> Picture:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 
 import numpy as np
 import scipy
@@ -116,6 +118,9 @@ def mark(
         fine[place] = standardise(on_grid[place])  # (as train.locator.eight_bits does)
         shown[place] = _shown(fine[place], grid_mm)
 
+    Thread(
+        target=import_module, args=("scipy.ndimage",)
+    ).start()  # (a fifth of a second that nets need not wait for)
     in_threads(prepare, range(n))
     looks = _Looks(fine, run, grid_mm, stride)
     near = (

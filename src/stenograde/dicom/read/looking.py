@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from stenograde import geometry
 from stenograde.images.contrast import FluidSignal, fluid_by_reference, fluid_signal, local_contrast
+from stenograde.images.lattice import Lattice
 from stenograde.images.orient import display_turn
 from stenograde.images.resample import resample
 from stenograde.study import Volume
@@ -108,5 +108,5 @@ def _sample(
     last = np.asarray(stack.shape) - 1
     inside = np.all((index >= -0.5) & (index <= last + 0.5), axis=1)
     values = np.full(len(points), np.nan, np.float32)
-    values[inside] = scipy.ndimage.map_coordinates(stack, index[inside].T, order=1, mode="nearest")
+    (values[inside],) = Lattice(stack).at(*index[inside].T.astype(np.float32))
     return values

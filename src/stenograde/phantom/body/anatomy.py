@@ -12,8 +12,8 @@ from enum import IntEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array, SpineCurve
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.population import Transition, disc_index
 from stenograde.phantom.body.stenosis import Foramen
 from stenograde.terms import Level, Side

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canal import ROOF_SLOPE, canal_room, foramen_room
 from stenograde.phantom.body.canvas import Canvas, Points, box, cover, norm
 from stenograde.phantom.body.column import marrow_grain
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.population import Transition
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.skeleton import Field

@@ -19,8 +19,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 
 FAR_MM = 6.0
 """Distance beyond which a field is not known any better, mm."""

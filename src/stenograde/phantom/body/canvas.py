@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfftn, rfftn
 
+from stenograde.images.lattice import Grid, pairs_of
 from stenograde.phantom.body.anatomy import Anatomy, Row
-from stenograde.phantom.body.lattice import Grid, pairs_of
 from stenograde.phantom.body.tissues import Tissue
 
 EDGE_MM = 1.2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canvas import Canvas, Points, cover, norm
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
-from stenograde.phantom.body.lattice import Grid, Lattice
+from stenograde.images.lattice import Grid, Lattice
 
 Array = NDArray[np.float64]
 

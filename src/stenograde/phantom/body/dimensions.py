@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.curve import STEP_MM, Array, SpineCurve
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.population import S1, SEGMENTS, disc_index
 from stenograde.phantom.body.stenosis import Foramen
 from stenograde.terms import Level, Side

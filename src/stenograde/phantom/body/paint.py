@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.arch import paint_arch
 from stenograde.phantom.body.canal import paint_canal
 from stenograde.phantom.body.canvas import Canvas, Points
 from stenograde.phantom.body.column import paint_column
 from stenograde.phantom.body.flow import paint_flow
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.soft_tissue import paint_soft_tissue
 from stenograde.phantom.body.tissues import Tissue

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Anatomy, Row
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array
 from stenograde.phantom.body.habitus import Habitus
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.skeleton import Skeleton
 from stenograde.phantom.body.stenosis import foramen_of
 from stenograde.phantom.body.surfaces import Surface

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid, Lattice
 from stenograde.phantom.body.anatomy import Anatomy, Row
 from stenograde.phantom.body.bones import (
     FAR_MM,
@@ -20,7 +21,6 @@ from stenograde.phantom.body.bones import (
     turned,
 )
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid, Lattice
 from stenograde.phantom.body.surfaces import Surface
 
 _STEP_MM = 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canvas import Canvas, Points, box, cover, norm
 from stenograde.phantom.body.column import flat_top
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
 

@@ -13,9 +13,9 @@ from scipy import ndimage
 from scipy.optimize import minimize
 
 from stenograde.errors import DatasetError
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.bones import FAR_MM
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 
 NAMES: Final = ("L1", "L2", "L3", "L4", "L5", "S1")
 """Vertebrae of the labels 1 to 6."""

@@ -7,7 +7,7 @@ from enum import IntEnum, auto
 
 import numpy as np
 
-from stenograde.phantom.body.lattice import Grid
+from stenograde.images.lattice import Grid
 
 
 class Tissue(IntEnum):

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.neck.anatomy import NeckAnatomy, Placed, PlacedForamen
 from stenograde.phantom.neck.attenuation import CORTEX, MUSCLE, SPONGE
 from stenograde.phantom.neck.shapes import capsule, cover, ellipsoid, slab

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.neck.patient import NeckPhantom
 from stenograde.phantom.neck.views import View, beam_of
 from stenograde.phantom.neck.volume import Beam, RaySums, ray_sums

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.terms import Level, Severity
 
 ROOT_MM: dict[Level, float] = {

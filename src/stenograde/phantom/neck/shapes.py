@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stenograde.phantom.body.lattice import Grid
+from stenograde.images.lattice import Grid
 
 Place = tuple[float, float, float]
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.canvas import Noise
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.neck.anatomy import NeckAnatomy
 from stenograde.phantom.neck.attenuation import (
     AIR,

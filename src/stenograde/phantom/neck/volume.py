@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 
 
 @dataclass(frozen=True, eq=False)

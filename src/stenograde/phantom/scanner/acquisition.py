@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.patient import Phantom, rotation
 from stenograde.phantom.body.tissues import FIELDS_T, SpinEcho
 from stenograde.phantom.scanner.look import LOOKS, NO_ARTEFACTS, Artefacts, Look

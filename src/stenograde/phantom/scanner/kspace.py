@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft2, ifft2
 
-from stenograde.phantom.body.lattice import Grid
+from stenograde.images.lattice import Grid
 
 FAT_PPM = 3.5
 """Shift of the methylene protons of fat relative to water (Dixon, Radiology 1984;153:189), parts per million."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stenograde.phantom.body.lattice import Grid
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.sequences import ContrastMode
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canvas import Points
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.scanner.acquisition import SlicePlane
 from stenograde.phantom.scanner.receiver import sample_points

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
 from stenograde.phantom.body.canvas import Points
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
+from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.lattice import Grid
 from stenograde.phantom.body.paint import label, paint
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat

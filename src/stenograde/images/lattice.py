@@ -36,7 +36,7 @@ class Lattice:
     Parameters
     ----------
     values : ndarray of shape (n_1, …, n_d), float32
-        All of one shape, with two points or more along each axis.
+        All of one shape.
 
     Raises
     ------
@@ -52,18 +52,19 @@ class Lattice:
 
     def __init__(self, *values: Grid) -> None:
         self.shape = values[0].shape
-        if any(one.shape != self.shape for one in values) or min(self.shape) < 2:
-            msg = (
-                f"values of a lattice must be of one shape of 2 or more, got {[one.shape for one in values]}"
-            )
+        shapes = [one.shape for one in values]
+        if any(shape != self.shape for shape in shapes) or min(self.shape) < 1:
+            msg = f"values of a lattice must be of one shape of 1 or more, got {shapes}"
             raise ValueError(msg)
-        self._pairs = [
-            pairs_of(one, np.concatenate([one[..., 1:], one[..., -1:]], axis=-1)) for one in values
-        ]
+        twice = [(0, int(n == 1)) for n in self.shape]  # (between two points are those of one)
+        wide = [np.pad(one, twice, mode="edge") if min(self.shape) == 1 else one for one in values]
+        self._kept = wide[0].shape
+        after = [np.concatenate([one[..., 1:], one[..., -1:]], axis=-1) for one in wide]
+        self._pairs = list(map(pairs_of, wide, after))
 
     def values(self, number: int) -> Grid:
         """Return one of the values on the lattice's own points."""
-        return self._pairs[number].real.reshape(self.shape)
+        return self._pairs[number].real.reshape(self._kept)[tuple(map(slice, self.shape))]
 
     def at(self, *places: Grid) -> tuple[Grid, ...]:
         """Return the values at places.
@@ -79,14 +80,14 @@ class Lattice:
         """
         index = np.zeros(places[0].shape, np.int32)
         shares = []
-        for place, n in zip(places, self.shape, strict=True):
+        for place, n in zip(places, self._kept, strict=True):
             share = np.clip(place, 0, np.float32(n - 1), dtype=np.float32)
             cell = np.minimum(share.astype(np.int32), n - 2)
             shares.append(np.subtract(share, cell, out=share, dtype=np.float32, casting="unsafe"))
             index *= n
             index += cell
         *before, last = shares
-        steps = [int(np.prod(self.shape[axis + 1 :])) for axis in range(len(before))]
+        steps = [int(np.prod(self._kept[axis + 1 :])) for axis in range(len(before))]
         totals = tuple(np.zeros(index.shape, np.float32) for _ in self._pairs)
         for corner in product((0, 1), repeat=len(before)):
             here = index + np.int32(sum(step for step, far in zip(steps, corner, strict=True) if far))
