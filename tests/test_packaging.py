@@ -13,5 +13,5 @@ def test_every_file_of_the_package_is_installed() -> None:
     patterns = settings["tool"]["setuptools"]["package-data"]["stenograde"]
     package = _ROOT / "src" / "stenograde"
     installed = {path for pattern in [*patterns, "**/*.py"] for path in package.glob(pattern)}
-    there = {path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    there = {path for path in package.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
     assert sorted(str(path.relative_to(package)) for path in there - installed) == []
