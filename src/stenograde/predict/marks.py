@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -110,17 +111,15 @@ def mark(
     """
     n, rows, columns = pictures.shape
     size = (grid_size(rows, spacing_mm[0], grid_mm), grid_size(columns, spacing_mm[1], grid_mm))
-    on_grid, fine = np.empty((n, *size), np.float32), np.empty((n, *size), np.float32)
+    plain, fine = np.empty((n, *size), np.float32), np.empty((n, *size), np.float32)
     shown = np.empty((n, *size), bool)
 
     def prepare(place: int) -> None:
-        on_grid[place] = resample(pictures[place], spacing_mm, (grid_mm, grid_mm))
-        fine[place] = standardise(on_grid[place])  # (as train.locator.eight_bits does)
+        plain[place], fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
         shown[place] = _shown(fine[place], grid_mm)
 
-    Thread(
-        target=import_module, args=("scipy.ndimage",)
-    ).start()  # (a fifth of a second that nets need not wait for)
+    if "scipy.ndimage" not in sys.modules:  # (it takes a fifth of a second, which nets need not wait for)
+        Thread(target=import_module, args=("scipy.ndimage",)).start()
     in_threads(prepare, range(n))
     looks = _Looks(fine, run, grid_mm, stride)
     near = (
@@ -138,7 +137,7 @@ def mark(
         few = LEAST_SHARE * max(int(looks.marked[place].sum()) for place in first)
         looks.look_at([*outwards, *between], rows_within, looks.columns_of_spine(first), few)
     probabilities, heat = looks.of_the_spine()
-    return Marks(probabilities, heat, on_grid, grid_mm, spacing_mm, (rows, columns), shown)
+    return Marks(probabilities, heat, plain, grid_mm, spacing_mm, (rows, columns), shown)
 
 
 class _Looks:
@@ -205,6 +204,14 @@ def about(first: float, last: float, n: int, grid_mm: float, stride: int) -> ran
     start = max(int(first) - beside, 0)
     width = max(int(last) + beside + 1 - start, 0)
     return range(start, min(start + width + -width % stride, n))
+
+
+def on_grid(
+    picture: NDArray[np.float32], spacing_mm: tuple[float, float], grid_mm: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a picture (rows, columns) on a locator's grid, which covers it, and as a locator sees it: standardised."""
+    plain = resample(picture, spacing_mm, (grid_mm, grid_mm))
+    return plain, standardise(plain)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

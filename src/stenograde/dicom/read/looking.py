@@ -63,7 +63,8 @@ def look_at_axial(volumes: Sequence[Volume], bright: Volume, dark: Volume) -> Fl
     """
     places = [(volume, index) for volume in volumes for index in range(volume.shape[0])]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(AXIAL_SLICES, len(places))).round().astype(int))
-    references = [_coarse(volume, _middle(volume)) for volume in (bright, dark)]
+    coarse = [_coarse(volume, _middle(volume)) for volume in (bright, dark)]
+    references = [(Lattice(stack), affine) for stack, affine in coarse]
     found: list[list[NDArray[np.float32]]] = [[], [], []]
     for volume, index in (places[place] for place in chosen):
         judged, affine = _coarse(volume, range(index, index + 1))
@@ -75,7 +76,7 @@ def look_at_axial(volumes: Sequence[Volume], bright: Volume, dark: Volume) -> Fl
             across = geometry.to_index(reference, points)[:, 0]
             seen &= (across > -1) & (across < SAGITTAL_SLICES)
         points, values = points[seen], judged.reshape(-1)[seen]
-        sampled = [_sample(stack, reference, points) for stack, reference in references]
+        sampled = [_sample(lattice, reference, points) for lattice, reference in references]
         known = np.isfinite(sampled[0]) & np.isfinite(sampled[1])
         for one, kept in zip((values, *sampled), found, strict=True):
             kept.append(one[known])
@@ -101,12 +102,12 @@ def _coarse(volume: Volume, indices: range) -> tuple[NDArray[np.float32], NDArra
 
 
 def _sample(
-    stack: NDArray[np.float32], affine: NDArray[np.float64], points: NDArray[np.float64]
+    lattice: Lattice, affine: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Values of a stack at points; NaN outside it."""
     index = geometry.to_index(affine, points)
-    last = np.asarray(stack.shape) - 1
+    last = np.asarray(lattice.shape) - 1
     inside = np.all((index >= -0.5) & (index <= last + 0.5), axis=1)
     values = np.full(len(points), np.nan, np.float32)
-    (values[inside],) = Lattice(stack).at(*index[inside].T.astype(np.float32))
+    (values[inside],) = lattice.at(*index[inside].T.astype(np.float32))
     return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,16 @@ class Points:
             return whole.grain(noise).take(where)
 
         return self.once(noise, worked_out)
+
+
+def once(work: Callable[[Points], Grid]) -> Callable[[Points], Grid]:
+    """Work something out for the first who asks it of the same points."""
+
+    @wraps(work)
+    def asked(points: Points) -> Grid:
+        return points.once(work, lambda: work(points))
+
+    return asked
 
 
 class Canvas:
@@ -237,11 +247,11 @@ class Noise:
         size: int = 64,
         linear: bool = False,
     ) -> None:
-        self._values, self._size, self._bits = _grains(seed, smooth, size), size, size.bit_length() - 1
+        self._kind, self._size = (seed, smooth, size), size
+        self._values = _grains(*self._kind)
         self._step = np.float32(smooth / grain_mm)
         self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
         self._linear = linear
-        self._grains = seed, smooth, size
 
     def at(self, x: Grid, y: Grid, z: Grid) -> Grid:
         """Return the texture at points, each array of shape (n,), mm."""
@@ -252,21 +262,20 @@ class Noise:
             places.append(place)
         cells = [place.astype(np.int32) for place in places]
         if not self._linear:
-            return self._values.take(self._index(*cells))
+            i, j, k = map(self._part_of_index, cells, range(3))
+            return self._values.take(i | j | k)
         u, v, w = (
             np.subtract(place, cell, out=place, dtype=np.float32, casting="unsafe")
             for place, cell in zip(places, cells, strict=True)
         )
         x0, y0, z0 = cells
-        total = np.zeros_like(u)
-        nothing, pairs = np.int32(0), _pairs_of_grains(*self._grains)
-        for i, across in ((x0, 1 - u), (x0 + 1, u)):
-            plane = self._index(i, nothing, z0)
-            for j, along in ((y0, 1 - v), (y0 + 1, v)):
-                line = j & (self._size - 1)
-                line <<= self._bits
-                line |= plane
-                pair = pairs.take(line)
+        part, pairs = self._part_of_index, _pairs_of_grains(*self._kind)
+        total, behind = np.zeros_like(u), part(z0, 2)
+        rows = (part(y0, 1), 1 - v), (part(y0 + 1, 1), v)
+        for i, across in ((part(x0, 0), 1 - u), (part(x0 + 1, 0), u)):
+            plane = i | behind
+            for j, along in rows:
+                pair = pairs.take(plane | j)
                 value = pair.imag * w
                 value += pair.real
                 value *= along
@@ -274,12 +283,8 @@ class Noise:
                 total += value
         return total
 
-    def _index(
-        self, x: NDArray[np.int32], y: NDArray[np.int32] | np.int32, z: NDArray[np.int32]
-    ) -> NDArray[np.int32]:
-        """Return where cells are kept; they repeat."""
-        index = x & (self._size - 1)
-        for cell in (y, z):
-            index <<= self._bits
-            index |= cell & (self._size - 1)
-        return index
+    def _part_of_index(self, cell: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
+        """Return what the cells along one axis add to where a value is kept; they repeat."""
+        part = cell & (self._size - 1)
+        part <<= (2 - axis) * (self._size.bit_length() - 1)
+        return part

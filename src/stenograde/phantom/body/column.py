@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.canvas import Canvas, Points, cover, norm
+from stenograde.phantom.body.canvas import Canvas, Points, cover, norm, once
 from stenograde.phantom.body.scene import Scene
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.terms import Structure
@@ -52,28 +52,22 @@ def paint_column(scene: Scene, points: Points, canvas: Canvas) -> None:
     canvas.put(front, part)
 
 
+@once
 def wall_behind(points: Points) -> Grid:
     """How far behind the curve the back of the column lies, at each point's height and lateral position, mm."""
-
-    def worked_out() -> Grid:
-        left = points.aside
-        across = np.minimum(left / points.row(Row.BODY_WIDTH), 1)
-        power = points.row(Row.WALL_POWER)
-        beside = points.row(Row.WALL_HOLLOW) * (1 - np.exp(-((left / 7) ** 2)))
-        return (points.row(Row.BODY_DEPTH) + beside) * (1 - across**power) ** (1 / power)
-
-    return points.once(wall_behind, worked_out)
+    left = points.aside
+    across = np.minimum(left / points.row(Row.BODY_WIDTH), 1)
+    power = points.row(Row.WALL_POWER)
+    beside = points.row(Row.WALL_HOLLOW) * (1 - np.exp(-((left / 7) ** 2)))
+    return (points.row(Row.BODY_DEPTH) + beside) * (1 - across**power) ** (1 / power)
 
 
+@once
 def bulge_behind(points: Points) -> Grid:
     """How far a disc bulges backwards, at each point's height and lateral position, mm."""
-
-    def worked_out() -> Grid:
-        left = points.aside
-        aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
-        return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
-
-    return points.once(bulge_behind, worked_out)
+    left = points.aside
+    aside = points.sided(Row.SIDE_BULGE_LEFT, Row.SIDE_BULGE_RIGHT)
+    return points.row(Row.BULGE) * flat_top(left / 11) + aside * flat_top((left - 12) / 5)
 
 
 def flat_top(place: Grid) -> Grid:

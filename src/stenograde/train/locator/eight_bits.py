@@ -17,11 +17,9 @@ from stenograde.config import as_plain
 from stenograde.datasets.marked_slice import MarkedSlice
 from stenograde.datasets.spider import SpiderSlices
 from stenograde.errors import BundleError, ConfigError
-from stenograde.images.resample import resample
-from stenograde.images.standardise import standardise
 from stenograde.nets.locator import LocatorConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle, LocatorEntry, load_bundle
-from stenograde.predict.marks import Run, mark
+from stenograde.predict.marks import Run, mark, on_grid
 from stenograde.predict.weight_files import open_graph
 from stenograde.report.markdown import markdown_table, with_section
 from stenograde.terms import Structure
@@ -138,7 +136,7 @@ def quantize_locator(data: SpiderSlices, out: Path, *, base: Bundle, step: int =
 
 def _given(one: MarkedSlice, entry: LocatorEntry) -> NDArray[np.float32]:
     """Return a slice as a locator is given it, shape (1, 1, rows, columns)."""
-    fine = standardise(resample(one.picture, one.spacing_mm, (entry.grid_mm, entry.grid_mm)))
+    _, fine = on_grid(one.picture, one.spacing_mm, entry.grid_mm)
     padding = [(0, -length % entry.stride) for length in fine.shape]
     return np.pad(fine, padding, mode="constant", constant_values=float(fine.min()))[None, None]
 
