@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.small_phantoms import SMALL
 
+from stenograde.pacs.storing import end, hang_up
 from stenograde.phantom import write_cohort
 
 ROOT = "1.2.826.0.1.3680043.8.498.19"
@@ -112,6 +113,7 @@ class Modality:
         """Send objects; return those that were not acknowledged."""
         association = entity.associate("127.0.0.1", self.port, ae_title="STENOGRADE")
         if not association.is_established:
+            hang_up(association)
             self.ledger.answered("no association")
             return list(objects)
         left = list(objects)
@@ -132,10 +134,7 @@ class Modality:
                 else:
                     self.stop.wait(_AGAIN_S / 4)
         finally:
-            if association.is_established:
-                association.release()
-            association.kill()
-            association.join(10)
+            end(association, 10)
         return left
 
 

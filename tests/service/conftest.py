@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,13 @@ class Clock:
 
     def go_on(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def sockets_collected() -> Iterator[None]:
+    """What pynetdicom has dropped is collected here, where its warning is known, and not in another test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -10,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,19 +29,15 @@ from stenograde.pacs.settings import Destination, ServeSettings, Tls
 from stenograde.pacs.states import DeliveryState, JobState
 from stenograde.pacs.tables import audit
 
-pytestmark = pytest.mark.filterwarnings(
+pytestmark = [
     # pynetdicom drops the socket of a connection that was refused without closing it
-    "ignore:Exception ignored in. <(socket|ssl):pytest.PytestUnraisableExceptionWarning"
-)
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <(socket|ssl):pytest.PytestUnraisableExceptionWarning"
+    ),
+    pytest.mark.usefixtures("sockets_collected"),
+]
 
 UIDS = [uid_of(STUDY, name) for name in FILES]
-
-
-@pytest.fixture(autouse=True)
-def _sockets_collected() -> Iterator[None]:
-    """What pynetdicom has dropped is collected here, where its warning is known, and not in another test."""
-    yield
-    gc.collect()
 
 
 def _sender(outbox: Outbox, peer: Peer, **changes: object) -> Sender:

@@ -36,6 +36,7 @@ def soak() -> ModuleType:
 # (pynetdicom leaves the sockets of connections that were refused to the garbage collector)
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("sockets_collected")
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_studies_sent_while_the_service_is_killed_are_graded_and_delivered_once(

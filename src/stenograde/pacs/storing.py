@@ -107,15 +107,38 @@ def associated(
         evt_handlers=handlers,
     )
     if not association.is_established:
-        raise DeliveryError(_refused(association))
+        reason = _refused(association)
+        hang_up(association)
+        raise DeliveryError(reason)
     try:
         yield association
     finally:
-        if association.is_established:
-            association.release()
-        # (a peer that neither answers nor hangs up would keep the thread of the association)
-        association.kill()
-        association.join(CONNECT_S)
+        end(association, CONNECT_S)
+
+
+def end(association: Association, patience_s: float) -> None:
+    """Release an association that we have asked for, where it still stands, and close its connection.
+
+    Parameters
+    ----------
+    association : Association
+    patience_s : float
+        Longest wait for its thread, s.
+    """
+    if association.is_established:
+        association.release()
+    # (a peer that neither answers nor hangs up would keep the thread of the association)
+    association.kill()
+    association.join(patience_s)
+    hang_up(association)
+
+
+def hang_up(association: Association) -> None:
+    """Close the connection of an association; pynetdicom leaves one that its peer has left to the garbage collector."""
+    stream = association.dul.socket
+    connection = None if stream is None else stream.socket
+    if connection is not None:
+        connection.close()
 
 
 def _tls(destination: Destination) -> tuple[ssl.SSLContext, str] | None:
