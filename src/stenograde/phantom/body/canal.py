@@ -150,7 +150,10 @@ def _paint_sac(scene: Scene, points: Points, canvas: Canvas, sac: Grid) -> None:
     depth, width = points.row(Row.SAC_DEPTH), points.row(Row.SAC_WIDTH)
     wedge, centre = points.row(Row.SAC_WEDGE), points.row(Row.SAC_CENTRE)
     strands = np.zeros_like(edge)
+    lowest, highest = float(points.s.min()), float(points.s.max())
     for root in scene.roots:
+        if root.end_mm > highest or root.begin_mm < lowest:
+            continue
         sway = 0.10 * np.sin(points.s / 21 + 9 * root.across)
         high = root.behind + 0.5 * sway + crowd * (root.tight_behind - root.behind)
         side = root.across + sway + crowd * (root.tight_across - root.across)

@@ -163,6 +163,12 @@ class Canvas:
             whole.take(where, out=values, mode="clip")  # (indices are known to lie within)
         return part
 
+    def copy(self) -> Canvas:
+        """Return a copy, to be painted separately."""
+        new = Canvas(0, self.signals, float(self.strength), None if self.label is None else self.label.copy())
+        new.signal = self.signal.copy()
+        return new
+
     def put(self, where: NDArray[np.intp], part: Canvas) -> None:
         """Put painted points back."""
         for whole, values in zip(np.atleast_2d(self.signal), np.atleast_2d(part.signal), strict=True):
@@ -249,7 +255,7 @@ class Noise:
     ) -> None:
         self._kind, self._size = (seed, smooth, size), size
         self._values = _grains(*self._kind)
-        self._step = np.float32(smooth / grain_mm)
+        self._grain_mm, self._step = grain_mm, np.float32(smooth / grain_mm)
         self._start = np.random.default_rng([seed, place]).integers(size, size=3) + _AHEAD * size
         self._linear = linear
 
@@ -282,6 +288,10 @@ class Noise:
                 value *= across
                 total += value
         return total
+
+    def correlation(self, apart_mm: Grid) -> Grid:
+        """Return the correlation of the texture at points that lie apart."""
+        return np.exp(-((apart_mm / self._grain_mm) ** 2) / 4)
 
     def _part_of_index(self, cell: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
         """Return what the cells along one axis add to where a value is kept; they repeat."""

@@ -178,11 +178,12 @@ def write_series(
     options : FileOptions
     """
     folder.mkdir(parents=True, exist_ok=True)
+    top = float(np.percentile(pixels[:, ::4, ::4], 99.5))
     for k, (plane, picture) in enumerate(zip(plan.planes, pixels, strict=True)):
         instance = options.instance_number(k, len(plan.planes))
         ds = _header(plan, ids, number, instance)
         _place(ds, plane)
-        _pixels(ds, picture, pixels)
+        _pixels(ds, picture, top)
         apply_habit(ds, plan, options.habit)
         if options.stripped:
             _strip(ds, ids)
@@ -255,8 +256,8 @@ def _place(ds: Dataset, plane: SlicePlane) -> None:
     ds.Rows = ds.Columns = plane.matrix
 
 
-def _pixels(ds: Dataset, picture: NDArray[np.uint16], series: NDArray[np.uint16]) -> None:
-    top = float(np.percentile(series[:, ::4, ::4], 99.5))
+def _pixels(ds: Dataset, picture: NDArray[np.uint16], top: float) -> None:
+    """Set the pixels, and a window from 0 to a value that nearly all of its series lie below."""
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated = 16

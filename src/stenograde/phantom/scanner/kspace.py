@@ -80,7 +80,9 @@ def window(n_lines: int, acquired: float) -> Grid:
     return (0.5 - 0.5 * np.cos(np.pi * fall)).astype(np.float32)
 
 
-def acquire(signal: Grid, encoding: Encoding, rng: np.random.Generator) -> Grid:
+def acquire(
+    signal: Grid, encoding: Encoding, rng: np.random.Generator, stored: tuple[int, int] | None = None
+) -> Grid:
     """Acquire one slice.
 
     Parameters
@@ -89,37 +91,52 @@ def acquire(signal: Grid, encoding: Encoding, rng: np.random.Generator) -> Grid:
         Water and, if there is a second channel, fat.
     encoding : Encoding
     rng : numpy.random.Generator
+    stored : tuple of int, optional
+        Rows and columns of the picture, no fewer than those of the signal, which they are by default; lines of k-space
+        beyond are filled with zeros, as scanners do.
 
     Returns
     -------
     picture : ndarray of shape (rows, columns), float32
         Magnitude; its noise is Rician (Gudbjartsson and Patz, Magn Reson Med 1995;34:910).
     """
-    rows, columns = signal.shape[1:]
-    lines, points = window(rows, encoding.acquired[0]), window(columns, encoding.acquired[1])
+    shape = signal.shape[1:]
+    stored = stored or shape
+    lines, points = (
+        window(n, share * whole / n) for n, share, whole in zip(shape, encoding.acquired, stored, strict=True)
+    )
+    rows, columns = map(_cycles, shape)
     space: Complex = fft2(signal[0].astype(np.complex64))
     if len(signal) > 1:
-        ramp = np.exp(-2j * np.pi * np.fft.fftfreq(columns) * encoding.fat_shift_px)
+        ramp = np.exp(-2j * np.pi * columns / stored[1] * encoding.fat_shift_px)
         space = space + fft2(signal[1].astype(np.complex64)) * ramp.astype(np.complex64)
-    space *= _line_errors(rows, encoding, rng)[:, None]
+    space *= _line_errors(rows / stored[0], encoding, rng)[:, None]
     if encoding.noise > 0:
-        kept = float(np.mean(lines**2) * np.mean(points**2)) ** 0.5
-        size = np.float32(encoding.noise * (rows * columns) ** 0.5 / kept)
-        white = rng.standard_normal((rows, columns, 2), dtype=np.float32).view(np.complex64)[..., 0]
+        kept = float(np.sum(lines**2) * np.sum(points**2)) ** 0.5
+        size = np.float32(encoding.noise * np.prod(shape) / kept)
+        white = rng.standard_normal((*shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
         space += size * white
     space *= lines[:, None] * points
+    if shape != stored:
+        known, space = space, np.zeros(stored, np.complex64)
+        space[np.ix_(rows, columns)] = known * np.float32(np.prod(stored) / np.prod(shape))
     return np.abs(ifft2(space)).astype(np.float32)
 
 
-def _line_errors(rows: int, encoding: Encoding, rng: np.random.Generator) -> Complex:
-    """Factor on each phase line, due to motion between lines."""
-    errors = np.ones(rows, np.complex64)
-    frequency = np.fft.fftfreq(rows)
+def _cycles(n: int) -> NDArray[np.int64]:
+    """Return the cycles over the field of each of n lines of k-space, in the order of a discrete Fourier transform."""
+    return np.rint(np.fft.fftfreq(n) * n).astype(np.int64)
+
+
+def _line_errors(frequency: Grid, encoding: Encoding, rng: np.random.Generator) -> Complex:
+    """Factor on each phase line, due to motion between lines, from its cycles per stored pixel."""
+    errors = np.ones(len(frequency), np.complex64)
+    order = np.fft.fftfreq(len(frequency)) + 0.5
     if encoding.motion_px > 0:
         # in order of acquisition, from one side of k-space to the other, at one or two times
-        moved = np.zeros(rows)
+        moved = np.zeros(len(frequency))
         for start in rng.uniform(0.15, 0.85, int(rng.integers(1, 3))):
-            moved[frequency + 0.5 > start] += encoding.motion_px * float(rng.uniform(-1, 1))
+            moved[order > start] += encoding.motion_px * float(rng.uniform(-1, 1))
         errors *= np.exp(-2j * np.pi * frequency * moved).astype(np.complex64)
     if encoding.ghosting > 0:
         cycles, phase = float(rng.uniform(4, 30)), float(rng.uniform(0, 2 * np.pi))

@@ -55,7 +55,7 @@ def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) ->
     signal : ndarray of shape (n_channels, rows, columns), float32
         Only signal in the voids, or displaced out of the image, is lost.
     """
-    points = Points.of(phantom.anatomy, sample_points(phantom, plane))
+    points = Points.of(phantom.anatomy, sample_points(phantom, plane, signal.shape[1:]))
     place = np.stack([points.s, points.left, points.behind])
     near = np.full(place.shape[1], np.inf, np.float32)
     shift = np.zeros(place.shape[1], np.float32)
@@ -72,7 +72,8 @@ def add_metal(signal: Grid, phantom: Phantom, plane: SlicePlane, levels: int) ->
         shift += (_SHIFT_MM * weak * (3 * cosine**2 - 1) / 2).astype(np.float32)
         near = np.minimum(near, distance)
     kept = signal * np.clip((near - _VOID_MM) / 1.5 + 0.5, 0, 1).reshape(signal.shape[1:])
-    return _moved(kept, shift.reshape(signal.shape[1:]) / np.float32(plane.pixel_mm))
+    pixel_mm = plane.pixel_mm * plane.matrix / signal.shape[2]
+    return _moved(kept, shift.reshape(signal.shape[1:]) / np.float32(pixel_mm))
 
 
 def _moved(signal: Grid, shift_px: Grid) -> Grid:

@@ -67,7 +67,7 @@ class Receiver:
         )
 
 
-def gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
+def gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver, shape: tuple[int, int]) -> Grid:
     """Return the gain of the coil over a slice, from a coarse grid of points; about 1 near the spine.
 
     Parameters
@@ -75,12 +75,15 @@ def gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
     phantom : Phantom
     plane : SlicePlane
     receiver : Receiver
+    shape : tuple of int
+        Rows and columns into which the slice is divided.
 
     Returns
     -------
     gain : ndarray of shape (rows, columns), float32
     """
-    points = Points.of(phantom.anatomy, sample_points(phantom, plane, step=_COIL_STEP))
+    side = -(-plane.matrix // _COIL_STEP) + 1
+    points = Points.of(phantom.anatomy, _lattice(phantom, plane, (side, side), (_COIL_STEP, _COIL_STEP)))
     deep = np.maximum(-phantom.scene.skin(points.xyz), 0)
     out = receiver.floor + (1 - receiver.floor) * np.exp(-((deep / receiver.reach_mm) ** 1.3))
     out *= np.exp(-(((points.xyz[2] + 30) / 190) ** 4))
@@ -89,29 +92,43 @@ def gain(phantom: Phantom, plane: SlicePlane, receiver: Receiver) -> Grid:
     out /= receiver.floor + (1 - receiver.floor) * np.exp(-((65 / receiver.reach_mm) ** 1.3))
     for *vector, phase, size in receiver.waves.tolist():
         out *= np.exp(size * np.cos(np.asarray(vector) @ points.xyz + phase))
-    side = len(range(0, plane.matrix, _COIL_STEP))
-    coarse = out.reshape(side, side)
-    place = np.minimum(np.arange(plane.matrix) / _COIL_STEP, side - 1)
-    weights = np.maximum(1 - np.abs(place[:, None] - np.arange(side)), 0)
-    return (weights @ coarse @ weights.T).astype(np.float32)
+    rows, columns = (_between(side, n, plane.matrix / n / _COIL_STEP) for n in shape)
+    return (rows @ out.reshape(side, side) @ columns.T).astype(np.float32)
 
 
-def sample_points(phantom: Phantom, plane: SlicePlane, depth_mm: float = 0.0, step: int = 1) -> Grid:
+def _between(n_known: int, n: int, step: float) -> Array:
+    """Return the weights of known values for n values among them, a step of theirs apart, shape (n, n_known)."""
+    return np.maximum(1 - np.abs(np.arange(n)[:, None] * step - np.arange(n_known)), 0)
+
+
+def sample_points(phantom: Phantom, plane: SlicePlane, shape: tuple[int, int] | None = None) -> Grid:
     """Return the body frame positions of the pixels of a slice, shape (3, n), mm.
 
     Parameters
     ----------
     phantom : Phantom
     plane : SlicePlane
-    depth_mm : float
-        Offset along the normal.
-    step : int
-        Sampling step along rows and columns, px.
+    shape : tuple of int, optional
+        Rows and columns into which the slice is divided; its own by default. The first pixel stays where it is.
     """
+    shape = shape or (plane.matrix, plane.matrix)
+    return _lattice(phantom, plane, shape, (plane.matrix / shape[0], plane.matrix / shape[1]))
+
+
+def normal(phantom: Phantom, plane: SlicePlane) -> Array:
+    """Return the unit normal of a slice in the body frame."""
+    return phantom.turn.T @ plane.normal
+
+
+def _lattice(
+    phantom: Phantom, plane: SlicePlane, shape: tuple[int, int], steps_px: tuple[float, float]
+) -> Grid:
     back: Array = phantom.turn.T
     u, v = back @ plane.orientation[:3] * plane.pixel_mm, back @ plane.orientation[3:] * plane.pixel_mm
-    origin = back @ (plane.position + depth_mm * plane.normal - phantom.offset_mm)
-    rows = columns = np.arange(0, plane.matrix, step, dtype=np.float32)
+    origin = back @ (plane.position - phantom.offset_mm)
+    rows, columns = (
+        np.arange(n, dtype=np.float32) * np.float32(step) for n, step in zip(shape, steps_px, strict=True)
+    )
     grid = (
         origin.astype(np.float32)[:, None, None]
         + v.astype(np.float32)[:, None, None] * rows[:, None]

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 from scipy.special import erf
 
 from stenograde.images.lattice import Grid
 from stenograde.phantom.body.curve import Array
-from stenograde.phantom.body.paint import label, paint
+from stenograde.phantom.body.paint import Slab, label, paint
 from stenograde.phantom.body.patient import Phantom
 from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
 from stenograde.phantom.scanner.kspace import Encoding, acquire, fat_shift_px
 from stenograde.phantom.scanner.metal import add_metal
-from stenograde.phantom.scanner.receiver import Receiver, gain, sample_points
+from stenograde.phantom.scanner.receiver import Receiver, gain, normal, sample_points
 
 FULL_SCALE = 4095
 """Largest stored value: 12 bits, as scanners store."""
 
 _PROFILE_REACH: Final = 0.65
 """Half the width over which a slice profile is sampled, as a fraction of the thickness."""
+
+_COARSEST_MM: Final = 1.0
+"""Pixels are painted no larger than this where stored ones are smaller, mm: edges are
+:data:`~stenograde.phantom.body.canvas.EDGE_MM` wide, and would become steps."""
 
 _PROFILE_EDGE: Final = 0.10
 """Standard deviation of the edges of a slice profile, as a fraction of the thickness: a sinc pulse of a few lobes."""
@@ -91,11 +97,16 @@ def render_series(
     channels = _channels(signals) if encoding.fat_shift_px else signals[None]
     out = []
     for plane in plan.planes:
-        signal = _signal(phantom, plane, channels, layers, texture, plan.artefacts.flow_void)
-        signal *= gain(phantom, plane, receiver)
+        shape = painted_shape(plane, encoding.acquired)
+        points, slab = sample_points(phantom, plane, shape), slab_of(phantom, plane, layers)
+        void = plan.artefacts.flow_void
+        signal = paint(phantom.scene, points, channels, texture=texture, flow_void=void, slab=slab)
+        signal = signal.reshape(len(channels), *shape)
+        signal *= gain(phantom, plane, receiver, shape)
         if plan.artefacts.metal_levels:
             signal = add_metal(signal, phantom, plane, plan.artefacts.metal_levels)
-        picture = acquire(signal, encoding, rng) * np.float32(receiver.scale)
+        stored = (plane.matrix, plane.matrix)
+        picture = acquire(signal, encoding, rng, stored) * np.float32(receiver.scale)
         out.append(np.clip(np.rint(picture), 0, FULL_SCALE).astype(np.uint16))
     return np.stack(out)
 
@@ -122,6 +133,27 @@ def label_series(phantom: Phantom, plan: SeriesPlan) -> NDArray[np.uint8]:
     )
 
 
+def painted_shape(plane: SlicePlane, acquired: tuple[float, float]) -> tuple[int, int]:
+    """Return the rows and columns in which a slice is painted: what k-space holds.
+
+    Parameters
+    ----------
+    plane : SlicePlane
+    acquired : tuple of float
+        Acquired over stored matrix size, as :class:`~stenograde.phantom.scanner.kspace.Encoding` has it.
+    """
+    least = plane.pixel_mm / _COARSEST_MM
+    shares = (max(share, least) for share in acquired)
+    rows, columns = (min(plane.matrix, next_fast_len(math.ceil(plane.matrix * share))) for share in shares)
+    return rows, columns
+
+
+def slab_of(phantom: Phantom, plane: SlicePlane, layers: int) -> Slab:
+    """Return the planes that a slice is averaged over, by :func:`slice_profile`."""
+    depths, weights = slice_profile(layers)
+    return Slab(normal(phantom, plane), depths * plane.thickness_mm, weights)
+
+
 def _channels(signals: Grid) -> Grid:
     """Split the signal of each tissue into water and fat, shape (2, n_tissues)."""
     share = np.array([FAT_SHARE.get(tissue, 0.0) for tissue in Tissue], np.float32)
@@ -139,15 +171,3 @@ def _encoding(plan: SeriesPlan, receiver: Receiver, rng: np.random.Generator) ->
         ghosting=artefacts.ghosting,
         motion_px=artefacts.motion_mm / pixel_mm,
     )
-
-
-def _signal(
-    phantom: Phantom, plane: SlicePlane, channels: Grid, layers: int, texture: float, flow_void: float
-) -> Grid:
-    """Signal of a slice before the coil, shape (n_channels, rows, columns)."""
-    total = np.zeros((len(channels), plane.matrix**2), np.float32)
-    for depth, weight in zip(*slice_profile(layers), strict=True):
-        points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
-        signal = paint(phantom.scene, points, channels, texture=texture, flow_void=flow_void)
-        total += np.float32(weight) * signal
-    return total.reshape(len(channels), plane.matrix, plane.matrix)

@@ -28,7 +28,7 @@ from stenograde.phantom.body.paint import paint
 from stenograde.phantom.body.tissues import Tissue
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
 from stenograde.phantom.scanner.receiver import sample_points
-from stenograde.phantom.scanner.render import slice_profile
+from stenograde.phantom.scanner.render import slab_of
 from stenograde.terms import LUMBAR_MRI, Condition, Role, Side
 from stenograde.train.made_once import SETTINGS, make_files, protocol_in, settings_of
 from stenograde.workers import Progress
@@ -193,14 +193,14 @@ def tissue_shares(
         marks[place, list(parts)] = 1
     n_maps = len(marks) + (kind is RoomKind.RECESSES)
     for plane in plan.planes:
-        total = np.zeros((n_maps, plane.matrix**2), np.float32)
-        for depth, weight in zip(*slice_profile(layers), strict=True):
-            points = sample_points(phantom, plane, float(depth) * plane.thickness_mm)
-            shares = paint(phantom.scene, points, marks, texture=0.0)
-            if kind is RoomKind.RECESSES:
-                shares = np.vstack([shares, recess_share(phantom.scene, points, BESIDE_MM)])
-            total += np.float32(weight) * shares
-        yield total.reshape(n_maps, plane.matrix, plane.matrix)
+        points, slab = sample_points(phantom, plane), slab_of(phantom, plane, layers)
+        shares = paint(phantom.scene, points, marks, texture=0.0, slab=slab)
+        if kind is RoomKind.RECESSES:
+            free = sum(
+                weight * recess_share(phantom.scene, xyz, BESIDE_MM) for xyz, weight in slab.planes(points)
+            )
+            shares = np.vstack([shares, free])
+        yield shares.reshape(n_maps, plane.matrix, plane.matrix)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.integrate import quad
 from scipy.stats import norm, rice
 
 from stenograde.evaluate.leakage import AuditedPictures, audit
+from stenograde.images.lattice import Grid
 from stenograde.phantom import (
     Artefacts,
     ContrastMode,
@@ -23,9 +25,12 @@ from stenograde.phantom import (
     render_series,
 )
 from stenograde.phantom.body.tissues import FAT_SHARE, SpinEcho, Tissue, with_marrow_fat
+from stenograde.phantom.scanner import render
+from stenograde.phantom.scanner.acquisition import SlicePlane
 from stenograde.phantom.scanner.kspace import Encoding, acquire, fat_shift_px, window
+from stenograde.phantom.scanner.look import Look
 from stenograde.phantom.scanner.metal import screws
-from stenograde.phantom.scanner.render import slice_profile
+from stenograde.phantom.scanner.render import painted_shape, slice_profile
 from stenograde.phantom.scanner.sequences import draw_echo, draw_field
 from stenograde.terms import LUMBAR_MRI, Condition, Role
 
@@ -115,6 +120,64 @@ def test_fat_is_shifted_by_what_the_field_and_the_bandwidth_say() -> None:
     picture = acquire(signal, Encoding(acquired=(1.0, 1.0), fat_shift_px=3.0), np.random.default_rng(0))
     assert np.unravel_index(picture[:16].argmax(), (16, 32)) == (8, 8)
     assert np.unravel_index(picture[16:].argmax(), (16, 32)) == (4, 23)
+
+
+@pytest.mark.parametrize("shape", [(48, 56), (45, 64), (64, 50)])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        Encoding((0.5, 0.7)),
+        Encoding((0.6, 0.75), fat_shift_px=2.4),
+        Encoding((0.6, 0.75), ghosting=0.2),
+    ],
+)
+def test_a_slice_painted_in_fewer_pixels_gives_the_same_picture(
+    shape: tuple[int, int], encoding: Encoding
+) -> None:
+    def painted(rows: int, columns: int) -> Grid:
+        y, x = np.arange(rows)[:, None] / rows, np.arange(columns) / columns
+        water = np.exp(3 * np.cos(2 * np.pi * (x - 0.3)) + 2 * np.cos(2 * np.pi * (y - 0.6)))
+        fat = np.exp(2 * np.cos(2 * np.pi * (x - 0.8)) + 3 * np.cos(2 * np.pi * (y - 0.1)))
+        return np.stack([water, fat]).astype(np.float32)
+
+    whole = acquire(painted(64, 64), encoding, np.random.default_rng(1))
+    picture = acquire(painted(*shape), encoding, np.random.default_rng(1), (64, 64))
+    assert picture.shape == (64, 64)
+    np.testing.assert_allclose(picture, whole, atol=1e-4 * whole.max())
+
+
+def test_noise_is_as_strong_however_few_pixels_are_painted() -> None:
+    rng = np.random.default_rng(5)
+    for shape in ((128, 128), (90, 120)):
+        flat = np.full((1, *shape), 20.0, np.float32)
+        picture = acquire(flat, Encoding(acquired=(0.6, 0.9), noise=1.0), rng, (128, 128))
+        assert picture.mean() == pytest.approx(rice(20.0).mean(), rel=0.01)
+        assert picture.std() == pytest.approx(rice(20.0).std(), rel=0.05)
+
+
+@pytest.mark.parametrize("pixel_mm", [0.3, 0.625, 2.0])
+@pytest.mark.parametrize("acquired", [(0.45, 0.6), (0.6, 0.75), (0.85, 1.0)])
+def test_slices_are_painted_as_finely_as_they_are_acquired(
+    acquired: tuple[float, float], pixel_mm: float
+) -> None:
+    plane = SlicePlane(np.zeros(3), np.array([1.0, 0, 0, 0, 1, 0]), 448, pixel_mm, 4.0)
+    for n, share in zip(painted_shape(plane, acquired), acquired, strict=True):
+        assert 448 * share <= n <= 448
+        assert pixel_mm * 448 / n <= max(1.0, pixel_mm)
+    assert painted_shape(plane, (1.0, 1.0)) == (448, 448)
+
+
+def test_a_picture_painted_as_finely_as_it_is_acquired_is_that_of_all_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patient = make_patient(4)
+    look = replace(Look(), acquired=(0.55, 0.55), snr=(1e6, 1e6))
+    plan = replace(plan_study(patient, Protocol(sagittal_matrix=320, sagittal_slices=1))[1], look=look)
+    once = render_series(patient, plan, layers=1, rng=np.random.default_rng(0))[0].astype(float)
+    monkeypatch.setattr(render, "painted_shape", lambda plane, _acquired: (plane.matrix,) * 2)
+    whole = render_series(patient, plan, layers=1, rng=np.random.default_rng(0))[0].astype(float)
+    assert np.abs(once - whole).mean() < 0.01 * np.percentile(whole, 99)
+    assert np.corrcoef(once.ravel(), whole.ravel())[0, 1] > 0.998
 
 
 def test_ghosts_and_motion_spread_along_the_phase_direction_only() -> None:

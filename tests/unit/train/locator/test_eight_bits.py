@@ -25,7 +25,7 @@ GOOD = Comparison(9, (0.9, 0.9, 0.9), (0.9, 0.899, 0.9), (0.99, 0.99, 0.99), 40,
 
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory):
-    config = PhantomSlicesConfig(patients=2, slices=4, layers=1)
+    config = PhantomSlicesConfig(patients=3, slices=4, layers=1)
     return SpiderSlices(tuple(make_phantom_slices(tmp_path_factory.mktemp("virtual"), config)), (), ())
 
 
@@ -38,7 +38,7 @@ def quantized(slices, tmp_path_factory):
 def test_masks_and_discs_are_those_of_32_bits(quantized):
     found, bundle = quantized
 
-    assert found.slices == 8
+    assert found.slices == 12
     assert min(found.alike) > 0.97
     assert found.discs > 10
     assert found.discs_lost <= 1
