@@ -342,7 +342,7 @@ def _no_syntax() -> bytes:
 def test_malformed_association_is_ended_and_the_next_is_taken(
     kept: Receiving, listen: Listen, tmp_path: Path, data: bytes
 ) -> None:
-    port = listen(patience_s=1.0)
+    port = listen(patience_s=5.0)
     with peer(port) as one:
         one.send(data)
         one.wait_closed()
@@ -367,7 +367,7 @@ def test_malformed_association_is_ended_and_the_next_is_taken(
 def test_malformed_message_ends_its_association_alone(
     kept: Receiving, listen: Listen, tmp_path: Path, data: bytes
 ) -> None:
-    port = listen(patience_s=0.2)
+    port = listen(patience_s=2.0)
     with peer(port) as other:
         other.associated(calling="OTHER")
         with peer(port) as one:

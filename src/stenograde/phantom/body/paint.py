@@ -56,7 +56,7 @@ class Slab:
         for depth, weight in zip(self.depths_mm.tolist(), self.weights.tolist(), strict=True):
             yield xyz + (depth * self.normal).astype(np.float32)[:, None], np.float32(weight)
 
-    def left_of(self, noise: Noise) -> np.float32:
+    def kept_of(self, noise: Noise) -> np.float32:
         """Return the standard deviation of a texture that is averaged over the planes, as a fraction of its own."""
         apart = np.abs(self.depths_mm[:, None] - self.depths_mm)
         return np.float32((self.weights @ noise.correlation(apart) @ self.weights) ** 0.5)
@@ -129,8 +129,8 @@ def _paint_all(scene: Scene, xyz: Grid, canvas: Canvas, flow_void: float, slab: 
         if near.size:
             part.put(near, _spine(scene, points.take(near), part.part(near), flow_void, slab))
         uneven = canvas.strength * np.float32(scene.habitus.uneven)
-        grain = np.float32(0.9) * slab.left_of(scene.medium) * points.grain(scene.medium)
-        grain += np.float32(0.4) * slab.left_of(scene.fine) * points.grain(scene.fine)
+        grain = np.float32(0.9) * slab.kept_of(scene.medium) * points.grain(scene.medium)
+        grain += np.float32(0.4) * slab.kept_of(scene.fine) * points.grain(scene.fine)
         part.signal *= np.maximum(1 + uneven * grain, 0)
         canvas.put(inside, part)
 
@@ -147,13 +147,13 @@ def _spine(scene: Scene, points: Points, about: Canvas, flow_void: float, slab: 
     if slab is THIN:
         _paint_spine(scene, points, about, flow_void)
         return about
-    total = np.zeros_like(about.signal)
+    mean = about.copy()
+    mean.signal[:] = 0
     for xyz, weight in slab.planes(points.xyz):
         part = about.copy()
         _paint_spine(scene, Points.of(scene.anatomy, xyz), part, flow_void)
-        total += weight * part.signal
-    part.signal = total
-    return part
+        mean.signal += weight * part.signal
+    return mean
 
 
 def _paint_spine(scene: Scene, points: Points, canvas: Canvas, flow_void: float) -> None:

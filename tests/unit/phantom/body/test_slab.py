@@ -72,5 +72,5 @@ def test_a_texture_averaged_over_a_slice_is_as_weak_as_said(grain_mm: float) -> 
     xyz = np.random.default_rng(1).uniform(-400, 400, (3, 40_000)).astype(np.float32)
     slab = Slab(np.array([0.0, 0.0, 1.0]), depths, weights)
     averaged = sum(weight * noise.at(*plane) for plane, weight in slab.planes(xyz))
-    assert slab.left_of(noise) == pytest.approx(averaged.std() / noise.at(*xyz).std(), rel=0.04)
-    assert THIN.left_of(noise) == 1
+    assert slab.kept_of(noise) == pytest.approx(averaged.std() / noise.at(*xyz).std(), rel=0.04)
+    assert THIN.kept_of(noise) == 1
