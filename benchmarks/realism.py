@@ -15,6 +15,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import axial_t1
@@ -225,8 +226,7 @@ def _by_network(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: i
         return net(torch.from_numpy(test[:, None])).numpy()
 
 
-def _by_features(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
-    del seed
+def _by_features(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
     return model.fit(train, labels).decision_function(test)
 
@@ -242,18 +242,19 @@ def separability(ours: list[Slice], theirs: list[Slice]) -> dict[str, str]:
     pixels = np.stack([one.pixels for one in slices]).astype(np.float32) / 255
     known = np.stack([features(one) for one in slices])
 
-    def scores(fitted: Callable[..., np.ndarray], values: np.ndarray, seed: int) -> np.ndarray:
+    def scores(fitted: Callable[..., np.ndarray], values: np.ndarray, seed: int = SEED) -> np.ndarray:
         out = np.zeros(len(slices))
         for train, test in GroupKFold(FOLDS, shuffle=True, random_state=seed).split(values, labels, units):
-            out[test] = fitted(values[train], labels[train], values[test], seed)
+            out[test] = fitted(values[train], labels[train], values[test])
         return out
 
     def auc(said: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return weighted_auc(said, labels > 0, weights)
 
     same = np.ones((1, len(labels)))
-    trained = [float(auc(scores(_by_network, pixels, SEED + k), same)[0]) for k in range(TRAININGS)]
-    said = scores(_by_features, known, SEED)
+    nets = [scores(partial(_by_network, seed=seed), pixels, seed) for seed in range(SEED, SEED + TRAININGS)]
+    trained = [float(auc(one, same)[0]) for one in nets]
+    said = scores(_by_features, known)
     drawn = [auc(said, weights) for weights in patient_weights(units, draws=1000, seed=SEED)]
     return {
         "network": f"{np.mean(trained):.3f} ({TRAININGS} trainings: {min(trained):.3f} to {max(trained):.3f})",

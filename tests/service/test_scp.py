@@ -41,6 +41,7 @@ from stenograde.errors import ConfigError
 from stenograde.pacs.intake import Accepted, Intake, Refused
 from stenograde.pacs.scp import dicom_port
 from stenograde.pacs.settings import DicomSettings, Tls
+from stenograde.pacs.storing import end
 
 # (pynetdicom brings programs of the same names)
 STORESCU, ECHOSCU = (shutil.which(name, path="/usr/bin:/usr/local/bin") for name in ("storescu", "echoscu"))
@@ -80,11 +81,10 @@ def sent(port: int, *paths: Path, **who: object) -> list[int]:
     """The status of each file that is sent."""
     association = associated(port, paths[0], **who)
     assert association.is_established
-    with association.dul.socket.socket:  # (pynetdicom leaves it open where we have closed first)
-        try:
-            return [int(association.send_c_store(path).Status) for path in paths]
-        finally:
-            association.release()
+    try:
+        return [int(association.send_c_store(path).Status) for path in paths]
+    finally:
+        end(association, HANGING_S)
 
 
 @pytest.mark.parametrize("syntax", [*NATIVE, *LOSSLESS, *LOSSY])

@@ -24,7 +24,7 @@ _ABOUT_MM, _CAPSULE_MM = 1.5, 0.5
 _OVERLAP_MM = 4.0
 """How far above the middle of the lowest lumbar body the sacrum, or a sacralised L5, may reach, mm."""
 
-_WING_MM = 12.0
+WING_MM = 12.0
 """How far sacral wings reach before the back of the bodies, with their edges, mm."""
 
 _REACH_MM = 4.0
@@ -47,7 +47,7 @@ def paint_arch(scene: Scene, points: Points, canvas: Canvas) -> None:
     anatomy = scene.anatomy
     behind_wall = points.behind - points.row(Row.BODY_DEPTH)
     below = points.s < float(anatomy.centre_mm[anatomy.n_sacral]) + _OVERLAP_MM
-    low = np.flatnonzero(below & (behind_wall > -_WING_MM))
+    low = np.flatnonzero(below & (behind_wall > -WING_MM))
     part = canvas.part(low)
     _paint_sacrum(scene, points.take(low), part)
     canvas.put(low, part)

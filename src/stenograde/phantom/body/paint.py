@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stenograde.images.lattice import Grid
 from stenograde.phantom.body.anatomy import Row
-from stenograde.phantom.body.arch import paint_arch
+from stenograde.phantom.body.arch import WING_MM, paint_arch
 from stenograde.phantom.body.canal import paint_canal
 from stenograde.phantom.body.canvas import Canvas, Noise, Points
 from stenograde.phantom.body.column import paint_column
@@ -23,8 +23,11 @@ from stenograde.phantom.body.tissues import Tissue
 _LEFT_MM, _FRONT_MM, _BACK_MM = 54.0, -32.0, 78.0
 """How far the spine extends from the curve, mm; beyond is soft tissue only."""
 
-_COLUMN_MM, _WING_MM = 38.0, 16.0
-"""How far the column extends to either side, and wings and processes before the bodies' back, mm."""
+_COLUMN_MM = 38.0
+"""How far the column extends to either side, mm."""
+
+_SLAB_MM = 4.0
+"""How far planes of a slab may lie from that of the points, and more, mm."""
 
 _OVERLAP_MM = 6.0
 """How far the surroundings of the canal are painted into the column, which then covers them, mm."""
@@ -138,7 +141,7 @@ def _paint_all(scene: Scene, xyz: Grid, canvas: Canvas, flow_void: float, slab: 
 def _may_be_spine(points: Points) -> NDArray[np.bool_]:
     """Tell which points lie where some of the spine may be."""
     about = (points.aside < _LEFT_MM) & (points.behind > _FRONT_MM) & (points.behind < _BACK_MM)
-    beside = points.behind > points.row(Row.BODY_DEPTH) - _WING_MM
+    beside = points.behind > points.row(Row.BODY_DEPTH) - WING_MM - _SLAB_MM
     return about & (beside | (points.aside < _COLUMN_MM))
 
 

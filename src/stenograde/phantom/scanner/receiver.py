@@ -115,11 +115,6 @@ def sample_points(phantom: Phantom, plane: SlicePlane, shape: tuple[int, int] | 
     return _lattice(phantom, plane, shape, (plane.matrix / shape[0], plane.matrix / shape[1]))
 
 
-def normal(phantom: Phantom, plane: SlicePlane) -> Array:
-    """Return the unit normal of a slice in the body frame."""
-    return phantom.turn.T @ plane.normal
-
-
 def _lattice(
     phantom: Phantom, plane: SlicePlane, shape: tuple[int, int], steps_px: tuple[float, float]
 ) -> Grid:

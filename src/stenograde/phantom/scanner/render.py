@@ -18,7 +18,7 @@ from stenograde.phantom.body.tissues import FAT_SHARE, Tissue, with_marrow_fat
 from stenograde.phantom.scanner.acquisition import SeriesPlan, SlicePlane
 from stenograde.phantom.scanner.kspace import Encoding, acquire, fat_shift_px
 from stenograde.phantom.scanner.metal import add_metal
-from stenograde.phantom.scanner.receiver import Receiver, gain, normal, sample_points
+from stenograde.phantom.scanner.receiver import Receiver, gain, sample_points
 
 FULL_SCALE = 4095
 """Largest stored value: 12 bits, as scanners store."""
@@ -151,7 +151,7 @@ def painted_shape(plane: SlicePlane, acquired: tuple[float, float]) -> tuple[int
 def slab_of(phantom: Phantom, plane: SlicePlane, layers: int) -> Slab:
     """Return the planes that a slice is averaged over, by :func:`slice_profile`."""
     depths, weights = slice_profile(layers)
-    return Slab(normal(phantom, plane), depths * plane.thickness_mm, weights)
+    return Slab(phantom.turn.T @ plane.normal, depths * plane.thickness_mm, weights)
 
 
 def _channels(signals: Grid) -> Grid:
