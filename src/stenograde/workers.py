@@ -10,9 +10,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
+from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -113,6 +115,20 @@ def in_threads(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     _share_heap()
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, todo))
+
+
+def import_meanwhile(module: str) -> None:
+    """Import a module in a thread of its own, for use after work that lets other threads go on.
+
+    Whatever is wrong with it is raised where it is imported for use.
+    """
+
+    def imported() -> None:
+        with suppress(Exception):
+            import_module(module)
+
+    if module not in sys.modules:
+        Thread(target=imported).start()
 
 
 def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> Iterator[R]:

@@ -20,10 +20,10 @@ from stenograde.predict.bundle import Bundle
 from stenograde.predict.grade import grade_located, grade_study
 from stenograde.predict.locate import LocatedStudy, locate_study
 from stenograde.report.as_fhir import as_fhir, not_graded_as_fhir
-from stenograde.report.as_html import as_html
 from stenograde.report.as_json import as_json
 from stenograde.study import Study
 from stenograde.terms import Cell, Severity
+from stenograde.workers import import_meanwhile
 
 _log = logging.getLogger(__name__)
 
@@ -126,8 +126,11 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
     ConfigError
         If a file cannot be written.
     """
+    import_meanwhile("stenograde.report.as_html")
     known, now = grading.known(source, study), grading.clock()
     grades, located = _graded(study, grading)
+    from stenograde.report.as_html import as_html  # noqa: PLC0415 - templates and pictures, not needed to grade
+
     shown = (
         study
         if grading.demographics

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from threading import Thread
 
 import numpy as np
 import scipy
@@ -15,7 +12,7 @@ from numpy.typing import NDArray
 from stenograde.images.resample import grid_size, resample
 from stenograde.images.standardise import SAMPLE, standardise
 from stenograde.terms import Structure
-from stenograde.workers import in_threads
+from stenograde.workers import import_meanwhile, in_threads
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(n, 1, rows, columns) standardised pictures to (n, classes + heat maps, rows, columns) logits."""
@@ -118,9 +115,8 @@ def mark(
         plain[place], fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
         shown[place] = _shown(fine[place], grid_mm)
 
-    if "scipy.ndimage" not in sys.modules:  # (it takes a fifth of a second, which nets need not wait for)
-        Thread(target=import_module, args=("scipy.ndimage",)).start()
     in_threads(prepare, range(n))
+    import_meanwhile("scipy.ndimage")  # (a fifth of a second, which nets need not wait for)
     looks = _Looks(fine, run, grid_mm, stride)
     near = (
         [about(*ends, n_lines, grid_mm, stride) for ends, n_lines in zip(spine, size, strict=True)]

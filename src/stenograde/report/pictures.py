@@ -7,10 +7,11 @@ line of length 20, and a pixel that is not square needs no thought.
 from __future__ import annotations
 
 import base64
-import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import imagecodecs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
@@ -30,6 +31,9 @@ _WINDOW_STEP = 2
 _JPEG_QUALITY = 88
 _NEIGHBOUR_QUALITY = 78
 """Of the slices beside the one that a statement rests on."""
+
+_CUBIC_REACH = 3.0
+"""So many pixels, of the coarser of slice and picture, bicubic interpolation looks beside a place, and one to spare."""
 
 _NEIGHBOURS = 1
 """So many slices to each side can be looked at."""
@@ -275,11 +279,15 @@ def _encoded(
     shown: ShownSlice, box: Box, pixels_per_mm: float, window: tuple[float, float], quality: int
 ) -> str:
     size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
-    image = Image.fromarray(windowed(shown.pixels, window))
-    out = io.BytesIO()
-    image = image.resize(size, Image.Resampling.BICUBIC, box=edges_of(shown, box))
-    image.save(out, "JPEG", quality=quality, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
+    left, top, right, bottom = edges_of(shown, box)
+    across, down = (_CUBIC_REACH * max(1.0, step) for step in ((right - left) / size[0], (bottom - top) / size[1]))
+    x, y = max(0, int(left - across)), max(0, int(top - down))
+    piece = shown.pixels[y : math.ceil(bottom + down), x : math.ceil(right + across)]
+    edges = left - x, top - y, right - x, bottom - y
+    image = Image.fromarray(windowed(piece, window)).resize(size, Image.Resampling.BICUBIC, box=edges)
+    # (the bytes that Pillow would write, which lets no other thread go on meanwhile)
+    jpeg = imagecodecs.jpeg8_encode(np.asarray(image), level=quality, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
 def window_of(pixels: NDArray[np.float32]) -> tuple[float, float]:
@@ -321,8 +329,7 @@ def bar_of(width_mm: float) -> int:
 
 def _gap_mm(affine: NDArray[np.float64]) -> float:
     """Return the distance between neighbouring slice planes, mm."""
-    normal = np.cross(affine[:3, 1], affine[:3, 2])
-    return float(abs(affine[:3, 0] @ normal) / np.linalg.norm(normal))
+    return float(1 / np.linalg.norm(np.linalg.inv(affine[:3, :3])[0]))
 
 
 def _letters(direction: NDArray[np.float64]) -> str:

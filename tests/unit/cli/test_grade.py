@@ -72,7 +72,7 @@ def grade(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
         "stenograde.dicom.read.studies.read_studies", lambda path, **_: (Study("1.1", ()), read_study(path))
     )
     monkeypatch.setattr("stenograde.grading.study.grade_study", grade_study)
-    monkeypatch.setattr("stenograde.grading.study.as_html", as_html)
+    monkeypatch.setattr("stenograde.report.as_html.as_html", as_html)
     monkeypatch.setattr(
         "stenograde.predict.bundle.default_bundle", lambda: SimpleNamespace(open_ahead=lambda: None)
     )

@@ -34,7 +34,7 @@ def grade_study(study: Study, _: object) -> StudyGrades:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("stenograde.grading.study.grade_study", grade_study)
-    monkeypatch.setattr("stenograde.grading.study.as_html", lambda *_, **__: "<title>report</title>")
+    monkeypatch.setattr("stenograde.report.as_html.as_html", lambda *_, **__: "<title>report</title>")
     return []
 
 
