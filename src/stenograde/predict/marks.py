@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy
@@ -108,16 +109,8 @@ def mark(
     """
     n, rows, columns = pictures.shape
     size = (grid_size(rows, spacing_mm[0], grid_mm), grid_size(columns, spacing_mm[1], grid_mm))
-    plain, fine = np.empty((n, *size), np.float32), np.empty((n, *size), np.float32)
-    shown = np.empty((n, *size), bool)
-
-    def prepare(place: int) -> None:
-        plain[place], fine[place] = on_grid(pictures[place], spacing_mm, grid_mm)
-        shown[place] = _shown(fine[place], grid_mm)
-
-    in_threads(prepare, range(n))
     import_meanwhile("scipy.ndimage")  # (a fifth of a second, which nets need not wait for)
-    looks = _Looks(fine, run, grid_mm, stride)
+    looks = _Looks(pictures, spacing_mm, size, run, grid_mm, stride)
     near = (
         [about(*ends, n_lines, grid_mm, stride) for ends, n_lines in zip(spine, size, strict=True)]
         if spine
@@ -133,27 +126,50 @@ def mark(
         few = LEAST_SHARE * max(int(looks.marked[place].sum()) for place in first)
         looks.look_at([*outwards, *between], rows_within, looks.columns_of_spine(first), few)
     probabilities, heat = looks.of_the_spine()
-    return Marks(probabilities, heat, plain, grid_mm, spacing_mm, (rows, columns), shown)
+    return Marks(probabilities, heat, looks.plain, grid_mm, spacing_mm, (rows, columns), looks.shown)
 
 
 class _Looks:
     """What a locator says of slices (n, rows, columns) on its grid, as far as they were looked at: else background."""
 
-    def __init__(self, fine: NDArray[np.float32], run: Run, grid_mm: float, stride: int) -> None:
-        self.fine, self.run, self.grid_mm, self.stride = fine, run, grid_mm, stride
-        self.marked, self.near = np.zeros(fine.shape, bool), np.zeros(fine.shape, bool)
+    def __init__(
+        self,
+        pictures: NDArray[np.float32],
+        spacing_mm: tuple[float, float],
+        size: tuple[int, int],
+        run: Run,
+        grid_mm: float,
+        stride: int,
+    ) -> None:
+        self.pictures, self.spacing_mm = pictures, spacing_mm
+        self.run, self.grid_mm, self.stride = run, grid_mm, stride
+        shape = len(pictures), *size
+        self.plain, self.fine = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self.shown, self.marked, self.near = np.zeros((3, *shape), bool)
+        self.unprepared = set(range(len(pictures)))
         self.said: dict[int, NDArray[np.float32]] = {}
         """Probabilities and heat of a slice where it is near a structure, shape (maps, pixels)."""
-        self.beyond = float(fine.min(initial=0))
+
+    def prepare(self, place: int) -> None:
+        """Bring a slice to the grid."""
+        if place in self.unprepared:
+            self.plain[place], fine = on_grid(self.pictures[place], self.spacing_mm, self.grid_mm)
+            self.fine[place], self.shown[place] = fine, _shown(fine, self.grid_mm)
+            self.unprepared.remove(place)
 
     def look_at(self, runs: Sequence[Sequence[int]], rows: range, columns: range, few: float = 0.0) -> None:
-        """Run the locator over some rows and columns of runs of slices, each run until one shows few structures, px."""
+        """Run the locator over some rows and columns of runs of slices, each run until one shows few structures, px.
+
+        What is in no run is prepared beside that, for there may be fewer runs than cores.
+        """
         part = np.s_[..., rows.start : rows.stop, columns.start : columns.stop]
         padding = [(0, -len(lines) % self.stride) for lines in (rows, columns)]
 
         def look(places: Sequence[int]) -> None:
             for place in places:
-                given = np.pad(self.fine[place][part], padding, constant_values=self.beyond)
+                self.prepare(place)
+                fine = self.fine[place]
+                given = np.pad(fine[part], padding, constant_values=float(fine.min()))
                 logits = self.run(given[None, None])[0, :, : len(rows), : len(columns)]
                 marked = _marked(logits[:N_CLASSES])
                 near = _near(marked, self.grid_mm)
@@ -165,7 +181,9 @@ class _Looks:
                 if marked.sum() <= few:
                     return
 
-        in_threads(look, runs)
+        others = self.unprepared.difference(*runs)
+        works = [partial(look, places) for places in runs] + [partial(self.prepare, place) for place in others]
+        in_threads(lambda work: work(), works)
 
     def columns_of_spine(self, places: Sequence[int]) -> range:
         """Return the columns that hold structures on some slices, and those beside them; all where there are none."""
