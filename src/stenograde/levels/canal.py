@@ -132,27 +132,23 @@ def _walls(
     at = centre[:, None] + _normal(tangent)[:, None] * way[None, :, None] / grid
     p = scipy.ndimage.map_coordinates(canal, at.transpose(2, 0, 1), order=1, mode="constant", cval=0.0)
     inside = p > _FIELD
-    front, back = np.full(len(centre), np.nan), np.full(len(centre), np.nan)
-    for station in np.flatnonzero(inside.any(axis=1)):
-        runs = _runs(inside[station])
-        start, stop = min(runs, key=lambda run: (_gap(way, run), run[0] - run[1]))
-        if _gap(way, (start, stop)) > 5.0 or start == 0 or stop == len(way):
-            continue
-        front[station] = _crossing(way, p[station], start - 1, start)
-        back[station] = _crossing(way, p[station], stop - 1, stop)
+    edges = np.diff(np.pad(inside, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (station, start), stop = np.nonzero(edges > 0), np.nonzero(edges < 0)[1]
+    # from the centre, mm; 0 when a run of canal holds the centre
+    gap = np.maximum(np.maximum(way[start], -way[stop - 1]), 0.0)
+    nearest_first = np.lexsort((start - stop, gap, station))
+    nearest = nearest_first[np.unique(station[nearest_first], return_index=True)[1]]
+    walled = nearest[(gap[nearest] <= 5.0) & (start[nearest] > 0) & (stop[nearest] < len(way))]
+    front, back = np.full((2, len(centre)), np.nan)
+    for wall, outermost in ((front, start), (back, stop)):
+        wall[station[walled]] = _crossings(way, p[station[walled]], outermost[walled])
     return front, back
 
 
-def _runs(inside: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _gap(way: NDArray[np.float64], run: tuple[int, int]) -> float:
-    """Distance of a run from the centre, mm; 0 when it holds the centre."""
-    return float(max(way[run[0]], -way[run[1] - 1], 0.0))
-
-
-def _crossing(way: NDArray[np.float64], p: NDArray[np.float32], before: int, after: int) -> float:
-    share = (_FIELD - p[before]) / (p[after] - p[before])
-    return float(way[before] + share * (way[after] - way[before]))
+def _crossings(
+    way: NDArray[np.float64], p: NDArray[np.float32], after: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Where probabilities, shape (n, way), pass one half between a step and the one before it, shape (n,), mm."""
+    before, line = after - 1, np.arange(len(p))
+    share = (_FIELD - p[line, before]) / (p[line, after] - p[line, before])
+    return np.asarray(way[before] + share * (way[after] - way[before]))

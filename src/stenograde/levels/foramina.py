@@ -168,14 +168,14 @@ def _wall_mm(
     solid = np.maximum(near[:, Structure.VERTEBRA.code], near[:, Structure.DISC.code])
     values = scipy.ndimage.map_coordinates(solid, at - first[:, None], order=1, cval=0.0)
     is_solid = (values > 0.5).reshape(-1, len(_BEHIND_MM))
-    walls = [wall for line in is_solid if (wall := _end_of_body(line)) is not None]
+    walls = _ends_of_body(is_solid)
     return float(np.median(walls)) if len(walls) >= LEAST_SEEN * len(is_solid) else None
 
 
-def _end_of_body(is_solid: NDArray[np.bool_]) -> float | None:
-    """Return where the bone or disc that reaches farthest back from the front ends, mm; None if there is none."""
-    starts = np.flatnonzero(is_solid & (_BEHIND_MM <= _FRONT_MM))
-    if len(starts) == 0:
-        return None
-    gaps = np.flatnonzero(~is_solid[starts[-1] :])
-    return float(_BEHIND_MM[starts[-1] + gaps[0] - 1]) if len(gaps) else None
+def _ends_of_body(is_solid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return where the bone or disc that reaches farthest back from the front ends, mm, on each line where one does."""
+    starts = is_solid & (_BEHIND_MM <= _FRONT_MM)
+    last = len(_BEHIND_MM) - 1 - np.argmax(starts[:, ::-1], axis=1)
+    gaps = ~is_solid & (np.arange(len(_BEHIND_MM)) > last[:, None])
+    ends = starts.any(axis=1) & gaps.any(axis=1)
+    return np.asarray(_BEHIND_MM[np.argmax(gaps[ends], axis=1) - 1])
