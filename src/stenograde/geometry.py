@@ -55,8 +55,26 @@ def slice_normal(orientation: ArrayLike) -> Array:
     ):
         msg = f"orientation must be two orthogonal unit vectors, got {cosines.tolist()}"
         raise ValueError(msg)
-    normal = np.cross(u, v)
-    return normal / np.linalg.norm(normal)
+    return _across(u, v)
+
+
+def normal_of(affine: ArrayLike) -> Array:
+    """Return the unit normal n = u × v of the slices of a volume, shape (3,).
+
+    Examples
+    --------
+    >>> normal_of(np.diag([4.0, 0.5, 0.25, 1.0])).tolist()
+    [-1.0, 0.0, 0.0]
+    """
+    matrix = _checked(affine)
+    return _across(matrix[:3, 2], matrix[:3, 1])
+
+
+def _across(u: Array, v: Array) -> Array:
+    (ux, uy, uz), (vx, vy, vz) = u.tolist(), v.tolist()
+    # (for two vectors alone np.cross takes ten times as long)
+    normal = np.array([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
+    return np.asarray(normal / np.linalg.norm(normal))
 
 
 def affine_of(
@@ -151,6 +169,19 @@ def spacing_mm(affine: ArrayLike) -> tuple[float, float, float]:
     """
     slices, rows, columns = np.linalg.norm(_checked(affine)[:3, :3], axis=0)
     return float(slices), float(rows), float(columns)
+
+
+def gap_mm(affine: ArrayLike) -> float:
+    """Return the distance between the planes of neighbouring slices, mm: less than their spacing where it is sheared.
+
+    Examples
+    --------
+    >>> sheared = np.diag([4.0, 0.5, 0.5, 1.0])
+    >>> sheared[1, 0] = 3.0
+    >>> spacing_mm(sheared)[0], gap_mm(sheared)
+    (5.0, 4.0)
+    """
+    return abs(float(_checked(affine)[:3, 0] @ normal_of(affine)))
 
 
 def to_ras(affine: ArrayLike) -> Array:

@@ -105,6 +105,8 @@ class Volume:
     bridged: tuple[int, ...] = ()
     joined: tuple[Piece, ...] = ()
     _decoded: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    _together: list[NDArray[np.float32]] = field(default_factory=list, repr=False)
+    """All slices in one array, once they were asked for."""
 
     def __post_init__(self) -> None:
         if self.affine.shape != (4, 4) or _is_flat(self.affine):
@@ -178,6 +180,10 @@ class Volume:
         UnreadableInstanceError
             If a slice cannot be decoded, or holds a value that is not finite or beyond :data:`MAX_INTENSITY`.
         """
+        run = range(indices[0], indices[0] + len(indices)) if len(indices) else range(0)
+        in_order, whole = list(indices) == list(run), range(self.shape[0])
+        if self._together and in_order and run.start in whole and run.stop - 1 in whole:
+            return self._together[0][run.start : run.stop]
         missing = [index for index in dict.fromkeys(indices) if index not in self._decoded]
         if missing:
             decoded = self.source(missing)
@@ -190,10 +196,14 @@ class Volume:
                 raise UnreadableInstanceError(msg)
             decoded.flags.writeable = False
             self._decoded.update(zip(missing, decoded, strict=True))
-            if missing == list(indices):
-                return decoded  # without a copy: gathering a whole study again costs as much as reading it
-        gathered = np.stack([self._decoded[index] for index in indices])
+        # (gathering a whole study again costs as much as reading it)
+        gathered = (
+            decoded if missing == list(indices) else np.stack([self._decoded[index] for index in indices])
+        )
         gathered.flags.writeable = False
+        if in_order and run == whole:
+            self._together[:] = [gathered]
+            self._decoded.update(enumerate(gathered))
         return gathered
 
     @cached_property

@@ -140,8 +140,7 @@ def samples_of_volume(
     pictures : sequence of StoredPicture
         Stored picture of each slice; if not given, slices are decoded now and kept in memory.
     """
-    normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
-    normal /= np.linalg.norm(normal)
+    normal = geometry.normal_of(volume.affine)
     corners = geometry.to_patient(volume.affine, [[k, 0, 0] for k in range(volume.shape[0])])
     stored = pictures or [ArrayPicture(one, f"{name}/{k}") for k, one in enumerate(volume.pixels)]
     names = [f"{name}/{k:03d}" for k in range(volume.shape[0])]

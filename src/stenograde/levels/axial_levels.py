@@ -160,8 +160,8 @@ LEVELS_OF_SLICES: Final[Mapping[str, LevelOf]] = {"clusters": levels_by_clusters
 
 
 def _normal_to_head(volume: Volume) -> NDArray[np.float64]:
-    normal = np.cross(volume.affine[:3, 2], volume.affine[:3, 1])
-    return normal / np.linalg.norm(normal) * (1.0 if normal[2] >= 0 else -1.0)
+    normal = geometry.normal_of(volume.affine)
+    return normal * (1.0 if normal[2] >= 0 else -1.0)
 
 
 def _squares_within(ordered: NDArray[np.float64]) -> NDArray[np.float64]:

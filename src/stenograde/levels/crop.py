@@ -235,7 +235,7 @@ def crop_grid(
         centre = foramina[side] if kind.is_of_foramen else level.canal_centre
         axes = np.column_stack([near, -level.up, level.back])
         return CropGrid(np.asarray(centre, np.float64), axes * steps, config.shape)
-    normal = _normal(volume_affine)
+    normal = geometry.normal_of(volume_affine)
     normal = normal if float(normal @ level.up) >= 0 else -normal
     across = _unit(near - normal * float(near @ normal))
     back = _unit(level.back - normal * float(level.back @ normal) - across * float(level.back @ across))
@@ -275,7 +275,7 @@ def best_volume(
     best: tuple[tuple[float, float, float], int] | None = None
     for place, (grid, (affine, shape)) in enumerate(zip(grids, shapes, strict=True)):
         share = shown_share(grid, affine, shape)
-        across = abs(float(_normal(affine) @ up)) if kind is CropKind.AXIAL_T2 else 1.0
+        across = abs(float(geometry.normal_of(affine) @ up)) if kind is CropKind.AXIAL_T2 else 1.0
         key = (round(share, 1), round(across, 2), share)
         if share > 0 and (best is None or key > best[0]):
             best = key, place
@@ -342,7 +342,7 @@ def _is_shown(index: Array, shape: Sequence[int]) -> NDArray[np.bool_]:
 def _away_mm(point: Array, volume: Volume) -> float:
     """How far beside a volume's outermost slices a point lies, mm; 0 between them."""
     k = float(geometry.to_index(volume.affine, point[None])[0, 0])
-    step = abs(float(volume.affine[:3, 0] @ _normal(volume.affine)))
+    step = geometry.gap_mm(volume.affine)
     return max(0.0, -k, k - (volume.shape[0] - 1)) * step
 
 
@@ -369,10 +369,6 @@ def _normalise(
                 reason = f"the {role.shown} series has no contrast at {levels[i].shown}"
                 reasons[levels[i], tuple(Side)[j], tuple(CropKind)[k]] = reason
         present[:, :, kinds], values[:, :, kinds] = False, np.nan
-
-
-def _normal(affine: Array) -> Array:
-    return _unit(np.cross(affine[:3, 1], affine[:3, 2]))
 
 
 def _unit(vector: Array) -> Array:

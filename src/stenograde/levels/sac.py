@@ -159,17 +159,14 @@ def measure_sac(
 
 
 def _tilt_deg(seen: Seen, point: LevelPoint) -> float:
-    normal = np.cross(seen.volume.affine[:3, 1], seen.volume.affine[:3, 2])
-    return float(
-        np.degrees(np.arccos(min(1.0, abs(float(normal @ point.up)) / float(np.linalg.norm(normal)))))
-    )
+    normal = geometry.normal_of(seen.volume.affine)
+    return float(np.degrees(np.arccos(min(1.0, abs(float(normal @ point.up))))))
 
 
 def _patch(seen: Seen, centre: NDArray[np.float64], point: LevelPoint, fat: FatOverNerve | None) -> _Patch:
     """Sample the slice around where the canal passes it, on a grid along the level's own axes."""
     affine = seen.volume.affine
-    normal = np.cross(affine[:3, 1], affine[:3, 2])
-    normal = normal / np.linalg.norm(normal)
+    normal = geometry.normal_of(affine)
     left = point.left - normal * float(point.left @ normal)
     left = left / np.linalg.norm(left)
     back = point.back - normal * float(point.back @ normal) - left * float(point.back @ left)

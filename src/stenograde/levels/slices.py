@@ -57,11 +57,9 @@ def seen_in(volume: Volume, point: Point) -> Seen | None:
     if not inside or not -BEYOND <= k <= slices - 1 + BEYOND:
         return None
     nearest = int(np.clip(round(k), 0, slices - 1))
-    normal = np.cross(volume.affine[:3, 1], volume.affine[:3, 2])
-    step = abs(float(volume.affine[:3, 0] @ normal) / float(np.linalg.norm(normal)))
+    step = geometry.gap_mm(volume.affine)
     return Seen(volume, nearest, float(row), float(column), abs(float(k) - nearest) * step)
 
 
 def _alignment(volume: Volume, across: np.ndarray) -> float:
-    normal = np.cross(volume.affine[:3, 1], volume.affine[:3, 2])
-    return abs(float(normal @ across)) / float(np.linalg.norm(normal) * np.linalg.norm(across))
+    return abs(float(geometry.normal_of(volume.affine) @ across)) / float(np.linalg.norm(across))

@@ -182,7 +182,9 @@ class _Looks:
                     return
 
         others = self.unprepared.difference(*runs)
-        works = [partial(look, places) for places in runs] + [partial(self.prepare, place) for place in others]
+        works = [partial(look, places) for places in runs] + [
+            partial(self.prepare, place) for place in others
+        ]
         in_threads(lambda work: work(), works)
 
     def columns_of_spine(self, places: Sequence[int]) -> range:

@@ -106,7 +106,7 @@ class ShownSlice:
         """
         index = geometry.to_index(self.affine, np.reshape(np.asarray(points, np.float64), (-1, 3)))
         _, row_mm, column_mm = geometry.spacing_mm(self.affine)
-        off_mm = (index[:, 0] - self.index) * _gap_mm(self.affine)
+        off_mm = (index[:, 0] - self.index) * geometry.gap_mm(self.affine)
         return np.column_stack([(index[:, 2] + 0.5) * column_mm, (index[:, 1] + 0.5) * row_mm, off_mm])
 
     def place_pixel(self, row: float, column: float) -> NDArray[np.float64]:
@@ -218,7 +218,7 @@ def nearest_slice(series: Series, point: ArrayLike) -> ShownSlice | None:
         if not geometry.is_inside(volume.affine, volume.shape, point):
             continue
         place = float(geometry.to_index(volume.affine, np.reshape(point, (1, 3)))[0, 0])
-        middle_mm = abs(place - (volume.shape[0] - 1) / 2) * _gap_mm(volume.affine)
+        middle_mm = abs(place - (volume.shape[0] - 1) / 2) * geometry.gap_mm(volume.affine)
         if best is None or middle_mm < best[0]:
             best = middle_mm, volume, int(np.clip(round(place), 0, volume.shape[0] - 1))
     return show_slice(series, best[1], best[2]) if best else None
@@ -280,7 +280,9 @@ def _encoded(
 ) -> str:
     size = max(1, round(box.width * pixels_per_mm)), max(1, round(box.height * pixels_per_mm))
     left, top, right, bottom = edges_of(shown, box)
-    across, down = (_CUBIC_REACH * max(1.0, step) for step in ((right - left) / size[0], (bottom - top) / size[1]))
+    across, down = (
+        _CUBIC_REACH * max(1.0, step) for step in ((right - left) / size[0], (bottom - top) / size[1])
+    )
     x, y = max(0, int(left - across)), max(0, int(top - down))
     piece = shown.pixels[y : math.ceil(bottom + down), x : math.ceil(right + across)]
     edges = left - x, top - y, right - x, bottom - y
@@ -325,11 +327,6 @@ def bar_of(width_mm: float) -> int:
     (20, 50)
     """
     return next((bar for bar in (50, 20, 10, 5) if bar <= width_mm * 0.4), 1)
-
-
-def _gap_mm(affine: NDArray[np.float64]) -> float:
-    """Return the distance between neighbouring slice planes, mm."""
-    return float(1 / np.linalg.norm(np.linalg.inv(affine[:3, :3])[0]))
 
 
 def _letters(direction: NDArray[np.float64]) -> str:
