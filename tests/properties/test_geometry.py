@@ -125,3 +125,21 @@ def test_distance_when_points_pass_through_ras_then_it_does_not_change(
     lps = geometry.to_patient(affine, [one, other])
     ras = geometry.to_patient(geometry.to_ras(affine), [one, other])
     assert abs(geometry.distance_mm(*lps) - geometry.distance_mm(*ras)) < 1e-6
+
+
+@given(affines())
+def test_normal_of_an_affine_is_that_of_its_orientation_and_numpys_cross_product(affine: np.ndarray) -> None:
+    u, v = (affine[:3, axis] / np.linalg.norm(affine[:3, axis]) for axis in (2, 1))
+    normal = geometry.normal_of(affine)
+    np.testing.assert_allclose(normal, np.cross(u, v), atol=1e-12)
+    np.testing.assert_allclose(normal, geometry.slice_normal(np.concatenate([u, v])), atol=1e-12)
+
+
+@given(affines(), points, points)
+def test_gap_is_how_far_a_place_of_one_slice_lies_from_the_plane_of_the_next(
+    affine: np.ndarray, here: tuple[float, float, float], there: tuple[float, float, float]
+) -> None:
+    one, other = geometry.to_patient(affine, [[0, *here[1:]], [1, *there[1:]]])
+    off_mm = abs(float((other - one) @ geometry.normal_of(affine)))
+    np.testing.assert_allclose(off_mm, geometry.gap_mm(affine), atol=1e-6)
+    assert geometry.gap_mm(affine) <= geometry.spacing_mm(affine)[0] + 1e-9

@@ -145,3 +145,28 @@ def test_volume_when_it_lies_far_away_then_it_is_refused() -> None:
         affine[1, 3] = place
         with pytest.raises(IrregularSlicesError, match=r"^distance from the origin must be 0 to 10000 mm"):
             Volume(affine, (1, 2, 3), ("1",), CountingSource())
+
+
+def test_slices_when_all_were_asked_for_then_runs_of_them_come_without_copies() -> None:
+    source = CountingSource()
+    volume = make_volume(source=source)
+    volume.slices([1])
+    whole = volume.slices(range(4))
+    for run in (range(1, 3), [2], range(4)):
+        part = volume.slices(run)
+        assert part[:, 0, 0].tolist() == list(run)
+        assert np.shares_memory(part, whole)
+        assert not part.flags.writeable
+    assert volume.slices([3, 0])[:, 0, 0].tolist() == [3, 0]
+    assert source.asked == [[1], [0, 2, 3]]
+
+
+@pytest.mark.parametrize("outside", [[4], range(2, 5), [-1], range(-1, 2)])
+def test_slices_when_a_place_is_none_of_the_volume_then_all_or_none_are_known(outside: Sequence[int]) -> None:
+    def source(indices: Sequence[int]) -> np.ndarray:
+        return np.stack([np.zeros((2, 3), np.float32) for index in indices if range(4)[index] == index])
+
+    volume = Volume(np.diag([4.0, 0.5, 0.25, 1.0]), (4, 2, 3), tuple("1234"), source)
+    assert len(volume.pixels) == 4
+    with pytest.raises((ValueError, IndexError)):
+        volume.slices(outside)

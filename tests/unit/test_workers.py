@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import operator
 import os
+import sys
+import threading
 from functools import partial
 
 import pytest
 
-from stenograde.workers import Step, counted, in_processes, n_cores, named, share_cores, within
+from stenograde.workers import (
+    Step,
+    counted,
+    import_meanwhile,
+    in_processes,
+    n_cores,
+    named,
+    share_cores,
+    within,
+)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -59,3 +72,16 @@ def test_processes_that_share_the_cores_have_at_least_one_each() -> None:
             assert n_cores() == max(alone // processes, 1)
     finally:
         share_cores(1)
+
+
+def test_what_is_imported_meanwhile_says_nothing_where_it_cannot_be(recwarn: pytest.WarningsRecorder) -> None:
+    before = set(threading.enumerate())
+    sys.modules.pop("this", None)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        import_meanwhile("this")
+        import_meanwhile("stenograde.no_such_module")
+        for thread in set(threading.enumerate()) - before:
+            thread.join()
+    assert "this" in sys.modules
+    assert "Zen" in said.getvalue()
+    assert not recwarn.list  # (pytest makes a warning of what a thread raises)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from tests.golden.report.example import AXIAL_UID, T2_UID, centre, example_study
@@ -17,11 +19,13 @@ from stenograde.grades import Evidence
 from stenograde.report.pictures import (
     Box,
     ShownSlice,
+    edges_of,
     encoded,
     find_slice,
     nearest_slice,
     neighbours,
     show_slice,
+    window_of,
     windowed,
 )
 from stenograde.study import Series, Volume
@@ -182,3 +186,30 @@ def test_neighbours_when_a_slice_cannot_be_decoded_then_the_row_ends_before_it()
     beside = neighbours(half_bright(), Box(0, 0, 40, 40), 1.0)
     assert beside is not None
     assert (len(beside.before), len(beside.after), beside.number, beside.n_slices) == (1, 0, 2, 3)
+
+
+@given(st.floats(0, 50), st.floats(0, 30), st.floats(3, 60), st.floats(0.4, 9), st.integers(0, 2**32 - 1))
+def test_encoded_when_a_piece_is_cut_then_it_is_that_of_the_whole_slice(x, y, width, scale, seed) -> None:
+    rng = np.random.default_rng(seed)
+
+    def source(indices: Sequence[int]) -> NDArray[np.float32]:
+        return rng.normal(100, 30, (len(indices), 90, 140)).astype(np.float32)
+
+    volume = Volume(np.diag([4.0, 0.5, 0.5, 1]), (1, 90, 140), ("1",), source)
+    shown = show_slice(Series("2.25.9", Plane.CORONAL, None, None, "", (volume,)), volume, 0)
+    assert shown is not None
+    box = Box.around(x, y, width, shown.size_mm)
+    left, top, right, bottom = edges_of(shown, box)
+    piece = shown.pixels[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    whole = Image.fromarray(windowed(shown.pixels, window_of(piece)))
+    expected = np.asarray(whole.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom)), int)
+    href = encoded(shown, box, scale)
+    image = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(href.removeprefix("data:image/jpeg;base64,")))), int
+    )
+    jpeg = io.BytesIO()
+    Image.fromarray(expected.astype(np.uint8)).save(jpeg, "JPEG", quality=88)
+    # (Pillow rounds and clips between rows and columns, in an order that the size of the picture decides)
+    off = np.abs(image - np.asarray(Image.open(jpeg), int))
+    assert (off.max() <= 20, off.mean() <= 2) == (True, True)
