@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -17,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from stenograde import errors
 from stenograde.batch.manifest import Entry
 from stenograde.batch.records import TRIES, Record, set_aside
+from stenograde.batch.tries import Tries
 from stenograde.batch.worker import Worker, WorkerSettings
 from stenograde.errors import StenogradeError, line_of
 
@@ -62,7 +62,7 @@ def grade_on_ray(
         context.max_consecutive_actor_init_deaths = TRIES
     try:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        tries = _counter().options(num_cpus=0, scheduling_strategy=here).remote()
+        tries = ray.remote(Tries).options(num_cpus=0, scheduling_strategy=here).remote()
         workers = workers or int(ray.cluster_resources().get("CPU", 1))
         left = iter(entries)
         while window := list(islice(left, AT_ONCE)):
@@ -90,26 +90,6 @@ def _window(window: list[Entry], made_of: tuple[Any, ...], workers: int) -> Iter
             kind, message = said[_FAILED]
             raise getattr(errors, kind, StenogradeError)(message)
         yield said
-
-
-def _counter() -> Any:
-    return ray.remote(_Tries)
-
-
-class _Tries:
-    """Counts how often each study was begun, beyond the end of a worker."""
-
-    def __init__(self) -> None:
-        self.begun = Counter[int]()
-
-    def begin(self, row: int) -> int:
-        """Count one more, and return how often it was begun before."""
-        self.begun[row] += 1
-        return self.begun[row] - 1
-
-    def done(self, row: int) -> None:
-        """Forget a study."""
-        del self.begun[row]
 
 
 class _Actor:
