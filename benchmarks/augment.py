@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from workers import keras_worker
 
+from stenograde.heap import keep_freed_memory
 from stenograde.images.pictures import InputConfig
-from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.pictures.augment import PictureAugment, apply_changes, sample_changes
 from stenograde.train.pictures.batches import BatchConfig, picture_batches

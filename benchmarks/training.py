@@ -32,9 +32,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from workers import Worker, keras_worker
 
 from stenograde.experiments.pictures.inference import predict_probabilities
+from stenograde.heap import keep_freed_memory
 from stenograde.images.pictures import InputConfig
 from stenograde.nets.five_block_cnn import FiveBlockCnn, FiveBlockConfig
-from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit import Batch, FitConfig, fit
 from stenograde.train.loop.loss import LossConfig, build_loss
 from stenograde.train.pictures.batches import BatchConfig, picture_batches, plain_batches

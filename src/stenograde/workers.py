@@ -5,26 +5,23 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import platform
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib import import_module
 from threading import Thread
 from typing import TypeVar
+
+from stenograde.heap import share_heap
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
 """Of Linux: the signal that a process gets when the thread that started it ends (prctl(2))."""
-
-_M_ARENA_MAX = -8
-"""``mallopt``: how many heaps threads of a process have at most (malloc.h, mallopt(3))."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +89,6 @@ def share_cores(processes: int) -> None:
     _SHARING[0] = processes
 
 
-@cache
-def _share_heap() -> None:
-    """Let threads that are started from now on share one heap, on glibc.
-
-    Else each gets one of its own, which keeps what was freed in it: a fifth of the memory that grading a study takes.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
 def in_threads(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     """Return what ``work`` makes of each thing, in order, on the cores of this process.
 
@@ -112,7 +99,7 @@ def in_threads(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     threads = min(n_cores(), len(todo))
     if threads < 2:
         return [work(thing) for thing in todo]
-    _share_heap()
+    share_heap()
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, todo))
 

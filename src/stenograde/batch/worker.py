@@ -17,6 +17,7 @@ from stenograde.errors import ConfigError, StudyError
 from stenograde.files import MEMORY_LIMIT_BYTES
 from stenograde.grades import StudyGrades
 from stenograde.grading.study import Grading, NotGraded, attempt, earlier_results_set_aside, grade_into
+from stenograde.heap import keep_freed_memory
 from stenograde.predict.bundle import bundle_at
 from stenograde.predict.grade import grade_study
 from stenograde.terms import Role
@@ -46,6 +47,7 @@ class Worker:
         warnings.simplefilter("ignore")
         logging.getLogger().addHandler(logging.NullHandler())
         share_cores(os.cpu_count() or 1)
+        keep_freed_memory()
         sweep()
         self.settings = settings
         self.bundle = bundle_at(settings.bundle)

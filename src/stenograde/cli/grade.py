@@ -105,6 +105,7 @@ def grade(
     study stands once; stopped at any moment, the same command goes on.
     """
     from stenograde.dicom.read.given_roles import read_roles
+    from stenograde.heap import keep_freed_memory
 
     if not (studies or cohort):
         told = "got neither; see 'stenograde grade --help'"
@@ -123,6 +124,7 @@ def grade(
         how = CohortOptions(bundle, role_of, limit, engine, workers, reports=reports)
         raise typer.Exit(grade_cohort(cohort, folder, how))
     assert studies
+    keep_freed_memory()
     grading = _grading(bundle, reference, dicom, drafts=drafts, demographics=demographics, fhir=fhir)
     read = _reader(study, role_of, limit, every=every)
     if len(studies) == 1 and not every:

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from stenograde.heap import keep_freed_memory
 from stenograde.images.pictures import InputConfig
-from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.pictures.batches import as_input
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from stenograde.datasets.marked_slice import UNKNOWN, MarkedSlice
 from stenograde.datasets.spider import SpiderSlices
 from stenograde.datasets.split import folds_by_patient
+from stenograde.heap import keep_freed_memory
 from stenograde.nets.locator import Locator, LocatorConfig
 from stenograde.predict.marks import mark
 from stenograde.terms import Structure
@@ -29,7 +30,6 @@ from stenograde.train.locator.augment import AugmentConfig
 from stenograde.train.locator.bundle import write_bundle
 from stenograde.train.locator.phantom_slices import PhantomSlicesConfig, make_phantom_slices
 from stenograde.train.locator.samples import LocatorSamples, locator_batches, loss_of
-from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.fit import fit
 from stenograde.train.loop.fit_config import FitConfig
 from stenograde.train.weights.export import export_locator

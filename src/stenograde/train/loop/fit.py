@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stenograde.errors import ConfigError
-from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.heap import keep_freed_memory
 from stenograde.train.loop.checkpoint import Stateful, load_best, load_checkpoint, save_best, save_checkpoint
 from stenograde.train.loop.fit_config import Batch, Batches, EpochRecord, FitConfig, Fitted, LossOf
 from stenograde.train.loop.fit_log import open_log

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stenograde.heap import keep_freed_memory
 from stenograde.images.pictures import InputConfig, PictureConfig
 from stenograde.nets.encoder import SmallResnet, SmallResnetConfig
-from stenograde.train.loop.allocator import keep_freed_memory
 from stenograde.train.loop.batches import Make, SeededBatches, shuffled
 from stenograde.train.loop.checkpoint import write_weights
 from stenograde.train.loop.fit import fit

@@ -12,7 +12,7 @@ import pytest
 CODE = """
 import resource
 import torch
-from stenograde.train.loop.allocator import keep_freed_memory
+from stenograde.heap import keep_freed_memory
 
 net = torch.nn.Sequential(
     torch.nn.Conv2d(1, 16, 3), torch.nn.ReLU(), torch.nn.BatchNorm2d(16), torch.nn.Conv2d(16, 16, 3)
@@ -48,7 +48,7 @@ def test_a_training_step_costs_hardly_a_page_fault_once_memory_is_kept() -> None
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stenograde.train.loop.allocator import keep_freed_memory
+    from stenograde.heap import keep_freed_memory
 
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     monkeypatch.setattr("ctypes.CDLL", lambda _: pytest.fail("must not be touched"))
