@@ -1,6 +1,6 @@
 """``grade --cohort``: one worker against two, Ray against processes here, a worker that is killed, memory over a run.
 
-    python benchmarks/cohort.py workers STUDIES [--studies 40]     # 1 and 2 workers, both engines, rounds interleaved
+    python benchmarks/cohort.py workers STUDIES [--studies 40] [--engine ray]   # 1 and 2 workers, rounds interleaved
     python benchmarks/cohort.py killed STUDIES [--studies 200]     # Ray, one worker killed mid-way, against a local run
     python benchmarks/cohort.py nodes STUDIES [--studies 20]       # two raylets on this machine, the same command
     python benchmarks/cohort.py memory [--studies 2000]            # small phantoms, resident memory of a worker
@@ -87,9 +87,9 @@ def quietly(*words: str | Path) -> None:
     subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
-def workers(studies: list[Path], rounds: int) -> None:
-    """One worker against two, with both engines."""
-    ways = [("local", 1), ("local", 2), ("ray", 1), ("ray", 2)]
+def workers(studies: list[Path], rounds: int, engines: list[str]) -> None:
+    """One worker against two, with some engines."""
+    ways = [(engine, n) for engine in engines for n in (1, 2)]
     walls: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for engine, n in ways:
@@ -101,7 +101,7 @@ def workers(studies: list[Path], rounds: int) -> None:
     for (engine, n), found in walls.items():
         wall = statistics.median(found)
         print(f"| {engine} | {n} | {wall:.1f} | {wall / len(studies):.2f} |")
-    for engine in ("local", "ray"):
+    for engine in engines:
         ratio = statistics.median(walls[engine, 1]) / statistics.median(walls[engine, 2])
         print(f"{engine}: two workers are {ratio:.2f} times as fast as one")
 
@@ -194,6 +194,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--studies", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", choices=("local", "ray"), help="both if not given")
     asked = parser.parse_args()
     if asked.what == "memory":
         memory(asked.studies or 2000)
@@ -201,7 +202,7 @@ def main() -> None:
     usual = {"workers": 40, "killed": 200, "nodes": 20}[asked.what]
     studies = sorted(path for path in asked.folder.iterdir() if path.is_dir())[: asked.studies or usual]
     if asked.what == "workers":
-        workers(studies, asked.rounds)
+        workers(studies, asked.rounds, [asked.engine] if asked.engine else ["local", "ray"])
     elif asked.what == "killed":
         killed(studies)
     else:

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stenograde import errors
@@ -19,6 +18,7 @@ from stenograde.batch.records import TRIES, Record, set_aside
 from stenograde.batch.tries import Tries
 from stenograde.batch.worker import Worker, WorkerSettings
 from stenograde.errors import StenogradeError, line_of
+from stenograde.workers import import_meanwhile
 
 _FAILED = "failed"
 """In place of a record: kind and message of what no study is at fault for."""
@@ -54,9 +54,10 @@ def grade_on_ray(
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     was_there = ray.is_initialized()
+    import_meanwhile("ray.data")  # (more than a second, while the cluster starts)
     if not was_there:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    context = DataContext.get_current()
+    context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     if hasattr(context, "max_consecutive_actor_init_deaths"):  # (Ray 2.5x and later)
         context.max_consecutive_actor_init_deaths = TRIES
@@ -82,7 +83,7 @@ def _window(window: list[Entry], made_of: tuple[Any, ...], workers: int) -> Iter
         num_cpus=1,
         max_restarts=-1,
         max_task_retries=-1,
-        compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
     )
     for row in data.iter_rows():
         said = json.loads(row["record"])
