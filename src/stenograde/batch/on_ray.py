@@ -51,13 +51,13 @@ def grade_on_ray(
     StenogradeError
         What no study is at fault for: a bundle or a disk that does not work.
     """
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
     was_there = ray.is_initialized()
     import_meanwhile("ray.data")  # (more than a second, while the cluster starts)
     if not was_there:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     context = ray.data.DataContext.get_current()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # (which its import sets)
     context.enable_progress_bars = False
     if hasattr(context, "max_consecutive_actor_init_deaths"):  # (Ray 2.5x and later)
         context.max_consecutive_actor_init_deaths = TRIES
