@@ -61,14 +61,20 @@ def started(manifest: Path, out: Path, *words: str, **environment: str) -> subpr
     )
 
 
-def timed(manifest: Path, out: Path, *words: str) -> float:
-    """Seconds of a run."""
+def timed(manifest: Path, out: Path, *words: str) -> tuple[float, float]:
+    """Seconds of a run; and of them, for each study, those from the first tenth of studies to the ninth."""
     begin = time.perf_counter()
     process = started(manifest, out, *words)
-    _, said = process.communicate()
-    if process.returncode not in {0, 2}:
-        sys.exit(f"a run must end with 0 or 2, got {process.returncode}: {said[-500:]}")
-    return time.perf_counter() - begin
+    assert process.stderr is not None
+    tenths, said = [], []
+    for line in process.stderr:
+        said.append(line)
+        if found := re.search(r"(\d+) of \d+", line):
+            tenths.append((int(found[1]), time.perf_counter()))
+    if process.wait() not in {0, 2}:
+        sys.exit(f"a run must end with 0 or 2, got {process.returncode}: {''.join(said)[-500:]}")
+    (first, start), (last, stop) = tenths[0], tenths[-2]
+    return time.perf_counter() - begin, (stop - start) / (last - first)
 
 
 def table(out: Path, name: str) -> pa.Table:
@@ -90,20 +96,22 @@ def quietly(*words: str | Path) -> None:
 def workers(studies: list[Path], rounds: int, engines: list[str]) -> None:
     """One worker against two, with some engines."""
     ways = [(engine, n) for engine in engines for n in (1, 2)]
-    walls: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+    runs: dict[tuple[str, int], list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(rounds):
         for engine, n in ways:
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
                 words = ("--engine", engine, "--workers", str(n))
-                walls[engine, n].append(timed(manifest_of(studies, folder), folder / "out", *words))
-    print(f"| engine | workers | s for {len(studies)} studies | s a study |\n|---|---:|---:|---:|")
-    for (engine, n), found in walls.items():
-        wall = statistics.median(found)
-        print(f"| {engine} | {n} | {wall:.1f} | {wall / len(studies):.2f} |")
+                runs[engine, n].append(timed(manifest_of(studies, folder), folder / "out", *words))
+    medians = {way: [statistics.median(found) for found in zip(*runs[way], strict=True)] for way in ways}
+    print(
+        f"| engine | workers | s for {len(studies)} studies | s a study | under way |\n|---|---:|---:|---:|---:|"
+    )
+    for (engine, n), (wall, rate) in medians.items():
+        print(f"| {engine} | {n} | {wall:.1f} | {wall / len(studies):.2f} | {rate:.2f} |")
     for engine in engines:
-        ratio = statistics.median(walls[engine, 1]) / statistics.median(walls[engine, 2])
-        print(f"{engine}: two workers are {ratio:.2f} times as fast as one")
+        wall, rate = (one / two for one, two in zip(medians[engine, 1], medians[engine, 2], strict=True))
+        print(f"{engine}: two workers are {wall:.2f} times as fast as one; {rate:.2f} times once under way")
 
 
 def killed(studies: list[Path]) -> None:
@@ -111,7 +119,7 @@ def killed(studies: list[Path]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         manifest = manifest_of(studies, folder)
-        print(f"local: {timed(manifest, folder / 'local', '--workers', '2'):.0f} s", flush=True)
+        print(f"local: {timed(manifest, folder / 'local', '--workers', '2')[0]:.0f} s", flush=True)
         begin = time.perf_counter()
         process = started(manifest, folder / "ray", "--workers", "2", "--engine", "ray")
         assert process.stderr is not None

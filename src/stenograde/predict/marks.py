@@ -145,7 +145,7 @@ class _Looks:
         self.run, self.grid_mm, self.stride = run, grid_mm, stride
         shape = len(pictures), *size
         self.plain, self.fine = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        self.shown, self.marked, self.near = np.zeros((3, *shape), bool)
+        self.shown, self.marked, self.near = (np.zeros(shape, bool) for _ in range(3))
         self.unprepared = set(range(len(pictures)))
         self.said: dict[int, NDArray[np.float32]] = {}
         """Probabilities and heat of a slice where it is near a structure, shape (maps, pixels)."""
