@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 BF16 = ("avx512_bf16", "amx_bf16")
 """What a CPU needs one of for bf16: without, a step takes seven times as long as in fp32, and nobody would train so."""
 
+FP32 = "stenograde, fp32;torch, NCHW, fp32"
+"""Methods of ``training.py`` that need no bf16."""
+
 PACKAGES = ("stenograde", "numpy", "scipy", "onnxruntime", "pydicom", "torch")
 
 
@@ -83,15 +86,11 @@ def main() -> None:
             "Simulating studies (`phantom.py`)": ("phantom.py", *rounds, *beside),
             "Augmenting (`augment.py`)": ("augment.py", *rounds),
         }
+        training, title = ("training.py", *rounds, "--steps", "1"), "Training (`training.py`)"
         if set(BF16) & set(flags()):
-            tables["Training (`training.py`)"] = ("training.py", *rounds, "--steps", "1")
+            tables[title] = training
         else:
-            methods = ("--methods", "stenograde, fp32;torch, NCHW, fp32")
-            tables["Training (`training.py`), without bf16, which this CPU lacks"] = (
-                "training.py",
-                *rounds,
-                *methods,
-            )
+            tables[f"{title}, without bf16, which this CPU lacks"] = (*training, "--methods", FP32)
         now = datetime.now(UTC)
         place = asked.out / f"{now:%Y-%m-%d}.md"
         kind = "a real study" if asked.study else "a phantom"

@@ -150,12 +150,13 @@ def serve_torch(size: int, batch: int) -> None:
 
 
 def serve_peak() -> None:
-    """Answer ``peak``: billions of operations per wall and CPU second of products and convolutions."""
+    """Answer ``peak fp32 bf16``: billions of operations per wall and CPU second of products and convolutions."""
     keep_freed_memory()
     print("{}", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
         told = {}
-        for name, kind in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+        for name in line.split()[1:]:
+            kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
             matrix = torch.rand(2048, 2048).to(kind)
             maps = torch.rand(16, 128, 64, 64).to(kind).to(memory_format=torch.channels_last)
             kernel = torch.rand(128, 128, 3, 3).to(kind).to(memory_format=torch.channels_last)
@@ -292,8 +293,9 @@ def compare(asked: argparse.Namespace) -> None:
         _check_parameters(workers)
         peaks = []
         times: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        kinds = sorted({_kind_of(worker.name) for worker in workers}, reverse=True)
         for _ in range(asked.rounds):
-            peaks.append(peak.ask("peak"))
+            peaks.append(peak.ask(" ".join(["peak", *kinds])))
             for what in ("train", "predict"):
                 for worker in workers:
                     got = worker.ask(f"{what} {asked.steps}")
@@ -340,6 +342,11 @@ def _check_parameters(workers: list[Worker]) -> None:
     print(f"{next(iter(counts.values())):,} parameters (running statistics included) in every method\n")
 
 
+def _kind_of(method: str) -> str:
+    """Return what a method calculates in."""
+    return "bf16" if "bf16" in method else "fp32"
+
+
 def _print_peaks(peaks: list[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
     medians = {
         name: (statistics.median(p[name][0] for p in peaks), statistics.median(p[name][1] for p in peaks))
@@ -367,7 +374,7 @@ def _print_rates(
         base = [statistics.median(column) for column in zip(*first, strict=True)]
         for name, values in rows.items():
             wall, cpu = (statistics.median(column) for column in zip(*values, strict=True))
-            kind = "bf16" if "bf16" in name else "fp32"
+            kind = _kind_of(name)
             shares = [each * cpu / peaks[f"{peak} {kind}"][1] for peak in ("product", "convolution")]
             low, high = min(v[0] for v in values), max(v[0] for v in values)
             print(
