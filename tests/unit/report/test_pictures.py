@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from tests.golden.report.example import AXIAL_UID, T2_UID, centre, example_study
@@ -188,9 +186,8 @@ def test_neighbours_when_a_slice_cannot_be_decoded_then_the_row_ends_before_it()
     assert (len(beside.before), len(beside.after), beside.number, beside.n_slices) == (1, 0, 2, 3)
 
 
-@given(st.floats(0, 50), st.floats(0, 30), st.floats(3, 60), st.floats(0.4, 9), st.integers(0, 2**32 - 1))
-def test_encoded_when_a_piece_is_cut_then_it_is_that_of_the_whole_slice(x, y, width, scale, seed) -> None:
-    rng = np.random.default_rng(seed)
+def test_encoded_when_a_piece_is_cut_then_it_is_that_of_the_whole_slice() -> None:
+    rng = np.random.default_rng(5)
 
     def source(indices: Sequence[int]) -> NDArray[np.float32]:
         return rng.normal(100, 30, (len(indices), 90, 140)).astype(np.float32)
@@ -198,18 +195,20 @@ def test_encoded_when_a_piece_is_cut_then_it_is_that_of_the_whole_slice(x, y, wi
     volume = Volume(np.diag([4.0, 0.5, 0.5, 1]), (1, 90, 140), ("1",), source)
     shown = show_slice(Series("2.25.9", Plane.CORONAL, None, None, "", (volume,)), volume, 0)
     assert shown is not None
-    box = Box.around(x, y, width, shown.size_mm)
-    left, top, right, bottom = edges_of(shown, box)
-    piece = shown.pixels[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
-    size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
-    whole = Image.fromarray(windowed(shown.pixels, window_of(piece)))
-    expected = np.asarray(whole.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom)), int)
-    href = encoded(shown, box, scale)
-    image = np.asarray(
-        Image.open(io.BytesIO(base64.b64decode(href.removeprefix("data:image/jpeg;base64,")))), int
-    )
-    jpeg = io.BytesIO()
-    Image.fromarray(expected.astype(np.uint8)).save(jpeg, "JPEG", quality=88)
-    # (Pillow rounds and clips between rows and columns, in an order that the size of the picture decides)
-    off = np.abs(image - np.asarray(Image.open(jpeg), int))
-    assert (off.max() <= 20, off.mean() <= 2) == (True, True)
+    most = []
+    for x, y, width, scale in rng.uniform((0, 0, 3, 0.4), (50, 30, 60, 9), (60, 4)):
+        box = Box.around(x, y, width, shown.size_mm)
+        left, top, right, bottom = edges_of(shown, box)
+        piece = shown.pixels[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+        size = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+        whole = Image.fromarray(windowed(shown.pixels, window_of(piece)))
+        expected = io.BytesIO()
+        whole.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom)).save(
+            expected, "JPEG", quality=88
+        )
+        href = encoded(shown, box, scale)
+        image = Image.open(io.BytesIO(base64.b64decode(href.removeprefix("data:image/jpeg;base64,"))))
+        most.append(np.abs(np.asarray(image, int) - np.asarray(Image.open(expected), int)).max())
+    # Pillow takes rows or columns first, whichever is less work for the picture it is given, and rounds in between
+    assert np.median(most) == 0
+    assert max(most) <= 30
