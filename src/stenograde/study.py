@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
@@ -206,7 +205,7 @@ class Volume:
             self._decoded.update(enumerate(gathered))
         return gathered
 
-    @cached_property
+    @property
     def pixels(self) -> NDArray[np.float32]:
         """All slices, shape (slices, rows, columns), float32, read-only.
 
