@@ -97,12 +97,18 @@ def workers(studies: list[Path], rounds: int, engines: list[str]) -> None:
     """One worker against two, with some engines."""
     ways = [(engine, n) for engine in engines for n in (1, 2)]
     runs: dict[tuple[str, int], list[tuple[float, float]]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for engine, n in ways:
+    for number in range(rounds):
+        for engine, n in ways if number % 2 == 0 else ways[::-1]:  # (a machine that drifts favours none)
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
                 words = ("--engine", engine, "--workers", str(n))
                 runs[engine, n].append(timed(manifest_of(studies, folder), folder / "out", *words))
+            wall, rate = runs[engine, n][-1]
+            print(
+                f"round {number + 1}: {engine}, {n}: {wall:.1f} s, {rate:.2f} a study",
+                file=sys.stderr,
+                flush=True,
+            )
     medians = {way: [statistics.median(found) for found in zip(*runs[way], strict=True)] for way in ways}
     print(
         f"| engine | workers | s for {len(studies)} studies | s a study | under way |\n|---|---:|---:|---:|---:|"
@@ -209,6 +215,8 @@ def main() -> None:
         return
     usual = {"workers": 40, "killed": 200, "nodes": 20}[asked.what]
     studies = sorted(path for path in asked.folder.iterdir() if path.is_dir())[: asked.studies or usual]
+    if len(studies) < 3:
+        parser.error(f"three studies or more, got {len(studies)} in {asked.folder}")
     if asked.what == "workers":
         workers(studies, asked.rounds, [asked.engine] if asked.engine else ["local", "ray"])
     elif asked.what == "killed":
