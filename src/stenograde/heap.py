@@ -1,4 +1,4 @@
-"""What the C library does with freed memory: keeps it for what comes next, in one heap for all threads.
+"""What becomes of freed memory: the C library keeps it for what comes next; Python seldom looks for cycles.
 
 By default glibc maps each large block afresh and unmaps it when it is freed, so that every slice, map and activation is
 paid for in page faults: a third of a training step of the five-block net on a CPU, a fifteenth of grading a study.
@@ -9,6 +9,12 @@ from __future__ import annotations
 import ctypes
 import platform
 from functools import cache
+from typing import Final
+
+OBJECTS_UNTIL_SEARCH: Final = 50_000
+"""So many new objects, and Python looks for cycles among them: modules make hundreds of thousands that stay, and to
+look after every 700 is a thirtieth of the time that grading takes."""
+
 
 _M_TRIM_THRESHOLD = -1
 """``mallopt``: free memory at the top of the heap is given back beyond this; -1 for never (malloc.h, mallopt(3))."""

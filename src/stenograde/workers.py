@@ -1,24 +1,37 @@
-"""Work on many things in order, in threads or processes; how far it has got; how many cores there are."""
+"""Work on many things, in threads, processes or workers that last; how far it has got; how many cores there are."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+import logging
 import multiprocessing
 import os
 import signal
 import sys
+import warnings
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from threading import Thread
-from typing import TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from stenograde.heap import share_heap
+from stenograde.errors import StenogradeError
+from stenograde.heap import OBJECTS_UNTIL_SEARCH, keep_freed_memory, share_heap
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+TRIES: Final = 3
+"""A thing that ended its worker so often is given up."""
+
+_READY: Final = "ready"
 
 _PR_SET_PDEATHSIG = 1
 """Of Linux: the signal that a process gets when the thread that started it ends (prctl(2))."""
@@ -153,10 +166,165 @@ def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> I
             raise
 
 
+def in_workers(
+    make: Callable[[], Callable[[T], R]], things: Iterable[T], workers: int, given_up: Callable[[T], R]
+) -> Iterator[R]:
+    """Give what workers make of things, as it is made: processes that last, and open what they need once.
+
+    Where a process is ended, another takes its thing up again.
+
+    Parameters
+    ----------
+    make : callable
+        Called once in each process; gives what is called with each thing. Can be pickled, as can things and results.
+    things : iterable
+        Taken one by one, when a worker is idle.
+    workers : int
+        Processes.
+    given_up : callable
+        Gives what stands for a thing that ended its worker :data:`TRIES` times.
+
+    Raises
+    ------
+    StenogradeError
+        The first that a worker raises; or workers end before they have begun.
+    """
+    waiting, tries = deque[tuple[int, T]](), Counter[int]()
+    left = enumerate(things)
+    hands: list[_Hand[T, R]] = [_Hand(make) for _ in range(workers)]
+    try:
+        while True:
+            for hand in hands:
+                if hand.is_idle:
+                    job = waiting.popleft() if waiting else next(left, None)
+                    if job is not None:
+                        hand.take(job)
+            if all(hand.is_idle for hand in hands):
+                return
+            for hand in _heard(hands):
+                made, lost = hand.hear()
+                yield from made
+                for number, thing in lost:
+                    tries[number] += 1
+                    if tries[number] < TRIES:
+                        waiting.append((number, thing))
+                    else:
+                        yield given_up(thing)
+    finally:
+        for hand in hands:
+            hand.end()
+
+
+class _Hand(Generic[T, R]):
+    """One process, and what it is at."""
+
+    def __init__(self, make: Callable[[], Callable[[T], R]]) -> None:
+        self.make = make
+        self.failed_starts = 0
+        self._start()
+
+    def _start(self) -> None:
+        # a fork would copy the locks of threads that it does not copy
+        context = multiprocessing.get_context("spawn")
+        self.line, theirs = context.Pipe()
+        self.process: SpawnProcess = context.Process(
+            target=_work, args=(theirs, self.make, os.getpid()), daemon=True
+        )
+        with _interrupts_held():
+            self.process.start()
+        theirs.close()
+        self.is_ready = False
+        self.job: tuple[int, T] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the process has begun and is at nothing."""
+        return self.is_ready and self.job is None
+
+    def take(self, job: tuple[int, T]) -> None:
+        """Give the process a thing."""
+        self.job = job
+        with suppress(OSError):  # it has ended, which is heard next
+            self.line.send(job[1])
+
+    def hear(self) -> tuple[list[R], list[tuple[int, T]]]:
+        """Return what the process made, and what it was at when it ended; neither when it says that it is ready.
+
+        Raises
+        ------
+        StenogradeError
+            What it cannot go on from; or it ends again and again before it has begun.
+        """
+        try:
+            said: Any = self.line.recv()
+        except (EOFError, OSError):
+            lost = [] if self.job is None else [self.job]
+            self.failed_starts += not self.is_ready
+            if self.failed_starts >= TRIES:
+                msg = f"workers must be able to start, got {TRIES} that ended at once; see whether there is memory"
+                raise StenogradeError(msg) from None
+            self.end()
+            self._start()
+            return [], lost
+        if isinstance(said, BaseException):
+            raise said
+        if not self.is_ready:
+            self.is_ready, self.failed_starts = True, 0
+            return [], []
+        self.job = None
+        return [said], []
+
+    def end(self) -> None:
+        """End the process, whatever it is at."""
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
+        self.line.close()
+
+
+def _heard(hands: list[_Hand[T, R]]) -> list[_Hand[T, R]]:
+    """Return those that have said something, or ended; waits for one."""
+    said = wait([hand.line for hand in hands])
+    return [hand for hand in hands if hand.line in said]
+
+
+def _work(line: Connection, make: Callable[[], Callable[[T], R]], parent: int) -> None:
+    """Do what comes over a line until it is closed."""
+    end_with(parent)
+    try:
+        work = make()
+        line.send(_READY)
+        while True:
+            line.send(work(line.recv()))
+    except EOFError:
+        return
+    except StenogradeError as exc:
+        line.send(exc)
+
+
+def settle_in(processes: int) -> None:
+    """Prepare this process to work beside others for long: it shares the cores, keeps memory, and says nothing.
+
+    Logs and warnings of libraries may quote a header. Python looks for cycles less often; see
+    :data:`stenograde.heap.OBJECTS_UNTIL_SEARCH`.
+
+    Parameters
+    ----------
+    processes : int
+        How many there are, this one among them.
+    """
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    gc.set_threshold(OBJECTS_UNTIL_SEARCH, *gc.get_threshold()[1:])
+    share_cores(processes)
+    keep_freed_memory()
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Hold back interrupts from the keyboard, for good from processes that are started meanwhile."""
     held = {signal.SIGINT}
+    resource_tracker.ensure_running()  # (the first process starts it, and that lets interrupts through again)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import operator
 import os
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
+from stenograde.errors import ConfigError
 from stenograde.workers import (
     Step,
     counted,
     import_meanwhile,
     in_processes,
+    in_workers,
     n_cores,
     named,
     share_cores,
@@ -37,6 +41,44 @@ def test_more_than_one_worker_works_elsewhere_and_one_works_here() -> None:
 
 def _process(_: int) -> int:
     return os.getpid()
+
+
+def _counting() -> Callable[[int], tuple[int, int]]:
+    """Return what tells its process, and how many things it was given there."""
+    numbers = itertools.count(1)
+    return lambda _: (os.getpid(), next(numbers))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_that_last_are_made_once_and_each_thing_is_taken_once(workers: int) -> None:
+    by_process: dict[int, list[int]] = {}
+    for process, number in in_workers(_counting, range(12), workers, given_up=abs):
+        by_process.setdefault(process, []).append(number)
+    assert len(by_process) <= workers
+    assert all(numbers == [*range(1, len(numbers) + 1)] for numbers in by_process.values())
+    assert sum(map(len, by_process.values())) == 12
+    assert os.getpid() not in by_process
+
+
+def _ending() -> Callable[[int], int]:
+    return lambda thing: os._exit(1) if thing == 3 else thing
+
+
+def test_a_thing_that_ends_its_workers_is_given_up_and_the_others_are_not() -> None:
+    assert sorted(in_workers(_ending, range(6), 2, given_up=lambda thing: -thing)) == [-3, 0, 1, 2, 4, 5]
+
+
+def _failing() -> Callable[[int], int]:
+    def fail(_: int) -> int:
+        msg = "a bundle must work"
+        raise ConfigError(msg)
+
+    return fail
+
+
+def test_what_workers_cannot_go_on_from_reaches_the_caller() -> None:
+    with pytest.raises(ConfigError, match="a bundle must work"):
+        list(in_workers(_failing, range(6), 2, given_up=abs))
 
 
 def test_an_error_in_a_process_reaches_the_caller() -> None:

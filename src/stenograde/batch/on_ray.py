@@ -14,11 +14,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stenograde import errors
 from stenograde.batch.manifest import Entry
-from stenograde.batch.records import TRIES, Record, set_aside
+from stenograde.batch.records import Record, set_aside
 from stenograde.batch.tries import Tries
 from stenograde.batch.worker import Worker, WorkerSettings
 from stenograde.errors import StenogradeError, line_of
-from stenograde.workers import import_meanwhile
+from stenograde.workers import TRIES, import_meanwhile
 
 _FAILED = "failed"
 """In place of a record: kind and message of what no study is at fault for."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from stenograde.batch.manifest import Entry
 from stenograde.grades import CellGrade, StudyGrades
-from stenograde.grading.study import NotGraded
+from stenograde.grading.study import ENDED_ITS_PROCESS, NotGraded
 from stenograde.terms import Severity
 
 Record = dict[str, Any]
@@ -17,9 +17,6 @@ GRADED, NOT_GRADED, FAULT, SET_ASIDE = "graded", "not graded", "fault", "set asi
 
 NOT_FETCHED = "not fetched"
 """Outcome of a study that was not there, or a server that was not: the next run tries again."""
-
-TRIES: Final = 3
-"""A study that ended its worker so often is set aside."""
 
 
 def graded(entry: Entry, grades: StudyGrades) -> Record:
@@ -51,8 +48,7 @@ def not_fetched(entry: Entry, why: str) -> Record:
 
 def set_aside(entry: Entry) -> Record:
     """Return the record of a study that ended its worker too often."""
-    reason = f"it ended the process that graded it {TRIES} times: memory, or a fault in a decoder; grade it by itself"
-    return {"row": entry.row, "study": _study(entry, SET_ASIDE, reason=reason), "cells": []}
+    return {"row": entry.row, "study": _study(entry, SET_ASIDE, reason=ENDED_ITS_PROCESS), "cells": []}
 
 
 def _study(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +15,10 @@ from stenograde.errors import ConfigError, StudyError
 from stenograde.files import MEMORY_LIMIT_BYTES
 from stenograde.grades import StudyGrades
 from stenograde.grading.study import Grading, NotGraded, attempt, earlier_results_set_aside, grade_into
-from stenograde.heap import keep_freed_memory
 from stenograde.predict.bundle import bundle_at
 from stenograde.predict.grade import grade_study
 from stenograde.terms import Role
-from stenograde.workers import share_cores
+from stenograde.workers import settle_in
 
 
 @dataclass(frozen=True)
@@ -38,16 +35,10 @@ class WorkerSettings:
 
 
 class Worker:
-    """Grades studies one after the other, on one core: others like it have the other cores.
-
-    Its process says nothing on its own: logs and warnings of libraries may quote a header.
-    """
+    """Grades studies one after the other, on one core: others like it have the other cores."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        warnings.simplefilter("ignore")
-        logging.getLogger().addHandler(logging.NullHandler())
-        share_cores(os.cpu_count() or 1)
-        keep_freed_memory()
+        settle_in(os.cpu_count() or 1)
         sweep()
         self.settings = settings
         self.bundle = bundle_at(settings.bundle)

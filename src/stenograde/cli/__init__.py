@@ -27,6 +27,7 @@ from stenograde.cli.output import quiet, say_error
 from stenograde.cli.stopping import Stopped, stopped_by_signals
 from stenograde.cli.streams import escaped_streams, give_up_output
 from stenograde.errors import line_of
+from stenograde.heap import OBJECTS_UNTIL_SEARCH
 
 _log = logging.getLogger(__name__)
 
@@ -114,10 +115,6 @@ def _options(
     del version, debug
 
 
-_OBJECTS_UNTIL_SEARCH = 50_000
-"""So many new objects, and Python looks for cycles among them: modules make hundreds of thousands that stay, and to
-look after every 700 is a thirtieth of the time that grading takes."""
-
 _SWITCH_S = 0.0005
 """A thread that comes back from NumPy or ONNX Runtime waits so long for one that runs Python, s; with the usual 0.005
 it waits as long as most of these calls take, and grading a study takes a twentieth longer."""
@@ -160,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _python_set() -> Iterator[None]:
     """Set how often Python looks for cycles and changes threads, while a command runs."""
     usual, interval = gc.get_threshold(), sys.getswitchinterval()
-    gc.set_threshold(_OBJECTS_UNTIL_SEARCH, *usual[1:])
+    gc.set_threshold(OBJECTS_UNTIL_SEARCH, *usual[1:])
     sys.setswitchinterval(_SWITCH_S)
     try:
         yield

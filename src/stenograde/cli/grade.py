@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +36,7 @@ from stenograde.terms import Condition, Role
 if TYPE_CHECKING:
     from stenograde.grading.studies import Read
     from stenograde.grading.study import Graded, Grading, Outcome
+    from stenograde.study import Study
     from stenograde.terms import Cell, Severity
 
 
@@ -96,7 +99,8 @@ def grade(
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
-    One study is written directly into OUT, several into OUT/<study>. Exit codes: 0, all were graded; 2, at
+    One study is written directly into OUT, several into OUT/<study>, by as many processes as there are cores
+    (--workers; half a gigabyte each). Exit codes: 0, all were graded; 2, at
     least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
     leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report that says why, where
     its headers can be read.
@@ -125,34 +129,39 @@ def grade(
         raise typer.Exit(grade_cohort(cohort, folder, how))
     assert studies
     keep_freed_memory()
-    grading = _grading(bundle, reference, dicom, drafts=drafts, demographics=demographics, fhir=fhir)
-    read = _reader(study, role_of, limit, every=every)
+    graded_with = partial(
+        _grading, bundle, reference, dicom, drafts=drafts, demographics=demographics, fhir=fhir
+    )
+    read = partial(_read, study, role_of, limit, every=every)
     if len(studies) == 1 and not every:
-        _grade_one(studies[0], read, grading, folder, uid=study)
+        _grade_one(studies[0], read, graded_with(say_error, ahead=True), folder, uid=study)
     else:
-        _grade_many(studies, read, grading, folder)
+        _grade_many(studies, read, graded_with, folder, workers)
 
 
 def _grading(
     bundle: Path | None,
     reference: Path | None,
     dicom: str | None,
+    tell: Callable[[str], None],
     *,
     drafts: bool,
     demographics: bool,
     fhir: bool,
+    ahead: bool = False,
 ) -> Grading:
     from stenograde.predict.bundle import bundle_at
 
     loaded = bundle_at(bundle)
-    loaded.open_ahead()  # (in a thread, while the rest is imported)
+    if ahead:
+        loaded.open_ahead()  # (in a thread, while the rest is imported)
     from stenograde.grading.dicom_results import kinds_of
     from stenograde.grading.study import Grading
 
     return Grading(
         loaded,
         _known(reference) if reference else None,
-        tell=say_error,
+        tell=tell,
         open_drafts=drafts,
         demographics=demographics,
         dicom=kinds_of(dicom) if dicom is not None else (),
@@ -173,14 +182,34 @@ def _grade_one(source: Path, read: Read, grading: Grading, folder: Path, *, uid:
     _print_one(graded, drafts=grading.open_drafts)
 
 
-def _grade_many(studies: Sequence[Path], read: Read, grading: Grading, folder: Path) -> None:
+def _grade_many(
+    studies: Sequence[Path], read: Read, graded_with: Callable[..., Grading], folder: Path, workers: int
+) -> None:
     from stenograde.cli.progress import progress_on_stderr
-    from stenograde.grading.studies import grade_studies
+    from stenograde.grading.studies import grade_studies, grade_studies_by_workers
 
+    workers = _workers_for(len(studies), workers)
+    grading = graded_with(
+        say_error, ahead=workers == 1
+    )  # (refuses what does not work before any study is read)
     with progress_on_stderr(lines=False) as progress:
-        outcomes = grade_studies(studies, read, grading, folder, progress=progress)
+        if workers == 1:
+            outcomes = grade_studies(studies, read, grading, folder, progress=progress)
+        else:
+            outcomes = grade_studies_by_workers(
+                studies, read, graded_with, folder, workers=workers, tell=say_error, progress=progress
+            )
     _print_table(outcomes)
     raise typer.Exit(_exit_code(outcomes))
+
+
+def _workers_for(n_studies: int, asked: int) -> int:
+    """Return how many processes grade so many studies; to start one takes as long as a study."""
+    from stenograde.workers import n_cores
+
+    if logging.getLogger("stenograde").isEnabledFor(logging.DEBUG):
+        return 1  # (--debug: workers say nothing)
+    return max(min(asked, n_studies) if asked else min(n_cores(), n_studies // 2), 1)
 
 
 def _known(reference: Path) -> Mapping[str, Mapping[Cell, Severity]]:
@@ -189,14 +218,14 @@ def _known(reference: Path) -> Mapping[str, Mapping[Cell, Severity]]:
     return read_labels(reference)
 
 
-def _reader(
-    study_uid: str | None, roles: Mapping[str, Role] | None, memory_limit: int, *, every: bool
-) -> Read:
+def _read(
+    study_uid: str | None, roles: Mapping[str, Role] | None, memory_limit: int, path: Path, *, every: bool
+) -> Sequence[Study]:
     from stenograde.dicom.read.studies import read_studies, read_study
 
     if every:
-        return lambda path: read_studies(path, roles=roles, memory_limit=memory_limit)
-    return lambda path: [read_study(path, study_uid=study_uid, roles=roles, memory_limit=memory_limit)]
+        return read_studies(path, roles=roles, memory_limit=memory_limit)
+    return [read_study(path, study_uid=study_uid, roles=roles, memory_limit=memory_limit)]
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -23,7 +23,7 @@ from stenograde.report.as_fhir import as_fhir, not_graded_as_fhir
 from stenograde.report.as_json import as_json
 from stenograde.study import Study
 from stenograde.terms import Cell, Severity
-from stenograde.workers import import_meanwhile
+from stenograde.workers import TRIES, import_meanwhile
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +86,11 @@ class NotGraded:
 Outcome = Graded | NotGraded
 """What became of one study."""
 
+
+ENDED_ITS_PROCESS = (
+    f"it ended the process that graded it {TRIES} times: memory, or a fault in a decoder; grade it by itself"
+)
+"""Why a study is given up that ends whatever grades it."""
 
 RESULTS = ("grades.json", "report.html")
 """Files that every graded study has."""

@@ -186,7 +186,7 @@ def test_several_studies_when_some_fail_then_the_others_are_graded_in_their_own_
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert grade(*names) == code
+    assert grade(*names, "--workers", "1") == code
     good = [name for name in names if name.startswith("1.")]
     assert written(tmp_path) == {f"{name}/{file}" for name in good for file in ("grades.json", "report.html")}
     shown = capsys.readouterr()
@@ -399,3 +399,30 @@ def test_asking_for_nothing_of_dicom_imports_nothing_of_it() -> None:
     code = "import stenograde.cli.grade, stenograde.grading.study, sys; print('pydicom' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_several_studies_by_workers_have_the_files_and_grades_that_one_process_gives_them(
+    phantom_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    inputs = [str(phantom_study), str(tmp_path / "empty"), str(phantom_study)]
+    said = {}
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert main(["grade", *inputs, "--fhir", "--out", str(out), "--workers", workers]) == 2
+        shown = capsys.readouterr()
+        assert "2 of 3 studies graded" in shown.out
+        assert shown.err.count("\n") == 1
+        assert "empty" in shown.err
+        documents = {
+            path.relative_to(out).as_posix(): json.loads(path.read_text(encoding="utf-8"))
+            for path in out.rglob("grades.json")
+        }
+        said[workers] = {name: grades | {"seconds": None} for name, grades in documents.items()}
+        assert {path.name for path in out.rglob("*.*") if path.is_file()} == {
+            "grades.json",
+            "report.html",
+            "fhir.json",
+        }
+    assert len(said["1"]) == 2
+    assert said["1"] == said["2"]

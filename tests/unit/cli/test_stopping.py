@@ -18,7 +18,10 @@ from stenograde.cli.stopping import Stopped, stopped_by_signals
 COMMAND = """
 import hashlib, sys, time
 from stenograde import cli
-from stenograde.workers import in_processes
+from stenograde.workers import in_processes, in_workers
+
+def sleeps():
+    return time.sleep
 
 def busy(words):
     print("ready", flush=True)
@@ -33,6 +36,7 @@ WORK = {
     "Python": "while True: pass",
     "foreign code": "hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)",
     "workers": "list(in_processes(time.sleep, [600] * 8, 2))",
+    "workers that last": "list(in_workers(sleeps, [600] * 8, 2, repr))",
     "busy workers": "list(in_processes(sum, [range(10**12)] * 8, 2))",
 }
 

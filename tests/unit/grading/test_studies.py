@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from stenograde.errors import BundleError, StudyError
 from stenograde.grades import BundleStamp, CellGrade, Status, StudyGrades
-from stenograde.grading.studies import folder_name, grade_studies
+from stenograde.grading.studies import folder_name, grade_studies, grade_studies_by_workers
 from stenograde.grading.study import Graded, Grading, NotGraded, attempt
 from stenograde.study import Study
 from stenograde.terms import LUMBAR_MRI, Cell, Severity
@@ -89,13 +93,99 @@ def test_a_fault_is_raised_where_only_a_study_may_fail() -> None:
         attempt("1.2", work, stopped_by=StudyError)
 
 
+def grading_in_a_worker(tell: Callable[[str], None], mark: Path | None = None) -> Grading:
+    """Return what a worker grades with; its process is its own, so nothing is put back.
+
+    The study ``kills`` ends the process, and so does ``once``, the first time: it leaves a mark.
+    """
+    import stenograde.grading.study
+    import stenograde.report.as_html
+
+    def graded_or_ended(study: Study, bundle: object) -> StudyGrades:
+        first = study.uid == "once" and mark is not None and not mark.exists()
+        if first and mark is not None:
+            mark.touch()
+        if first or study.uid == "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return grade_study(study, bundle)
+
+    stenograde.grading.study.grade_study = graded_or_ended
+    stenograde.report.as_html.as_html = lambda *_, **__: "<title>report</title>"  # type: ignore[assignment]
+    bundle = SimpleNamespace(open_ahead=lambda: None)
+    return Grading(bundle, {"1.2": {}}, tell=tell)  # type: ignore[arg-type]
+
+
+def test_workers_have_the_outcomes_of_one_process(told: list[str], tmp_path: Path) -> None:
+    inputs = [Path("1.2"), Path("none"), Path("bad,1.3,fault"), Path("a/1.2"), Path("1.4"), Path("b/1.2")]
+    steps: list[Step] = []
+    lines: list[str] = []
+    by_one = grade_studies(inputs, read, grading(told, {"1.2": {}}), tmp_path / "one")
+    outcomes = grade_studies_by_workers(
+        inputs,
+        read,
+        grading_in_a_worker,
+        tmp_path / "out",
+        workers=2,
+        tell=lines.append,
+        progress=steps.append,
+    )
+
+    assert [one.name for one in outcomes] == [one.name for one in by_one]
+    assert [one.line for one in outcomes if isinstance(one, NotGraded) and not one.is_our_fault] == [
+        one.line for one in by_one if isinstance(one, NotGraded) and not one.is_our_fault
+    ]
+    assert [one.is_our_fault for one in outcomes if isinstance(one, NotGraded)] == [False, False, True]
+    folders = [one.folder for one in outcomes if isinstance(one, Graded)]
+    assert {one.name for one in folders} == {"1.2", "1.2-2", "1.2-3", "1.3", "1.4"}
+    for one in outcomes:
+        if isinstance(one, Graded):
+            assert one.folder.name.split("-")[0] == one.name
+            assert {"grades.json", "report.html"} == {file.name for file in one.folder.iterdir()}
+    assert sorted(line.split(":")[0] for line in lines) == sorted(line.split(":")[0] for line in told)
+    assert [(step.done, step.total) for step in steps] == [(number, 6) for number in range(1, 7)]
+
+
+def test_an_input_that_ends_its_worker_is_told_and_the_others_are_graded(tmp_path: Path) -> None:
+    lines: list[str] = []
+    outcomes = grade_studies_by_workers(
+        [Path("1.2"), Path("kills"), Path("1.7,once"), Path("1.3")],
+        read,
+        partial(grading_in_a_worker, mark=tmp_path / "mark"),
+        tmp_path / "out",
+        workers=2,
+        tell=lines.append,
+    )
+
+    assert [one.name for one in outcomes] == ["1.2", "kills", "1.7", "once", "1.3"]
+    assert (tmp_path / "mark").exists()
+    (failed,) = (one for one in outcomes if isinstance(one, NotGraded))
+    assert failed.line.startswith("it ended the process that graded it 3 times")
+    assert f"kills: {failed.line}" in lines
+    folders = {one.folder.name for one in outcomes if isinstance(one, Graded)}
+    assert folders == {"1.2", "1.3", "1.7", "once"}, "a second try has the names of the first"
+
+
+def test_a_bundle_that_does_not_work_stops_all_workers(tmp_path: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        grade_studies_by_workers(
+            [Path("bundle"), Path("1.2")],
+            read,
+            grading_in_a_worker,
+            tmp_path,
+            workers=1,
+            tell=lambda _: None,
+        )
+    assert caught.value.__notes__ == ["while grading bundle"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @given(st.lists(st.text(max_size=80) | st.from_regex(r"[0-9.]{1,64}", fullmatch=True), max_size=6))
 def test_folder_names_for_any_texts_are_distinct_and_stay_in_their_folder(texts: list[str]) -> None:
     taken: set[str] = set()
-    names = [folder_name(text, taken) for text in texts]
+    names = [folder_name(text, lambda name: name not in taken and not taken.add(name)) for text in texts]
     assert len(set(names)) == len(names)
     assert all(Path(name).name == name and name not in (".", "..") and name.isascii() for name in names)
 
 
 def test_folder_name_for_a_study_uid_is_the_uid() -> None:
-    assert folder_name("1.2.826.0.1.3680043.8.498.1", set()) == "1.2.826.0.1.3680043.8.498.1"
+    assert folder_name("1.2.826.0.1.3680043.8.498.1", lambda _: True) == "1.2.826.0.1.3680043.8.498.1"
