@@ -75,7 +75,14 @@ def main() -> None:
         beside = ("--beside", str(asked.beside)) if asked.beside else ()
         tables = {
             "Reading a study (`ingest.py`)": ("ingest.py", str(study), *rounds),
-            "Grading a study (`grade_study.py`)": ("grade_study.py", str(study), *rounds, *beside),
+            "Grading a study (`grade_study.py`)": (
+                "grade_study.py",
+                str(study),
+                *rounds,
+                "--many",
+                "20",
+                *beside,
+            ),
             "A cohort of 8 phantoms (`cohort.py workers`)": (
                 "cohort.py",
                 "workers",

@@ -1,8 +1,9 @@
 """Wall time and peak memory of a whole ``stenograde grade``, and where the time goes.
 
-    python benchmarks/grade_study.py STUDY [--rounds 5] [--beside CHECKOUT]
+    python benchmarks/grade_study.py STUDY [--rounds 5] [--beside CHECKOUT] [--many 50]
 
-With ``--beside``, another version (``git worktree add CHECKOUT REVISION``) is timed in turn with this one.
+With ``--beside``, another version (``git worktree add CHECKOUT REVISION``) is timed in turn with this one. With
+``--many``, so many copies of the study are graded in one call, too.
 
 The whole process is timed from outside, start of Python included; its peak memory is the largest resident set
 that the kernel saw. The breakdown comes from a second kind of run that times each step within one process.
@@ -65,12 +66,12 @@ print(json.dumps(laps))
 """
 
 
-def whole(study: Path, checkout: Path | None = None) -> tuple[float, float]:
-    """Wall seconds and peak megabytes of one ``stenograde grade``, of another checkout if one is given."""
+def whole(study: Path, checkout: Path | None = None, copies: int = 1) -> tuple[float, float]:
+    """Wall seconds and peak megabytes of a process of ``stenograde grade``, of another checkout if one is given."""
     environment = dict(os.environ, **({"PYTHONPATH": str(checkout / "src")} if checkout else {}))
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        command = [sys.executable, "-m", "stenograde", "grade", str(study), "--out", out]
+        command = [sys.executable, "-m", "stenograde", "grade", *[str(study)] * copies, "--out", out]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
@@ -96,8 +97,11 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--beside", type=Path, help="checkout of another version")
+    parser.add_argument(
+        "--many", type=int, default=0, help="copies of the study to grade in one call as well"
+    )
     arguments = parser.parse_args()
-    walls, peaks, laps, others = [], [], [], []
+    walls, peaks, laps, others, many = [], [], [], [], []
     for _ in range(arguments.rounds):
         if arguments.beside:
             others.append(whole(arguments.study, arguments.beside))
@@ -105,18 +109,25 @@ def main() -> None:
         walls.append(wall)
         peaks.append(peak)
         laps.append(steps(arguments.study))
+        if arguments.many:
+            many.append(whole(arguments.study, copies=arguments.many)[0] / arguments.many)
     threads = len(os.sched_getaffinity(0))
     print(f"{platform.machine()}, {threads} cores, Python {platform.python_version()}, ", end="")
     print(", ".join(f"{name} {version(name)}" for name in ("stenograde", "onnxruntime", "numpy", "pydicom")))
     print(f"\n| whole process, {arguments.rounds} rounds | median | range |\n|---|---|---|")
     print(f"| wall, s | {statistics.median(walls):.2f} | {min(walls):.2f} to {max(walls):.2f} |")
     print(f"| peak memory, MB | {statistics.median(peaks):.0f} | {min(peaks):.0f} to {max(peaks):.0f} |")
+    if many:
+        told = f"{min(many):.2f} to {max(many):.2f}"
+        print(f"| {arguments.many} in one call: wall, s a study | {statistics.median(many):.2f} | {told} |")
     if others:
         wall, peak = (statistics.median(one) for one in zip(*others, strict=True))
         share = statistics.median(walls) / wall
         print(
             f"| {arguments.beside.name}: wall, s; peak memory, MB | {wall:.2f}; {peak:.0f} | {share:.2f} of it |"
         )
+        if many:
+            print(f"| many against it | | {statistics.median(many) / wall:.2f} of it |")
     print("\n| step | median s |\n|---|---|")
     for name in laps[0]:
         print(f"| {name} | {statistics.median(lap[name] for lap in laps):.2f} |")
