@@ -99,11 +99,10 @@ def grade(
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
-    One study is written directly into OUT, several into OUT/<study>, by as many processes as there are cores
-    (--workers; half a gigabyte each). Exit codes: 0, all were graded; 2, at
-    least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a refused study would
-    leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report that says why, where
-    its headers can be read.
+    One study is written directly into OUT, several into OUT/<study>; four or more are graded by as many processes as
+    there are cores (--workers; half a gigabyte each). Exit codes: 0, all were graded; 2, at least one could not be
+    graded as given; 1, a fault of ours. Results of an earlier run that a refused study would leave in OUT are renamed.
+    With --dicom or --fhir, a study that cannot be graded has a report that says why, where its headers can be read.
 
     --cohort takes a manifest in place of studies, and writes OUT/studies and OUT/cells, Parquet tables in which each
     study stands once; stopped at any moment, the same command goes on.
@@ -189,9 +188,8 @@ def _grade_many(
     from stenograde.grading.studies import grade_studies, grade_studies_by_workers
 
     workers = _workers_for(len(studies), workers)
-    grading = graded_with(
-        say_error, ahead=workers == 1
-    )  # (refuses what does not work before any study is read)
+    # (made here as well where workers have their own: what does not work is refused before any study is read)
+    grading = graded_with(say_error, ahead=workers == 1)
     with progress_on_stderr(lines=False) as progress:
         if workers == 1:
             outcomes = grade_studies(studies, read, grading, folder, progress=progress)
