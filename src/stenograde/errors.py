@@ -79,6 +79,10 @@ class MissingDependencyError(StenogradeError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""
 
 
+class FaultElsewhereError(Exception):
+    """A fault of ours in a process that works for this one; its text is the line that was made of it there."""
+
+
 def one_line(error: BaseException) -> str:
     r"""Return an error's message and notes on one line.
 
@@ -96,8 +100,8 @@ def line_of(error: BaseException) -> tuple[str, bool]:
 
     What the world did is none: an input or a setting, a disk that is full, memory that is short.
     """
-    if isinstance(error, StenogradeError):
-        return one_line(error), False
+    if isinstance(error, (StenogradeError, FaultElsewhereError)):
+        return one_line(error), isinstance(error, FaultElsewhereError)
     if isinstance(error, OSError) and error.strerror:
         line = (
             f"the system must let files be read and written, got '{error.strerror}'; make room, allow it, or choose "

@@ -15,7 +15,6 @@ OBJECTS_UNTIL_SEARCH: Final = 50_000
 """So many new objects, and Python looks for cycles among them: modules make hundreds of thousands that stay, and to
 look after every 700 is a thirtieth of the time that grading takes."""
 
-
 _M_TRIM_THRESHOLD = -1
 """``mallopt``: free memory at the top of the heap is given back beyond this; -1 for never (malloc.h, mallopt(3))."""
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
-from stenograde.errors import StenogradeError
+from stenograde.errors import FaultElsewhereError, StenogradeError, line_of
 from stenograde.heap import OBJECTS_UNTIL_SEARCH, keep_freed_memory, share_heap
 
 T = TypeVar("T")
@@ -168,10 +168,11 @@ def in_processes(work: Callable[[T], R], things: Iterable[T], workers: int) -> I
 
 def in_workers(
     make: Callable[[], Callable[[T], R]], things: Iterable[T], workers: int, given_up: Callable[[T], R]
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Give what workers make of things, as it is made: processes that last, and open what they need once.
 
-    Where a process is ended, another takes its thing up again.
+    Where a process is ended, another takes its thing up again. They all end when this generator does: close it. As with
+    :func:`in_processes`, a script must keep its own work under ``if __name__ == "__main__"``.
 
     Parameters
     ----------
@@ -187,20 +188,23 @@ def in_workers(
     Raises
     ------
     StenogradeError
-        The first that a worker raises; or workers end before they have begun.
+        The first that a worker raises; or no worker can start.
+    FaultElsewhereError
+        Anything else that one raises, but without its text and trace, which may quote a header.
     """
     waiting, tries = deque[tuple[int, T]](), Counter[int]()
     left = enumerate(things)
-    hands: list[_Hand[T, R]] = [_Hand(make) for _ in range(workers)]
+    hands: list[_Hand[T, R]] = []
     try:
+        hands += (_Hand(make) for _ in range(workers))
         while True:
             for hand in hands:
                 if hand.is_idle:
                     job = waiting.popleft() if waiting else next(left, None)
                     if job is not None:
                         hand.take(job)
-            if all(hand.is_idle for hand in hands):
-                return
+            if all(hand.job is None for hand in hands) and any(hand.is_idle for hand in hands):
+                return  # (one that has still to begin is not waited for)
             for hand in _heard(hands):
                 made, lost = hand.hear()
                 yield from made
@@ -210,6 +214,7 @@ def in_workers(
                         waiting.append((number, thing))
                     else:
                         yield given_up(thing)
+            hands = _able_to_start(hands)
     finally:
         for hand in hands:
             hand.end()
@@ -252,19 +257,17 @@ class _Hand(Generic[T, R]):
 
         Raises
         ------
-        StenogradeError
-            What it cannot go on from; or it ends again and again before it has begun.
+        StenogradeError, FaultElsewhereError
+            What it cannot go on from.
         """
         try:
             said: Any = self.line.recv()
         except (EOFError, OSError):
             lost = [] if self.job is None else [self.job]
             self.failed_starts += not self.is_ready
-            if self.failed_starts >= TRIES:
-                msg = f"workers must be able to start, got {TRIES} that ended at once; see whether there is memory"
-                raise StenogradeError(msg) from None
             self.end()
-            self._start()
+            if self.failed_starts < TRIES:
+                self._start()
             return [], lost
         if isinstance(said, BaseException):
             raise said
@@ -282,6 +285,21 @@ class _Hand(Generic[T, R]):
         self.line.close()
 
 
+def _able_to_start(hands: list[_Hand[T, R]]) -> list[_Hand[T, R]]:
+    """Return those whose process has begun, or may yet.
+
+    Raises
+    ------
+    StenogradeError
+        If there is none.
+    """
+    able = [hand for hand in hands if hand.failed_starts < TRIES]
+    if not able:
+        msg = f"workers must be able to start, got {TRIES} that ended at once; see whether there is memory"
+        raise StenogradeError(msg)
+    return able
+
+
 def _heard(hands: list[_Hand[T, R]]) -> list[_Hand[T, R]]:
     """Return those that have said something, or ended; waits for one."""
     said = wait([hand.line for hand in hands])
@@ -295,11 +313,16 @@ def _work(line: Connection, make: Callable[[], Callable[[T], R]], parent: int) -
         work = make()
         line.send(_READY)
         while True:
-            line.send(work(line.recv()))
-    except EOFError:
-        return
+            try:
+                thing = line.recv()
+            except EOFError:
+                return
+            line.send(work(thing))
     except StenogradeError as exc:
         line.send(exc)
+    except BaseException as exc:  # noqa: BLE001 - or Python would print its text
+        told, is_our_fault = line_of(exc)
+        line.send(FaultElsewhereError(told) if is_our_fault else StenogradeError(told))
 
 
 def settle_in(processes: int) -> None:
@@ -322,7 +345,7 @@ def settle_in(processes: int) -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold back interrupts from the keyboard, for good from processes that are started meanwhile."""
+    """Keep interrupts from the keyboard from processes that are started meanwhile, for good."""
     held = {signal.SIGINT}
     resource_tracker.ensure_running()  # (the first process starts it, and that lets interrupts through again)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)

@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from stenograde.errors import ConfigError
+from stenograde.errors import ConfigError, FaultElsewhereError, StenogradeError, line_of
 from stenograde.workers import (
     Step,
     counted,
@@ -43,20 +44,26 @@ def _process(_: int) -> int:
     return os.getpid()
 
 
-def _counting() -> Callable[[int], tuple[int, int]]:
-    """Return what tells its process, and how many things it was given there."""
+def _counting() -> Callable[[int], tuple[int, int, int]]:
+    """Return what tells its process, how many things it was given there, and the thing."""
     numbers = itertools.count(1)
-    return lambda _: (os.getpid(), next(numbers))
+    return lambda thing: (os.getpid(), next(numbers), thing)
+
+
+def _nothing_given_up(thing: int) -> tuple[int, int, int]:
+    raise AssertionError(thing)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_that_last_are_made_once_and_each_thing_is_taken_once(workers: int) -> None:
     by_process: dict[int, list[int]] = {}
-    for process, number in in_workers(_counting, range(12), workers, given_up=abs):
+    things = []
+    for process, number, thing in in_workers(_counting, range(12), workers, given_up=_nothing_given_up):
         by_process.setdefault(process, []).append(number)
+        things.append(thing)
+    assert sorted(things) == [*range(12)]
     assert len(by_process) <= workers
     assert all(numbers == [*range(1, len(numbers) + 1)] for numbers in by_process.values())
-    assert sum(map(len, by_process.values())) == 12
     assert os.getpid() not in by_process
 
 
@@ -68,17 +75,51 @@ def test_a_thing_that_ends_its_workers_is_given_up_and_the_others_are_not() -> N
     assert sorted(in_workers(_ending, range(6), 2, given_up=lambda thing: -thing)) == [-3, 0, 1, 2, 4, 5]
 
 
-def _failing() -> Callable[[int], int]:
+def _failing(error: Exception, *, at_once: bool) -> Callable[[int], int]:
     def fail(_: int) -> int:
-        msg = "a bundle must work"
-        raise ConfigError(msg)
+        raise error
 
-    return fail
+    return fail(0) if at_once else fail  # type: ignore[return-value]
 
 
-def test_what_workers_cannot_go_on_from_reaches_the_caller() -> None:
-    with pytest.raises(ConfigError, match="a bundle must work"):
-        list(in_workers(_failing, range(6), 2, given_up=abs))
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("error", "kind", "line", "ours"),
+    [
+        (ConfigError("a bundle must work"), ConfigError, "a bundle must work", False),
+        (EOFError(), FaultElsewhereError, "a fault of ours: EOFError", True),
+        (ValueError("Planted^Name"), FaultElsewhereError, "a fault of ours: ValueError", True),
+        (MemoryError(), StenogradeError, "memory must suffice", False),
+    ],
+)
+def test_what_workers_cannot_go_on_from_reaches_the_caller_and_no_text_that_is_not_ours(
+    error: Exception,
+    kind: type[Exception],
+    line: str,
+    ours: bool,
+    at_once: bool,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(kind) as caught:
+        list(in_workers(partial(_failing, error, at_once=at_once), range(6), 2, given_up=abs))
+    told, is_our_fault = line_of(caught.value)
+    assert told.startswith(line)
+    assert is_our_fault == ours
+    assert capfd.readouterr() == ("", "")
+
+
+def _able_once(mark: Path) -> Callable[[int], int]:
+    """Return what gives back each thing; only the first process that comes is able to start."""
+    try:
+        mark.mkdir()
+    except FileExistsError:
+        os._exit(1)
+    return abs
+
+
+def test_a_worker_that_cannot_start_does_not_stop_one_that_can(tmp_path: Path) -> None:
+    given = in_workers(partial(_able_once, tmp_path / "mark"), range(6), 2, given_up=lambda thing: -thing)
+    assert sorted(given) == [*range(6)]
 
 
 def test_an_error_in_a_process_reaches_the_caller() -> None:

@@ -52,6 +52,10 @@ class Worker:
         StenogradeError
             If it is no ``StudyError``: a bundle or a disk that does not work will not work for the next study either.
         """
+        record = attempt(entry.name, lambda: self._record(entry))
+        return not_graded(entry, record) if isinstance(record, NotGraded) else record
+
+    def _record(self, entry: Entry) -> Record:
         try:
             with fetched(entry.source) as place:
                 outcome = attempt(entry.name, lambda: self._graded(entry, place))

@@ -99,10 +99,11 @@ def grade(
 ) -> None:
     """Grade studies and write grades.json and report.html for each.
 
-    One study is written directly into OUT, several into OUT/<study>; four or more are graded by as many processes as
-    there are cores (--workers; half a gigabyte each). Exit codes: 0, all were graded; 2, at least one could not be
-    graded as given; 1, a fault of ours. Results of an earlier run that a refused study would leave in OUT are renamed.
-    With --dicom or --fhir, a study that cannot be graded has a report that says why, where its headers can be read.
+    One study is written directly into OUT, several into OUT/<study>. Four inputs or more are graded by a process for
+    every two, but no more than there are cores (--workers; half a gigabyte each); with --debug by one. Exit codes: 0,
+    all were graded; 2, at least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a
+    refused study would leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report
+    that says why, where its headers can be read.
 
     --cohort takes a manifest in place of studies, and writes OUT/studies and OUT/cells, Parquet tables in which each
     study stands once; stopped at any moment, the same command goes on.
@@ -187,7 +188,7 @@ def _grade_many(
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.grading.studies import grade_studies, grade_studies_by_workers
 
-    workers = _workers_for(len(studies), workers)
+    workers = workers_for(len(studies), workers)
     # (made here as well where workers have their own: what does not work is refused before any study is read)
     grading = graded_with(say_error, ahead=workers == 1)
     with progress_on_stderr(lines=False) as progress:
@@ -201,13 +202,13 @@ def _grade_many(
     raise typer.Exit(_exit_code(outcomes))
 
 
-def _workers_for(n_studies: int, asked: int) -> int:
-    """Return how many processes grade so many studies; to start one takes as long as a study."""
+def workers_for(n_inputs: int, asked: int) -> int:
+    """Return how many processes grade so many inputs; to start one takes as long as a study."""
     from stenograde.workers import n_cores
 
     if logging.getLogger("stenograde").isEnabledFor(logging.DEBUG):
         return 1  # (--debug: workers say nothing)
-    return max(min(asked, n_studies) if asked else min(n_cores(), n_studies // 2), 1)
+    return max(min(asked, n_inputs) if asked else min(n_cores(), n_inputs // 2), 1)
 
 
 def _known(reference: Path) -> Mapping[str, Mapping[Cell, Severity]]:

@@ -36,7 +36,7 @@ EngineOption = Annotated[
 WorkersOption = Annotated[
     int,
     typer.Option(
-        "--workers", min=0, help="Workers of several studies, one core each; 0 for as many as there are."
+        "--workers", min=0, help="Processes that grade several studies; 0 for as many as there are cores."
     ),
 ]
 ReportsOption = Annotated[

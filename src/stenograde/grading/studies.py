@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TypeVar
 
+from stenograde.errors import StudyError, line_of
 from stenograde.grading.study import (
     ENDED_ITS_PROCESS,
     Graded,
     Grading,
+    Made,
     NotGraded,
     Outcome,
+    WhyNot,
     attempt,
     earlier_results_set_aside,
-    grade_into,
-    reason_told,
+    make_results,
+    says_so,
+    set_results_aside,
+    why_not,
+    write_results,
+    write_why_not,
 )
 from stenograde.study import Study
 from stenograde.workers import Progress, counted, in_workers, settle_in
+
+T = TypeVar("T")
 
 Read = Callable[[Path], Sequence[Study]]
 """Gives the studies of one input."""
@@ -45,17 +55,12 @@ def grade_studies(
     StenogradeError
         If it is no ``StudyError``; see :func:`stenograde.grading.study.attempt`.
     """
-    names: set[str] = set()
-
-    def take(name: str) -> bool:
-        is_free = name not in names
-        names.add(name)
-        return is_free
-
-    outcomes: list[Outcome] = []
-    for source in counted(inputs, "grading studies", len(inputs), progress):
-        outcomes += _outcomes_of(source, read, grading, out, take)
-    return tuple(outcomes)
+    writer = _Writer(out, grading.tell)
+    return tuple(
+        writer.write(one)
+        for source in counted(inputs, "grading studies", len(inputs), progress)
+        for one in _made_of(source, read, grading)
+    )
 
 
 def grade_studies_by_workers(
@@ -70,8 +75,8 @@ def grade_studies_by_workers(
 ) -> tuple[Outcome, ...]:
     """Grade every study of the inputs as :func:`grade_studies` does, by processes that share the cores.
 
-    Of two inputs with the same study, the one that is read first has the name without a number. An input that ends its
-    process again and again is not graded, and the others are.
+    They make the results, and this process writes them, as they come: of two inputs with the same study, the one that
+    is graded first has the name without a number.
 
     Parameters
     ----------
@@ -89,41 +94,49 @@ def grade_studies_by_workers(
     Returns
     -------
     outcomes : tuple of Graded or NotGraded
-        As of :func:`grade_studies`.
+        As of :func:`grade_studies`; and one for each input that ended its process again and again.
 
     Raises
     ------
     StenogradeError
         As of :func:`grade_studies`; or workers cannot start.
     """
+    writer = _Writer(out, tell)
     outcomes: dict[int, tuple[Outcome, ...]] = {}
-    with TemporaryDirectory() as names:
-        make = partial(_Hand, read, grading, out, Path(names), workers)
-        done = in_workers(make, list(enumerate(inputs)), workers, _given_up)
+    make = partial(_Grader, read, grading, workers)
+    with closing(in_workers(make, enumerate(inputs), workers, _given_up)) as done:
         for one in counted(done, "grading studies", len(inputs), progress):
-            outcomes[one.number] = one.outcomes
             for line in one.lines:
                 tell(line)
+            outcomes[one.number] = tuple(map(writer.write, one.made))
     return tuple(outcome for number in sorted(outcomes) for outcome in outcomes[number])
 
 
 @dataclass(frozen=True)
+class _Refused:
+    """A study, or an input, that could not be graded, and what is to be written of it."""
+
+    outcome: NotGraded
+    study_uid: str | None
+    """None where nothing can be known of it."""
+    reports: WhyNot | None
+
+
+@dataclass(frozen=True)
 class _Done:
-    """What became of one input."""
+    """What was made of one input, and what is to be said of it."""
 
     number: int
-    outcomes: tuple[Outcome, ...]
-    lines: tuple[str, ...]
+    made: tuple[Made | _Refused, ...]
+    lines: tuple[str, ...] = ()
 
 
-class _Hand:
-    """Grades inputs in a process of its own; names are taken from the others by files in a folder."""
+class _Grader:
+    """Grades inputs in a process of its own."""
 
-    def __init__(
-        self, read: Read, grading: Callable[[Tell], Grading], out: Path, names: Path, workers: int
-    ) -> None:
+    def __init__(self, read: Read, grading: Callable[[Tell], Grading], workers: int) -> None:
         settle_in(workers)
-        self.read, self.out, self.names = read, out, names
+        self.read = read
         self.lines: list[str] = []
         self.grading = grading(self.lines.append)
         self.grading.bundle.open_ahead()
@@ -131,83 +144,101 @@ class _Hand:
     def __call__(self, job: tuple[int, Path]) -> _Done:
         number, source = job
         self.lines.clear()
-        take = partial(_taken_for, number, self.names, set())
-        outcomes = tuple(_outcomes_of(source, self.read, self.grading, self.out, take))
-        return _Done(number, outcomes, tuple(self.lines))
-
-
-def _taken_for(number: int, names: Path, own: set[str], name: str) -> bool:
-    """Take a name for an input, unless another has it; its own of a try that ended its process is free again."""
-    place = names / name
-    try:
-        with place.open("x") as file:
-            file.write(str(number))
-    except FileExistsError:
-        if name in own or place.read_text() != str(number):
-            return False
-    own.add(name)
-    return True
+        made = tuple(_made_of(source, self.read, self.grading))
+        return _Done(number, made, tuple(self.lines))
 
 
 def _given_up(job: tuple[int, Path]) -> _Done:
     number, source = job
     outcome = NotGraded(str(source), ENDED_ITS_PROCESS, is_our_fault=False)
-    return _Done(number, (outcome,), (_line_of(outcome),))
+    return _Done(number, (_Refused(outcome, None, None),))
 
 
-def _outcomes_of(
-    source: Path, read: Read, grading: Grading, out: Path, take: Callable[[str], bool]
-) -> Iterator[Outcome]:
-    """Give the outcomes of one input; each failure is told."""
-
-    def folder_of(uid: str) -> Path:
-        return out / folder_name(uid, take)
-
-    def first_read() -> Sequence[Study]:
-        with reason_told(folder_of, source, grading):
-            return read(source)
-
-    def told(outcome: Outcome) -> Outcome:
-        if isinstance(outcome, NotGraded):
-            grading.tell(_line_of(outcome))
-        return outcome
-
-    found = attempt(str(source), first_read)
-    if isinstance(found, NotGraded):
-        yield told(found)
+def _made_of(source: Path, read: Read, grading: Grading) -> Iterator[Made | _Refused]:
+    """Give what is to be written of the studies of one input."""
+    found = _attempted(str(source), source, grading, partial(read, source))
+    if isinstance(found, _Refused):
+        yield found
         return
     for study in found:
-        yield told(attempt(study.uid, partial(_graded, folder_of(study.uid), study, grading, source)))
+        yield _attempted(study.uid, study, grading, partial(make_results, study, grading, source=source))
 
 
-def _line_of(outcome: NotGraded) -> str:
-    return f"{outcome.name}: {outcome.line}"
+def _attempted(name: str, where: Study | Path, grading: Grading, work: Callable[[], T]) -> T | _Refused:
+    """Return what some work on one study gives, or what is to be written in its place."""
+    reports: WhyNot | None = None
+
+    def tried() -> T:
+        nonlocal reports
+        try:
+            return work()
+        except StudyError as exc:
+            reports = why_not(line_of(exc)[0], where, grading)
+            raise
+
+    outcome = attempt(name, tried)
+    if not isinstance(outcome, NotGraded):
+        return outcome
+    if isinstance(where, Study):
+        return _Refused(outcome, where.uid, reports)
+    return _Refused(outcome, reports.study_uid if reports else None, reports)
 
 
-def _graded(folder: Path, study: Study, grading: Grading, source: Path) -> Graded:
-    with reason_told(lambda _: folder, study, grading), earlier_results_set_aside(folder):
-        return grade_into(folder, study, grading, source=source)
+class _Writer:
+    """Writes what is made of studies, each into a folder of its own, and tells what was not graded."""
+
+    def __init__(self, out: Path, tell: Tell) -> None:
+        self.out, self.tell = out, tell
+        self.names: set[str] = set()
+
+    def write(self, made: Made | _Refused) -> Outcome:
+        """Write what is to be written of a study.
+
+        Raises
+        ------
+        ConfigError
+            If a file cannot be written.
+        """
+        if isinstance(made, Made):
+            uid = made.grades.study_uid
+            outcome = attempt(uid, partial(_written, self._folder(uid), made))
+        elif made.study_uid is None:
+            outcome = made.outcome
+        else:
+            outcome = attempt(made.outcome.name, partial(_refused, self._folder(made.study_uid), made))
+        if isinstance(outcome, NotGraded):
+            self.tell(f"{outcome.name}: {outcome.line}")
+        return outcome
+
+    def _folder(self, uid: str) -> Path:
+        return self.out / folder_name(uid, self.names)
 
 
-def folder_name(uid: str, take: Callable[[str], bool]) -> str:
-    """Return a folder name made of a study UID.
+def _written(folder: Path, made: Made) -> Graded:
+    with earlier_results_set_aside(folder):
+        return write_results(folder, made)
 
-    Parameters
-    ----------
-    uid : str
-    take : callable
-        Takes a name, and says whether it was free.
+
+def _refused(folder: Path, made: _Refused) -> NotGraded:
+    notes = set_results_aside(folder)
+    if made.reports is not None:
+        notes += tuple(map(says_so, write_why_not(folder, made.reports)))
+    return replace(made.outcome, line="; ".join((made.outcome.line, *notes)))
+
+
+def folder_name(uid: str, taken: set[str]) -> str:
+    """Return a folder name made of a study UID that is not yet taken, and take it.
 
     Examples
     --------
-    >>> free = ["1.2.826", "1.2.826-2", "study"]
-    >>> take = lambda name: name in free and not free.remove(name)
-    >>> folder_name("1.2.826", take), folder_name("1.2.826", take), folder_name("../..", take)
+    >>> taken = set()
+    >>> folder_name("1.2.826", taken), folder_name("1.2.826", taken), folder_name("../..", taken)
     ('1.2.826', '1.2.826-2', 'study')
     """
     stem = re.sub(r"[^0-9A-Za-z.-]+", "_", uid).strip("._")[:64] or "study"
     name, number = stem, 1
-    while not take(name):
+    while name in taken:
         number += 1
         name = f"{stem}-{number}"
+    taken.add(name)
     return name

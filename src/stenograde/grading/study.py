@@ -110,11 +110,32 @@ def earlier_results_set_aside(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        kept = set_aside(_results_in(folder))
-        if kept:
-            names = " and ".join(path.name for path in kept)
-            exc.add_note(f"the results of an earlier run in {folder} are now called {names}")
+        for note in set_results_aside(folder):
+            exc.add_note(note)
         raise
+
+
+def set_results_aside(folder: Path) -> tuple[str, ...]:
+    """Rename the results that an earlier run left in a folder; gives what is to be said of it, if anything.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be renamed.
+    """
+    kept = set_aside(_results_in(folder))
+    names = " and ".join(path.name for path in kept)
+    return (f"the results of an earlier run in {folder} are now called {names}",) if kept else ()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a study was graded as, and what is to be written of it; can be pickled."""
+
+    grades: StudyGrades
+    known: Mapping[Cell, Severity]
+    contents: Mapping[str, str | bytes]
+    """Of each file, by its name."""
 
 
 def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) -> Graded:
@@ -130,6 +151,17 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
         If the study cannot be graded as given.
     ConfigError
         If a file cannot be written.
+    """
+    return write_results(folder, make_results(study, grading, source=source))
+
+
+def make_results(study: Study, grading: Grading, *, source: Path) -> Made:
+    """Grade a study, and make what is to be written of it.
+
+    Raises
+    ------
+    StudyError
+        If the study cannot be graded as given.
     """
     import_meanwhile("stenograde.report.as_html")
     known, now = grading.known(source, study), grading.clock()
@@ -148,10 +180,21 @@ def grade_into(folder: Path, study: Study, grading: Grading, *, source: Path) ->
         contents |= {result.file_name: result.content for result in made}
     if grading.fhir:
         contents[FHIR_FILE] = _as_text(as_fhir(grades, made_at=now))
-    write_together({folder / name: content for name, content in contents.items()})
-    set_aside(path for path in _results_in(folder) if path.name not in contents)
-    others = tuple(folder / name for name in contents if name not in RESULTS)
-    return Graded(study.uid, grades, folder, known, others)
+    return Made(grades, known, contents)
+
+
+def write_results(folder: Path, made: Made) -> Graded:
+    """Write the results of a study, all or none; those of an earlier run that are not among them are renamed.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be written.
+    """
+    write_together({folder / name: content for name, content in made.contents.items()})
+    set_aside(path for path in _results_in(folder) if path.name not in made.contents)
+    others = tuple(folder / name for name in made.contents if name not in RESULTS)
+    return Graded(made.grades.study_uid, made.grades, folder, made.known, others)
 
 
 def _graded(study: Study, grading: Grading) -> tuple[StudyGrades, LocatedStudy | None]:
@@ -162,20 +205,20 @@ def _graded(study: Study, grading: Grading) -> tuple[StudyGrades, LocatedStudy |
     return grade_located(study, located, grading.bundle), located
 
 
-def tell_why_not(
-    folder: Callable[[str], Path],
-    reason: str,
-    where: Study | Path,
-    grading: Grading,
-    *,
-    uid: str | None = None,
-) -> tuple[Path, ...]:
-    """Write the DICOM and FHIR reports that are asked for of a study that was not graded: they say why.
+@dataclass(frozen=True)
+class WhyNot:
+    """Reports of a study that was not graded, which say why; can be pickled."""
+
+    study_uid: str
+    contents: Mapping[str, str | bytes]
+    """Of each file, by its name."""
+
+
+def why_not(reason: str, where: Study | Path, grading: Grading, *, uid: str | None = None) -> WhyNot | None:
+    """Make the DICOM and FHIR reports that are asked for of a study that was not graded.
 
     Parameters
     ----------
-    folder : callable
-        Gives the folder for a StudyInstanceUID.
     reason : str
     where : Study or Path
         The study, or the place from which it could not be read.
@@ -185,16 +228,11 @@ def tell_why_not(
 
     Returns
     -------
-    paths : tuple of Path
-        What was written; nothing where nothing was asked for, or no header can be read.
-
-    Raises
-    ------
-    ConfigError
-        If a file cannot be written.
+    reports : WhyNot or None
+        Nothing where nothing was asked for, or no header can be read.
     """
     if not (grading.dicom or grading.fhir):
-        return ()
+        return None
     stamp, now = grading.bundle.stamp, grading.clock()
     # (a folder may be called after a patient)
     told = reason.replace(str(where), "the place it was read from") if isinstance(where, Path) else reason
@@ -202,12 +240,46 @@ def tell_why_not(
         study_uid, report = not_graded_result(told, where, stamp, now, study_uid=uid)
     except StudyError as exc:
         _log.debug("no report of why it was not graded: %s", type(exc).__name__)
-        return ()
+        return None
     contents: dict[str, str | bytes] = {report.file_name: report.content} if grading.dicom else {}
     if grading.fhir:
         contents[FHIR_FILE] = _as_text(not_graded_as_fhir(study_uid, told, stamp, made_at=now))
-    place = folder(study_uid)
-    paths = {place / name: content for name, content in contents.items()}
+    return WhyNot(study_uid, contents)
+
+
+def tell_why_not(
+    folder: Callable[[str], Path],
+    reason: str,
+    where: Study | Path,
+    grading: Grading,
+    *,
+    uid: str | None = None,
+) -> tuple[Path, ...]:
+    """Write the reports of :func:`why_not`, whose parameters these are, and return what was written.
+
+    Parameters
+    ----------
+    folder : callable
+        Gives the folder for a StudyInstanceUID.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be written.
+    """
+    reports = why_not(reason, where, grading, uid=uid)
+    return () if reports is None else write_why_not(folder(reports.study_uid), reports)
+
+
+def write_why_not(folder: Path, reports: WhyNot) -> tuple[Path, ...]:
+    """Write reports that say why a study was not graded, and return where they are.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be written.
+    """
+    paths = {folder / name: content for name, content in reports.contents.items()}
     write_together(paths)
     return tuple(paths)
 
@@ -221,8 +293,13 @@ def reason_told(
         yield
     except StudyError as exc:
         for path in tell_why_not(folder, line_of(exc)[0], where, grading, uid=uid):
-            exc.add_note(f"{path} says so, too")
+            exc.add_note(says_so(path))
         raise
+
+
+def says_so(path: Path) -> str:
+    """Return what is said of a report of why a study was not graded."""
+    return f"{path} says so, too"
 
 
 def _as_text(document: dict[str, Any]) -> str:
@@ -244,7 +321,9 @@ def attempt(name: str, work: Callable[[], T], *, stopped_by: type[Exception] = E
     except stopped_by as exc:
         _log.debug("not graded: %s", name, exc_info=exc)
         if isinstance(exc, StenogradeError) and not isinstance(exc, StudyError):
-            exc.add_note(f"while grading {name}")
+            note = f"while grading {name}"
+            if note not in getattr(exc, "__notes__", ()):
+                exc.add_note(note)
             raise
         line, is_our_fault = line_of(exc)
         return NotGraded(name, line, is_our_fault)

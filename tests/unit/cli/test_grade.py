@@ -17,6 +17,7 @@ import pytest
 
 import stenograde.datasets.study_files  # noqa: F401  (imported here, or it would keep a reader that a test puts in place)
 from stenograde.cli import main
+from stenograde.cli.grade import workers_for
 from stenograde.errors import BundleError, NoStudyError, UnreadableInstanceError
 from stenograde.grades import BundleStamp, CellGrade, LevelPosition, Probabilities, Status, StudyGrades
 from stenograde.study import Examination, Study
@@ -402,7 +403,7 @@ def test_asking_for_nothing_of_dicom_imports_nothing_of_it() -> None:
 
 
 def test_several_studies_by_workers_have_the_files_and_grades_that_one_process_gives_them(
-    phantom_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    phantom_study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     inputs = [str(phantom_study), str(tmp_path / "empty"), str(phantom_study)]
@@ -410,7 +411,7 @@ def test_several_studies_by_workers_have_the_files_and_grades_that_one_process_g
     for workers in ("1", "2"):
         out = tmp_path / workers
         assert main(["grade", *inputs, "--fhir", "--out", str(out), "--workers", workers]) == 2
-        shown = capsys.readouterr()
+        shown = capfd.readouterr()
         assert "2 of 3 studies graded" in shown.out
         assert shown.err.count("\n") == 1
         assert "empty" in shown.err
@@ -426,3 +427,23 @@ def test_several_studies_by_workers_have_the_files_and_grades_that_one_process_g
         }
     assert len(said["1"]) == 2
     assert said["1"] == said["2"]
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "asked", "cores", "expected"),
+    [(1, 0, 8, 1), (3, 0, 8, 1), (4, 0, 8, 2), (50, 0, 8, 8), (50, 0, 1, 1), (50, 3, 8, 3), (2, 8, 8, 2)],
+)
+def test_inputs_are_shared_among_processes_only_where_there_are_enough(
+    n_inputs: int, asked: int, cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stenograde.workers.n_cores", lambda: cores)
+    assert workers_for(n_inputs, asked) == expected
+
+
+def test_with_debug_one_process_grades_all(
+    grade: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = ("1.1", "1.2", "1.3", "1.4")
+    monkeypatch.setattr("stenograde.grading.studies.grade_studies_by_workers", None)
+    assert main(["--debug", "grade", *names, "--out", str(tmp_path / "out")]) == 0
+    assert {path.split("/")[0] for path in written(tmp_path)} == set(names)

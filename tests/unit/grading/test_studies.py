@@ -145,6 +145,18 @@ def test_workers_have_the_outcomes_of_one_process(told: list[str], tmp_path: Pat
     assert [(step.done, step.total) for step in steps] == [(number, 6) for number in range(1, 7)]
 
 
+def test_a_refused_study_by_a_worker_leaves_no_earlier_result_that_passes_for_new(tmp_path: Path) -> None:
+    earlier = tmp_path / "out/bad/grades.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("earlier", encoding="utf-8")
+    (outcome,) = grade_studies_by_workers(
+        [Path("bad")], read, grading_in_a_worker, tmp_path / "out", workers=1, tell=lambda _: None
+    )
+    assert isinstance(outcome, NotGraded)
+    assert str(earlier.parent) in outcome.line
+    assert [path.name for path in earlier.parent.iterdir()] == ["earlier-grades.json"]
+
+
 def test_an_input_that_ends_its_worker_is_told_and_the_others_are_graded(tmp_path: Path) -> None:
     lines: list[str] = []
     outcomes = grade_studies_by_workers(
@@ -162,17 +174,17 @@ def test_an_input_that_ends_its_worker_is_told_and_the_others_are_graded(tmp_pat
     assert failed.line.startswith("it ended the process that graded it 3 times")
     assert f"kills: {failed.line}" in lines
     folders = {one.folder.name for one in outcomes if isinstance(one, Graded)}
-    assert folders == {"1.2", "1.3", "1.7", "once"}, "a second try has the names of the first"
+    assert folders == {"1.2", "1.3", "1.7", "once"}
 
 
 def test_a_bundle_that_does_not_work_stops_all_workers(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         grade_studies_by_workers(
-            [Path("bundle"), Path("1.2")],
+            [Path("bundle"), Path("bundle"), Path("bundle")],
             read,
             grading_in_a_worker,
             tmp_path,
-            workers=1,
+            workers=2,
             tell=lambda _: None,
         )
     assert caught.value.__notes__ == ["while grading bundle"]
@@ -182,10 +194,10 @@ def test_a_bundle_that_does_not_work_stops_all_workers(tmp_path: Path) -> None:
 @given(st.lists(st.text(max_size=80) | st.from_regex(r"[0-9.]{1,64}", fullmatch=True), max_size=6))
 def test_folder_names_for_any_texts_are_distinct_and_stay_in_their_folder(texts: list[str]) -> None:
     taken: set[str] = set()
-    names = [folder_name(text, lambda name: name not in taken and not taken.add(name)) for text in texts]
+    names = [folder_name(text, taken) for text in texts]
     assert len(set(names)) == len(names)
     assert all(Path(name).name == name and name not in (".", "..") and name.isascii() for name in names)
 
 
 def test_folder_name_for_a_study_uid_is_the_uid() -> None:
-    assert folder_name("1.2.826.0.1.3680043.8.498.1", lambda _: True) == "1.2.826.0.1.3680043.8.498.1"
+    assert folder_name("1.2.826.0.1.3680043.8.498.1", set()) == "1.2.826.0.1.3680043.8.498.1"
