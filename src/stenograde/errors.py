@@ -83,6 +83,14 @@ class FaultElsewhereError(Exception):
     """A fault of ours in a process that works for this one; its text is the line that was made of it there."""
 
 
+def sendable(error: BaseException) -> StenogradeError | FaultElsewhereError:
+    """Return what another process is told of an error; text and trace of others may quote a header, and stay."""
+    if isinstance(error, StenogradeError):
+        return error
+    line, is_our_fault = line_of(error)
+    return FaultElsewhereError(line) if is_our_fault else StenogradeError(line)
+
+
 def one_line(error: BaseException) -> str:
     r"""Return an error's message and notes on one line.
 

@@ -22,7 +22,7 @@ from multiprocessing.context import SpawnProcess
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
-from stenograde.errors import FaultElsewhereError, StenogradeError, line_of
+from stenograde.errors import StenogradeError, sendable
 from stenograde.heap import OBJECTS_UNTIL_SEARCH, keep_freed_memory, share_heap
 
 T = TypeVar("T")
@@ -187,10 +187,8 @@ def in_workers(
 
     Raises
     ------
-    StenogradeError
-        The first that a worker raises; or no worker can start.
-    FaultElsewhereError
-        Anything else that one raises, but without its text and trace, which may quote a header.
+    StenogradeError, FaultElsewhereError
+        The first that a worker raises, as :func:`stenograde.errors.sendable` has it; or no worker can start.
     """
     waiting, tries = deque[tuple[int, T]](), Counter[int]()
     left = enumerate(things)
@@ -267,7 +265,10 @@ class _Hand(Generic[T, R]):
             self.failed_starts += not self.is_ready
             self.end()
             if self.failed_starts < TRIES:
-                self._start()
+                try:
+                    self._start()
+                except OSError:  # (no room for one more process)
+                    self.failed_starts = TRIES
             return [], lost
         if isinstance(said, BaseException):
             raise said
@@ -295,7 +296,7 @@ def _able_to_start(hands: list[_Hand[T, R]]) -> list[_Hand[T, R]]:
     """
     able = [hand for hand in hands if hand.failed_starts < TRIES]
     if not able:
-        msg = f"workers must be able to start, got {TRIES} that ended at once; see whether there is memory"
+        msg = f"workers must be able to start, got {TRIES} that ended at once; see whether there is memory and disk"
         raise StenogradeError(msg)
     return able
 
@@ -310,7 +311,10 @@ def _work(line: Connection, make: Callable[[], Callable[[T], R]], parent: int) -
     """Do what comes over a line until it is closed."""
     end_with(parent)
     try:
-        work = make()
+        try:
+            work = make()
+        except (MemoryError, OSError):
+            return  # (there may be room for fewer; where there is none, the other side says so)
         line.send(_READY)
         while True:
             try:
@@ -318,11 +322,8 @@ def _work(line: Connection, make: Callable[[], Callable[[T], R]], parent: int) -
             except EOFError:
                 return
             line.send(work(thing))
-    except StenogradeError as exc:
-        line.send(exc)
     except BaseException as exc:  # noqa: BLE001 - or Python would print its text
-        told, is_our_fault = line_of(exc)
-        line.send(FaultElsewhereError(told) if is_our_fault else StenogradeError(told))
+        line.send(sendable(exc))
 
 
 def settle_in(processes: int) -> None:

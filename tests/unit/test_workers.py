@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import multiprocessing
 import operator
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,9 @@ import pytest
 
 from stenograde.errors import ConfigError, FaultElsewhereError, StenogradeError, line_of
 from stenograde.workers import (
+    TRIES,
     Step,
+    _work,
     counted,
     import_meanwhile,
     in_processes,
@@ -89,13 +93,13 @@ def _failing(error: Exception, *, at_once: bool) -> Callable[[int], int]:
         (ConfigError("a bundle must work"), ConfigError, "a bundle must work", False),
         (EOFError(), FaultElsewhereError, "a fault of ours: EOFError", True),
         (ValueError("Planted^Name"), FaultElsewhereError, "a fault of ours: ValueError", True),
-        (MemoryError(), StenogradeError, "memory must suffice", False),
+        (MemoryError(), StenogradeError, ("memory must suffice", "workers must be able to start"), False),
     ],
 )
 def test_what_workers_cannot_go_on_from_reaches_the_caller_and_no_text_that_is_not_ours(
     error: Exception,
     kind: type[Exception],
-    line: str,
+    line: str | tuple[str, ...],
     ours: bool,
     at_once: bool,
     capfd: pytest.CaptureFixture[str],
@@ -108,23 +112,41 @@ def test_what_workers_cannot_go_on_from_reaches_the_caller_and_no_text_that_is_n
     assert capfd.readouterr() == ("", "")
 
 
-def _able_once(mark: Path) -> Callable[[int], int]:
-    """Return what gives back each thing; only the first process that comes is able to start."""
+def _able_once(marks: Path) -> Callable[[int], int]:
+    """Return what gives back each thing, once others have tried to start in vain; only the first process can start."""
     try:
-        mark.mkdir()
+        (marks / "able").mkdir()
     except FileExistsError:
+        (marks / str(os.getpid())).mkdir()
         os._exit(1)
-    return abs
+
+    def work(thing: int) -> int:
+        deadline = time.monotonic() + 60
+        while len(list(marks.iterdir())) < 1 + TRIES and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # (until the last of them has ended, and that is heard)
+        return thing
+
+    return work
 
 
 def test_a_worker_that_cannot_start_does_not_stop_one_that_can(tmp_path: Path) -> None:
-    given = in_workers(partial(_able_once, tmp_path / "mark"), range(6), 2, given_up=lambda thing: -thing)
+    given = in_workers(partial(_able_once, tmp_path), range(6), 2, given_up=lambda thing: -thing)
     assert sorted(given) == [*range(6)]
+    assert len(list(tmp_path.iterdir())) == 1 + TRIES
 
 
-def test_an_error_in_a_process_reaches_the_caller() -> None:
-    with pytest.raises(ZeroDivisionError):
-        list(in_processes(partial(operator.floordiv, 1), [1, 0], 2))
+def test_a_worker_that_fails_prints_nothing_when_it_ends_of_itself(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    make = partial(_failing, ValueError("Planted^Name"), at_once=True)
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, make, os.getpid()))
+    process.start()
+    assert isinstance(ours.recv(), FaultElsewhereError)
+    process.join()
+    assert process.exitcode == 0
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_counted_is_told_when_the_next_is_asked_for() -> None:

@@ -29,8 +29,8 @@ def grade_here(
 
     Raises
     ------
-    StenogradeError
-        What no study is at fault for: a bundle or a disk that does not work.
+    StenogradeError, FaultElsewhereError
+        What no study is at fault for: a bundle or a disk that does not work, a fault of ours.
     """
     try:
         yield from in_workers(partial(_opened, make, settings), entries, workers, set_aside)

@@ -17,7 +17,7 @@ from stenograde.batch.manifest import Entry
 from stenograde.batch.records import Record, set_aside
 from stenograde.batch.tries import Tries
 from stenograde.batch.worker import Worker, WorkerSettings
-from stenograde.errors import StenogradeError, line_of
+from stenograde.errors import StenogradeError, one_line, sendable
 from stenograde.workers import TRIES, import_meanwhile
 
 _FAILED = "failed"
@@ -48,8 +48,8 @@ def grade_on_ray(
 
     Raises
     ------
-    StenogradeError
-        What no study is at fault for: a bundle or a disk that does not work.
+    StenogradeError, FaultElsewhereError
+        What no study is at fault for: a bundle or a disk that does not work, a fault of ours.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     was_there = ray.is_initialized()
@@ -98,23 +98,23 @@ class _Actor:
 
     def __init__(self, make: type[Worker], settings: WorkerSettings, tries: Any) -> None:
         self.tries = tries
-        self.failed: StenogradeError | None = None
+        self.failed: Record | None = None
         try:
             self.worker = make(settings)
-        except StenogradeError as exc:
-            self.failed = exc
+        except Exception as exc:  # noqa: BLE001 - (Ray would show its text)
+            self.failed = _of_failure(exc)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return the records of a batch of studies, as JSON."""
         return {"record": [json.dumps(self._said(Entry(**json.loads(one)))) for one in batch["entry"]]}
 
     def _said(self, entry: Entry) -> Record:
+        if self.failed is not None:
+            return self.failed
         try:
-            if self.failed is not None:
-                raise self.failed
             return self._record(entry)
-        except StenogradeError as exc:
-            return {_FAILED: [type(exc).__name__, line_of(exc)[0]]}
+        except Exception as exc:  # noqa: BLE001 - (as above)
+            return _of_failure(exc)
 
     def _record(self, entry: Entry) -> Record:
         if ray.get(self.tries.begin.remote(entry.row)) >= TRIES:
@@ -122,3 +122,8 @@ class _Actor:
         record = self.worker.grade(entry)
         ray.get(self.tries.done.remote(entry.row))
         return record
+
+
+def _of_failure(error: Exception) -> Record:
+    told = sendable(error)
+    return {_FAILED: [type(told).__name__, one_line(told)]}

@@ -74,7 +74,7 @@ def grade_manifest(
     ------
     ConfigError
         If the manifest is none, or ``out`` holds another run: of another manifest, bundle, size of parts or setting.
-    StenogradeError
+    StenogradeError, FaultElsewhereError
         What no study is at fault for.
     """
     total = sum(1 for _ in read_manifest(manifest))

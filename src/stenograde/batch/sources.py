@@ -83,7 +83,7 @@ def _is_alive(pid: int) -> bool:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     try:
-        held = TemporaryDirectory(prefix=_prefix(os.getpid()))
+        held = TemporaryDirectory(prefix=_prefix(os.getpid()), ignore_cleanup_errors=True)
     except OSError as exc:
         _check_room(exc)
         msg = (

@@ -100,10 +100,10 @@ def grade(
     """Grade studies and write grades.json and report.html for each.
 
     One study is written directly into OUT, several into OUT/<study>. Four inputs or more are graded by a process for
-    every two, but no more than there are cores (--workers; half a gigabyte each); with --debug by one. Exit codes: 0,
-    all were graded; 2, at least one could not be graded as given; 1, a fault of ours. Results of an earlier run that a
-    refused study would leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a report
-    that says why, where its headers can be read.
+    every two, but no more than there are cores (--workers; half a gigabyte each); with --all or --debug by one. Exit
+    codes: 0, all were graded; 2, at least one could not be graded as given; 1, a fault of ours. Results of an earlier
+    run that a refused study would leave in OUT are renamed. With --dicom or --fhir, a study that cannot be graded has a
+    report that says why, where its headers can be read.
 
     --cohort takes a manifest in place of studies, and writes OUT/studies and OUT/cells, Parquet tables in which each
     study stands once; stopped at any moment, the same command goes on.
@@ -136,7 +136,9 @@ def grade(
     if len(studies) == 1 and not every:
         _grade_one(studies[0], read, graded_with(say_error, ahead=True), folder, uid=study)
     else:
-        _grade_many(studies, read, graded_with, folder, workers)
+        # (--all: nobody knows how many studies an input holds, and they are written one by one)
+        n_processes = 1 if every else workers_for(len(studies), workers)
+        _grade_many(studies, read, graded_with, folder, n_processes)
 
 
 def _grading(
@@ -188,7 +190,6 @@ def _grade_many(
     from stenograde.cli.progress import progress_on_stderr
     from stenograde.grading.studies import grade_studies, grade_studies_by_workers
 
-    workers = workers_for(len(studies), workers)
     # (made here as well where workers have their own: what does not work is refused before any study is read)
     grading = graded_with(say_error, ahead=workers == 1)
     with progress_on_stderr(lines=False) as progress:

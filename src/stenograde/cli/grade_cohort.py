@@ -36,7 +36,9 @@ EngineOption = Annotated[
 WorkersOption = Annotated[
     int,
     typer.Option(
-        "--workers", min=0, help="Processes that grade several studies; 0 for as many as there are cores."
+        "--workers",
+        min=0,
+        help="Processes that grade several studies; by default, as many as is sensible on these cores.",
     ),
 ]
 ReportsOption = Annotated[

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stenograde.errors import StudyError, line_of
+from stenograde.errors import StenogradeError, StudyError, line_of
 from stenograde.grading.study import (
     ENDED_ITS_PROCESS,
     Graded,
@@ -98,8 +98,8 @@ def grade_studies_by_workers(
 
     Raises
     ------
-    StenogradeError
-        As of :func:`grade_studies`; or workers cannot start.
+    StenogradeError, FaultElsewhereError
+        As of :func:`grade_studies`; or workers cannot start, or have a fault of ours.
     """
     writer = _Writer(out, tell)
     outcomes: dict[int, tuple[Outcome, ...]] = {}
@@ -116,9 +116,10 @@ def grade_studies_by_workers(
 class _Refused:
     """A study, or an input, that could not be graded, and what is to be written of it."""
 
-    outcome: NotGraded
+    outcome: NotGraded | StenogradeError
+    """An error stops the other studies, too."""
     study_uid: str | None
-    """None where nothing can be known of it."""
+    """None where it is not known."""
     reports: WhyNot | None
 
 
@@ -176,7 +177,12 @@ def _attempted(name: str, where: Study | Path, grading: Grading, work: Callable[
             reports = why_not(line_of(exc)[0], where, grading)
             raise
 
-    outcome = attempt(name, tried)
+    try:
+        outcome = attempt(name, tried)
+    except StenogradeError as exc:
+        if not isinstance(where, Study):
+            raise
+        return _Refused(exc, where.uid, None)
     if not isinstance(outcome, NotGraded):
         return outcome
     if isinstance(where, Study):
@@ -196,16 +202,14 @@ class _Writer:
 
         Raises
         ------
-        ConfigError
-            If a file cannot be written.
+        StenogradeError
+            If a file cannot be written, or the study stops the others.
         """
         if isinstance(made, Made):
             uid = made.grades.study_uid
             outcome = attempt(uid, partial(_written, self._folder(uid), made))
-        elif made.study_uid is None:
-            outcome = made.outcome
         else:
-            outcome = attempt(made.outcome.name, partial(_refused, self._folder(made.study_uid), made))
+            outcome = self._refused(made)
         if isinstance(outcome, NotGraded):
             self.tell(f"{outcome.name}: {outcome.line}")
         return outcome
@@ -213,17 +217,23 @@ class _Writer:
     def _folder(self, uid: str) -> Path:
         return self.out / folder_name(uid, self.names)
 
+    def _refused(self, made: _Refused) -> NotGraded:
+        notes: tuple[str, ...] = ()
+        if made.study_uid is not None:
+            folder = self._folder(made.study_uid)
+            notes = set_results_aside(folder)
+            if made.reports is not None:
+                notes += tuple(map(says_so, write_why_not(folder, made.reports)))
+        if isinstance(made.outcome, StenogradeError):
+            for note in notes:
+                made.outcome.add_note(note)
+            raise made.outcome
+        return replace(made.outcome, line="; ".join((made.outcome.line, *notes)))
+
 
 def _written(folder: Path, made: Made) -> Graded:
     with earlier_results_set_aside(folder):
         return write_results(folder, made)
-
-
-def _refused(folder: Path, made: _Refused) -> NotGraded:
-    notes = set_results_aside(folder)
-    if made.reports is not None:
-        notes += tuple(map(says_so, write_why_not(folder, made.reports)))
-    return replace(made.outcome, line="; ".join((made.outcome.line, *notes)))
 
 
 def folder_name(uid: str, taken: set[str]) -> str:

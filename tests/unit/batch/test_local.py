@@ -10,8 +10,8 @@ from tests.dying_workers import DyingWorker, StillbornWorker
 
 from stenograde.batch.local import grade_here
 from stenograde.batch.manifest import Entry
-from stenograde.batch.records import NOT_GRADED, SET_ASIDE
-from stenograde.batch.worker import WorkerSettings
+from stenograde.batch.records import FAULT, NOT_GRADED, SET_ASIDE
+from stenograde.batch.worker import Worker, WorkerSettings
 from stenograde.errors import BundleError, StenogradeError
 
 run = partial(grade_here, settings=WorkerSettings(), make=DyingWorker)
@@ -62,3 +62,21 @@ def test_workers_that_cannot_start_stop_the_run():
 
 def test_a_cohort_of_none_has_no_records():
     assert list(run([], workers=2)) == []
+
+
+class Faulty(Worker):
+    """Fails before a study is read."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _record(self, entry):
+        raise ZeroDivisionError(entry.name)
+
+
+def test_a_fault_beside_the_reading_of_a_study_is_that_study_s_alone():
+    (entry,) = entries("Planted^Name")
+    study = Faulty().grade(entry)["study"]
+    assert study["outcome"] == FAULT
+    assert study["reason"].startswith("a fault of ours: ZeroDivisionError")
+    assert "Planted" not in study["reason"]
