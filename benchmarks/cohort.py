@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -88,6 +89,15 @@ def equal(one: Path, other: Path) -> bool:
     return all(table(one, name).equals(table(other, name)) for name in ("studies", "cells"))
 
 
+def graders() -> list[psutil.Process]:
+    """Return the processes that grade; one that ends meanwhile is none."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if WORKERS.search(" ".join(process.info["cmdline"] or []))
+    ]
+
+
 def quietly(*words: str | Path) -> None:
     """Run a command that says nothing."""
     subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
@@ -132,11 +142,8 @@ def killed(studies: list[Path]) -> None:
         n_killed = 0
         for line in process.stderr:
             if f"{len(studies) // 2} of {len(studies)}" in line:
-                victims = [
-                    p for p in psutil.process_iter(["cmdline"]) if WORKERS.search(" ".join(p.cmdline() or []))
-                ]
-                if victims:
-                    victims[0].send_signal(signal.SIGKILL)
+                for victim in graders()[:1]:
+                    victim.send_signal(signal.SIGKILL)
                     n_killed += 1
         process.wait()
         print(
@@ -163,10 +170,9 @@ def nodes(studies: list[Path]) -> None:
             )
             places: set[int] = set()
             while process.poll() is None:
-                grading = [
-                    p for p in psutil.process_iter(["cmdline"]) if WORKERS.search(" ".join(p.cmdline() or []))
-                ]
-                places |= {parent for p in grading if p.is_running() and (parent := p.ppid())}
+                for grader in graders():
+                    with suppress(psutil.Error):  # (it may end meanwhile)
+                        places.add(grader.ppid())
                 time.sleep(0.5)
             print(f"exit {process.returncode}; workers had {len(places)} raylets as parents")
             print(f"same tables: {equal(folder / 'local', folder / 'ray')}")
