@@ -48,6 +48,11 @@ def _process(_: int) -> int:
     return os.getpid()
 
 
+def test_an_error_in_a_process_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_processes(partial(operator.floordiv, 1), [1, 0], 2))
+
+
 def _counting() -> Callable[[int], tuple[int, int, int]]:
     """Return what tells its process, how many things it was given there, and the thing."""
     numbers = itertools.count(1)
