@@ -16,7 +16,11 @@ from stenograde.study import Volume
 from stenograde.terms import Structure
 
 STRIP_PX = 8
-"""Rows at the top that are brighter than everything, so that every picture has the same range."""
+"""Rows at the top, and columns behind the spine, that are brighter than all else: each part of a picture that is looked
+at has the same range."""
+
+BEHIND_MM = 15.0
+"""Where the bright columns begin, behind the spine, mm."""
 
 _LEVELS = len(Structure) + 1
 _SURE = 12.0
@@ -27,6 +31,8 @@ def pictures_of(spine: Spine) -> NDArray[np.float32]:
     codes = np.argmax(spine.marked().probabilities, axis=1).astype(np.float32)
     pictures = codes * 100
     pictures[:, :STRIP_PX] = _LEVELS * 100
+    behind = int(np.flatnonzero(codes.any(axis=(0, 1)))[-1] + BEHIND_MM / GRID_MM)
+    pictures[:, :, behind : behind + STRIP_PX] = _LEVELS * 100
     return pictures
 
 

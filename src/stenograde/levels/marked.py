@@ -120,25 +120,50 @@ def lines_about(
     return rows, columns
 
 
+@dataclass(frozen=True, eq=False)
+class Midline:
+    """Where the canal's middle lies in a stack of sagittal slices."""
+
+    slice_of_row: NDArray[np.float64]
+    """The slice, in fractions, for each row of the grid, shape (rows,)."""
+    near: NDArray[np.bool_]
+    """Slices on which canal is believed, shape (slices,)."""
+
+
+def midline_of(width: NDArray[np.floating], slice_mm: float, grid_mm: float) -> Midline | None:
+    """Find the canal's middle from its width on each row of each slice; None where there is no canal to follow.
+
+    Parameters
+    ----------
+    width : ndarray of shape (slices, rows)
+        From front to back, px.
+    slice_mm, grid_mm : float
+        Between slices; between rows and columns, mm.
+    """
+    area_mm2 = width.sum(axis=1) * grid_mm**2
+    if area_mm2.max(initial=0) < MIN_CANAL_MM2:
+        return None
+    slices, rows = (np.arange(n) for n in width.shape)
+    weight = area_mm2**2
+    middle = float((weight * slices).sum() / weight.sum())
+    middle = float(slices[np.argmax(np.where(np.abs(slices - middle) < 1.5, area_mm2, -1))])
+    near = np.abs(slices - middle) * slice_mm <= MID_REACH_MM
+    by_row = (width * near[:, None]) ** 2
+    sigma = MID_SMOOTH_MM / grid_mm
+    total = scipy.ndimage.gaussian_filter1d(by_row.sum(axis=0), sigma, mode="constant")
+    moment = scipy.ndimage.gaussian_filter1d((by_row * slices[:, None]).sum(axis=0), sigma, mode="constant")
+    known = total > 1e-3 * total.max()
+    return Midline(np.interp(rows, rows[known], moment[known] / total[known]), near)
+
+
 def mid_surface(marked: MarkedVolume) -> MidSurface | None:
     """Find the mid-sagittal surface from where the canal lies; None when there is no canal to follow."""
     canal = marked.probabilities[:, Structure.CANAL.code]
     width = np.where(canal > 0.5, canal, 0).sum(axis=2)  # (slices, rows), px
-    area_mm2 = width.sum(axis=1) * marked.grid_mm**2
-    if area_mm2.max(initial=0) < MIN_CANAL_MM2:
+    midline = midline_of(width, marked.slice_mm, marked.grid_mm)
+    if midline is None:
         return None
-    slices = np.arange(marked.size[0])
-    weight = area_mm2**2
-    middle = float((weight * slices).sum() / weight.sum())
-    middle = float(slices[np.argmax(np.where(np.abs(slices - middle) < 1.5, area_mm2, -1))])
-    near = np.abs(slices - middle) * marked.slice_mm <= MID_REACH_MM
-    by_row = (width * near[:, None]) ** 2
-    sigma = MID_SMOOTH_MM / marked.grid_mm
-    total = scipy.ndimage.gaussian_filter1d(by_row.sum(axis=0), sigma, mode="constant")
-    moment = scipy.ndimage.gaussian_filter1d((by_row * slices[:, None]).sum(axis=0), sigma, mode="constant")
-    known = total > 1e-3 * total.max()
-    rows = np.arange(marked.size[1])
-    slice_of_row = np.interp(rows, rows[known], moment[known] / total[known])
+    slice_of_row, sigma = midline.slice_of_row, MID_SMOOTH_MM / marked.grid_mm
     step = min(1.0, 5.0 / marked.slice_mm)
     around = [np.clip(slice_of_row + offset, 0, marked.size[0] - 1) for offset in (-step, 0.0, step)]
     held = _columns_held(marked)
@@ -154,7 +179,7 @@ def mid_surface(marked: MarkedVolume) -> MidSurface | None:
         slice_of_row,
         structures,
         heat,
-        _unseen(width * near[:, None], sigma, marked.lost),
+        _unseen(width * midline.near[:, None], sigma, marked.lost),
     )
 
 

@@ -14,7 +14,7 @@ from stenograde.grades import LevelPosition, Point
 from stenograde.levels.canal import CanalLine, canal_line
 from stenograde.levels.disc import Disc
 from stenograde.levels.discs import DiscChain, find_discs
-from stenograde.levels.foramina import SENSES, foramina_at, middles_behind_walls
+from stenograde.levels.foramina import FORAMEN_ASIDE_MM, SENSES, foramina_at, middles_behind_walls
 from stenograde.levels.marked import MarkedVolume, MidSurface, lines_about, mid_surface
 from stenograde.terms import LUMBAR_MRI, Level, Side, Structure
 
@@ -103,6 +103,11 @@ class LevelPoints:
             )
             for level in LUMBAR_MRI.levels
         )
+
+
+def points_reach_mm(slice_mm: float) -> float:
+    """Return how far beside the canal's middle slices matter to points of levels, by the distance of slices, mm."""
+    return max(DISC_REACH_MM + slice_mm / 2, max(FORAMEN_ASIDE_MM.values()) + slice_mm)
 
 
 def find_levels(marked: MarkedVolume) -> LevelPoints | None:

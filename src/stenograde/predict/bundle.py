@@ -28,7 +28,7 @@ from stenograde.predict.discs import DiscEntry, DiscHeads, open_heads
 from stenograde.predict.fixed_heads import FixedHeadsEntry, Head, open_fixed_heads
 from stenograde.predict.foramina import ForaminaEntry
 from stenograde.predict.grader import GraderEntry, open_grader
-from stenograde.predict.marks import N_MAPS
+from stenograde.predict.looks import N_MAPS
 from stenograde.predict.middle_maps import MiddleMapsEntry, open_middle_maps
 from stenograde.predict.point_finder import open_point_finder
 from stenograde.predict.recesses import RecessesEntry

@@ -108,7 +108,7 @@ def grade_study(study: Study, bundle: Bundle) -> StudyGrades:
     StudyError
         See :func:`~stenograde.predict.locate.locate_study` and :func:`grade_located`.
     """
-    return grade_located(study, locate_study(study, bundle), bundle)
+    return grade_located(study, locate_study(study, bundle, whole=False), bundle)
 
 
 def grade_located(study: Study, located: LocatedStudy, bundle: Bundle) -> StudyGrades:

@@ -17,12 +17,13 @@ from stenograde.levels.canal import canal_line
 from stenograde.levels.discs import find_discs
 from stenograde.levels.frames_of_reference import keep_reachable
 from stenograde.levels.lumbarised import lumbarised_doubts
-from stenograde.levels.marked import MarkedVolume, mid_surface
+from stenograde.levels.marked import MarkedVolume, MidSurface, mid_surface
 from stenograde.levels.midline import with_second_midline
-from stenograde.levels.points import LevelPoints, find_levels
-from stenograde.levels.sacrum import BELOW_MM
+from stenograde.levels.points import LevelPoints, find_levels, points_reach_mm
+from stenograde.levels.sacrum import ASIDE_MM, BELOW_MM
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.gate import pass_gate
+from stenograde.predict.looks import Beside
 from stenograde.predict.marks import Marks, mark
 from stenograde.study import Series, Study, Volume, check_grid
 from stenograde.terms import Plane, Role
@@ -106,7 +107,11 @@ def locating_series(study: Study) -> Series:
 
 
 def mark_volume(
-    volume: Volume, bundle: Bundle, part: range | None = None, found: MarkedVolume | None = None
+    volume: Volume,
+    bundle: Bundle,
+    part: range | None = None,
+    found: LevelPoints | None = None,
+    reach_mm: float | None = None,
 ) -> MarkedStack:
     """Run the locator over a sagittal volume, or over a run of its slices.
 
@@ -116,8 +121,12 @@ def mark_volume(
     bundle : Bundle
     part : range, optional
         Slices to mark, step 1; only these are decoded. All when absent.
-    found : MarkedVolume, optional
-        Another volume of the same patient, in which the spine was found: it is looked for about the same place.
+    found : LevelPoints, optional
+        Levels that were found in another volume of the same patient: the spine is looked for from the highest of them
+        to the sacrum.
+    reach_mm : float, optional
+        Slices that show no canal and lie farther beside its middle are not looked at, mm: they stay unmarked, and are
+        no part of the masks. All are looked at when absent.
 
     Raises
     ------
@@ -131,7 +140,7 @@ def mark_volume(
     affine[:3, 3] += affine[:3, 0] * part.start
     rows_mm, columns_mm = (float(v) for v in np.linalg.norm(affine[:3, 1:3], axis=0))
     entry = bundle.table.locator
-    grid = _grid_affine(affine, entry.grid_mm)
+    grid, slice_mm = _grid_affine(affine, entry.grid_mm), volume.spacing_mm[0]
     marks = mark(
         pictures,
         (rows_mm, columns_mm),
@@ -139,17 +148,32 @@ def mark_volume(
         grid_mm=entry.grid_mm,
         stride=entry.stride,
         spine=None if found is None else _ends_of_spine(found, grid),
+        beside=Beside(points_reach_mm(slice_mm) if reach_mm is None else reach_mm, slice_mm),
+        whole=reach_mm is None,
     )
+    if marks.part is not None:
+        part = part[marks.part[0].start : marks.part[0].stop]
+        grid[:3, 3] = geometry.to_patient(grid, [[one.start for one in marks.part]])[0]
     lost = tuple(place - part.start for place in volume.lost_side_by_side if place in part)
     marked = MarkedVolume(grid, marks.probabilities, marks.heat, marks.shown, lost)
     return MarkedStack(marks, turn, marked)
 
 
-def _ends_of_spine(found: MarkedVolume, grid: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Return the first and last row and column of another grid between which the spine lies that was found."""
-    likeliest = found.probabilities[:, 1:].max(axis=1) > found.probabilities[:, 0]
+def _ends_of_spine(found: LevelPoints, grid: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return the first and last row and column of another grid between which levels and sacrum lie that were found.
+
+    Nothing where nothing is marked there.
+    """
+    marked = found.surface.marked
+    heights = [found.chain.discs[0].centre[0], *(level.disc.centre[0] for level in found.levels.values())]
+    top, bottom = max(int(min(heights)), 0), int(max(heights) + BELOW_MM / marked.grid_mm) + 1
+    seen = marked.probabilities[:, :, top:bottom]
+    likeliest = seen[:, 1:].max(axis=1) > seen[:, 0]
     held = [np.flatnonzero(likeliest.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    corners = geometry.to_patient(found.affine, list(product(*((one[0], one[-1]) for one in held))))
+    if not held[0].size:
+        return []
+    held[1] += top
+    corners = geometry.to_patient(marked.affine, list(product(*((one[0], one[-1]) for one in held))))
     places = geometry.to_index(grid, corners)[:, 1:]
     return list(zip(places.min(axis=0), places.max(axis=0), strict=True))
 
@@ -228,7 +252,7 @@ class LocatedStudy:
         return (*self.doubts, *self.notes)
 
 
-def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
+def locate_study(study: Study, bundle: Bundle, *, whole: bool = True) -> LocatedStudy:
     """Find the levels of a study in its best sagittal series.
 
     Where there is a sagittal T1 series beside the T2, its own mid-sagittal surface is found, too: patients
@@ -246,7 +270,7 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     start = time.perf_counter()
     series = locating_series(study)
     volume = _largest(series)
-    stack = mark_volume(volume, bundle)
+    stack = mark_volume(volume, bundle, reach_mm=None if whole else points_reach_mm(volume.spacing_mm[0]))
     points = levels_in(stack)
     doubts = [*study.name_doubts, *pass_gate(study, series, points), *_unjoined(series, volume)]
     assert points is not None  # or the gate is shut
@@ -254,9 +278,9 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
     second = study.by_role(Role.SAGITTAL_T1)
     if second is not None and second is not series:
         beside = _largest(second)
-        marked = mark_volume(beside, bundle, _around(points, beside), stack.marked).marked
-        doubts += _other_sacrum(points, second, beside, marked)
+        marked = mark_volume(beside, bundle, _around(points, beside), points, ASIDE_MM).marked
         surface = mid_surface(marked)
+        doubts += _other_sacrum(points, second, beside, surface)
         if surface is not None:
             points, moved_mm = with_second_midline(points, surface)
             if moved_mm > MOVED_MM:
@@ -265,10 +289,10 @@ def locate_study(study: Study, bundle: Bundle) -> LocatedStudy:
                 )
     for further, one in _further(study, series, volume):
         try:
-            marked = mark_volume(one, bundle, _around(points, one, N_LOOKS), stack.marked).marked
+            marked = mark_volume(one, bundle, _around(points, one, N_LOOKS), points).marked
         except UnreadableInstanceError:
             continue  # it has no role, so nothing rests on it
-        doubts += _other_sacrum(points, further, one, marked)
+        doubts += _other_sacrum(points, further, one, mid_surface(marked))
     points = points.doubted(doubts)
     return LocatedStudy(series, volume, stack, points, notes, time.perf_counter() - start)
 
@@ -294,13 +318,14 @@ def _further(study: Study, series: Series, volume: Volume) -> Iterator[tuple[Ser
             yield one, largest
 
 
-def _other_sacrum(points: LevelPoints, series: Series, volume: Volume, marked: MarkedVolume) -> list[str]:
+def _other_sacrum(
+    points: LevelPoints, series: Series, volume: Volume, surface: MidSurface | None
+) -> list[str]:
     """Say that a further series that reaches the sacrum does not show it below the same disc."""
     grid, lowest = points.surface.marked.grid_mm, np.asarray(points.chain.discs[0].centre)
     here, below = points.surface.to_patient(np.stack([lowest, lowest + np.array([BELOW_MM / grid, 0.0])]))
     if not geometry.is_inside(volume.affine, volume.shape, geometry.as_point(below), 0.0):
         return []
-    surface = mid_surface(marked)
     chain = find_discs(surface) if surface is not None else None
     if surface is None or chain is None or not chain.sacrum_seen:
         return [f"series {series.uid} reaches the sacrum, but it was not seen as one there"]

@@ -163,6 +163,26 @@ def test_a_t1_that_agrees_is_not_told(upright):
         assert geometry.distance_mm(found.points.levels[level].canal_centre, point.canal_centre) < 0.5
 
 
+@pytest.mark.parametrize("aside_mm", [1.0, -14.0, 21.0])
+def test_points_are_the_same_where_only_slices_are_marked_that_they_rest_on(aside_mm):
+    spine = replace(SPINE, aside_mm=aside_mm, n_slices=21)
+    t1 = series_of(volume_with(spine, AFFINE), role=Role.SAGITTAL_T1, uid="2.25.71")
+    study = study_of(series_of(volume_with(spine, AFFINE)), t1)
+    whole, near = locate_study(study, BUNDLE), locate_study(study, BUNDLE, whole=False)
+
+    assert len(near.stack.marked.probabilities) < len(whole.stack.marked.probabilities)
+    assert near.warnings == whole.warnings
+    assert near.points.levels.keys() == whole.points.levels.keys()
+    for level, point in whole.points.levels.items():
+        other = near.points.levels[level]
+        for name in ("canal_centre", "disc_centre"):
+            np.testing.assert_allclose(getattr(other, name), getattr(point, name), atol=1e-3)
+        for name in ("foramina", "foramen_middles", "recesses"):
+            for side, at in getattr(point, name).items():
+                np.testing.assert_allclose(getattr(other, name)[side], at, atol=1e-3)
+    np.testing.assert_allclose(near.points.canal.diameter_mm, whole.points.canal.diameter_mm, atol=1e-3)
+
+
 def test_doubts_are_told():
     study = study_of(series_of(volume_with(Spine(cut_below_mm=212.0))))
 

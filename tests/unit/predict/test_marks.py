@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stenograde.images.resample import grid_size, resample
-from stenograde.predict.marks import BESIDE_MM, N_CLASSES, Marks, about, mark
+from stenograde.predict.looks import BESIDE_MM, N_CLASSES, Beside, about
+from stenograde.predict.marks import Marks, mark
 from stenograde.terms import Structure
 
 
@@ -200,3 +201,68 @@ def test_intensities_are_the_pictures_on_the_grid():
     pictures = square((96, 80), (0.5, 0.8))
     marks = mark(pictures, (0.5, 0.8), bright_is_canal, grid_mm=0.6, stride=16)
     np.testing.assert_array_equal(marks.intensities, resample(pictures, (0.5, 0.8), (0.6, 0.6)))
+
+
+def canal_on(places: range, n: int = 15) -> np.ndarray:
+    """Slices of which some show a canal that runs from top to bottom; a smaller structure stands on all."""
+    pictures = np.full((n, 128, 256), 10.0, np.float32)
+    pictures[:, 40:60, 150:165] = 200.0
+    pictures[places.start : places.stop, 4:124, 100:120] = 200.0
+    return pictures
+
+
+def looked_at(pictures: np.ndarray, beside: Beside, *, whole: bool = False) -> tuple[Marks, int]:
+    """Marks, and how many slices the locator was given."""
+    given = []
+
+    def run(slices: np.ndarray) -> np.ndarray:
+        given.append(slices)
+        return bright_is_canal(slices)
+
+    marks = mark(pictures, (0.6, 0.6), run, grid_mm=0.6, stride=16, beside=beside, whole=whole)
+    return marks, len(given)
+
+
+@pytest.mark.parametrize("first", [2, 6, 9])
+def test_slices_far_beside_the_canal_are_not_looked_at_unless_all_are_asked_for(first):
+    pictures, beside = canal_on(range(first, first + 3)), Beside(reach_mm=9.0, slice_mm=4.0)
+    marks, n = looked_at(pictures, beside)
+    whole, n_whole = looked_at(pictures, beside, whole=True)
+
+    assert marks.part is not None
+    slices, rows, columns = marks.part
+    near = range(max(first - 1, 0), min(first + 4, 15))  # the canal's middle, and two slices on each side
+    assert set(near) <= set(slices)
+    assert n < n_whole == 15
+    part = np.ix_(near, range(len(whole.probabilities[0])), rows, columns)
+    own = slice(near.start - slices.start, near.stop - slices.start)
+    np.testing.assert_array_equal(marks.probabilities[own], whole.probabilities[part])
+    within = np.ix_(near, rows, columns)
+    np.testing.assert_array_equal(marks.intensities[own], whole.intensities[within])
+    np.testing.assert_array_equal(marks.shown[own], whole.shown[within])
+    assert (np.delete(marks.probabilities, range(own.start - 1, own.stop + 1), axis=0)[:, 0] == 1).all()
+
+
+def test_where_hardly_any_canal_is_seen_all_is_looked_at():
+    pictures, beside = canal_on(range(6, 9)), Beside(reach_mm=9.0, slice_mm=4.0)
+    pictures[:, 30:] = 10.0
+    marks, n = looked_at(pictures, beside)
+
+    assert marks.part is None
+    assert n > 8  # all between the quarters, and outwards until there is nothing
+    assert marks.masks().shape == pictures.shape
+
+
+def test_a_part_of_a_stack_has_no_masks():
+    marks, _ = looked_at(canal_on(range(6, 9)), Beside(reach_mm=9.0, slice_mm=4.0))
+    with pytest.raises(
+        ValueError, match=r"must be marked as a whole to have masks, got its slices range\(4, 11\)"
+    ):
+        marks.masks()
+
+
+@given(st.floats(-5, 40), st.floats(0, 10), st.floats(0, 30), st.floats(0.5, 12), st.integers(1, 40))
+def test_slices_about_the_middle_are_those_within_reach(first, more, reach_mm, slice_mm, n):
+    found = Beside(reach_mm, slice_mm).about(first, first + more, n)
+    reach = reach_mm / slice_mm
+    assert set(found) == {k for k in range(n) if first - reach <= k <= first + more + reach}

@@ -19,7 +19,8 @@ from stenograde.datasets.spider import SpiderSlices
 from stenograde.errors import BundleError, ConfigError
 from stenograde.nets.locator import LocatorConfig
 from stenograde.predict.bundle import BUNDLE_FILE, Bundle, LocatorEntry, load_bundle
-from stenograde.predict.marks import Run, mark, on_grid
+from stenograde.predict.looks import Run, on_grid
+from stenograde.predict.marks import mark
 from stenograde.predict.weight_files import open_graph
 from stenograde.report.markdown import markdown_table, with_section
 from stenograde.terms import Structure
