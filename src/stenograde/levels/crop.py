@@ -8,7 +8,7 @@ shows is marked as absent, with the reason; its values are zero and mean nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -209,9 +209,10 @@ def crop_levels(study: Study, points: Mapping[Level, PlacedLevel], config: CropC
         for role in Role
     }
     for i, level in enumerate(levels):
-        for j, side in enumerate(Side):
-            for k, kind in enumerate(CropKind):
-                cut = _cut(volumes[kind.role], kind, side, points[level], config)
+        for k, kind in enumerate(CropKind):
+            for j, (side, cut) in enumerate(
+                _cut_sides(volumes[kind.role], kind, points[level], config).items()
+            ):
                 if isinstance(cut, str):
                     reasons[level, side, kind] = f"{cut} at {level.shown}"
                 else:
@@ -280,6 +281,22 @@ def best_volume(
         if share > 0 and (best is None or key > best[0]):
             best = key, place
     return None if best is None else (best[1], best[0][2])
+
+
+def _cut_sides(
+    volumes: Sequence[Volume], kind: CropKind, level: PlacedLevel, config: CropConfig
+) -> dict[Side, tuple[NDArray[np.float32], CropGrid] | str]:
+    """Return what :func:`_cut` returns for each side; about the canal one is the other's mirror image."""
+    if kind.is_of_foramen:
+        return {side: _cut(volumes, kind, side, level, config) for side in Side}
+    first, second = Side
+    cut = _cut(volumes, kind, first, level, config)
+    if isinstance(cut, str):
+        return {first: cut, second: cut}
+    values, grid = cut
+    axis = 2 if kind is CropKind.AXIAL_T2 else 0
+    steps = grid.steps * np.where(np.arange(3) == axis, -1.0, 1.0)
+    return {first: cut, second: (np.flip(values, axis), replace(grid, steps=steps))}
 
 
 def _cut(

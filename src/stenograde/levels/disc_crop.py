@@ -37,24 +37,41 @@ def cut_discs(
     centres: Sequence[tuple[float, float]],
     config: DiscCropConfig,
 ) -> NDArray[np.float32]:
-    """Cut the discs out of a sagittal picture.
+    """Cut all discs of a chain out of a sagittal picture; see :func:`cut_from`, which takes it brought to scale."""
+    return cut_from(to_scale(picture), spacing_mm, centres, config)
+
+
+def to_scale(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring a whole slice (rows, columns) to -1 to 1: :data:`FULL_SCALE` deviations below its mean, and above."""
+    return np.clip(standardise(picture) / FULL_SCALE, -1, 1).astype(np.float32)
+
+
+def cut_from(
+    scaled: NDArray[np.float32],
+    spacing_mm: tuple[float, float],
+    centres: Sequence[tuple[float, float]],
+    config: DiscCropConfig,
+    only: Sequence[int] | None = None,
+) -> NDArray[np.float32]:
+    """Cut discs out of a sagittal picture.
 
     Parameters
     ----------
-    picture : ndarray of shape (rows, columns), float32
-        A whole slice, head up, front to the left.
+    scaled : ndarray of shape (rows, columns), float32
+        A whole slice, head up, front to the left, by :func:`to_scale`.
     spacing_mm : tuple of float
         Between rows, between columns, mm.
     centres : sequence of (row, column)
         Centres of all discs of the chain, in order along the spine, px; the direction of the spine at a disc is that
         from one of its neighbours to the other.
     config : DiscCropConfig
+    only : sequence of int, optional
+        Places in ``centres`` of the discs that are cut out; all when absent.
 
     Returns
     -------
     crops : ndarray of shape (discs, rows, columns), float32
-        From -1 to 1: :data:`FULL_SCALE` standard deviations of the slice below its mean, and above; beyond the edge of
-        the picture its last pixel is repeated.
+        Beyond the edge of the picture its last pixel is repeated.
 
     Raises
     ------
@@ -64,18 +81,18 @@ def cut_discs(
     if len(centres) < 2:
         msg = f"discs must be two or more, so that the spine has a direction, got {len(centres)}"
         raise ValueError(msg)
-    scaled = np.clip(standardise(picture) / FULL_SCALE, -1, 1).astype(np.float32)
     spacing = np.asarray(spacing_mm, np.float64)
     places = np.asarray(centres, np.float64) * spacing
     rows = (np.arange(config.rows) - (config.rows - 1) / 2) * config.pixel_mm
     columns = (np.arange(config.columns) - (config.columns - 1) / 2) * config.pixel_mm + config.behind_mm
-    crops = np.empty((len(places), config.rows, config.columns), np.float32)
-    for k, centre in enumerate(places):
-        down = _down(places, k)
+    chosen = range(len(places)) if only is None else only
+    crops = np.empty((len(chosen), config.rows, config.columns), np.float32)
+    for crop, place in zip(crops, chosen, strict=True):
+        down = _down(places, place)
         back = np.array([-down[1], down[0]])
-        grid = centre + rows[:, None, None] * down + columns[None, :, None] * back
+        grid = places[place] + rows[:, None, None] * down + columns[None, :, None] * back
         at = np.moveaxis(grid / spacing, -1, 0)
-        scipy.ndimage.map_coordinates(scaled, at, output=crops[k], order=1, mode="nearest", prefilter=False)
+        scipy.ndimage.map_coordinates(scaled, at, output=crop, order=1, mode="nearest", prefilter=False)
     return crops
 
 

@@ -46,28 +46,28 @@ def simplified(line: NDArray[np.float64], tolerance: float) -> NDArray[np.float6
     """
     kept = np.zeros(len(line), bool)
     kept[[0, -1]] = True
-    parts = [(0, len(line) - 1)]
-    while parts:
-        first, last = parts.pop()
-        if last - first < 2:
-            continue
-        away = _distances(line[first + 1 : last], line[first], line[last])
-        farthest = int(np.argmax(away))
-        if away[farthest] > tolerance:
-            middle = first + 1 + farthest
-            kept[middle] = True
-            parts += [(first, middle), (middle, last)]
-    return line[kept]
+    places = np.arange(len(line))
+    while True:
+        ends = np.flatnonzero(kept)
+        part = np.minimum(
+            np.searchsorted(ends, places, side="right"), len(ends) - 1
+        )  # between two that are kept
+        away = np.where(kept, 0.0, _distances(line, line[ends[part - 1]], line[ends[part]]))
+        farthest = np.maximum.reduceat(away, ends[:-1])[part - 1]
+        chosen = np.flatnonzero((away == farthest) & (farthest > tolerance))
+        if not chosen.size:
+            return line[kept]
+        kept[chosen[np.unique(part[chosen], return_index=True)[1]]] = True
 
 
 def _distances(
-    points: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+    points: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return how far points, shape (n, 2), lie from the piece of a line between two ends."""
-    along = end - start
-    length = float(along @ along)
-    share = np.clip((points - start) @ along / length, 0, 1) if length else np.zeros(len(points))
-    return np.asarray(np.hypot(*(points - start - share[:, None] * along).T))
+    """Return how far points lie from pieces of a line between two ends, all of shape (n, 2)."""
+    along, off = ends - starts, points - starts
+    length = np.maximum((along**2).sum(axis=1), 1e-12)
+    share = np.clip((off * along).sum(axis=1) / length, 0, 1)
+    return np.asarray(np.hypot(*(off - share[:, None] * along).T))
 
 
 def vertebra_names(points: LevelPoints) -> tuple[str, ...]:

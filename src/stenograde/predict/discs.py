@@ -26,7 +26,7 @@ from stenograde.grades import (
     Status,
 )
 from stenograde.images.orient import display_turn
-from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
+from stenograde.levels.disc_crop import DiscCropConfig, cut_from, to_scale
 from stenograde.levels.points import LevelPoints
 from stenograde.levels.slices import Seen, slice_through
 from stenograde.predict.disc_net import DiscNet, DiscNetEntry, open_disc_net
@@ -229,12 +229,12 @@ def judge_discs(
     series, why = _series_of(study)
     shown = {name: _shown(one, points) for name, one in series.items()}
     wanted = [(name, level) for name, seen in shown.items() for level in seen]
-    crops = {name: _crops(one, points, shown[name], entry.views) for name, one in series.items()}
-    views = () if entry.net is None else (entry.net.view,)
-    looks = {name: _crops(one, points, shown[name], views) for name, one in series.items() if views}
+    views = (*entry.views, *(() if entry.net is None else (entry.net.view,)))
+    crops = {name: _crops(one, points, shown[name], views) for name, one in series.items()}
     features: dict[tuple[str, Level], NDArray[np.float32]] = {}
     if wanted:
-        seen = features_of(*maps, np.concatenate([crops[name][level] for name, level in wanted]), entry.grid)
+        pictures = [crop for name, level in wanted for crop in crops[name][level][: len(entry.views)]]
+        seen = features_of(*maps, np.stack(pictures), entry.grid)
         features = dict(zip(wanted, seen.reshape(len(wanted), -1), strict=True))
     uncertain = "" if points.chain.certain else "the name of the level is uncertain"
     found = []
@@ -249,7 +249,7 @@ def judge_discs(
             found.append(DiscFindings(level, Status.ABSTAINED, f"{why or 'no slice'} shows the disc"))
         else:
             of_disc = np.stack([features[name, level] for name in of_series])[None]
-            looked = np.stack([looks[name][level][0] for name in of_series])[None] if looks else None
+            looked = np.stack([crops[name][level][-1] for name in of_series])[None] if entry.net else None
             logits = heads.logits(of_disc, np.array([place]), of_series, looked)[0]
             evidence = tuple(shown[name][level].evidence(series[name]) for name in of_series)
             known = "; ".join(filter(None, (uncertain, _ALONE.get(of_series, ""))))
@@ -322,23 +322,19 @@ def _shown(series: Series, points: LevelPoints) -> dict[Level, Seen]:
 
 def _crops(
     series: Series, points: LevelPoints, seen: Mapping[Level, Seen], views: Sequence[DiscCropConfig]
-) -> dict[Level, NDArray[np.float32]]:
-    """Cut each disc out of the slice that shows its middle; shape (views, rows, columns) each."""
+) -> dict[Level, tuple[NDArray[np.float32], ...]]:
+    """Cut each disc out of the slice that shows its middle, in several views; shape (rows, columns) each."""
     names = [disc.name for disc in points.chain.discs]
     centres = points.surface.to_patient(np.array([disc.centre for disc in points.chain.discs]))
-    crops = {}
-    cut: dict[tuple[int, int], NDArray[np.float32]] = {}
-    for level, one in seen.items():
-        key = id(one.volume), one.slice
-        if key not in cut:
-            volume = one.volume
-            turn = display_turn(volume.affine, Plane.SAGITTAL)
-            affine = turn.affine(volume.affine, volume.shape[1:])
-            picture = np.ascontiguousarray(turn.apply(volume.slices([one.slice])[0]))
-            _, rows_mm, columns_mm = geometry.spacing_mm(affine)
-            on_slice = [(float(row), float(column)) for _, row, column in geometry.to_index(affine, centres)]
-            cut[key] = np.stack(
-                [cut_discs(picture, (rows_mm, columns_mm), on_slice, view) for view in views], axis=1
-            )
-        crops[level] = cut[key][names.index(level.shown)]
+    crops: dict[Level, tuple[NDArray[np.float32], ...]] = {}
+    for volume, slice_ in dict.fromkeys((one.volume, one.slice) for one in seen.values()):
+        levels = [level for level, one in seen.items() if (one.volume, one.slice) == (volume, slice_)]
+        turn = display_turn(volume.affine, Plane.SAGITTAL)
+        affine = turn.affine(volume.affine, volume.shape[1:])
+        scaled = to_scale(np.ascontiguousarray(turn.apply(volume.slices([slice_])[0])))
+        _, rows_mm, columns_mm = geometry.spacing_mm(affine)
+        on_slice = [(float(row), float(column)) for _, row, column in geometry.to_index(affine, centres)]
+        only = [names.index(level.shown) for level in levels]
+        cut = [cut_from(scaled, (rows_mm, columns_mm), on_slice, view, only) for view in views]
+        crops |= dict(zip(levels, zip(*cut, strict=True), strict=True))
     return crops

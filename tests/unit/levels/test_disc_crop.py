@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from stenograde.images.standardise import standardise
-from stenograde.levels.disc_crop import FULL_SCALE, DiscCropConfig, cut_discs
+from stenograde.levels.disc_crop import FULL_SCALE, DiscCropConfig, cut_discs, cut_from, to_scale
 
 CONFIG = DiscCropConfig(rows=32, columns=40, pixel_mm=0.5, behind_mm=0.0)
 SPACING = (0.8, 0.5)
@@ -45,6 +45,13 @@ def test_a_turned_spine_gives_the_same_crops() -> None:
     turned = ndimage.affine_transform(whole, matrix, offset=middle - matrix @ middle, order=3, mode="nearest")
     found = cut_discs(turned, spacing, slanted, CONFIG)[1]
     assert np.corrcoef(found.ravel(), upright[1].ravel())[0, 1] > 0.99
+
+
+def test_some_discs_are_cut_as_they_are_among_all() -> None:
+    whole = picture(4)
+    every = cut_discs(whole, SPACING, CENTRES, CONFIG)
+    some = cut_from(to_scale(whole), SPACING, CENTRES, CONFIG, (2, 0))
+    np.testing.assert_array_equal(some, every[[2, 0]])
 
 
 def test_scale_and_offset_of_a_slice_change_nothing() -> None:
