@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 """Name of what the graph takes."""
 
-_AT_ONCE = 8
-"""Pictures that go through the graph at once."""
-
 
 @dataclass(frozen=True)
 class MiddleMapsEntry:
@@ -83,8 +80,8 @@ def features_of(
         If the graph says what is no number.
     """
     parts = []
-    for start in range(0, len(pictures), _AT_ONCE):
-        maps = session.run(None, {PICTURES: pictures[start : start + _AT_ONCE, None]})
+    for picture in pictures:  # one by one: what lies between two layers stays in the cache
+        maps = session.run(None, {PICTURES: picture[None, None]})
         parts.append(np.concatenate([pooled(one, grid) for one in maps], axis=1))
     features = np.concatenate(parts)
     check_said(entry.onnx, features)
@@ -98,4 +95,4 @@ def pooled(maps: NDArray[np.float32], grid: int | tuple[int, int]) -> NDArray[np
     """
     rows, columns = (grid, grid) if isinstance(grid, int) else grid
     down, across = shares_of_parts(maps.shape[2], rows), shares_of_parts(maps.shape[3], columns)
-    return np.einsum("ir,ncrk,jk->ncij", down, maps, across, optimize=True).astype(np.float32)
+    return np.asarray(down @ maps @ across.T, np.float32)

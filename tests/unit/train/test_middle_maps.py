@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+onnx = pytest.importorskip("onnx", reason="needs the extra 'train'")
 
 from stenograde.errors import BundleError  # noqa: E402
 from stenograde.nets.efficientnet_lite import PACKAGES  # noqa: E402
@@ -37,6 +38,9 @@ def test_the_graph_gives_the_maps_of_the_whole_network(tmp_path: Path) -> None:
     pytest.importorskip(PACKAGES[LITE], reason="needs the extra 'weights'")
     entry = export_middle_maps(tmp_path, LITE, (2, 4))
     assert (tmp_path / entry.onnx.file).stat().st_size < 2e6
+    kinds = {node.op_type for node in onnx.load(tmp_path / entry.onnx.file).graph.node}
+    assert "Conv" in kinds
+    assert "Pad" not in kinds, "convolutions pad by themselves"
     pictures = np.random.default_rng(1).uniform(-1, 1, (3, 64, 96)).astype(np.float32)
     found = features_of(open_middle_maps(tmp_path, entry), entry, pictures, (4, 6))
 

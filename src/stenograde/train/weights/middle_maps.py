@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import helper
 
 from stenograde.nets.middle_maps import MiddleMaps
 from stenograde.nets.weights import Start
@@ -45,6 +47,36 @@ def export_middle_maps(
         do_constant_folding=False,
     )
     halve(graph)
-    noise = torch.rand(3, 1, 80, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    check_export(net, graph, {PICTURES: noise})
+    pad_within(graph)
+    for size in ((80, 112), (83, 97)):
+        noise = torch.rand(3, 1, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        check_export(net, graph, {PICTURES: noise})
     return MiddleMapsEntry(weight_file(graph), encoder, stages, report.source)
+
+
+def pad_within(graph: Path) -> None:
+    """Let convolutions pad by themselves, as TensorFlow does, where a graph works it out and pads before them.
+
+    That is a fourth of the time of such a network: each map that is padded is copied, in another order of channels.
+    ``SAME_UPPER`` of ONNX is what timm's ``pad_same`` does; compare the graph with the net afterwards.
+    """
+    model = onnx.load(graph)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        before = makers.get(node.input[0]) if node.op_type == "Conv" else None
+        if before is not None and before.op_type == "Pad":
+            node.input[0] = before.input[0]
+            kept = [one for one in node.attribute if one.name not in {"pads", "auto_pad"}]
+            del node.attribute[:]
+            node.attribute.extend([*kept, helper.make_attribute("auto_pad", "SAME_UPPER")])
+    needed = [one.name for one in model.graph.output]
+    used: set[str] = set()
+    while needed:
+        node = makers.get(needed.pop())
+        if node is not None and not used.intersection(node.output):
+            used.update(node.output)
+            needed += node.input
+    nodes = [node for node in model.graph.node if used.intersection(node.output)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, graph)
