@@ -83,6 +83,7 @@ def main() -> None:
                 "20",
                 *beside,
             ),
+            "A study beside the nets of a winner (`winner.py`)": ("winner.py", str(study), *rounds),
             "A cohort of 8 phantoms (`cohort.py workers`)": (
                 "cohort.py",
                 "workers",
