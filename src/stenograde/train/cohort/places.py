@@ -164,7 +164,7 @@ def found_in(one: StudyFiles, bundle: Bundle) -> dict[str, Any]:
     record: dict[str, Any] = {"name": one.name, "why": "", "renamed": 0, "levels": {}, "marks": {}}
     try:
         patient = the_study(one)
-        found_study = locate_study(patient.study, bundle)
+        found_study = locate_study(patient.study, bundle, whole=False)
         located = found_study.points.levels
         kept, _ = keep_reachable(check_pixels(patient.study), found_study.series, found_study.points)
         marks = placed(patient, marks_of(one.name, one.marks))

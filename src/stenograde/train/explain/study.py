@@ -118,7 +118,7 @@ def _asked(study: Study, bundle: Bundle) -> _Asked:
     grader = open_torch_grader(bundle)
     entry = bundle.table.grader
     assert entry is not None, "a grader was opened"
-    located = locate_study(study, bundle)
+    located = locate_study(study, bundle, whole=False)
     grades = grade_located(study, located, bundle)
     study, _ = keep_reachable(check_pixels(study), located.series, located.points)
     points = located.points.levels

@@ -82,7 +82,7 @@ def _crops_of(
     shape = (len(LUMBAR_MRI.levels), len(Side), len(CropKind))
     crops, present = np.zeros((*shape, *config.shape), np.int8), np.zeros(shape, bool)
     try:
-        points = locate_study(study, bundle).points.levels
+        points = locate_study(study, bundle, whole=False).points.levels
         cut = crop_levels(study, points, config)
     except StudyError as exc:
         return crops, present, str(exc)
