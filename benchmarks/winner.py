@@ -2,7 +2,7 @@
 
     python benchmarks/winner.py STUDY [--rounds 3]
 
-Ours is a process that grades the study ten times, from DICOM files to 25 cells, start of Python included; of the
+Ours is a process that grades the study twenty times, from DICOM files to 25 cells, start of Python included; of the
 winner's only the nets are run, with random weights, on pictures of noise (timm, fp32). In turn, on one core. Products
 count as two operations each: ours by the shapes within the shipped graphs on the very calls that the study makes, the
 winner's by torch.

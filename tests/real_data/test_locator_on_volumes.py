@@ -9,8 +9,10 @@ import pytest
 from tests.plain_volumes import volume_of
 
 from stenograde import default_bundle
-from stenograde.levels.points import find_levels
-from stenograde.predict.locate import mark_volume
+from stenograde.datasets.spider import read_midsagittal_slices
+from stenograde.levels.measure import measure_canal
+from stenograde.levels.points import find_levels, points_reach_mm
+from stenograde.predict.locate import levels_in, mark_volume
 
 pytestmark = pytest.mark.data
 
@@ -52,3 +54,21 @@ def test_every_labelled_disc_is_found(development_data: Path, name: str) -> None
         assert points.chain.discs[nearest[0]].name == "L5/S1", "the lowest label is L5/S1, or S1 below it"
     else:
         assert points.chain.discs[nearest[0]].name == "L4/L5", "the lowest label is L5"
+
+
+@pytest.mark.parametrize("name", ["131_t2", "193_t2"])
+def test_what_is_dark_does_not_depend_on_which_slices_are_marked(development_data: Path, name: str) -> None:
+    """In these two the signal below S1 is near the limit from which on the doubt is told."""
+    one = next(one for one in read_midsagittal_slices(development_data) if one.name == name)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ np.diag([4.0, *one.spacing_mm])
+    volume = volume_of(np.repeat(one.picture[None], 15, axis=0), affine)
+
+    whole = mark_volume(volume, default_bundle())
+    near = mark_volume(volume, default_bundle(), reach_mm=points_reach_mm(4.0))
+    points, others = levels_in(whole), levels_in(near)
+    assert points is not None
+    assert others is not None
+    assert others.chain.doubts == points.chain.doubts
+    ours, theirs = measure_canal(others, near.intensities), measure_canal(points, whole.intensities)
+    np.testing.assert_allclose([m.value for m in ours], [m.value for m in theirs], rtol=1e-3)

@@ -44,6 +44,8 @@ def simplified(line: NDArray[np.float64], tolerance: float) -> NDArray[np.float6
     By Douglas and Peucker (doi:10.3138/FM57-6770-U75U-7727). scikit-image's ``approximate_polygon`` does the same, but
     imports ``scipy.signal`` and ``scipy.stats``: half a second on the way to every study.
     """
+    if len(line) < 3:
+        return line
     kept = np.zeros(len(line), bool)
     kept[[0, -1]] = True
     places = np.arange(len(line))

@@ -125,8 +125,8 @@ def mark_volume(
         Levels that were found in another volume of the same patient: the spine is looked for from the highest of them
         to the sacrum.
     reach_mm : float, optional
-        Slices that show no canal and lie farther beside its middle are not looked at, mm: they stay unmarked, and are
-        no part of the masks. All are looked at when absent.
+        Slices that show no canal and lie farther beside its middle are not looked at, mm, and the stack holds those in
+        reach alone: it has no masks. All are looked at when absent.
 
     Raises
     ------
@@ -233,7 +233,7 @@ class LocatedStudy:
     volume: Volume
     """The largest stack of ``series``."""
     stack: MarkedStack
-    """Marks of ``volume``; its masks lie on that volume's grid."""
+    """Marks of ``volume``; its masks lie on that volume's grid, where it was marked as a whole."""
     points: LevelPoints
     """In patient space; carry them into other series with :func:`stenograde.geometry.to_index`."""
     notes: tuple[str, ...]

@@ -121,23 +121,32 @@ class Looks:
     def look_about_canal(self, rows: range, columns: range, beside: Beside) -> bool:
         """Look outwards as long as there is canal, then at what else lies near its middle.
 
-        Returns whether there is canal to go by; else nothing was looked at.
+        Where that shows more of the canal, beyond a spoilt slice, its middle lies elsewhere, and so on from there.
+
+        Returns whether there is canal to go by.
         """
         if not self.shows_canal(rows):
             return False
-        n, seen = len(self.fine), np.flatnonzero(self.canal.any(axis=1))
-        few = LEAST_CANAL * self.canal.sum(axis=1).max()
-        between = [[place] for place in range(seen[0], seen[-1] + 1)]
-        outwards = [range(seen[0] - 1, -1, -1), range(seen[-1] + 1, n)]
-        self.look_at([*outwards, *between], rows, columns, lambda place: self.canal[place].sum() <= few)
-        midline = midline_of(self.canal, beside.slice_mm, self.grid_mm)
-        if midline is None:
-            return False
-        on_row = self.canal.sum(axis=0)
-        middles = midline.slice_of_row[on_row > LEAST_SHARE * on_row.max()]
-        near = beside.about(middles.min(), middles.max(), n)
-        self.look_at([[place] for place in near], rows, columns)
+        n, n_said = len(self.fine), -1
+        while len(self.said) > n_said:
+            n_said = len(self.said)
+            area = self.canal.sum(axis=1)
+            few = LEAST_CANAL * area.max()
+            seen = np.flatnonzero(area > few)
+            between = [[place] for place in range(seen[0], seen[-1] + 1)]
+            outwards = [range(seen[0] - 1, -1, -1), range(seen[-1] + 1, n)]
+            self.look_at([*outwards, *between], rows, columns, partial(self._ends_canal, few))
+            midline = midline_of(self.canal, beside.slice_mm, self.grid_mm)
+            if midline is None:
+                return False
+            on_row = self.canal.sum(axis=0)
+            middles = midline.slice_of_row[on_row > LEAST_SHARE * on_row.max()]
+            near = beside.about(middles.min(), middles.max(), n)
+            self.look_at([[place] for place in near], rows, columns)
         return True
+
+    def _ends_canal(self, few: float, place: int) -> bool:
+        return bool(self.canal[place].sum() <= few)
 
     def look_at(
         self,

@@ -25,7 +25,8 @@ class Marks:
     probabilities: NDArray[np.float32]
     heat: NDArray[np.float32]
     intensities: NDArray[np.float32]
-    """The pictures on the grid, shape (n, grid rows, grid columns)."""
+    """The pictures on the grid, shape (n, grid rows, grid columns); 0 on those that were not asked for as a whole and
+    not looked at."""
     grid_mm: float
     spacing_mm: tuple[float, float]
     size_px: tuple[int, int]
@@ -88,7 +89,8 @@ def mark(
     beside : Beside, optional
         Which slices are looked at before the others; all are alike when absent, or where no canal is seen.
     whole : bool
-        Whether the others are looked at, too; else only the part of the grid is kept that was looked at.
+        Whether the others are looked at, too; else only the slices are kept that were, and of the grid what lies about
+        ``spine``. Whatever is kept is the same.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def mark(
         columns_near = columns_within if known else looks.columns_of_spine()
         found = beside is not None and looks.look_about_canal(rows_within, columns_near, beside)
         if found and not whole:
-            part = looks.slices, rows_within, columns_near
+            part = looks.slices, rows_within, columns_within
         else:
             looks.look_at_all(rows_within, columns_within if known else looks.columns_of_spine())
     kept = part or (range(n), range(size[0]), range(size[1]))

@@ -13,8 +13,10 @@ from tests.spine_pictures import pictures_of, plain_bundle, volume_with
 from stenograde import geometry
 from stenograde.errors import MissingSeriesError, StudyError, UnreadableInstanceError
 from stenograde.images.orient import Turn
+from stenograde.levels.measure import measure_canal
 from stenograde.levels.points import LevelPoints, find_levels
 from stenograde.predict.locate import (
+    LocatedStudy,
     locate_study,
     locating_series,
     mark_picture,
@@ -163,13 +165,8 @@ def test_a_t1_that_agrees_is_not_told(upright):
         assert geometry.distance_mm(found.points.levels[level].canal_centre, point.canal_centre) < 0.5
 
 
-@pytest.mark.parametrize("aside_mm", [1.0, -14.0, 21.0])
-def test_points_are_the_same_where_only_slices_are_marked_that_they_rest_on(aside_mm):
-    spine = replace(SPINE, aside_mm=aside_mm, n_slices=21)
-    t1 = series_of(volume_with(spine, AFFINE), role=Role.SAGITTAL_T1, uid="2.25.71")
-    study = study_of(series_of(volume_with(spine, AFFINE)), t1)
-    whole, near = locate_study(study, BUNDLE), locate_study(study, BUNDLE, whole=False)
-
+def assert_same(near: LocatedStudy, whole: LocatedStudy) -> None:
+    """Points, warnings and measurements are the same; of the stack, only what they rest on is marked."""
     assert len(near.stack.marked.probabilities) < len(whole.stack.marked.probabilities)
     assert near.warnings == whole.warnings
     assert near.points.levels.keys() == whole.points.levels.keys()
@@ -180,7 +177,31 @@ def test_points_are_the_same_where_only_slices_are_marked_that_they_rest_on(asid
         for name in ("foramina", "foramen_middles", "recesses"):
             for side, at in getattr(point, name).items():
                 np.testing.assert_allclose(getattr(other, name)[side], at, atol=1e-3)
-    np.testing.assert_allclose(near.points.canal.diameter_mm, whole.points.canal.diameter_mm, atol=1e-3)
+    ours, theirs = (measure_canal(one.points, one.stack.intensities) for one in (near, whole))
+    assert [(one.quantity, one.level) for one in ours] == [(one.quantity, one.level) for one in theirs]
+    np.testing.assert_allclose([one.value for one in ours], [one.value for one in theirs], rtol=1e-4)
+
+
+@pytest.mark.parametrize("aside_mm", [1.0, -14.0, 21.0])
+def test_points_are_the_same_where_only_slices_are_marked_that_they_rest_on(aside_mm):
+    spine = replace(SPINE, aside_mm=aside_mm, n_slices=21)
+    t1 = series_of(volume_with(spine, AFFINE), role=Role.SAGITTAL_T1, uid="2.25.71")
+    study = study_of(series_of(volume_with(spine, AFFINE)), t1)
+
+    assert_same(locate_study(study, BUNDLE, whole=False), locate_study(study, BUNDLE))
+
+
+@pytest.mark.parametrize(("aside_mm", "spoilt"), [(8.0, 8), (-8.0, 6), (10.0, 8)])
+def test_a_spoilt_slice_hides_no_canal_beyond_it(aside_mm, spoilt):
+    spine = replace(SPINE, aside_mm=aside_mm, n_slices=15)
+    pictures = pictures_of(spine)
+    pictures[spoilt] = 0
+    study = study_of(series_of(volume_of(pictures, AFFINE)))
+
+    near, whole = locate_study(study, BUNDLE, whole=False), locate_study(study, BUNDLE)
+    for level, point in whole.points.levels.items():
+        np.testing.assert_allclose(near.points.levels[level].disc_centre, point.disc_centre, atol=1e-3)
+        np.testing.assert_allclose(near.points.levels[level].canal_centre, point.canal_centre, atol=1e-3)
 
 
 def test_doubts_are_told():
