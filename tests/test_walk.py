@@ -13,6 +13,7 @@ import pytest
 
 from stenograde import as_html, as_json, default_bundle, geometry, grade_study, locate_study, read_study
 from stenograde.grades import Status
+from stenograde.predict.grade import grade_located
 from stenograde.report.as_json import schema
 from stenograde.terms import LUMBAR_MRI, Condition, Level, Plane, Role
 
@@ -76,6 +77,18 @@ def test_judgement_when_a_study_is_graded_then_every_cell_has_a_grade_or_a_reaso
             assert grade.status is Status.GRADED
     instances = {uid for _, volume in study.volumes() for uid in volume.sop_instance_uids}
     assert {item.sop_instance_uid for grade in grades.cells for item in grade.evidence} <= instances
+
+
+def test_judgement_is_the_same_where_all_slices_are_marked_as_masks_need(walked: tuple) -> None:
+    study, grades = walked
+    whole = grade_located(study, locate_study(study, default_bundle()), default_bundle())
+    assert whole.warnings == grades.warnings
+    for ours, theirs in zip(whole.cells, grades.cells, strict=True):
+        assert (ours.cell, ours.status, ours.reason) == (theirs.cell, theirs.status, theirs.reason)
+        np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-4)
+        np.testing.assert_allclose(ours.point, theirs.point, atol=1e-3)
+    pairs = zip(whole.measurements, grades.measurements, strict=True)
+    np.testing.assert_allclose(*np.transpose([(a.value, b.value) for a, b in pairs]), rtol=1e-3)
 
 
 def test_desk_when_grades_are_written_then_numbers_follow_the_schema_and_the_page_stands_alone(
