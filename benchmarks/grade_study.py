@@ -51,7 +51,7 @@ for series, volume in study.volumes():
     if series.role in (Role.SAGITTAL_T1, Role.SAGITTAL_T2_STIR):
         volume.pixels
 lap("decode the sagittal slices")
-located = locate_study(study, bundle)
+located = locate_study(study, bundle, whole=False)
 lap("locate (two sagittal series)")
 measured = measure_canal(located.points, located.stack.intensities)
 axial = study.by_role(Role.AXIAL_T2)
