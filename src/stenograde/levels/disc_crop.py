@@ -31,22 +31,12 @@ class DiscCropConfig:
             raise ValueError(msg)
 
 
-def cut_discs(
-    picture: NDArray[np.float32],
-    spacing_mm: tuple[float, float],
-    centres: Sequence[tuple[float, float]],
-    config: DiscCropConfig,
-) -> NDArray[np.float32]:
-    """Cut all discs of a chain out of a sagittal picture; see :func:`cut_from`, which takes it brought to scale."""
-    return cut_from(to_scale(picture), spacing_mm, centres, config)
-
-
 def to_scale(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring a whole slice (rows, columns) to -1 to 1: :data:`FULL_SCALE` deviations below its mean, and above."""
     return np.clip(standardise(picture) / FULL_SCALE, -1, 1).astype(np.float32)
 
 
-def cut_from(
+def cut_discs(
     scaled: NDArray[np.float32],
     spacing_mm: tuple[float, float],
     centres: Sequence[tuple[float, float]],

@@ -26,7 +26,7 @@ from stenograde.grades import (
     Status,
 )
 from stenograde.images.orient import display_turn
-from stenograde.levels.disc_crop import DiscCropConfig, cut_from, to_scale
+from stenograde.levels.disc_crop import DiscCropConfig, cut_discs, to_scale
 from stenograde.levels.points import LevelPoints
 from stenograde.levels.slices import Seen, slice_through
 from stenograde.predict.disc_net import DiscNet, DiscNetEntry, open_disc_net
@@ -335,6 +335,6 @@ def _crops(
         _, rows_mm, columns_mm = geometry.spacing_mm(affine)
         on_slice = [(float(row), float(column)) for _, row, column in geometry.to_index(affine, centres)]
         only = [names.index(level.shown) for level in levels]
-        cut = [cut_from(scaled, (rows_mm, columns_mm), on_slice, view, only) for view in views]
+        cut = [cut_discs(scaled, (rows_mm, columns_mm), on_slice, view, only) for view in views]
         crops |= dict(zip(levels, zip(*cut, strict=True), strict=True))
     return crops

@@ -13,7 +13,7 @@ from tests.plain_volumes import volume_of
 
 from stenograde.errors import BundleError
 from stenograde.grades import DiscFinding, DiscFindings, DiscScore, Status
-from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
+from stenograde.levels.disc_crop import DiscCropConfig, cut_discs, to_scale
 from stenograde.predict import discs as subject
 from stenograde.predict.disc_net import DiscNetEntry
 from stenograde.predict.discs import (
@@ -118,7 +118,9 @@ def test_the_logit_is_the_mean_of_the_heads_and_the_net(seen: list[np.ndarray]) 
     found = {one.level: one for one in judge_discs(Study("1.2.3", (T2,)), points(), entry, both, MAPS)}
     centres = [((80 - (60 - (100 - 25 * k))) / 0.8, 40 / 0.8) for k in range(5)]
     picture = T2.volumes[0].slices([2])[0]
-    seen_as = [cut_discs(picture, (0.8, 0.8), centres, view).mean(axis=(1, 2)) for view in (VIEW, look)]
+    seen_as = [
+        cut_discs(to_scale(picture), (0.8, 0.8), centres, view).mean(axis=(1, 2)) for view in (VIEW, look)
+    ]
     for k, level in enumerate(reversed(LUMBAR_MRI.levels)):
         logit = (seen_as[0][k] + 0.25 + seen_as[1][k]) / 2
         yes = found[level].probabilities[DiscFinding.NARROWING]
@@ -139,7 +141,7 @@ def test_each_disc_is_cut_from_the_slice_through_its_middle_as_a_data_set_is(see
     found = judged(T2)
     # x = 0 is slice 2; rows are z = 80 - 0.8 row, columns y = -40 + 0.8 column
     centres = [((80 - (60 - (100 - 25 * k))) / 0.8, 40 / 0.8) for k in range(5)]
-    wanted = cut_discs(T2.volumes[0].slices([2])[0], (0.8, 0.8), centres, VIEW)
+    wanted = cut_discs(to_scale(T2.volumes[0].slices([2])[0]), (0.8, 0.8), centres, VIEW)
     by_level = dict(zip(points().levels, seen[0], strict=True))
     for k, level in enumerate(reversed(LUMBAR_MRI.levels)):
         np.testing.assert_allclose(by_level[level], wanted[k], atol=1e-5)

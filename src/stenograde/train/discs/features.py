@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stenograde.datasets.spider_discs import DiscKey, read_gradings, slices_by_series
 from stenograde.errors import DatasetError
 from stenograde.grades import DiscFinding
-from stenograde.levels.disc_crop import DiscCropConfig, cut_discs
+from stenograde.levels.disc_crop import DiscCropConfig, cut_discs, to_scale
 from stenograde.predict.bundle import Bundle
 from stenograde.predict.disc_net import SERIES
 from stenograde.predict.discs import ABOVE
@@ -178,13 +178,14 @@ def _crops(
     if len(points) < 2:
         return {}, {}
     centres = [(row, column) for _, row, column in points]
-    crops = np.stack([cut_discs(picture, spacing_mm, centres, view) for view in views], axis=1)
+    scaled = to_scale(picture)
+    crops = np.stack([cut_discs(scaled, spacing_mm, centres, view) for view in views], axis=1)
     known = {level.shown: level for level in LUMBAR_MRI.levels}
     places = {known[name]: k for k, (name, _, _) in enumerate(points) if name in known}
     of_views = {level: crops[k] for level, k in places.items()}
     if look is None:
         return of_views, {}
-    looks = cut_discs(picture, spacing_mm, centres, look)
+    looks = cut_discs(scaled, spacing_mm, centres, look)
     return of_views, {level: looks[k] for level, k in places.items()}
 
 
